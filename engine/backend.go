@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Failures that a caller acts on; test with errors.Is.
+var (
+	// ErrUnsupported: this device or browser cannot run the backend.
+	ErrUnsupported = errors.New("not supported here")
+	// ErrOutOfMemory: the device could not allocate what the program needs.
+	ErrOutOfMemory = errors.New("out of memory")
+	// ErrDeviceLost: the device went away; buffers and programs of the backend are void.
+	ErrDeviceLost = errors.New("device lost")
+)
+
+// Backend executes graphs on one device. Package engine/cpu is the reference.
+// A Backend and what it makes are used from one goroutine at a time.
+type Backend interface {
+	// Name is "cpu", "simd" or "webgpu".
+	Name() string
+	// Supports reports whether Compile takes the node as it is: true for
+	// every primitive op. A declined fused form is never made by Optimize,
+	// and a declined composite op is expanded by Lower.
+	Supports(n *Node) bool
+	// Upload copies a weight to the device. The buffer may be used by any
+	// number of programs and must outlive them.
+	Upload(t Tensor) (Buffer, error)
+	// Compile does all planning, kernel choice and weight packing. Every
+	// weight of the graph must be in weights with the shape it declares.
+	Compile(g *Graph, weights map[string]Buffer) (Program, error)
+	// Close frees everything the backend holds.
+	Close() error
+}
+
+// Program is a compiled graph.
+type Program interface {
+	// Run executes the program: in has every input, and each tensor of out
+	// has its Data allocated by the caller and filled by Run. A cancelled
+	// ctx ends the run early with ctx.Err().
+	Run(ctx context.Context, in, out map[string]Tensor) error
+	Close() error
+}
+
+// Buffer is a tensor held by a backend.
+type Buffer interface {
+	// Size is the number of bytes held on the device.
+	Size() int
+	// Release frees the buffer.
+	Release()
+}
+
+// CheckIO validates the tensors handed to Program.Run against the graph.
+func CheckIO(g *Graph, in, out map[string]Tensor) error {
+	for _, n := range g.Inputs() {
+		t, ok := in[n.Name]
+		if !ok {
+			return fmt.Errorf("engine: run: input %q is missing", n.Name)
+		}
+		if err := checkTensor("input", n.Name, n, t); err != nil {
+			return err
+		}
+	}
+	nodes := map[string]*Node{}
+	for _, o := range g.Outputs {
+		nodes[o.Name] = o.Node
+	}
+	for name, t := range out {
+		n, ok := nodes[name]
+		if !ok {
+			return fmt.Errorf("engine: run: no output %q", name)
+		}
+		if err := checkTensor("output", name, n, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkTensor(kind, name string, n *Node, t Tensor) error {
+	if t.DType != n.DType || !t.Shape.Equal(n.Shape) {
+		return fmt.Errorf("engine: run: %s %q is %v %v, want %v %v", kind, name, t.DType, t.Shape, n.DType, n.Shape)
+	}
+	if err := t.Validate(); err != nil {
+		return fmt.Errorf("engine: run: %s %q: %w", kind, name, err)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+// Package cpu is the reference backend: each op in plain Go loops, in the
+// order of its formula, one op to a file. It is the oracle that every other
+// backend is held against, so it is written to be read, not to be fast.
+package cpu
+
+import (
+	"context"
+	"fmt"
+
+	"wisp/engine"
+)
+
+// New returns the reference backend.
+func New() engine.Backend { return backend{} }
+
+type backend struct{}
+
+func (backend) Name() string               { return "cpu" }
+func (backend) Supports(*engine.Node) bool { return true }
+func (backend) Close() error               { return nil }
+
+type buffer struct {
+	shape  engine.Shape
+	values []float32
+}
+
+func (b *buffer) Size() int { return 4 * len(b.values) }
+func (b *buffer) Release()  { b.values = nil }
+
+// Upload converts the weight to f32.
+func (backend) Upload(t engine.Tensor) (engine.Buffer, error) {
+	if err := t.Validate(); err != nil {
+		return nil, fmt.Errorf("cpu: upload: %w", err)
+	}
+	return &buffer{t.Shape, t.Float32s()}, nil
+}
+
+type program struct {
+	graph   *engine.Graph
+	weights map[string]*buffer
+}
+
+// Compile checks that every weight is there; the graph itself is the program.
+func (b backend) Compile(g *engine.Graph, weights map[string]engine.Buffer) (engine.Program, error) {
+	p := &program{engine.Optimize(g, b.Supports), map[string]*buffer{}}
+	for _, n := range p.graph.Weights() {
+		w, ok := weights[n.Name].(*buffer)
+		if !ok {
+			return nil, fmt.Errorf("cpu: compile: weight %q is missing", n.Name)
+		}
+		if !w.shape.Equal(n.Shape) {
+			return nil, fmt.Errorf("cpu: compile: weight %q is %v, want %v", n.Name, w.shape, n.Shape)
+		}
+		p.weights[n.Name] = w
+	}
+	return p, nil
+}
+
+func (p *program) Close() error { return nil }
+
+// array is a value during a run: f32 elements, or i32 for indices.
+type array struct {
+	shape engine.Shape
+	f     []float32
+	i     []int32
+}
+
+// Run evaluates the nodes in order.
+func (p *program) Run(ctx context.Context, in, out map[string]engine.Tensor) error {
+	if err := engine.CheckIO(p.graph, in, out); err != nil {
+		return err
+	}
+	values := map[*engine.Node]array{}
+	for _, n := range p.graph.Nodes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		v, err := p.eval(n, in, values)
+		if err != nil {
+			return fmt.Errorf("cpu: run %v: %w", n, err)
+		}
+		v.shape = n.Shape
+		values[n] = v
+	}
+	for _, o := range p.graph.Outputs {
+		if t, ok := out[o.Name]; ok {
+			t.PutFloat32s(values[o.Node].f)
+		}
+	}
+	return nil
+}
+
+func (p *program) eval(n *engine.Node, in map[string]engine.Tensor, values map[*engine.Node]array) (array, error) {
+	args := make([]array, len(n.Inputs))
+	for i, x := range n.Inputs {
+		args[i] = values[x]
+	}
+	switch n.Op {
+	case engine.OpInput:
+		return hostArray(in[n.Name]), nil
+	case engine.OpConst:
+		return hostArray(n.Attrs.(engine.ConstAttrs).Value), nil
+	case engine.OpWeight:
+		return array{f: p.weights[n.Name].values}, nil
+	case engine.OpReshape:
+		return args[0], nil
+	case engine.OpEmbedding:
+		return embedding(args[0], args[1])
+	}
+	out := make([]float32, n.Elems())
+	kernel(n, args, out)
+	return array{f: out}, nil
+}
+
+func hostArray(t engine.Tensor) array {
+	if t.DType == engine.I32 {
+		return array{shape: t.Shape, i: t.Int32s()}
+	}
+	return array{shape: t.Shape, f: t.Float32s()}
+}
+
+// kernel computes one op into out.
+func kernel(n *engine.Node, args []array, out []float32) {
+	switch attrs := n.Attrs.(type) {
+	case engine.Conv2DAttrs:
+		conv2d(n, attrs, args, out)
+	case engine.LinearAttrs:
+		linear(n, attrs, args, out)
+	case engine.MatMulAttrs:
+		matmul(n, attrs, args[0], args[1], out)
+	case engine.AttentionAttrs:
+		attention(attrs, args[0], args[1], args[2], out)
+	case engine.NormAttrs:
+		if n.Op == engine.OpGroupNorm {
+			groupNorm(attrs, args[0], args[1].f, args[2].f, out)
+		} else {
+			layerNorm(attrs, args[0], args[1].f, args[2].f, out)
+		}
+	case engine.AxisAttrs:
+		if n.Op == engine.OpConcat {
+			concat(n.Shape, attrs.Axis, args, out)
+		} else {
+			slice(attrs, args[0], out)
+		}
+	case engine.PermuteAttrs:
+		permute(n.Shape, attrs.Axes, args[0], out)
+	case engine.AffineAttrs:
+		for i, x := range args[0].f {
+			out[i] = attrs.Mul*x + attrs.Add
+		}
+	case engine.ClampAttrs:
+		for i, x := range args[0].f {
+			out[i] = min(max(x, attrs.Min), attrs.Max)
+		}
+	default:
+		plain(n, args, out)
+	}
+}
+
+// plain computes the ops that have no parameters.
+func plain(n *engine.Node, args []array, out []float32) {
+	switch n.Op {
+	case engine.OpAdd, engine.OpSub, engine.OpMul:
+		elementwise(n, args[0], args[1], out)
+	case engine.OpSoftmax:
+		softmax(args[0], out)
+	case engine.OpUpsample2D:
+		upsample2d(n.Shape, args[0], out)
+	case engine.OpGEGLU:
+		geglu(args[0], out)
+	default:
+		act := activation(n.Op)
+		for i, x := range args[0].f {
+			out[i] = act(x)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package cpu
+
+import (
+	"math"
+
+	"wisp/engine"
+)
+
+// elementwise: a op b with NumPy broadcasting.
+func elementwise(n *engine.Node, a, b array, out []float32) {
+	f := map[engine.Op]func(x, y float32) float32{
+		engine.OpAdd: func(x, y float32) float32 { return x + y },
+		engine.OpSub: func(x, y float32) float32 { return x - y },
+		engine.OpMul: func(x, y float32) float32 { return x * y },
+	}[n.Op]
+	sa, sb := broadcastStrides(a.shape, n.Shape), broadcastStrides(b.shape, n.Shape)
+	for i := range out {
+		out[i] = f(a.f[offset(i, n.Shape, sa)], b.f[offset(i, n.Shape, sb)])
+	}
+}
+
+// broadcastStrides gives the strides by which a tensor of shape from is read
+// as if it had shape to: 0 along repeated axes.
+func broadcastStrides(from, to engine.Shape) []int {
+	strides := make([]int, len(to))
+	step := 1
+	for i := 1; i <= len(from); i++ {
+		if d := from.Dim(-i); d > 1 {
+			strides[len(to)-i] = step
+			step *= d
+		}
+	}
+	return strides
+}
+
+// offset turns the linear index i of shape into an offset by strides.
+func offset(i int, shape engine.Shape, strides []int) (at int) {
+	for a := len(shape) - 1; a >= 0; a-- {
+		at += i % shape[a] * strides[a]
+		i /= shape[a]
+	}
+	return at
+}
+
+// activation returns the function of one element that op names; the identity
+// for OpNone.
+func activation(op engine.Op) func(float32) float32 {
+	switch op {
+	case engine.OpSiLU:
+		return func(x float32) float32 { return x * sigmoid(x) }
+	case engine.OpGELU:
+		return gelu
+	case engine.OpGELUTanh:
+		return func(x float32) float32 {
+			return x / 2 * (1 + tanh(0.7978845608*(x+0.044715*x*x*x))) // √(2/π)
+		}
+	case engine.OpQuickGELU:
+		return func(x float32) float32 { return x * sigmoid(1.702*x) }
+	case engine.OpReLU:
+		return func(x float32) float32 { return max(x, 0) }
+	case engine.OpTanh:
+		return tanh
+	case engine.OpSigmoid:
+		return sigmoid
+	case engine.OpNone:
+		return func(x float32) float32 { return x }
+	}
+	panic("cpu: no activation " + op.String())
+}
+
+func sigmoid(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
+func tanh(x float32) float32    { return float32(math.Tanh(float64(x))) }
+func gelu(x float32) float32 {
+	return float32(float64(x) / 2 * (1 + math.Erf(float64(x)/math.Sqrt2)))
+}
+
+// geglu: a·GELU(gate) for the halves a, gate of the last dimension.
+func geglu(x array, out []float32) {
+	d := x.shape.Dim(-1) / 2
+	for i := range out {
+		at := i/d*2*d + i%d
+		out[i] = x.f[at] * gelu(x.f[at+d])
+	}
+}

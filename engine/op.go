@@ -1,0 +1,425 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Op names an operation. Its string is the name of its file in every backend.
+type Op uint8
+
+// The operations. Those after opFirstComposite are expanded by [Lower] for a
+// backend that declines them; all others are primitives.
+const (
+	OpNone Op = iota
+	OpInput
+	OpWeight
+	OpConst
+
+	OpConv2D
+	OpLinear
+	OpMatMul
+	OpGroupNorm
+	OpLayerNorm
+	OpSoftmax
+	OpEmbedding
+
+	OpAdd
+	OpSub
+	OpMul
+
+	OpSiLU
+	OpGELU
+	OpGELUTanh
+	OpQuickGELU
+	OpReLU
+	OpTanh
+	OpSigmoid
+	OpAffine
+	OpClamp
+
+	OpUpsample2D
+	OpConcat
+	OpSlice
+	OpReshape
+	OpPermute
+
+	opFirstComposite
+	OpAttention
+	OpGEGLU
+)
+
+var opNames = map[Op]string{
+	OpNone: "none", OpInput: "input", OpWeight: "weight", OpConst: "const",
+	OpConv2D: "conv2d", OpLinear: "linear", OpMatMul: "matmul",
+	OpGroupNorm: "group_norm", OpLayerNorm: "layer_norm", OpSoftmax: "softmax", OpEmbedding: "embedding",
+	OpAdd: "add", OpSub: "sub", OpMul: "mul",
+	OpSiLU: "silu", OpGELU: "gelu", OpGELUTanh: "gelu_tanh", OpQuickGELU: "quick_gelu",
+	OpReLU: "relu", OpTanh: "tanh", OpSigmoid: "sigmoid", OpAffine: "affine", OpClamp: "clamp",
+	OpUpsample2D: "upsample2d", OpConcat: "concat", OpSlice: "slice", OpReshape: "reshape", OpPermute: "permute",
+	OpAttention: "attention", OpGEGLU: "geglu",
+}
+
+// String returns the op's name: "conv2d".
+func (op Op) String() string {
+	if s, ok := opNames[op]; ok {
+		return s
+	}
+	return fmt.Sprintf("op(%d)", uint8(op))
+}
+
+// IsActivation reports whether op is a function of one element without
+// parameters, and so may be fused into the op before it.
+func (op Op) IsActivation() bool { return op >= OpSiLU && op <= OpSigmoid }
+
+// IsSource reports whether op has no inputs.
+func (op Op) IsSource() bool { return op == OpInput || op == OpWeight || op == OpConst }
+
+// ConstAttrs holds the value of an OpConst.
+type ConstAttrs struct{ Value Tensor }
+
+// Conv2DAttrs are the parameters of OpConv2D. Inputs are x, w, then the bias
+// and the residual where present.
+type Conv2DAttrs struct {
+	Stride int
+	Pad    [4]int // top, left, bottom, right
+	Epilogue
+}
+
+// LinearAttrs are the parameters of OpLinear. Inputs are as in Conv2DAttrs.
+type LinearAttrs struct{ Epilogue }
+
+// Epilogue is what a convolution or a linear layer does to its sum before
+// storing it: out = Act(sum + bias + residual).
+type Epilogue struct {
+	Bias     bool // an input (out) is added
+	Residual bool // an input of the result's shape is added
+	Act      Op   // OpNone or an activation
+}
+
+// Operands splits the inputs of a convolution or linear layer; bias and
+// residual are nil where absent.
+func (e Epilogue) Operands(n *Node) (x, w, bias, residual *Node) {
+	x, w = n.Inputs[0], n.Inputs[1]
+	rest := n.Inputs[2:]
+	if e.Bias {
+		bias, rest = rest[0], rest[1:]
+	}
+	if e.Residual {
+		residual = rest[0]
+	}
+	return x, w, bias, residual
+}
+
+// NormAttrs are the parameters of OpGroupNorm and OpLayerNorm.
+type NormAttrs struct {
+	Groups int // OpGroupNorm only
+	Eps    float32
+	Act    Op // OpGroupNorm only: OpNone or a fused activation
+}
+
+// MatMulAttrs are the parameters of OpMatMul.
+type MatMulAttrs struct{ TransB bool }
+
+// AttentionAttrs are the parameters of OpAttention.
+type AttentionAttrs struct {
+	Heads  int
+	Scale  float32 // of q·k, usually 1/√(head size)
+	Causal bool    // query i sees keys 0..i only
+}
+
+// AffineAttrs are the parameters of OpAffine.
+type AffineAttrs struct{ Mul, Add float32 }
+
+// ClampAttrs are the parameters of OpClamp.
+type ClampAttrs struct{ Min, Max float32 }
+
+// AxisAttrs are the parameters of OpConcat (Axis) and OpSlice (all).
+type AxisAttrs struct{ Axis, Start, Stop int }
+
+// PermuteAttrs are the parameters of OpPermute.
+type PermuteAttrs struct{ Axes []int }
+
+// Conv2D convolves x (n, h, w, in) with weight (out, in, kh, kw) and an
+// optional bias (out). pad is top, left, bottom, right, filled with zeros.
+// The result is (n, h', w', out), h' = (h + pads − kh)/stride + 1.
+func Conv2D(x, weight, bias *Node, stride int, pad [4]int) *Node {
+	in := withBias(x, weight, bias)
+	if len(x.Shape) != 4 || len(weight.Shape) != 4 {
+		failOp(OpConv2D, in, "want x (n,h,w,c) and weight (out,in,kh,kw)")
+	}
+	out, c, kh, kw := weight.Shape[0], weight.Shape[1], weight.Shape[2], weight.Shape[3]
+	if c != x.Shape[3] {
+		failOp(OpConv2D, in, "x has %d channels, weight takes %d", x.Shape[3], c)
+	}
+	if stride < 1 || slices.Min(pad[:]) < 0 {
+		failOp(OpConv2D, in, "bad stride %d or padding %v", stride, pad)
+	}
+	h := x.Shape[1] + pad[0] + pad[2] - kh
+	w := x.Shape[2] + pad[1] + pad[3] - kw
+	if h < 0 || w < 0 {
+		failOp(OpConv2D, in, "the image is smaller than the kernel")
+	}
+	checkBias(OpConv2D, in, bias, out)
+	attrs := Conv2DAttrs{Stride: stride, Pad: pad, Epilogue: Epilogue{Bias: bias != nil}}
+	return record(OpConv2D, Shape{x.Shape[0], h/stride + 1, w/stride + 1, out}, attrs, in...)
+}
+
+// Linear is x (…, in) times the transpose of weight (out, in), plus an
+// optional bias (out). The result is (…, out).
+func Linear(x, weight, bias *Node) *Node {
+	in := withBias(x, weight, bias)
+	if len(weight.Shape) != 2 || len(x.Shape) < 1 || x.Shape.Dim(-1) != weight.Shape[1] {
+		failOp(OpLinear, in, "want x (…,in) and weight (out,in)")
+	}
+	checkBias(OpLinear, in, bias, weight.Shape[0])
+	shape := slices.Clone(x.Shape)
+	shape[len(shape)-1] = weight.Shape[0]
+	return record(OpLinear, shape, LinearAttrs{Epilogue{Bias: bias != nil}}, in...)
+}
+
+func withBias(x, weight, bias *Node) []*Node {
+	if bias == nil {
+		return []*Node{x, weight}
+	}
+	return []*Node{x, weight, bias}
+}
+
+func checkBias(op Op, in []*Node, bias *Node, out int) {
+	if bias != nil && !bias.Shape.Equal(Shape{out}) {
+		failOp(op, in, "bias is %v, want (%d)", bias.Shape, out)
+	}
+}
+
+// MatMul multiplies a (…, m, k) by b (…, k, n), or by b (…, n, k) transposed.
+// The leading dimensions are equal. The result is (…, m, n).
+func MatMul(a, b *Node, transB bool) *Node {
+	in := []*Node{a, b}
+	r := len(a.Shape)
+	if r < 2 || len(b.Shape) != r || !a.Shape[:r-2].Equal(b.Shape[:r-2]) {
+		failOp(OpMatMul, in, "leading dimensions differ")
+	}
+	k, n := b.Shape[r-2], b.Shape[r-1]
+	if transB {
+		k, n = n, k
+	}
+	if a.Shape[r-1] != k {
+		failOp(OpMatMul, in, "inner dimensions are %d and %d", a.Shape[r-1], k)
+	}
+	shape := append(slices.Clone(a.Shape[:r-1]), n)
+	return record(OpMatMul, shape, MatMulAttrs{transB}, in...)
+}
+
+// Attention is softmax(scale·q·kᵀ)·v for each head: q (b, tq, heads·hd),
+// k and v (b, tk, heads·hd), result as q. Dao et al. 2022 compute it without
+// ever writing the (tq, tk) scores.
+func Attention(q, k, v *Node, heads int, scale float32, causal bool) *Node {
+	in := []*Node{q, k, v}
+	if len(q.Shape) != 3 || len(k.Shape) != 3 || !k.Shape.Equal(v.Shape) ||
+		q.Shape[0] != k.Shape[0] || q.Shape[2] != k.Shape[2] || heads < 1 || q.Shape[2]%heads != 0 {
+		failOp(OpAttention, in, "want q (b,tq,d), k and v (b,tk,d) with d divisible by %d heads", heads)
+	}
+	if causal && q.Shape[1] != k.Shape[1] {
+		failOp(OpAttention, in, "causal attention needs as many keys as queries")
+	}
+	return record(OpAttention, q.Shape, AttentionAttrs{heads, scale, causal}, in...)
+}
+
+// GroupNorm normalises each group of channels of each image of x (n, …, c) to
+// mean 0 and variance 1, then applies gamma and beta (c). Wu & He 2018.
+func GroupNorm(x, gamma, beta *Node, groups int, eps float32) *Node {
+	in := []*Node{x, gamma, beta}
+	c := x.Shape.Dim(-1)
+	if groups < 1 || c%groups != 0 {
+		failOp(OpGroupNorm, in, "%d channels in %d groups", c, groups)
+	}
+	checkNorm(OpGroupNorm, in, c)
+	return record(OpGroupNorm, x.Shape, NormAttrs{Groups: groups, Eps: eps}, in...)
+}
+
+// LayerNorm normalises the last dimension of x (…, d), then applies gamma and
+// beta (d). Ba et al. 2016.
+func LayerNorm(x, gamma, beta *Node, eps float32) *Node {
+	in := []*Node{x, gamma, beta}
+	checkNorm(OpLayerNorm, in, x.Shape.Dim(-1))
+	return record(OpLayerNorm, x.Shape, NormAttrs{Eps: eps}, in...)
+}
+
+func checkNorm(op Op, in []*Node, c int) {
+	if !in[1].Shape.Equal(Shape{c}) || !in[2].Shape.Equal(Shape{c}) {
+		failOp(op, in, "want gamma and beta (%d)", c)
+	}
+}
+
+// Softmax is exp(x − max)/Σ over the last dimension.
+func Softmax(x *Node) *Node { return record(OpSoftmax, x.Shape, nil, x) }
+
+// Embedding gathers rows of table (v, d) by ids (…): the result is (…, d).
+// An id outside the table is an error at Run.
+func Embedding(table, ids *Node) *Node {
+	in := []*Node{table, ids}
+	if len(table.Shape) != 2 || ids.DType != I32 {
+		failOp(OpEmbedding, in, "want table (v,d) and i32 ids")
+	}
+	return record(OpEmbedding, append(slices.Clone(ids.Shape), table.Shape[1]), nil, in...)
+}
+
+// Add is a + b with NumPy broadcasting.
+func Add(a, b *Node) *Node { return elementwise(OpAdd, a, b) }
+
+// Sub is a − b with NumPy broadcasting.
+func Sub(a, b *Node) *Node { return elementwise(OpSub, a, b) }
+
+// Mul is a·b with NumPy broadcasting.
+func Mul(a, b *Node) *Node { return elementwise(OpMul, a, b) }
+
+func elementwise(op Op, a, b *Node) *Node {
+	r := max(len(a.Shape), len(b.Shape))
+	shape := make(Shape, r)
+	for i := 1; i <= r; i++ {
+		da, db := 1, 1
+		if i <= len(a.Shape) {
+			da = a.Shape.Dim(-i)
+		}
+		if i <= len(b.Shape) {
+			db = b.Shape.Dim(-i)
+		}
+		if da != db && da != 1 && db != 1 {
+			failOp(op, []*Node{a, b}, "shapes do not broadcast")
+		}
+		shape[r-i] = max(da, db)
+	}
+	return record(op, shape, nil, a, b)
+}
+
+// SiLU is x·sigmoid(x). Elfwing et al. 2017.
+func SiLU(x *Node) *Node { return Activation(OpSiLU, x) }
+
+// GELU is x·Φ(x) by the error function. Hendrycks & Gimpel 2016.
+func GELU(x *Node) *Node { return Activation(OpGELU, x) }
+
+// GELUTanh is GELU by its tanh approximation.
+func GELUTanh(x *Node) *Node { return Activation(OpGELUTanh, x) }
+
+// QuickGELU is x·sigmoid(1.702x), as CLIP has it.
+func QuickGELU(x *Node) *Node { return Activation(OpQuickGELU, x) }
+
+// ReLU is max(x, 0).
+func ReLU(x *Node) *Node { return Activation(OpReLU, x) }
+
+// Tanh is the hyperbolic tangent.
+func Tanh(x *Node) *Node { return Activation(OpTanh, x) }
+
+// Sigmoid is 1/(1 + exp(−x)).
+func Sigmoid(x *Node) *Node { return Activation(OpSigmoid, x) }
+
+// Activation applies the activation op to every element.
+func Activation(op Op, x *Node) *Node {
+	if !op.IsActivation() {
+		failOp(op, []*Node{x}, "not an activation")
+	}
+	return record(op, x.Shape, nil, x)
+}
+
+// Affine is mul·x + add with scalars.
+func Affine(x *Node, mul, add float32) *Node {
+	return record(OpAffine, x.Shape, AffineAttrs{mul, add}, x)
+}
+
+// Clamp limits every element to [lo, hi].
+func Clamp(x *Node, lo, hi float32) *Node {
+	if math.IsNaN(float64(lo)) || math.IsNaN(float64(hi)) || lo > hi {
+		failOp(OpClamp, []*Node{x}, "bad range [%v, %v]", lo, hi)
+	}
+	return record(OpClamp, x.Shape, ClampAttrs{lo, hi}, x)
+}
+
+// GEGLU halves the last dimension of x (…, 2d) into a and gate: a·GELU(gate).
+// Shazeer 2020, in the order that diffusers stores it.
+func GEGLU(x *Node) *Node {
+	d := x.Shape.Dim(-1)
+	if d%2 != 0 {
+		failOp(OpGEGLU, []*Node{x}, "odd last dimension")
+	}
+	shape := slices.Clone(x.Shape)
+	shape[len(shape)-1] = d / 2
+	return record(OpGEGLU, shape, nil, x)
+}
+
+// Upsample2D resizes x (n, h, w, c) to (n, outH, outW, c) by nearest
+// neighbour: output row y reads input row ⌊y·h/outH⌋.
+func Upsample2D(x *Node, outH, outW int) *Node {
+	if len(x.Shape) != 4 {
+		failOp(OpUpsample2D, []*Node{x}, "want x (n,h,w,c)")
+	}
+	return record(OpUpsample2D, Shape{x.Shape[0], outH, outW, x.Shape[3]}, nil, x)
+}
+
+// Concat joins tensors along an axis; a negative axis counts from the end.
+func Concat(axis int, xs ...*Node) *Node {
+	first := xs[0].Shape
+	axis = checkAxis(OpConcat, xs, axis, len(first))
+	shape := slices.Clone(first)
+	for _, x := range xs[1:] {
+		if len(x.Shape) != len(first) {
+			failOp(OpConcat, xs, "ranks differ")
+		}
+		for i, d := range x.Shape {
+			if i != axis && d != first[i] {
+				failOp(OpConcat, xs, "shapes differ off axis %d", axis)
+			}
+		}
+		shape[axis] += x.Shape[axis]
+	}
+	return record(OpConcat, shape, AxisAttrs{Axis: axis}, xs...)
+}
+
+// Slice keeps the indices start ≤ i < stop of an axis.
+func Slice(x *Node, axis, start, stop int) *Node {
+	axis = checkAxis(OpSlice, []*Node{x}, axis, len(x.Shape))
+	if start < 0 || stop <= start || stop > x.Shape[axis] {
+		failOp(OpSlice, []*Node{x}, "range %d:%d on axis %d", start, stop, axis)
+	}
+	shape := slices.Clone(x.Shape)
+	shape[axis] = stop - start
+	return record(OpSlice, shape, AxisAttrs{axis, start, stop}, x)
+}
+
+func checkAxis(op Op, in []*Node, axis, rank int) int {
+	if axis < 0 {
+		axis += rank
+	}
+	if axis < 0 || axis >= rank {
+		failOp(op, in, "bad axis")
+	}
+	return axis
+}
+
+// Reshape gives x another shape with as many elements; one extent may be −1.
+func Reshape(x *Node, shape ...int) *Node {
+	shape = slices.Clone(shape)
+	if i := slices.Index(shape, -1); i >= 0 {
+		shape[i] = 1
+		if rest := Shape(shape).Elems(); rest > 0 {
+			shape[i] = x.Elems() / rest
+		}
+	}
+	if Shape(shape).Elems() != x.Elems() {
+		failOp(OpReshape, []*Node{x}, "cannot become %v", shape)
+	}
+	return record(OpReshape, shape, nil, x)
+}
+
+// Permute reorders the axes: result axis i is axis axes[i] of x.
+func Permute(x *Node, axes ...int) *Node {
+	sorted := slices.Sorted(slices.Values(axes))
+	shape := make(Shape, len(axes))
+	for i, a := range axes {
+		if len(axes) != len(x.Shape) || sorted[i] != i {
+			failOp(OpPermute, []*Node{x}, "bad axes %v", axes)
+		}
+		shape[i] = x.Shape[a]
+	}
+	return record(OpPermute, shape, PermuteAttrs{slices.Clone(axes)}, x)
+}
