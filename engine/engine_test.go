@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// lifetimesOf lists where each value that owns or shares bytes is written and
+// last read, taking reshapes as reads of their root.
+func checkNoOverlap(t *testing.T, g *Graph, plan Plan) {
+	t.Helper()
+	last := lastUses(g)
+	for i, n := range g.Nodes {
+		off, ok := plan.Offsets[n]
+		if !ok {
+			continue
+		}
+		if off%ArenaAlign != 0 || off+4*n.Elems() > plan.Size {
+			t.Errorf("%v at %d leaves the arena of %d bytes", n, off, plan.Size)
+		}
+		for j := i + 1; j < len(g.Nodes) && j < last[n]; j++ { // while n is still to be read
+			m := g.Nodes[j]
+			at, ok := plan.Offsets[m]
+			if ok && Root(m) != Root(n) && at < off+4*n.Elems() && off < at+4*m.Elems() {
+				t.Errorf("%v overwrites %v, which is read by node %d", m, n, last[n])
+			}
+		}
+	}
+}
+
+func TestPlanRandomGraphs(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		g, err := Build(func(g *Graph) {
+			values := []*Node{g.Input("a", F32, 4, 6), g.Input("b", F32, 4, 6)}
+			pick := func() *Node { return values[r.IntN(len(values))] }
+			for range 30 {
+				var n *Node
+				switch r.IntN(5) {
+				case 0:
+					n = Add(Reshape(pick(), 4, 6), Reshape(pick(), 4, 6))
+				case 1:
+					n = SiLU(pick())
+				case 2:
+					n = Reshape(pick(), 6, 4)
+					n = Reshape(Affine(n, 2, 1), 4, 6)
+				case 3:
+					n = Slice(Concat(0, pick(), pick()), 0, 2, 6)
+				case 4:
+					n = Mul(pick(), g.Const(FromFloat32s(make([]float32, 6), 6)))
+				}
+				values = append(values, n)
+			}
+			g.Output("y", values[len(values)-1])
+			g.Output("z", pick())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNoOverlap(t, g, MakePlan(g, nil))
+		checkNoOverlap(t, g, MakePlan(g, func(n *Node, i int) bool { return n.Op == OpSiLU || n.Op == OpAdd }))
+	}
+}
+
+func TestPlanReusesBytes(t *testing.T) {
+	g, err := Build(func(g *Graph) {
+		x := g.Input("x", F32, 1024)
+		for range 20 {
+			x = Affine(x, 2, 0)
+		}
+		g.Output("y", x)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := MakePlan(g, nil).Size; size != 2*4096 {
+		t.Errorf("a chain takes %d bytes, want two values of 4096", size)
+	}
+	if size := MakePlan(g, func(*Node, int) bool { return true }).Size; size != 4096 {
+		t.Errorf("an in-place chain takes %d bytes, want one value of 4096", size)
+	}
+}
+
+func ops(g *Graph) string {
+	var names []string
+	for _, n := range g.Nodes {
+		if !n.Op.IsSource() {
+			names = append(names, n.Op.String())
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func TestOptimize(t *testing.T) {
+	all := func(*Node) bool { return true }
+	primitives := func(n *Node) bool {
+		switch a := n.Attrs.(type) {
+		case Conv2DAttrs:
+			return a.Act == OpNone && !a.Residual
+		case LinearAttrs:
+			return a.Act == OpNone && !a.Residual
+		case NormAttrs:
+			return a.Act == OpNone
+		}
+		return n.Op < opFirstComposite
+	}
+	same := [4]int{1, 1, 1, 1}
+	for name, c := range map[string]struct {
+		build             func(g *Graph) *Node
+		fused, primitives string
+	}{
+		"conv, residual, relu": {func(g *Graph) *Node {
+			x := g.Input("x", F32, 1, 4, 4, 8)
+			return ReLU(Add(x, Conv2D(x, g.Weight("w", 8, 8, 3, 3), nil, 1, same)))
+		}, "conv2d", "conv2d add relu"},
+		"norm, silu": {func(g *Graph) *Node {
+			return SiLU(GroupNorm(g.Input("x", F32, 1, 4, 4, 8), g.Weight("a", 8), g.Weight("b", 8), 2, 0))
+		}, "group_norm", "group_norm silu"},
+		"a value used twice stays": {func(g *Graph) *Node {
+			y := Linear(g.Input("x", F32, 2, 8), g.Weight("w", 8, 8), nil)
+			return Mul(SiLU(y), y)
+		}, "linear silu mul", "linear silu mul"},
+		"doubling is not a residual": {func(g *Graph) *Node {
+			y := Linear(g.Input("x", F32, 2, 8), g.Weight("w", 8, 8), nil)
+			return Add(y, y)
+		}, "linear add", "linear add"},
+		"a broadcast is not a residual": {func(g *Graph) *Node {
+			y := Linear(g.Input("x", F32, 1, 8), g.Weight("w", 8, 8), nil)
+			return Add(y, g.Input("z", F32, 4, 8))
+		}, "linear add", "linear add"},
+		"unused nodes go": {func(g *Graph) *Node {
+			x := g.Input("x", F32, 2, 8)
+			SiLU(x)
+			return ReLU(x)
+		}, "relu", "relu"},
+		"geglu": {func(g *Graph) *Node { return GEGLU(g.Input("x", F32, 2, 8)) }, "geglu", "slice slice gelu mul"},
+	} {
+		g, err := Build(func(g *Graph) { g.Output("y", c.build(g)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ops(Optimize(g, all)); got != c.fused {
+			t.Errorf("%s: fused to %q, want %q", name, got, c.fused)
+		}
+		if got := ops(Optimize(g, primitives)); got != c.primitives {
+			t.Errorf("%s: lowered to %q, want %q", name, got, c.primitives)
+		}
+	}
+}
+
+func TestBuildErrorsNameOpAndInputs(t *testing.T) {
+	for want, build := range map[string]func(g *Graph){
+		"conv2d [input x(1,4,4,3), weight w(8,4,3,3)]: x has 3 channels, weight takes 4": func(g *Graph) {
+			Conv2D(g.Input("x", F32, 1, 4, 4, 3), g.Weight("w", 8, 4, 3, 3), nil, 1, [4]int{})
+		},
+		"linear [input x(2,5), weight w(3,4)]": func(g *Graph) { Linear(g.Input("x", F32, 2, 5), g.Weight("w", 3, 4), nil) },
+		"shapes do not broadcast":              func(g *Graph) { Add(g.Input("x", F32, 2, 5), g.Input("y", F32, 2, 4)) },
+		"cannot become [3 3]":                  func(g *Graph) { Reshape(g.Input("x", F32, 2, 5), 3, 3) },
+		"group_norm":                           func(g *Graph) { GroupNorm(g.Input("x", F32, 1, 2, 6), g.Weight("a", 6), g.Weight("b", 6), 4, 0) },
+		"declared again":                       func(g *Graph) { g.Weight("w", 2); g.Weight("w", 3) },
+		"bad shape":                            func(g *Graph) { g.Input("x", F32, 2, 0) },
+		"bad axes":                             func(g *Graph) { Permute(g.Input("x", F32, 2, 5), 1, 1) },
+		"no output":                            func(g *Graph) { g.Input("x", F32, 2) },
+		"smaller than the kernel":              func(g *Graph) { Conv2D(g.Input("x", F32, 1, 2, 2, 1), g.Weight("w", 1, 1, 3, 3), nil, 1, [4]int{}) },
+	} {
+		g, err := Build(build)
+		if err == nil || !strings.Contains(err.Error(), want) || g != nil {
+			t.Errorf("got error %v, want one with %q", err, want)
+		}
+	}
+}
+
+func TestTensorRoundTrip(t *testing.T) {
+	if err := (Tensor{F32, Shape{2, 3}, make([]byte, 23)}).Validate(); err == nil {
+		t.Error("a short tensor is valid")
+	}
+	// Two rows of 3: scales 1 and 0.5 (f16), then the weights.
+	q8 := Tensor{Q8, Shape{2, 3}, []byte{0, 0x3c, 0, 0x38, 1, 0xff, 127, 2, 0xfe, 0}}
+	q4 := Tensor{Q4, Shape{2, 3}, []byte{0, 0x3c, 0, 0x38, 0x79, 0x0f, 0x8a, 0x08}}
+	for _, c := range []struct {
+		t    Tensor
+		want []float32
+	}{{q8, []float32{1, -1, 127, 1, -1, 0}}, {q4, []float32{1, -1, 7, 1, 0, 0}}} {
+		if err := c.t.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		for i, got := range c.t.Float32s() {
+			if got != c.want[i] {
+				t.Errorf("%v element %d is %v, want %v", c.t.DType, i, got, c.want[i])
+			}
+		}
+	}
+}

@@ -1,0 +1,303 @@
+package enginetest
+
+import (
+	"fmt"
+
+	"wisp/engine"
+)
+
+// Cases returns the table.
+func Cases() []Case {
+	var cases []Case
+	for _, group := range [][]Case{convCases(), matmulCases(), attentionCases(), normCases(), elementwiseCases(), moveCases(), planCases()} {
+		cases = append(cases, group...)
+	}
+	return cases
+}
+
+// one makes a case with the single output "y".
+func one(name string, f func(g *engine.Graph) *engine.Node) Case {
+	return Case{Name: name, Build: func(g *engine.Graph) { g.Output("y", f(g)) }}
+}
+
+func input(g *engine.Graph, shape ...int) *engine.Node { return g.Input("x", engine.F32, shape...) }
+
+// conv describes a convolution case.
+type conv struct {
+	n, h, w, in, out, k, stride int
+	pad                         [4]int
+}
+
+func (c conv) node(g *engine.Graph) *engine.Node {
+	x := input(g, c.n, c.h, c.w, c.in)
+	return engine.Conv2D(x, g.Weight("w", c.out, c.in, c.k, c.k), g.Weight("b", c.out), c.stride, c.pad)
+}
+
+var same = [4]int{1, 1, 1, 1}
+
+func convCases() []Case {
+	var cases []Case
+	for _, c := range []struct {
+		name string
+		conv
+	}{
+		{"3x3", conv{1, 8, 8, 16, 24, 3, 1, same}},
+		{"3x3_batch", conv{2, 9, 7, 8, 16, 3, 1, same}},
+		{"3x3_c3", conv{1, 6, 5, 3, 8, 3, 1, same}},
+		{"3x3_o3", conv{1, 12, 11, 32, 3, 3, 1, same}},
+		{"3x3_odd", conv{1, 5, 3, 5, 7, 3, 1, same}},
+		{"3x3_one_pixel", conv{1, 1, 1, 4, 4, 3, 1, same}},
+		{"3x3_valid", conv{1, 7, 8, 12, 20, 3, 1, [4]int{}}},
+		{"3x3_s2", conv{1, 8, 8, 16, 16, 3, 2, same}},
+		{"3x3_s2_odd", conv{1, 9, 7, 8, 12, 3, 2, same}},
+		{"3x3_s2_bottom_right", conv{1, 8, 8, 8, 8, 3, 2, [4]int{0, 0, 1, 1}}},
+		{"1x1", conv{1, 8, 8, 16, 40, 1, 1, [4]int{}}},
+		{"1x1_s2", conv{1, 9, 9, 6, 10, 1, 2, [4]int{}}},
+		{"5x5", conv{1, 10, 10, 8, 8, 5, 1, [4]int{2, 2, 2, 2}}},
+		{"7x7_s4", conv{1, 16, 16, 3, 8, 7, 4, [4]int{3, 3, 3, 3}}},
+		{"16x16_patch", conv{1, 32, 32, 3, 24, 16, 16, [4]int{}}},
+		{"3x3_wide", conv{1, 16, 16, 96, 96, 3, 1, same}},
+		{"3x3_taesd", conv{1, 32, 32, 64, 64, 3, 1, same}},
+	} {
+		cases = append(cases, one("conv2d/"+c.name, c.node))
+	}
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+		weights := one("conv2d/3x3_"+d.String(), conv{1, 8, 8, 20, 24, 3, 1, same}.node)
+		weights.Weights = d
+		cases = append(cases, weights)
+	}
+	return append(cases,
+		one("conv2d/no_bias", func(g *engine.Graph) *engine.Node {
+			return engine.Conv2D(input(g, 1, 6, 6, 8), g.Weight("w", 8, 8, 3, 3), nil, 1, same)
+		}),
+		one("conv2d/relu", func(g *engine.Graph) *engine.Node {
+			return engine.ReLU(conv{1, 8, 8, 16, 16, 3, 1, same}.node(g))
+		}),
+		one("conv2d/residual_relu", func(g *engine.Graph) *engine.Node {
+			return engine.ReLU(engine.Add(conv{1, 8, 8, 16, 16, 3, 1, same}.node(g), input(g, 1, 8, 8, 16)))
+		}),
+		one("conv2d/residual_left", func(g *engine.Graph) *engine.Node {
+			return engine.Add(input(g, 1, 7, 5, 13), conv{1, 7, 5, 13, 13, 3, 1, same}.node(g))
+		}),
+	)
+}
+
+// linear is x (rows, in) through a layer of out columns.
+func linear(g *engine.Graph, in, out int, shape ...int) *engine.Node {
+	return engine.Linear(input(g, append(shape, in)...), g.Weight("w", out, in), g.Weight("b", out))
+}
+
+func matmulCases() []Case {
+	var cases []Case
+	for _, s := range [][3]int{ // rows, in, out
+		{1, 1, 1}, {1, 64, 64}, {2, 33, 17}, {5, 8, 8}, {6, 7, 9}, {7, 64, 3}, {64, 96, 384}, {77, 192, 192}, {13, 100, 31}, {1, 320, 1280},
+	} {
+		cases = append(cases, one(fmt.Sprintf("linear/%dx%dx%d", s[0], s[1], s[2]), func(g *engine.Graph) *engine.Node {
+			return linear(g, s[1], s[2], s[0])
+		}))
+	}
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+		c := one("linear/"+d.String(), func(g *engine.Graph) *engine.Node { return linear(g, 75, 24, 2, 9) })
+		c.Weights = d
+		cases = append(cases, c)
+	}
+	for _, act := range []engine.Op{engine.OpSiLU, engine.OpGELU, engine.OpGELUTanh, engine.OpQuickGELU, engine.OpReLU, engine.OpTanh, engine.OpSigmoid} {
+		cases = append(cases, one("linear/act_"+act.String(), func(g *engine.Graph) *engine.Node {
+			return engine.Activation(act, linear(g, 24, 20, 3, 5))
+		}))
+	}
+	for _, m := range []struct {
+		name           string
+		batch, m, n, k int
+		trans          bool
+	}{
+		{"plain", 1, 9, 12, 20, false}, {"trans", 1, 9, 12, 20, true}, {"batch", 3, 16, 16, 40, false},
+		{"batch_trans", 6, 77, 33, 24, true}, {"one_row", 2, 1, 40, 64, false}, {"one_column", 2, 40, 1, 64, true},
+	} {
+		cases = append(cases, one("matmul/"+m.name, func(g *engine.Graph) *engine.Node {
+			b := []int{m.batch, m.k, m.n}
+			if m.trans {
+				b = []int{m.batch, m.n, m.k}
+			}
+			return engine.MatMul(input(g, m.batch, m.m, m.k), g.Input("b", engine.F32, b...), m.trans)
+		}))
+	}
+	return append(cases,
+		one("linear/no_bias", func(g *engine.Graph) *engine.Node {
+			return engine.Linear(input(g, 4, 24), g.Weight("w", 24, 24), nil)
+		}),
+		one("linear/residual", func(g *engine.Graph) *engine.Node {
+			return engine.Add(linear(g, 24, 24, 2, 10), input(g, 2, 10, 24))
+		}),
+	)
+}
+
+func attentionCases() []Case {
+	var cases []Case
+	for _, a := range []struct {
+		name                 string
+		b, tq, tk, heads, hd int
+		causal               bool
+	}{
+		{"self", 1, 64, 64, 4, 16, false}, {"batch", 2, 16, 16, 2, 8, false}, {"cross_77", 1, 64, 77, 4, 24, false},
+		{"hd40", 1, 100, 100, 2, 40, false}, {"hd64_causal", 1, 77, 77, 3, 64, true}, {"hd160", 1, 20, 20, 1, 160, false},
+		{"odd", 2, 7, 5, 3, 5, false}, {"one_query", 1, 1, 33, 2, 12, false}, {"one_key", 1, 9, 1, 2, 12, false},
+		{"one_head", 1, 30, 30, 1, 32, false}, {"hd1", 1, 6, 6, 3, 1, false}, {"long", 1, 130, 300, 1, 8, false},
+		{"causal_small", 2, 5, 5, 2, 4, true},
+	} {
+		cases = append(cases, one("attention/"+a.name, func(g *engine.Graph) *engine.Node {
+			d := a.heads * a.hd
+			k, v := g.Input("k", engine.F32, a.b, a.tk, d), g.Input("v", engine.F32, a.b, a.tk, d)
+			return engine.Attention(input(g, a.b, a.tq, d), k, v, a.heads, 0.35, a.causal)
+		}))
+	}
+	return append(cases, one("attention/large_scores", func(g *engine.Graph) *engine.Node {
+		x := engine.Affine(input(g, 1, 12, 16), 40, 0)
+		return engine.Attention(x, x, x, 2, 1, false)
+	}))
+}
+
+func normCases() []Case {
+	var cases []Case
+	norm := func(g *engine.Graph, groups int, shape ...int) *engine.Node {
+		c := shape[len(shape)-1]
+		return engine.GroupNorm(input(g, shape...), g.Weight("gamma", c), g.Weight("beta", c), groups, 1e-5)
+	}
+	for _, s := range []struct {
+		name   string
+		groups int
+		shape  []int
+	}{
+		{"32", 32, []int{1, 8, 8, 64}}, {"batch", 4, []int{2, 5, 3, 12}}, {"one_group", 1, []int{1, 4, 4, 10}},
+		{"per_channel", 6, []int{1, 4, 4, 6}}, {"per3", 32, []int{1, 8, 8, 96}}, {"per5", 32, []int{2, 4, 4, 160}}, {"tokens", 8, []int{2, 9, 32}},
+	} {
+		cases = append(cases,
+			one("group_norm/"+s.name, func(g *engine.Graph) *engine.Node { return norm(g, s.groups, s.shape...) }),
+			one("group_norm/"+s.name+"_silu", func(g *engine.Graph) *engine.Node { return engine.SiLU(norm(g, s.groups, s.shape...)) }))
+	}
+	for _, d := range []int{1, 3, 8, 64, 75, 192} {
+		cases = append(cases,
+			one(fmt.Sprintf("layer_norm/%d", d), func(g *engine.Graph) *engine.Node {
+				return engine.LayerNorm(input(g, 2, 7, d), g.Weight("gamma", d), g.Weight("beta", d), 1e-5)
+			}),
+			one(fmt.Sprintf("softmax/%d", d), func(g *engine.Graph) *engine.Node { return engine.Softmax(input(g, 3, 5, d)) }))
+	}
+	return append(cases,
+		one("group_norm/offset", func(g *engine.Graph) *engine.Node { // a mean far from 0: the variance must not cancel
+			x := engine.Affine(input(g, 1, 8, 8, 16), 1, 100)
+			return engine.GroupNorm(x, g.Weight("gamma", 16), g.Weight("beta", 16), 4, 1e-5)
+		}),
+		one("softmax/large", func(g *engine.Graph) *engine.Node { return engine.Softmax(engine.Affine(input(g, 4, 33), 200, 0)) }),
+	)
+}
+
+func elementwiseCases() []Case {
+	var cases []Case
+	for _, act := range []engine.Op{engine.OpSiLU, engine.OpGELU, engine.OpGELUTanh, engine.OpQuickGELU, engine.OpReLU, engine.OpTanh, engine.OpSigmoid} {
+		for _, scale := range []float32{1, 30} { // and where exp would overflow or vanish
+			cases = append(cases, one(fmt.Sprintf("%v/x%g", act, scale), func(g *engine.Graph) *engine.Node {
+				return engine.Activation(act, engine.Affine(input(g, 3, 37), scale, 0))
+			}))
+		}
+	}
+	for _, s := range []struct {
+		name string
+		a, b []int
+	}{
+		{"same", []int{2, 5, 7}, []int{2, 5, 7}}, {"row", []int{2, 5, 8}, []int{8}}, {"per_image", []int{2, 3, 4, 12}, []int{2, 1, 1, 12}},
+		{"column", []int{4, 6}, []int{4, 1}}, {"scalar", []int{3, 9}, []int{1}}, {"left", []int{5, 1}, []int{2, 5, 6}}, {"outer", []int{4, 1}, []int{1, 5}},
+	} {
+		for i, op := range []func(a, b *engine.Node) *engine.Node{engine.Add, engine.Sub, engine.Mul} {
+			name := []string{"add/", "sub/", "mul/"}[i] + s.name
+			cases = append(cases, one(name, func(g *engine.Graph) *engine.Node {
+				return op(input(g, s.a...), g.Input("b", engine.F32, s.b...))
+			}))
+		}
+	}
+	return append(cases,
+		one("affine/scale_shift", func(g *engine.Graph) *engine.Node { return engine.Affine(input(g, 5, 9), 2, -1) }),
+		one("clamp/unit", func(g *engine.Graph) *engine.Node { return engine.Clamp(input(g, 5, 9), -0.5, 1) }),
+		one("geglu/even", func(g *engine.Graph) *engine.Node { return engine.GEGLU(input(g, 2, 5, 64)) }),
+		one("geglu/odd_half", func(g *engine.Graph) *engine.Node { return engine.GEGLU(input(g, 3, 14)) }),
+	)
+}
+
+func moveCases() []Case {
+	var cases []Case
+	for _, p := range []struct{ shape, axes []int }{
+		{[]int{5, 7}, []int{1, 0}}, {[]int{2, 3, 4, 5}, []int{0, 2, 1, 3}}, {[]int{2, 3, 4, 5}, []int{0, 3, 1, 2}},
+		{[]int{2, 6, 4}, []int{0, 1, 2}}, {[]int{2, 3, 4, 1, 5, 2}, []int{0, 1, 3, 2, 5, 4}},
+	} {
+		cases = append(cases, one(fmt.Sprintf("permute/%v", p.axes), func(g *engine.Graph) *engine.Node {
+			return engine.Permute(input(g, p.shape...), p.axes...)
+		}))
+	}
+	for axis := range 4 {
+		cases = append(cases,
+			one(fmt.Sprintf("concat/axis%d", axis), func(g *engine.Graph) *engine.Node {
+				a, b := []int{2, 3, 4, 5}, []int{2, 3, 4, 5}
+				b[axis] = 3
+				return engine.Concat(axis, input(g, a...), g.Input("b", engine.F32, b...), input(g, a...))
+			}),
+			one(fmt.Sprintf("slice/axis%d", axis), func(g *engine.Graph) *engine.Node {
+				return engine.Slice(input(g, 4, 5, 6, 9), axis, 1, 4)
+			}))
+	}
+	for _, s := range [][2]int{{8, 8}, {7, 11}, {4, 4}, {3, 2}} {
+		cases = append(cases, one(fmt.Sprintf("upsample2d/%dx%d", s[0], s[1]), func(g *engine.Graph) *engine.Node {
+			return engine.Upsample2D(input(g, 2, 4, 4, 6), s[0], s[1])
+		}))
+	}
+	return append(cases,
+		one("embedding/ids", func(g *engine.Graph) *engine.Node {
+			return engine.Embedding(g.Weight("table", 10, 24), g.Input("ids", engine.I32, 2, 13))
+		}),
+		Case{Name: "embedding/q8", Weights: engine.Q8, Build: func(g *engine.Graph) {
+			g.Output("y", engine.Embedding(g.Weight("table", 10, 40), g.Input("ids", engine.I32, 9)))
+		}},
+		one("reshape/then_op", func(g *engine.Graph) *engine.Node {
+			return engine.Affine(engine.Reshape(input(g, 2, 3, 4), 6, -1), 1, 1)
+		}),
+		one("reshape/of_weight", func(g *engine.Graph) *engine.Node {
+			return engine.Add(input(g, 2, 3, 4), engine.Reshape(g.Weight("position", 3, 4), 1, 3, 4))
+		}),
+	)
+}
+
+// planCases are small networks that stress the planner: skips, values used
+// late, inputs and weights as outputs, several outputs.
+func planCases() []Case {
+	return []Case{
+		one("plan/skip", func(g *engine.Graph) *engine.Node {
+			x := input(g, 1, 8, 8, 16)
+			y := x
+			for i := range 4 {
+				w := g.Weight(fmt.Sprintf("w%d", i), 16, 16, 3, 3)
+				y = engine.SiLU(engine.Conv2D(y, w, nil, 1, same))
+			}
+			return engine.Concat(-1, engine.Add(y, x), x)
+		}),
+		{Name: "plan/outputs", Build: func(g *engine.Graph) {
+			x := input(g, 4, 8)
+			y := engine.Affine(x, 2, 0)
+			g.Output("x", x)
+			g.Output("y", y)
+			g.Output("z", engine.Add(engine.Reshape(y, 8, 4), engine.Reshape(x, 8, 4)))
+			g.Output("twice", engine.Add(y, y))
+		}},
+		one("plan/transformer", func(g *engine.Graph) *engine.Node {
+			const d = 32
+			x := input(g, 2, 16, d)
+			lin := func(name string, x *engine.Node, out int) *engine.Node {
+				return engine.Linear(x, g.Weight(name, out, x.Shape.Dim(-1)), g.Weight(name+"_b", out))
+			}
+			norm := func(name string, x *engine.Node) *engine.Node {
+				return engine.LayerNorm(x, g.Weight(name, d), g.Weight(name+"_b", d), 1e-5)
+			}
+			h := norm("n1", x)
+			a := engine.Attention(lin("q", h, d), lin("k", h, d), lin("v", h, d), 4, 0.35, false)
+			x = engine.Add(x, lin("o", a, d))
+			return engine.Add(lin("down", engine.GEGLU(lin("up", norm("n2", x), 8*d)), d), x)
+		}),
+	}
+}
