@@ -1,0 +1,196 @@
+package sampler
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+)
+
+func parse(t *testing.T, file string) Config {
+	t.Helper()
+	c, err := ParseConfig([]byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestNewErrors(t *testing.T) {
+	const euler = `{"_class_name":"EulerDiscreteScheduler"`
+	const ddim = `{"_class_name":"DDIMScheduler"`
+	const flow = `{"_class_name":"FlowMatchEulerDiscreteScheduler"`
+	for _, c := range []struct {
+		name, config string
+		steps        int
+		want         error
+		text         string
+	}{
+		{"", euler + `}`, 0, ErrRequest, "0 steps"},
+		{"", euler + `}`, -1, ErrRequest, "-1 steps"},
+		{"", euler + `}`, 1001, ErrRequest, "1001 steps"},
+		{"", euler + `,"num_train_timesteps":100}`, 101, ErrRequest, "1 to 100"},
+		{"lms", euler + `}`, 4, ErrRequest, `no "lms"`},
+		{"ddim", flow + `}`, 4, ErrRequest, `no "ddim"`},
+		{"", `{"_class_name":"PNDMScheduler"}`, 4, ErrConfig, `"PNDMScheduler" is not implemented; name one of euler`},
+		{"", euler + `,"prediction_type":"score"}`, 4, ErrConfig, "prediction_type: score"},
+		{"", euler + `,"beta_schedule":"sigmoid"}`, 4, ErrConfig, "beta_schedule: sigmoid"},
+		{"", euler + `,"beta_start":-1}`, 4, ErrConfig, "beta_start"},
+		{"", euler + `,"beta_end":1}`, 4, ErrConfig, "beta_end"},
+		{"", euler + `,"beta_end":"x"}`, 4, ErrConfig, "beta_end"},
+		{"", euler + `,"num_train_timesteps":0}`, 4, ErrConfig, "num_train_timesteps"},
+		{"", euler + `,"num_train_timesteps":1000000000}`, 4, ErrConfig, "num_train_timesteps"},
+		{"", euler + `,"num_train_timesteps":1,"rescale_betas_zero_snr":true}`, 1, ErrConfig, "signal variance"},
+		{"", euler + `,"beta_start":0.9,"beta_end":0.99}`, 4, ErrConfig, "signal variance"},
+		{"", euler + `,"beta_start":1e-12}`, 4, ErrConfig, "signal variance"},
+		{"", euler + `,"trained_betas":[0.1]}`, 1, ErrConfig, "trained_betas"},
+		{"", euler + `,"trained_betas":[2],"num_train_timesteps":1}`, 1, ErrConfig, "trained_betas"},
+		{"", euler + `,"timestep_spacing":"odd"}`, 4, ErrConfig, "timestep_spacing: odd"},
+		{"", euler + `,"steps_offset":-1}`, 4, ErrConfig, "steps_offset"},
+		{"", euler + `,"use_beta_sigmas":true}`, 4, ErrConfig, "use_beta_sigmas"},
+		{"", euler + `,"use_karras_sigmas":true,"use_exponential_sigmas":true}`, 4, ErrConfig, "together"},
+		{"", euler + `,"sigma_min":0}`, 4, ErrConfig, "sigma_min"},
+		{"", euler + `,"sigma_max":1e300}`, 4, ErrConfig, "sigma_max"},
+		{"", euler + `,"final_sigmas_type":"x"}`, 4, ErrConfig, "final_sigmas_type"},
+		{"", euler + `,"interpolation_type":"log_linear"}`, 4, ErrConfig, "interpolation_type"},
+		{"", ddim + `,"thresholding":true}`, 4, ErrConfig, "thresholding"},
+		{"", ddim + `,"steps_offset":1}`, 1000, ErrRequest, "steps_offset 1"},
+		{"", ddim + `,"rescale_betas_zero_snr":true,"timestep_spacing":"trailing"}`, 4, ErrConfig, "epsilon"},
+		{"", flow + `,"shift":0}`, 4, ErrConfig, "shift"},
+		{"", flow + `,"use_dynamic_shifting":true}`, 4, ErrConfig, "use_dynamic_shifting"},
+		{"", flow + `,"shift_terminal":0.1}`, 4, ErrConfig, "shift_terminal"},
+	} {
+		_, err := New(c.name, parse(t, c.config), c.steps)
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("New(%q, %s, %d): got %v, want %v with %q", c.name, c.config, c.steps, err, c.want, c.text)
+		}
+	}
+	if _, err := New("", Config{}, 4); !errors.Is(err, ErrConfig) {
+		t.Errorf("zero config: %v", err)
+	}
+	for _, file := range []string{"", "[]", "{}", `{"_class_name":3}`, `{"_class_name":"X"`} {
+		if _, err := ParseConfig([]byte(file)); !errors.Is(err, ErrConfig) {
+			t.Errorf("ParseConfig(%q): %v", file, err)
+		}
+	}
+}
+
+func TestListFitsTheModel(t *testing.T) {
+	for _, class := range []string{"DDIMScheduler", "PNDMScheduler", "FlowMatchEulerDiscreteScheduler"} {
+		c := parse(t, `{"_class_name":"`+class+`"}`)
+		list := List(c)
+		if len(list) == 0 {
+			t.Fatalf("%s: empty", class)
+		}
+		seen := map[string]bool{}
+		for _, info := range list {
+			if seen[info.Name] || info.Label == "" {
+				t.Errorf("%s: bad entry %+v", class, info)
+			}
+			seen[info.Name] = true
+			if _, err := New(info.Name, c, 7); err != nil {
+				t.Errorf("%s: %s: %v", class, info.Name, err)
+			}
+		}
+		own, err := New("", c, 7)
+		if err != nil {
+			continue // PNDM: wisp has no such class
+		}
+		first, err := New(list[0].Name, c, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, a, _ := drive(own, 4)
+		_, b, _ := drive(first, 4)
+		if [4]float32(a) != [4]float32(b) {
+			t.Errorf("%s: %q listed first is not the config's own", class, list[0].Name)
+		}
+	}
+}
+
+func TestConfigRoundTrip(t *testing.T) {
+	const file = `{"pipeline":{"_class_name":"DDIMScheduler","clip_sample":false}}`
+	var model struct {
+		Pipeline Config `json:"pipeline"`
+	}
+	if err := json.Unmarshal([]byte(file), &model); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := json.Marshal(model); err != nil || string(out) != file {
+		t.Errorf("got %s, %v", out, err)
+	}
+	if model.Pipeline.Class() != "DDIMScheduler" || model.Pipeline.Flow() {
+		t.Errorf("class %q flow %v", model.Pipeline.Class(), model.Pipeline.Flow())
+	}
+}
+
+func TestEveryStepCountIsFinite(t *testing.T) {
+	for _, class := range []string{"EulerDiscreteScheduler", "DDIMScheduler", "FlowMatchEulerDiscreteScheduler"} {
+		for _, spacing := range []string{"leading", "trailing", "linspace"} {
+			c := parse(t, `{"_class_name":"`+class+`","timestep_spacing":"`+spacing+`"}`)
+			for _, info := range List(c) {
+				for _, steps := range []int{1, 2, 3, 7, 61, 103, 999, 1000} {
+					s, err := New(info.Name, c, steps)
+					if err != nil {
+						t.Fatalf("%s %s %d: %v", info.Name, spacing, steps, err)
+					}
+					first, x, _ := drive(s, 8)
+					for _, v := range append(first, x...) {
+						if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+							t.Fatalf("%s %s %d steps: %v", info.Name, spacing, steps, v)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestStepDoesNotAllocate(t *testing.T) {
+	for _, class := range []string{"EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"} {
+		c := parse(t, `{"_class_name":"`+class+`"}`)
+		x, out, noise := make([]float32, 64), make([]float32, 64), make([]float32, 64)
+		for _, info := range List(c) {
+			s, err := New(info.Name, c, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Step(0, x, out, noise) // may set memory aside
+			i := 0
+			if n := testing.AllocsPerRun(6, func() {
+				i++
+				s.Scale(i, x)
+				s.Denoised(i, x, out, noise)
+				s.Step(i, x, out, noise)
+			}); n != 0 {
+				t.Errorf("%s: %v allocations a step", info.Name, n)
+			}
+		}
+	}
+}
+
+func FuzzNew(f *testing.F) {
+	f.Add("euler", `{"_class_name":"EulerDiscreteScheduler","beta_schedule":"scaled_linear"}`, 20)
+	f.Add("", `{"_class_name":"DDIMScheduler","rescale_betas_zero_snr":true,"num_train_timesteps":2}`, 2)
+	f.Add("", `{"_class_name":"FlowMatchEulerDiscreteScheduler","shift":3}`, 4)
+	f.Fuzz(func(t *testing.T, name, file string, steps int) {
+		c, err := ParseConfig([]byte(file))
+		if err != nil {
+			return
+		}
+		s, err := New(name, c, steps)
+		if err != nil {
+			if !errors.Is(err, ErrRequest) && !errors.Is(err, ErrConfig) {
+				t.Errorf("untyped error %v", err)
+			}
+			return
+		}
+		drive(s, 2)
+		for i, v := range append(s.Sigmas(), s.Timesteps()...) {
+			if math.IsNaN(float64(v)) {
+				t.Errorf("%s: NaN at %d", file, i)
+			}
+		}
+	})
+}
