@@ -1,0 +1,341 @@
+package model
+
+import (
+	"encoding/json"
+
+	"wisp/engine"
+)
+
+// unetConfig is diffusers' UNet2DConditionModel configuration, with its defaults.
+type unetConfig struct {
+	In             int                     `json:"in_channels"`
+	Out            int                     `json:"out_channels"`
+	Center         bool                    `json:"center_input_sample"`
+	DownTypes      []string                `json:"down_block_types"`
+	MidType        *string                 `json:"mid_block_type"`
+	UpTypes        []string                `json:"up_block_types"`
+	OnlyCross      perBlock[bool]          `json:"only_cross_attention"`
+	Channels       []int                   `json:"block_out_channels"`
+	Layers         perBlock[int]           `json:"layers_per_block"`
+	DownPadding    int                     `json:"downsample_padding"`
+	MidScale       float32                 `json:"mid_block_scale_factor"`
+	Act            string                  `json:"act_fn"`
+	Groups         *int                    `json:"norm_num_groups"`
+	Eps            float32                 `json:"norm_eps"`
+	Context        perBlock[int]           `json:"cross_attention_dim"`
+	Transformers   perBlock[perBlock[int]] `json:"transformer_layers_per_block"`
+	TransformersUp perBlock[perBlock[int]] `json:"reverse_transformer_layers_per_block"`
+	ContextIn      *int                    `json:"encoder_hid_dim"`
+	ContextInType  *string                 `json:"encoder_hid_dim_type"`
+	Heads          perBlock[int]           `json:"attention_head_dim"`
+	LinearProj     bool                    `json:"use_linear_projection"`
+	TimeScaleShift string                  `json:"resnet_time_scale_shift"`
+	TimeDim        *int                    `json:"time_embedding_dim"`
+	TimeType       string                  `json:"time_embedding_type"`
+	TimeCondDim    *int                    `json:"time_cond_proj_dim"`
+	ConvInKernel   int                     `json:"conv_in_kernel"`
+	ConvOutKernel  int                     `json:"conv_out_kernel"`
+	Addition       *string                 `json:"addition_embed_type"`
+	AdditionDim    *int                    `json:"projection_class_embeddings_input_dim"`
+	AttentionType  string                  `json:"attention_type"`
+
+	// Options that no supported model uses.
+	NumHeads    json.RawMessage `json:"num_attention_heads"`
+	DualCross   json.RawMessage `json:"dual_cross_attention"`
+	ClassType   json.RawMessage `json:"class_embed_type"`
+	ClassNum    json.RawMessage `json:"num_class_embeds"`
+	ClassConcat json.RawMessage `json:"class_embeddings_concat"`
+	TimeAct     json.RawMessage `json:"time_embedding_act_fn"`
+	TimePostAct json.RawMessage `json:"timestep_post_act"`
+}
+
+func parseUNet(config []byte) (unetConfig, error) {
+	mid, groups := "UNetMidBlock2DCrossAttn", 32
+	c := unetConfig{
+		In: 4, Out: 4,
+		DownTypes: []string{"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"},
+		MidType:   &mid,
+		UpTypes:   []string{"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"},
+		OnlyCross: perBlock[bool]{false}, Channels: []int{320, 640, 1280, 1280}, Layers: perBlock[int]{2},
+		DownPadding: 1, MidScale: 1, Act: "silu", Groups: &groups, Eps: 1e-5,
+		Context: perBlock[int]{1280}, Transformers: perBlock[perBlock[int]]{{1}}, Heads: perBlock[int]{8},
+		TimeScaleShift: "default", TimeType: "positional", ConvInKernel: 3, ConvOutKernel: 3, AttentionType: "default",
+	}
+	if err := parse("UNet2DConditionModel", config, &c); err != nil {
+		return c, err
+	}
+	if c.TransformersUp == nil {
+		c.TransformersUp = c.Transformers.reversed()
+	}
+	k := checker{component: "UNet2DConditionModel"}
+	c.checkShapes(&k)
+	if k.err == nil { // the lists have a value for every block
+		c.checkBlocks(&k)
+	}
+	c.checkOptions(&k)
+	return c, k.err
+}
+
+// checkShapes requires every per-block list to fit the number of blocks.
+func (c *unetConfig) checkShapes(k *checker) {
+	n := len(c.Channels)
+	k.widths("block_out_channels", c.Channels)
+	k.within("length of down_block_types", len(c.DownTypes), n, n)
+	k.within("length of up_block_types", len(c.UpTypes), n, n)
+	c.OnlyCross.fits(k, "only_cross_attention", n)
+	c.Layers.fits(k, "layers_per_block", n)
+	c.Context.fits(k, "cross_attention_dim", n)
+	c.Transformers.fits(k, "transformer_layers_per_block", n)
+	c.TransformersUp.fits(k, "reverse_transformer_layers_per_block", n)
+	c.Heads.fits(k, "attention_head_dim", n)
+	if c.Groups == nil {
+		k.fail("norm_num_groups", "is null, which is not supported")
+	}
+}
+
+func (c *unetConfig) checkBlocks(k *checker) {
+	for i, channels := range c.Channels {
+		k.one("down_block_types", c.DownTypes[i], "DownBlock2D", "CrossAttnDownBlock2D")
+		k.one("up_block_types", c.UpTypes[i], "UpBlock2D", "CrossAttnUpBlock2D")
+		k.within("layers_per_block", c.Layers.at(i), 1, maxLayers)
+		k.width("cross_attention_dim", c.Context.at(i))
+		k.divides("norm_num_groups", *c.Groups, channels)
+		if c.DownTypes[i] == "CrossAttnDownBlock2D" {
+			k.divides("attention_head_dim", c.Heads.at(i), channels)
+			checkCounts(k, "transformer_layers_per_block", c.Transformers.at(i), c.Layers.at(i))
+		}
+		if j := len(c.Channels) - 1 - i; c.UpTypes[j] == "CrossAttnUpBlock2D" {
+			k.divides("attention_head_dim", c.Heads.at(i), channels)
+			checkCounts(k, "reverse_transformer_layers_per_block", c.TransformersUp.at(j), c.Layers.at(i)+1)
+		}
+	}
+	last := len(c.Channels) - 1
+	if c.MidType != nil && *c.MidType == "UNetMidBlock2DCrossAttn" {
+		k.divides("attention_head_dim", c.Heads.at(last), c.Channels[last])
+		checkCounts(k, "transformer_layers_per_block", c.Transformers.at(last), 1)
+	}
+}
+
+// checkCounts requires a count of transformer layers for each of n attentions.
+func checkCounts(k *checker, field string, counts perBlock[int], n int) {
+	if len(counts) != 1 && len(counts) < n {
+		k.fail(field, "has %d values for %d layers", len(counts), n)
+	}
+	for _, count := range counts {
+		k.within(field, count, 0, maxLayers)
+	}
+}
+
+func (c *unetConfig) checkOptions(k *checker) {
+	k.width("in_channels", c.In)
+	k.width("out_channels", c.Out)
+	if c.MidType != nil {
+		k.one("mid_block_type", *c.MidType, "UNetMidBlock2DCrossAttn", "UNetMidBlock2D")
+	}
+	k.one("act_fn", c.Act, "silu", "swish", "relu", "gelu")
+	k.one("resnet_time_scale_shift", c.TimeScaleShift, "default", "scale_shift")
+	k.one("time_embedding_type", c.TimeType, "positional")
+	k.one("attention_type", c.AttentionType, "default")
+	k.within("downsample_padding", c.DownPadding, 0, 1)
+	if c.ConvInKernel%2 == 0 || c.ConvOutKernel%2 == 0 {
+		k.fail("conv_in_kernel or conv_out_kernel", "is even")
+	}
+	k.within("conv_in_kernel", c.ConvInKernel, 1, 63)
+	k.within("conv_out_kernel", c.ConvOutKernel, 1, 63)
+	if c.MidScale == 0 {
+		k.fail("mid_block_scale_factor", "is 0")
+	}
+	if c.ContextInType != nil {
+		k.one("encoder_hid_dim_type", *c.ContextInType, "text_proj")
+		if c.ContextIn == nil {
+			k.fail("encoder_hid_dim", "is missing")
+		}
+	}
+	if c.Addition != nil {
+		k.one("addition_embed_type", *c.Addition, "text_time")
+		if c.AdditionDim == nil {
+			k.fail("projection_class_embeddings_input_dim", "is missing")
+		}
+	}
+	k.optionalWidth("time_embedding_dim", c.TimeDim)
+	k.optionalWidth("time_cond_proj_dim", c.TimeCondDim)
+	k.optionalWidth("encoder_hid_dim", c.ContextIn)
+	k.optionalWidth("projection_class_embeddings_input_dim", c.AdditionDim)
+	// diffusers itself refuses this one: attention_head_dim is, by an old
+	// mistake of naming, the number of heads.
+	k.unset("num_attention_heads", c.NumHeads)
+	k.unset("dual_cross_attention", c.DualCross)
+	k.unset("class_embed_type", c.ClassType)
+	k.unset("num_class_embeds", c.ClassNum)
+	k.unset("class_embeddings_concat", c.ClassConcat)
+	k.unset("time_embedding_act_fn", c.TimeAct)
+	k.unset("timestep_post_act", c.TimePostAct)
+}
+
+// UNet2DCondition is the denoiser of Stable Diffusion 1, 2 and XL, Rombach et
+// al. 2022, from the config of diffusers' UNet2DConditionModel.
+//
+// Inputs: "sample" (batch, h, w, in_channels), "timestep_embedding" (batch,
+// block_out_channels[0]) from [TimestepEmbedding], "context" (batch, tokens,
+// cross_attention_dim). Where the config has time_cond_proj_dim, also
+// "timestep_cond" (batch, time_cond_proj_dim), the guidance embedding of
+// latent consistency models; all zero is the same as none. With
+// addition_embed_type text_time, also "added_embedding" (batch,
+// projection_class_embeddings_input_dim): the pooled text state followed by
+// the TimestepEmbedding of each time id.
+// Output: "sample" (batch, h, w, out_channels). Any h and w will do.
+func UNet2DCondition(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
+	c, err := parseUNet(config)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Build(func(g *engine.Graph) {
+		u := unet{g: g, c: c, resnet: resnetConfig{*c.Groups, c.Eps, activations[c.Act], 1, c.TimeScaleShift == "scale_shift"}}
+		g.Output("sample", u.forward(batch, h, w, tokens))
+	})
+}
+
+// unet holds what the blocks of one UNet share.
+type unet struct {
+	g       *engine.Graph
+	c       unetConfig
+	resnet  resnetConfig
+	temb    *engine.Node   // (b, d) after its activation
+	context *engine.Node   // (b, t, d)
+	skips   []*engine.Node // of the way down, the next to be used last
+}
+
+func (u *unet) forward(batch, h, w, tokens int) *engine.Node {
+	g, c := u.g, u.c
+	x := g.Input("sample", engine.F32, batch, h, w, c.In)
+	embedding := g.Input("timestep_embedding", engine.F32, batch, c.Channels[0])
+	if c.ContextIn == nil {
+		u.context = g.Input("context", engine.F32, batch, tokens, c.Context.at(0))
+	} else {
+		raw := g.Input("context", engine.F32, batch, tokens, *c.ContextIn)
+		u.context = linear(g, "encoder_hid_proj", raw, c.Context.at(0))
+	}
+	u.temb = engine.Activation(u.resnet.act, u.timeEmbedding(embedding))
+
+	if c.Center {
+		x = engine.Affine(x, 2, -1)
+	}
+	x = conv(g, "conv_in", x, c.Channels[0], c.ConvInKernel)
+	u.skips = []*engine.Node{x}
+	for i := range c.Channels {
+		x = u.down(i, x)
+	}
+	if c.MidType != nil {
+		x = u.mid(x)
+	}
+	for i := range c.Channels {
+		x = u.up(i, x)
+	}
+	x = engine.Activation(u.resnet.act, groupNorm(g, "conv_norm_out", x, *c.Groups, c.Eps))
+	return conv(g, "conv_out", x, c.Out, c.ConvOutKernel)
+}
+
+// timeEmbedding is the sum of the embedded timestep and of what else the
+// config conditions on, (b, time_embedding_dim).
+func (u *unet) timeEmbedding(x *engine.Node) *engine.Node {
+	g, c, batch := u.g, u.c, x.Shape[0]
+	dim := 4 * c.Channels[0]
+	if c.TimeDim != nil {
+		dim = *c.TimeDim
+	}
+	if c.TimeCondDim != nil {
+		cond := g.Input("timestep_cond", engine.F32, batch, *c.TimeCondDim)
+		x = engine.Add(x, linearNoBias(g, "time_embedding.cond_proj", cond, c.Channels[0]))
+	}
+	emb := timestepMLP(g, "time_embedding", x, u.resnet.act, dim)
+	if c.Addition != nil {
+		added := g.Input("added_embedding", engine.F32, batch, *c.AdditionDim)
+		emb = engine.Add(emb, timestepMLP(g, "add_embedding", added, engine.OpSiLU, dim))
+	}
+	return emb
+}
+
+func (u *unet) down(i int, x *engine.Node) *engine.Node {
+	g, c, p := u.g, u.c, path("down_blocks").Sub(i)
+	for j := range c.Layers.at(i) {
+		x = resnetBlock(g, p.Sub("resnets", j), u.resnet, x, u.temb, c.Channels[i])
+		if c.DownTypes[i] == "CrossAttnDownBlock2D" {
+			layers, only := c.Transformers.at(i).at(j), c.OnlyCross.at(i)
+			x = u.transformer(p.Sub("attentions", j), x, c.Heads.at(i), layers, only)
+		}
+		u.skips = append(u.skips, x)
+	}
+	if i < len(c.Channels)-1 {
+		x = downsample(g, p.Sub("downsamplers", 0), x, c.DownPadding)
+		u.skips = append(u.skips, x)
+	}
+	return x
+}
+
+func (u *unet) mid(x *engine.Node) *engine.Node {
+	g, c, p, last := u.g, u.c, path("mid_block"), len(u.c.Channels)-1
+	resnet := u.resnet
+	resnet.outScale = c.MidScale
+	x = resnetBlock(g, p.Sub("resnets", 0), resnet, x, u.temb, c.Channels[last])
+	if *c.MidType == "UNetMidBlock2D" { // as diffusers makes it here: one block, no attention
+		return x
+	}
+	x = u.transformer(p.Sub("attentions", 0), x, c.Heads.at(last), c.Transformers.at(last).at(0), false)
+	return resnetBlock(g, p.Sub("resnets", 1), resnet, x, u.temb, c.Channels[last])
+}
+
+func (u *unet) up(i int, x *engine.Node) *engine.Node {
+	g, c, p := u.g, u.c, path("up_blocks").Sub(i)
+	level := len(c.Channels) - 1 - i // of the way down that this block mirrors
+	for j := range c.Layers.at(level) + 1 {
+		x = engine.Concat(-1, x, u.popSkip())
+		x = resnetBlock(g, p.Sub("resnets", j), u.resnet, x, u.temb, c.Channels[level])
+		if c.UpTypes[i] == "CrossAttnUpBlock2D" {
+			layers, only := c.TransformersUp.at(i).at(j), c.OnlyCross.at(level)
+			x = u.transformer(p.Sub("attentions", j), x, c.Heads.at(level), layers, only)
+		}
+	}
+	if level > 0 {
+		skip := u.skips[len(u.skips)-1].Shape // twice the size, or one less where that was odd
+		x = upsample(g, p.Sub("upsamplers", 0), x, skip[1], skip[2])
+	}
+	return x
+}
+
+func (u *unet) popSkip() *engine.Node {
+	last := len(u.skips) - 1
+	skip := u.skips[last]
+	u.skips = u.skips[:last]
+	return skip
+}
+
+// transformer is diffusers' Transformer2DModel over the pixels of x (n,h,w,c).
+// Its norms have their own epsilons, whatever the config says.
+func (u *unet) transformer(p path, x *engine.Node, heads, layers int, onlyCross bool) *engine.Node {
+	g, c, groups := u.g, x.Shape[3], *u.c.Groups
+	project := func(p path, x *engine.Node) *engine.Node { return conv(g, p, x, c, 1) }
+	if u.c.LinearProj {
+		project = func(p path, x *engine.Node) *engine.Node { return linear(g, p, x, c) }
+	}
+	h := tokens(project(p.Sub("proj_in"), groupNorm(g, p.Sub("norm"), x, groups, 1e-6)))
+	for i := range layers {
+		h = u.transformerBlock(p.Sub("transformer_blocks", i), h, heads, onlyCross)
+	}
+	h = engine.Reshape(h, x.Shape...)
+	return engine.Add(project(p.Sub("proj_out"), h), x)
+}
+
+// transformerBlock is diffusers' BasicTransformerBlock on h (b, t, d).
+func (u *unet) transformerBlock(p path, h *engine.Node, heads int, onlyCross bool) *engine.Node {
+	g, d := u.g, h.Shape[2]
+	norm := func(name string) *engine.Node { return layerNorm(g, p.Sub(name), h, 1e-5) }
+	x := norm("norm1")
+	context := x
+	if onlyCross {
+		context = u.context
+	}
+	h = engine.Add(crossAttention(g, p.Sub("attn1"), x, context, heads), h)
+	h = engine.Add(crossAttention(g, p.Sub("attn2"), norm("norm2"), u.context, heads), h)
+	x = engine.GEGLU(linear(g, p.Sub("ff", "net", 0, "proj"), norm("norm3"), 8*d))
+	return engine.Add(linear(g, p.Sub("ff", "net", 2), x, d), h)
+}

@@ -1,0 +1,199 @@
+"""Makes the network goldens: tiny seeded networks run by diffusers and transformers.
+
+  python make.py    writes <case>/config.json, weights.safetensors, io.safetensors and case.json here
+
+io.safetensors holds the graph's inputs as "in.NAME" and its results as
+"out.NAME", images channels-last as the engine has them.
+"""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import diffusers
+import torch
+import transformers
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers.models.embeddings import get_timestep_embedding
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+HERE = Path(__file__).parent
+VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
+
+
+def seeded(model, seed):
+    """Gives every parameter a value that shows in the result: no zeros, no ones."""
+    gen = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=gen)
+        if p.ndim > 1:
+            p.data = noise / math.sqrt(p[0].numel())
+        else:
+            p.data = 0.2 * noise + (1 if "norm" in name and name.endswith("weight") else 0)
+    return model.eval()
+
+
+def last(x):
+    """(n,c,h,w) to (n,h,w,c)."""
+    return x.permute(0, 2, 3, 1)
+
+
+def save(name, network, model, inputs, outputs, half="", **options):
+    """Writes a case; half ("encoder" or "decoder") keeps only that half's weights."""
+    out = HERE / name
+    shutil.rmtree(out, ignore_errors=True)
+    model.save_pretrained(out)
+    file = next(out.glob("*.safetensors"))
+    other = {"encoder": ("decoder.", "post_quant_conv."), "decoder": ("encoder.", "quant_conv."), "": ()}[half]
+    weights = {k: v for k, v in load_file(file).items() if not k.startswith(other)}
+    file.unlink()
+    save_file(weights, out / "weights.safetensors")
+    (out / "generation_config.json").unlink(missing_ok=True)
+    tensors = {f"in.{k}": v for k, v in inputs.items()} | {f"out.{k}": v for k, v in outputs.items()}
+    save_file({k: v.detach().contiguous() for k, v in tensors.items()}, out / "io.safetensors")
+    case = {"network": network, "versions": VERSIONS} | options
+    (out / "case.json").write_text(json.dumps(case, indent=2) + "\n")
+    size = sum(f.stat().st_size for f in out.iterdir())
+    print(f"{name}: {size / 1e3:.0f} kB, output std {[round(v.std().item(), 3) for v in outputs.values()]}")
+
+
+def clip():
+    torch.manual_seed(1)
+    common = dict(vocab_size=40, bos_token_id=38, eos_token_id=39, pad_token_id=39)
+    ids = torch.randint(0, 38, (2, 10))
+    ids[:, 0], ids[0, 6:], ids[1, 9] = 38, 39, 39
+
+    m = seeded(CLIPTextModel(CLIPTextConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=10, hidden_act="quick_gelu", projection_dim=32, **common)), 1)
+    save("clip_quick_gelu", "clip", m, {"ids": ids.int()}, {"hidden": m(ids).last_hidden_state})
+
+    m = seeded(CLIPTextModel(CLIPTextConfig(
+        hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2,
+        max_position_embeddings=16, hidden_act="gelu", layer_norm_eps=1e-3, projection_dim=24, **common)), 2)
+    states = m(ids, output_hidden_states=True).hidden_states
+    save("clip_gelu", "clip", m, {"ids": ids.int()}, {"hidden": m(ids).last_hidden_state})
+    save("clip_skip", "clip", m, {"ids": ids.int()}, {"hidden": m.final_layer_norm(states[-3])}, skip=2)
+
+    m = seeded(CLIPTextModelWithProjection(CLIPTextConfig(
+        hidden_size=24, intermediate_size=32, num_hidden_layers=3, num_attention_heads=3,
+        max_position_embeddings=10, hidden_act="gelu", projection_dim=20, **common)), 3)
+    r = m(ids, output_hidden_states=True)
+    end = torch.zeros(2, 10)
+    end[torch.arange(2), (ids == 39).int().argmax(-1)] = 1
+    save("clip_projection", "clip", m, {"ids": ids.int(), "end": end},
+         {"hidden": r.hidden_states[-2], "pooled": r.text_embeds}, prefix="text_model", penultimate=True, pooled=True)
+
+
+def unet(name, seed, t, h, w, batch=2, tokens=5, **config):
+    torch.manual_seed(seed)
+    m = seeded(UNet2DConditionModel(**config), seed)
+    c = m.config
+    x = torch.randn(batch, c.in_channels, h, w)
+    dim = c.encoder_hid_dim or (c.cross_attention_dim if isinstance(c.cross_attention_dim, int) else c.cross_attention_dim[0])
+    context = torch.randn(batch, tokens, dim)
+    t = torch.tensor(t)
+    inputs = {"sample": last(x), "context": context, "timestep_embedding": m.get_time_embed(x, t)}
+    extra = {}
+    if c.time_cond_proj_dim:
+        extra["timestep_cond"] = inputs["timestep_cond"] = torch.randn(batch, c.time_cond_proj_dim)
+    if c.addition_embed_type == "text_time":
+        ids = torch.tensor([[64.0, 48, 0, 8, 64, 48]]).expand(batch, -1)
+        sines = m.add_time_proj(ids.flatten()).reshape(batch, -1)
+        pooled = torch.randn(batch, c.projection_class_embeddings_input_dim - sines.shape[1])
+        inputs["added_embedding"] = torch.cat([pooled, sines], -1)
+        extra["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": ids}
+    y = m(x, t, context, **extra).sample
+    save(name, "unet", m, inputs, {"sample": last(y)}, timesteps=t.expand(batch).tolist())
+
+
+def unets():
+    cross, plain = ("CrossAttnDownBlock2D", "DownBlock2D"), ("UpBlock2D", "CrossAttnUpBlock2D")
+    small = dict(sample_size=8, block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=12,
+                 down_block_types=cross, up_block_types=plain, norm_num_groups=4)
+    # Stable Diffusion 1: attention_head_dim is the number of heads, 1x1 convolutions around the transformer.
+    unet("unet_sd1", 10, 981, 8, 8, **(small | dict(attention_head_dim=4, layers_per_block=2, block_out_channels=(8, 12))))
+    # Stable Diffusion 2: heads by block, linear projections.
+    unet("unet_sd2", 11, 501.25, 8, 12, **small, attention_head_dim=(2, 8), use_linear_projection=True)
+    # Sizes that do not halve evenly, three levels, lists for every per-block option.
+    unet("unet_odd", 12, 7, 9, 11, **(small | dict(
+        block_out_channels=(4, 8, 8), layers_per_block=[2, 1, 1], transformer_layers_per_block=[1, 2, 1],
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=[1, 2, 4], only_cross_attention=[True, False, False])))
+    # The rarer options at once.
+    unet("unet_options", 13, 333, 10, 7, batch=1, **small, attention_head_dim=2, downsample_padding=0, act_fn="gelu",
+         in_channels=9, out_channels=3, center_input_sample=True, mid_block_scale_factor=math.sqrt(2), norm_eps=1e-3,
+         flip_sin_to_cos=False, freq_shift=1, resnet_time_scale_shift="scale_shift", time_embedding_dim=20,
+         encoder_hid_dim=6, conv_in_kernel=5, conv_out_kernel=1)
+    unet("unet_mid_plain", 14, 1, 4, 4, batch=1, **small, attention_head_dim=2, mid_block_type="UNetMidBlock2D")
+    unet("unet_mid_none", 15, 999, 4, 4, batch=1, **small, attention_head_dim=2, mid_block_type=None)
+    # Latent consistency models: the guidance scale is embedded too.
+    unet("unet_lcm", 16, 759, 8, 8, batch=1, **small, attention_head_dim=2, time_cond_proj_dim=14)
+    # Stable Diffusion XL: no attention at the top, deeper transformers below, pooled text and time ids.
+    unet("unet_sdxl", 17, 801, 8, 8, **(small | dict(
+        block_out_channels=(8, 12),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=[1, 2], attention_head_dim=[2, 4], use_linear_projection=True,
+        addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=58)))
+    # Asymmetric transformer depths, as in SSD-1B.
+    unet("unet_asymmetric", 18, 40, 4, 6, batch=1, **(small | dict(
+        layers_per_block=2, block_out_channels=(4, 8), transformer_layers_per_block=[[1, 2], [1, 1]],
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        reverse_transformer_layers_per_block=[[2, 1, 1], [1, 0, 2]])), attention_head_dim=2)
+
+
+def autoencoders():
+    for name, seed, config in (
+        ("taesd", 20, dict(encoder_block_out_channels=(12,) * 4, decoder_block_out_channels=(12,) * 4,
+                           num_encoder_blocks=(1, 1, 2, 1), num_decoder_blocks=(2, 1, 1, 1))),
+        ("taesd_wide", 21, dict(encoder_block_out_channels=(10,) * 3, decoder_block_out_channels=(10,) * 3,
+                                num_encoder_blocks=(0, 1, 1), num_decoder_blocks=(1, 0, 2),
+                                latent_channels=16, act_fn="silu", in_channels=1, out_channels=4)),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(AutoencoderTiny(**config), seed)
+        levels = len(config["num_encoder_blocks"])
+        z = 3 * torch.randn(2, m.config.latent_channels, 3, 4)
+        save(name + "_decoder", "taesd_decoder", m, {"latents": last(z)}, {"image": last(m.decode(z).sample)}, half="decoder")
+        x = torch.rand(2, m.config.in_channels, 3 << (levels - 1), 4 << (levels - 1)) * 2 - 1
+        save(name + "_encoder", "taesd_encoder", m, {"image": last(x)}, {"latents": last(m.encode(x).latents)}, half="encoder")
+
+    down, up = ("DownEncoderBlock2D",) * 3, ("UpDecoderBlock2D",) * 3
+    for name, seed, config in (
+        ("kl", 30, dict(down_block_types=down, up_block_types=up, block_out_channels=(4, 8, 8), layers_per_block=1,
+                        norm_num_groups=4)),
+        ("kl_16", 31, dict(down_block_types=down[:2], up_block_types=up[:2], block_out_channels=(6, 12),
+                           layers_per_block=2, norm_num_groups=2, latent_channels=16, use_quant_conv=False,
+                           use_post_quant_conv=False, mid_block_add_attention=False, scaling_factor=1.5305,
+                           shift_factor=0.0609)),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(AutoencoderKL(**config), seed)
+        z = torch.randn(1, m.config.latent_channels, 5, 4)
+        save(name + "_decoder", "kl_decoder", m, {"latents": last(z)}, {"image": last(m.decode(z).sample)}, half="decoder")
+        x = torch.rand(1, 3, 20, 12) * 2 - 1
+        d = m.encode(x).latent_dist
+        save(name + "_encoder", "kl_encoder", m, {"image": last(x)}, {"mean": last(d.mean), "logvar": last(d.logvar)}, half="encoder")
+
+
+def timesteps():
+    cases = []
+    for dim, flip, shift, t in (
+        (32, True, 0, [0, 1, 999]), (32, False, 1, [500.5, 3]), (6, True, 1, [981]), (7, False, 0, [12]),
+        (320, True, 0, [761]),
+    ):
+        emb = get_timestep_embedding(torch.tensor(t), dim, flip_sin_to_cos=flip, downscale_freq_shift=shift)
+        cases.append({"dim": dim, "flip_sin_to_cos": flip, "freq_shift": shift, "t": t, "embedding": emb.flatten().tolist()})
+    (HERE / "timesteps.json").write_text(json.dumps({"versions": VERSIONS, "cases": cases}) + "\n")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        clip()
+        unets()
+        autoencoders()
+        timesteps()

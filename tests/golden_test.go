@@ -1,0 +1,173 @@
+// Package tests holds what spans packages: networks, pipelines and ops against
+// goldens made by torch, and the rules on imports.
+package tests
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"wisp/engine"
+)
+
+// readSafetensors reads the f32 and i32 tensors of a golden file.
+func readSafetensors(t *testing.T, file string) map[string]engine.Tensor {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := binary.LittleEndian.Uint64(b)
+	header, data := b[8:8+n], b[8+n:]
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal(header, &entries); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	out := map[string]engine.Tensor{}
+	for name, raw := range entries {
+		if name == "__metadata__" {
+			continue
+		}
+		var e struct {
+			DType   string       `json:"dtype"`
+			Shape   engine.Shape `json:"shape"`
+			Offsets [2]int       `json:"data_offsets"`
+		}
+		if err := json.Unmarshal(raw, &e); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		d, err := engine.ParseDType(strings.ToLower(e.DType))
+		if err != nil {
+			t.Fatalf("%s: %s: %v", file, name, err)
+		}
+		out[name] = engine.Tensor{DType: d, Shape: e.Shape, Data: data[e.Offsets[0]:e.Offsets[1]]}
+	}
+	return out
+}
+
+// readJSON decodes a golden file into v.
+func readJSON(t *testing.T, file string, v any) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return b
+}
+
+// golden is a graph's inputs and the results that torch gives for them.
+type golden struct{ in, out map[string]engine.Tensor }
+
+// readGolden splits a file of tensors named "in.NAME" and "out.NAME".
+func readGolden(t *testing.T, file string) golden {
+	g := golden{map[string]engine.Tensor{}, map[string]engine.Tensor{}}
+	for name, tensor := range readSafetensors(t, file) {
+		if in, ok := strings.CutPrefix(name, "in."); ok {
+			g.in[in] = tensor
+		} else {
+			g.out[strings.TrimPrefix(name, "out.")] = tensor
+		}
+	}
+	return g
+}
+
+// run executes a graph on a backend.
+func run(b engine.Backend, g *engine.Graph, weights, in map[string]engine.Tensor) (map[string]engine.Tensor, error) {
+	buffers := map[string]engine.Buffer{}
+	for name, w := range weights {
+		buffer, err := b.Upload(w)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		defer buffer.Release()
+		buffers[name] = buffer
+	}
+	p, err := b.Compile(g, buffers)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	out := map[string]engine.Tensor{}
+	for _, o := range g.Outputs {
+		out[o.Name] = engine.NewTensor(engine.F32, o.Node.Shape...)
+	}
+	return out, p.Run(context.Background(), in, out)
+}
+
+// difference measures got against want.
+type difference struct {
+	maxAbs float64 // the largest error
+	scale  float64 // the largest magnitude of want
+	nmse   float64 // squared error over squared signal
+	cosine float64
+}
+
+func compare(got, want engine.Tensor) (d difference, err error) {
+	if !got.Shape.Equal(want.Shape) {
+		return d, fmt.Errorf("shape %v, want %v", got.Shape, want.Shape)
+	}
+	var dot, gg, ww, ee float64
+	w := want.Float32s()
+	for i, x := range got.Float32s() {
+		g, w := float64(x), float64(w[i])
+		if math.IsNaN(g) || math.IsInf(g, 0) {
+			return d, fmt.Errorf("element %d is %v", i, g)
+		}
+		d.maxAbs = max(d.maxAbs, math.Abs(g-w))
+		d.scale = max(d.scale, math.Abs(w))
+		dot, gg, ww, ee = dot+g*w, gg+g*g, ww+w*w, ee+(g-w)*(g-w)
+	}
+	d.nmse, d.cosine = ee/ww, dot/math.Sqrt(gg*ww)
+	return d, nil
+}
+
+// goldenTolerance bounds the largest error against torch in f32, relative to
+// the largest magnitude of the result.
+const goldenTolerance = 2e-5
+
+// checkGolden runs a graph on every native backend, compares all its outputs
+// and logs a line for each, which `make parity` shows.
+func checkGolden(t *testing.T, g *engine.Graph, weights map[string]engine.Tensor, want golden) {
+	t.Helper()
+	for _, b := range nativeBackends(t) {
+		got, err := run(b, g, weights, maps.Clone(want.in))
+		if err != nil {
+			t.Errorf("%s: %v", b.Name(), err)
+			continue
+		}
+		for name := range want.out {
+			d, err := compare(got[name], want.out[name])
+			if err != nil {
+				t.Errorf("%s: output %q: %v", b.Name(), name, err)
+				continue
+			}
+			t.Logf("%-5s %-7s max abs %.2e of %.3g, NMSE %.1e, cosine %.9f", b.Name(), name, d.maxAbs, d.scale, d.nmse, d.cosine)
+			if d.maxAbs > goldenTolerance*d.scale {
+				t.Errorf("%s: output %q is off by %.3g of %.3g", b.Name(), name, d.maxAbs, d.scale)
+			}
+		}
+	}
+}
+
+// cases lists the directories of golden/kind.
+func cases(t *testing.T, kind string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("golden", kind, "*", "case.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no goldens of %s: %v", kind, err)
+	}
+	for i := range files {
+		files[i] = filepath.Dir(files[i])
+	}
+	return files
+}

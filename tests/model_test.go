@@ -1,0 +1,176 @@
+package tests
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"wisp/engine"
+	"wisp/engine/cpu"
+	"wisp/engine/model"
+)
+
+// nativeBackends are the backends that run outside a browser.
+func nativeBackends(t *testing.T) []engine.Backend {
+	t.Helper()
+	return []engine.Backend{cpu.New()}
+}
+
+// networkCase is the case.json beside a network's golden.
+type networkCase struct {
+	Network     string    `json:"network"`
+	Prefix      string    `json:"prefix"`
+	Skip        int       `json:"skip"`
+	Penultimate bool      `json:"penultimate"`
+	Pooled      bool      `json:"pooled"`
+	Timesteps   []float32 `json:"timesteps"`
+}
+
+// build records the network for the sizes of its golden inputs.
+func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.Graph, error) {
+	shape := func(name string) engine.Shape { return in[name].Shape }
+	switch c.Network {
+	case "clip":
+		options := []model.TextOption{model.TextPrefix(c.Prefix), model.ClipSkip(c.Skip)}
+		if c.Penultimate {
+			options = append(options, model.Penultimate())
+		}
+		if c.Pooled {
+			options = append(options, model.WithProjection())
+		}
+		s := shape("ids")
+		return model.CLIPText(config, s[0], s[1], options...)
+	case "unet":
+		s := shape("sample")
+		return model.UNet2DCondition(config, s[0], s[1], s[2], shape("context")[1])
+	case "taesd_decoder":
+		s := shape("latents")
+		return model.AutoencoderTinyDecoder(config, s[0], s[1], s[2])
+	case "taesd_encoder":
+		s := shape("image")
+		return model.AutoencoderTinyEncoder(config, s[0], s[1], s[2])
+	case "kl_decoder":
+		s := shape("latents")
+		return model.AutoencoderKLDecoder(config, s[0], s[1], s[2])
+	case "kl_encoder":
+		s := shape("image")
+		return model.AutoencoderKLEncoder(config, s[0], s[1], s[2])
+	}
+	return nil, fmt.Errorf("no network %q", c.Network)
+}
+
+// TestNetworks holds each network of engine/model against diffusers and
+// transformers on tiny seeded weights.
+func TestNetworks(t *testing.T) {
+	for _, dir := range cases(t, "model") {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			var c networkCase
+			readJSON(t, filepath.Join(dir, "case.json"), &c)
+			config, err := os.ReadFile(filepath.Join(dir, "config.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := readGolden(t, filepath.Join(dir, "io.safetensors"))
+			g, err := c.build(config, want.in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			weights := readSafetensors(t, filepath.Join(dir, "weights.safetensors"))
+			used := map[string]bool{}
+			for _, n := range g.Weights() {
+				used[n.Name] = true
+			}
+			for name := range weights {
+				if !used[name] && !c.leavesOut(name) {
+					t.Errorf("the graph does not use %s", name)
+				}
+			}
+			checkGolden(t, g, weights, want)
+		})
+	}
+}
+
+// leavesOut says which weights a case rightly has no use for.
+func (c networkCase) leavesOut(name string) bool {
+	return c.Skip > 0 && strings.Contains(name, "layers")
+}
+
+func TestTimestepEmbedding(t *testing.T) {
+	var file struct {
+		Cases []struct {
+			Dim       int       `json:"dim"`
+			Flip      bool      `json:"flip_sin_to_cos"`
+			Shift     float32   `json:"freq_shift"`
+			T         []float32 `json:"t"`
+			Embedding []float64 `json:"embedding"`
+		} `json:"cases"`
+	}
+	readJSON(t, filepath.Join("golden", "model", "timesteps.json"), &file)
+	for _, c := range file.Cases {
+		for i, got := range model.TimestepEmbedding(c.T, c.Dim, c.Flip, c.Shift) {
+			// A frequency that differs in its last bit turns t = 999 by 6e-5.
+			if d := math.Abs(float64(got) - c.Embedding[i]); d > 1e-4 {
+				t.Errorf("dim %d, t %v: element %d is %v, want %v", c.Dim, c.T, i, got, c.Embedding[i])
+			}
+		}
+	}
+}
+
+// TestNetworkConfigErrors: what cannot be built is refused by the name of its field.
+func TestNetworkConfigErrors(t *testing.T) {
+	unet := func(b []byte) (*engine.Graph, error) { return model.UNet2DCondition(b, 1, 8, 8, 4) }
+	clip := func(b []byte) (*engine.Graph, error) { return model.CLIPText(b, 1, 77) }
+	tiny := func(b []byte) (*engine.Graph, error) { return model.AutoencoderTinyDecoder(b, 1, 8, 8) }
+	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
+	for _, c := range []struct {
+		build         func([]byte) (*engine.Graph, error)
+		config, field string
+	}{
+		{unet, `{`, "UNet2DConditionModel"},
+		{unet, `{"in_channels": "four"}`, "in_channels"},
+		{unet, `{"in_channels": 0}`, "in_channels"},
+		{unet, `{"act_fn": "mish"}`, "act_fn"},
+		{unet, `{"block_out_channels": []}`, "block_out_channels"},
+		{unet, `{"block_out_channels": [1e9, 1, 1, 1]}`, "block_out_channels"},
+		{unet, `{"block_out_channels": [320, 640]}`, "down_block_types"},
+		{unet, `{"layers_per_block": 1000000000}`, "layers_per_block"},
+		{unet, `{"layers_per_block": [1, 2]}`, "layers_per_block"},
+		{unet, `{"transformer_layers_per_block": [[1], [2], [3]]}`, "transformer_layers_per_block"},
+		{unet, `{"transformer_layers_per_block": [1, 1, [1, 1], 1]}`, "transformer_layers_per_block"},
+		{unet, `{"attention_head_dim": 7}`, "attention_head_dim"},
+		{unet, `{"attention_head_dim": [0, 1, 1, 1]}`, "attention_head_dim"},
+		{unet, `{"num_attention_heads": 8}`, "num_attention_heads"},
+		{unet, `{"norm_num_groups": 7}`, "norm_num_groups"},
+		{unet, `{"norm_num_groups": null}`, "norm_num_groups"},
+		{unet, `{"norm_num_groups": 0}`, "norm_num_groups"},
+		{unet, `{"class_embed_type": "timestep"}`, "class_embed_type"},
+		{unet, `{"dual_cross_attention": true}`, "dual_cross_attention"},
+		{unet, `{"addition_embed_type": "text_time"}`, "projection_class_embeddings_input_dim"},
+		{unet, `{"addition_embed_type": "image"}`, "addition_embed_type"},
+		{unet, `{"encoder_hid_dim_type": "image_proj"}`, "encoder_hid_dim_type"},
+		{unet, `{"down_block_types": ["KDownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"]}`, "down_block_types"},
+		{unet, `{"conv_in_kernel": 4}`, "conv_in_kernel"},
+		{unet, `{"conv_in_kernel": -3}`, "conv_in_kernel"},
+		{unet, `{"mid_block_scale_factor": 0}`, "mid_block_scale_factor"},
+		{clip, `{"hidden_act": "swoosh"}`, "hidden_act"},
+		{clip, `{"num_attention_heads": 0}`, "num_attention_heads"},
+		{clip, `{"num_hidden_layers": 1000000}`, "num_hidden_layers"},
+		{clip, `{"max_position_embeddings": 76}`, "max_position_embeddings"},
+		{clip, `{"text_config": {"vocab_size": -1}}`, "vocab_size"},
+		{tiny, `{"num_decoder_blocks": [1]}`, "num_decoder_blocks"},
+		{tiny, `{"num_decoder_blocks": [1, 1, 1, 100000000]}`, "num_decoder_blocks"},
+		{tiny, `{"upsample_fn": "bilinear"}`, "upsample_fn"},
+		{kl, `{"norm_num_groups": 0}`, "norm_num_groups"},
+		{kl, `{"up_block_types": ["AttnUpDecoderBlock2D"]}`, "up_block_types"},
+		{kl, `{"latent_channels": -4}`, "latent_channels"},
+	} {
+		g, err := c.build([]byte(c.config))
+		if g != nil || !errors.Is(err, model.ErrConfig) || !strings.Contains(err.Error(), c.field) {
+			t.Errorf("%s gives %v, want an ErrConfig that names %s", c.config, err, c.field)
+		}
+	}
+}
