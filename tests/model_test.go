@@ -89,7 +89,7 @@ func TestNetworks(t *testing.T) {
 					t.Errorf("the graph does not use %s", name)
 				}
 			}
-			checkGolden(t, g, weights, want)
+			checkGolden(t, g, weights, want, goldenTolerance)
 		})
 	}
 }
