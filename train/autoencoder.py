@@ -1,0 +1,148 @@
+"""Trains the autoencoder, then caches the latent of every image.
+
+  python autoencoder.py train MINUTES    resumes from autoencoder.pt
+  python autoencoder.py decoder MINUTES  goes on with the decoder alone, the latents kept as they are
+  python autoencoder.py encode           writes latents.pt and vae/
+
+Two thirds of the arithmetic is at full resolution, so training sees 64x64
+crops: four times the steps in the same time.
+"""
+
+import argparse
+import copy
+import json
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from common import PAUSE, SIZE, WORK, save
+from configs import autoencoder
+
+CROP = 64
+BATCH = 16
+NOISE = 0.1  # latent noise: makes the decoder forgive the denoiser's errors
+CHECKPOINT = WORK / "autoencoder.pt"
+
+
+def images():
+    """The rendered art as a (N, 128, 128, 3) byte array, mapped, and its manifest."""
+    rows = json.loads((WORK / "manifest.json").read_text())
+    return np.memmap(WORK / "images.u8", np.uint8, "r", shape=(len(rows), SIZE, SIZE, 3)), rows
+
+
+def to_tensor(pixels):
+    """Bytes (n, h, w, 3) to floats (n, 3, h, w) in [-1, 1], channels last in memory."""
+    x = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
+    return x.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
+
+
+def crops(art, index, rng):
+    """A batch of random crops, half of them mirrored."""
+    out = np.empty((BATCH, CROP, CROP, 3), np.uint8)
+    for i, n in enumerate(rng.choice(index, BATCH)):
+        y, x = rng.integers(0, SIZE - CROP + 1, 2)
+        out[i] = art[n, y : y + CROP, x : x + CROP][:, :: rng.choice((-1, 1))]
+    return to_tensor(out)
+
+
+def gradient(x):
+    return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
+
+
+def loss_fn(out, x):
+    """L1 and L2, and L1 on the picture's gradients, which keeps edges sharp."""
+    edges = sum((a - b).abs().mean() for a, b in zip(gradient(out), gradient(x)))
+    return F.l1_loss(out, x) + F.mse_loss(out, x) + edges
+
+
+@torch.no_grad()
+def psnr(vae, x):
+    """Mean over pictures of the PSNR in dB, peak-to-peak range 2."""
+    with torch.autocast("cpu", torch.bfloat16):
+        out = torch.cat([vae.decoder(vae.encoder(b)).float() for b in x.split(32)])
+    mse = (out.clamp(-1, 1) - x).square().mean((1, 2, 3))
+    return (10 * torch.log10(4 / mse)).mean().item()
+
+
+def train(minutes, decoder_only):
+    torch.manual_seed(int(time.time()))
+    rng = np.random.default_rng()
+    art, rows = images()
+    held = np.array([r["heldout"] for r in rows])
+    test = to_tensor(art[np.flatnonzero(held)])
+    # the model draws common concepts, so those are seen three times as often
+    index = np.concatenate([np.flatnonzero(~held)] + 2 * [np.flatnonzero([r["common"] and not r["heldout"] for r in rows])])
+    vae = autoencoder().to(memory_format=torch.channels_last)
+    state = {"step": 0, "minutes": 0.0}
+    if CHECKPOINT.exists():
+        state = torch.load(CHECKPOINT)
+        vae.load_state_dict(state["vae"])
+    ema = copy.deepcopy(vae)
+    learned = vae.decoder if decoder_only else vae
+    opt = torch.optim.AdamW(learned.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+    start = saved = time.time()
+    peak = 5e-4 if decoder_only else 1.5e-3
+    while (part := (time.time() - start) / 60 / minutes) < 1:
+        while PAUSE.exists():
+            time.sleep(0.5)
+        warm = min(1, (time.time() - start) / 20)
+        opt.param_groups[0]["lr"] = peak * warm * max(0.02, 1 - part**2)
+        x = crops(art, index, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.set_grad_enabled(not decoder_only):
+                z = vae.encoder(x)
+            out = vae.decoder(z + NOISE * torch.randn_like(z))
+        z = z.float()
+        # unit variance, and inside the decoder's tanh clamp at 3
+        loss = loss_fn(out.float(), x) + 0.02 * (z.square().mean() - 1).square() + 0.1 * F.relu(z.abs() - 2.5).square().mean()
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
+        opt.step()
+        state["step"] += 1
+        decay = min(0.998, state["step"] / (state["step"] + 20))
+        for e, p in zip(ema.parameters(), vae.parameters()):
+            e.data.lerp_(p.data, 1 - decay)
+        if state["step"] % 100 == 0:
+            print(f"step {state['step']} {time.time() - start:.0f} s loss {loss.item():.4f} z {z.std():.2f} max {z.abs().max():.1f}", flush=True)
+        if time.time() - saved > 240:
+            saved = time.time()
+            print(f"held out PSNR {psnr(ema, test):.2f} dB", flush=True)
+            save({"vae": ema.state_dict(), "step": state["step"], "minutes": state["minutes"] + (saved - start) / 60}, CHECKPOINT)
+    state["minutes"] += minutes
+    save({"vae": ema.state_dict(), "step": state["step"], "minutes": state["minutes"]}, CHECKPOINT)
+    print(f"done: step {state['step']}, {state['minutes']:.0f} minutes, held out PSNR {psnr(ema, test):.2f} dB")
+
+
+@torch.no_grad()
+def encode():
+    """Latents of all images (N, 8, 16, 16), scaled to unit deviation, and the finished vae/."""
+    art, rows = images()
+    vae = autoencoder().to(memory_format=torch.channels_last)
+    vae.load_state_dict(torch.load(CHECKPOINT)["vae"])
+    z = torch.cat([vae.encoder(to_tensor(art[i : i + 64])) for i in range(0, len(rows), 64)]).contiguous()
+    # a decoder trained further keeps the scale its denoiser was trained with
+    old = WORK / "latents.pt"
+    scale = torch.load(old)["scale"] if old.exists() else 1 / z[[r["common"] for r in rows]].std().item()
+    vae.register_to_config(scaling_factor=scale)
+    vae.save_pretrained(WORK / "vae")
+    save({"latents": z * scale, "scale": scale}, old)
+    print(f"scaling_factor {scale:.4f}; channel means {[round(v, 2) for v in (z * scale).mean((0, 2, 3)).tolist()]}; "
+          f"deviations {[round(v, 2) for v in (z * scale).std((0, 2, 3)).tolist()]}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("verb", choices=("train", "decoder", "encode"))
+    parser.add_argument("minutes", type=float, nargs="?", default=20)
+    args = parser.parse_args()
+    if args.verb == "encode":
+        encode()
+    else:
+        train(args.minutes, args.verb == "decoder")
+
+
+if __name__ == "__main__":
+    main()

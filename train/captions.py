@@ -1,0 +1,119 @@
+"""Turns a manifest row into the many prompts a visitor may type for it."""
+
+import json
+import re
+from collections import Counter
+
+from common import STYLES, WORK
+
+# Names a visitor would use that the emoji's own label hides.
+SHORT = {
+    "evergreen tree": ["tree", "pine tree"],
+    "deciduous tree": ["tree", "green tree"],
+    "palm tree": ["tree"],
+    "house with garden": ["house", "garden"],
+    "automobile": ["car", "red car"],
+    "hamburger": ["burger"],
+    "doughnut": ["donut"],
+    "jack-o-lantern": ["pumpkin"],
+    "t-rex": ["dinosaur"],
+    "sauropod": ["dinosaur"],
+    "honeybee": ["bee"],
+    "lady beetle": ["ladybug"],
+    "ewe": ["sheep"],
+    "soft ice cream": ["ice cream"],
+    "cheese wedge": ["cheese"],
+    "poultry leg": ["chicken leg"],
+    "high voltage": ["lightning", "lightning bolt"],
+    "hot beverage": ["coffee", "cup of coffee"],
+    "wrapped gift": ["gift", "present"],
+    "pile of poo": ["poop"],
+    "spouting whale": ["whale"],
+    "snow-capped mountain": ["mountain"],
+    "globe showing americas": ["earth", "globe"],
+    "flying saucer": ["ufo"],
+    "fire engine": ["fire truck"],
+    "ringed planet": ["planet", "saturn"],
+    "potted plant": ["plant"],
+    "ear of corn": ["corn"],
+    "gem stone": ["diamond", "gem"],
+    "magnifying glass tilted left": ["magnifying glass"],
+    "closed book": ["book", "red book"],
+    "high-heeled shoe": ["high heel", "red shoe"],
+    "running shoe": ["shoe", "sneaker"],
+    "vertical traffic light": ["traffic light"],
+    "glass of milk": ["milk"],
+    "cherry blossom": ["pink flower"],
+    "blossom": ["flower", "yellow flower"],
+    "hibiscus": ["red flower"],
+    "pool 8 ball": ["billiard ball"],
+    "face with medical mask": ["sick face", "mask face"],
+    "enraged face": ["red angry face"],
+    "slightly smiling face": ["smile"],
+    "baby chick": ["chick"],
+    "red apple": ["apple"],
+    "cooking": ["fried egg"],
+    "sun behind cloud": ["partly cloudy"],
+    "cloud with rain": ["rain cloud", "rain"],
+    "cloud with snow": ["snow cloud", "snow"],
+    "water wave": ["wave"],
+    "honey pot": ["honey"],
+    "hourglass done": ["hourglass"],
+    "locked": ["padlock", "lock"],
+    "mobile phone": ["phone"],
+    "desktop computer": ["computer"],
+    "red heart": ["heart"],
+    "loudly crying face": ["crying face"],
+}
+
+
+def names(row):
+    """What the picture may be called: its label first, then the plain names, 'cat' for 'cat face'."""
+    label = row["label"]
+    out = [label, *SHORT.get(label, [])]
+    if re.fullmatch(r"(?!.*(with|of|smiling|open)).* face", label) and row["subject"]:
+        out.append(label.removesuffix(" face"))
+    return out
+
+
+def caption(row, rng):
+    """A random prompt for the picture: mostly a name, mostly with its style.
+
+    Half the prompts carry no style, so that a bare "pizza" works; words from
+    the tag lists come in so that a synonym steers the picture too.
+    """
+    choice = names(row)
+    text = choice[0] if rng.random() < 0.65 else rng.choice(choice)
+    words = row["words"]
+    roll = rng.random()
+    if words and roll < 0.12:
+        text += ", " + ", ".join(rng.sample(words, min(len(words), rng.randint(1, 2))))
+    elif len(words) > 1 and roll < 0.17:
+        text = ", ".join(rng.sample(words, min(len(words), rng.randint(2, 3))))
+    if rng.random() < 0.12:
+        text = ("an " if text[0] in "aeiou" else "a ") + text
+    style = STYLES[row["style"]][0]
+    roll = rng.random()
+    if roll < 0.45:
+        text += ", " + style
+    elif roll < 0.5:
+        text = f"{style} {text}"
+    return text
+
+
+def vocabulary():
+    """Word -> count over every caption source, common concepts counted twelvefold."""
+    counts = Counter()
+    seen = set()
+    for row in json.loads((WORK / "manifest.json").read_text()):
+        if row["concept"] in seen:
+            continue
+        seen.add(row["concept"])
+        weight = 12 if row["common"] else 1
+        for text in 3 * names(row) + row["words"]:
+            for word in re.findall(r"[a-z]+|[0-9]", text.lower()):
+                counts[word] += weight
+    for text, _ in STYLES.values():
+        for word in re.findall(r"[a-z]+|[0-9]", text):
+            counts[word] += 500
+    return counts

@@ -1,0 +1,30 @@
+"""Paths and constants shared by the training scripts."""
+
+import os
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).resolve().parent
+WORK = Path(os.environ.get("WISP_TRAIN_DIR", "~/wisp-train")).expanduser()
+PAUSE = Path(os.environ.get("WISP_TRAIN_PAUSE", WORK / "PAUSE"))
+
+SIZE = 128  # pixels of a picture's side
+LATENT = 16  # cells of a latent's side
+
+# style key -> (words of the caption, how often it is drawn)
+STYLES = {
+    "noto": ("noto style", 1.0),
+    "twemoji": ("twemoji style", 1.0),
+    "flat": ("flat style", 1.0),
+    "3d": ("3d style", 1.0),
+    "blob": ("blob style", 0.5),
+    "emojione": ("emojione style", 0.5),
+}
+
+
+def save(obj, path):
+    """Writes a checkpoint so that a kill at any moment leaves the old or the new one whole."""
+    tmp = path.with_suffix(".tmp")
+    torch.save(obj, tmp)
+    os.replace(tmp, path)

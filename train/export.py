@@ -1,0 +1,93 @@
+"""Writes an ordinary diffusers pipeline directory.
+
+  python export.py DIR            the trained EMA weights, float32
+  python export.py DIR --random   the same architecture, untrained (seed 0)
+"""
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+import diffusers
+import torch
+from diffusers import AutoencoderTiny
+
+import configs
+import tokenizer
+from common import STYLES, WORK
+
+STEPS, GUIDANCE = 8, 3.0
+EXAMPLES = [
+    "red heart", "pizza, 3d style", "rocket", "crying face, noto style", "rainbow",
+    "palm tree, flat style", "house", "cat face, twemoji style",
+]
+
+
+def model_index():
+    """What diffusers' pipeline loader reads first: library and class of each component."""
+    return {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderTiny"],
+    }
+
+
+def defaults():
+    """What the page starts with."""
+    return {
+        "steps": STEPS,
+        "guidance": GUIDANCE,
+        "styles": [words for words, _ in STYLES.values()],
+        "examples": EXAMPLES,
+    }
+
+
+def write(out, random):
+    """Builds the directory beside its final place, then renames: readers never see half of it."""
+    torch.manual_seed(0)
+    words = tokenizer.load()
+    text, net = configs.text_encoder(words), configs.unet()
+    if random:
+        vae = configs.autoencoder()
+    else:
+        vae = AutoencoderTiny.from_pretrained(WORK / "vae")
+        ema = torch.load(WORK / "denoiser.pt", mmap=True)["ema"]
+        text.load_state_dict(ema["text"])
+        net.load_state_dict(ema["unet"])
+    tmp = out.with_name(out.name + ".tmp")
+    shutil.rmtree(tmp, ignore_errors=True)
+    for name, part in ("text_encoder", text), ("unet", net), ("vae", vae), ("scheduler", configs.scheduler()):
+        part.save_pretrained(tmp / name)
+    shutil.copytree(WORK / "tokenizer", tmp / "tokenizer")
+    (tmp / "model_index.json").write_text(json.dumps(model_index(), indent=2))
+    (tmp / "wisp.json").write_text(json.dumps(defaults(), indent=2))
+    old = out.with_name(out.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        os.rename(out, old)
+    os.rename(tmp, out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--random", action="store_true")
+    args = parser.parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write(args.out, args.random)
+    print("wrote", args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+// Renders every job of jobs.json to 128x128 RGB on white, appended in order to
+// one raw file. Run inside the directory that holds node_modules:
+//   node render.mjs jobs.json images.u8
+import { createRequire } from "node:module";
+import { readFileSync, openSync, writeSync, closeSync } from "node:fs";
+
+const require = createRequire(process.cwd() + "/");
+const sharp = require("sharp");
+const SIZE = 128;
+
+// Iconify keeps bodies without the outer <svg>; asking for 128 pixels there
+// makes the rasteriser draw at that size instead of scaling a small bitmap.
+function svg(pack, name) {
+  const icon = pack.icons[name];
+  const w = icon.width ?? pack.width ?? 16, h = icon.height ?? pack.height ?? 16;
+  const box = `${icon.left ?? 0} ${icon.top ?? 0} ${w} ${h}`;
+  return Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ` +
+    `width="${SIZE}" height="${SIZE}" viewBox="${box}">${icon.body}</svg>`);
+}
+
+const [jobsPath, outPath] = process.argv.slice(2);
+const jobs = JSON.parse(readFileSync(jobsPath, "utf8"));
+const packs = {};
+const out = openSync(outPath, "w");
+for (const job of jobs) {
+  const input = job.file
+    ? readFileSync(job.file)
+    : svg(packs[job.pack] ??= require(`${job.pack}/icons.json`), job.icon);
+  const pixels = await sharp(input)
+    .resize(SIZE, SIZE, { fit: "contain", background: "#ffffff" })
+    .flatten({ background: "#ffffff" })
+    .toColourspace("srgb").removeAlpha().raw().toBuffer();
+  if (pixels.length !== SIZE * SIZE * 3) throw new Error(`${JSON.stringify(job)}: ${pixels.length} bytes`);
+  writeSync(out, pixels);
+}
+closeSync(out);
+console.log(`${jobs.length} images`);

@@ -1,0 +1,78 @@
+"""Trains the CLIP-format byte-pair vocabulary on the caption words.
+
+  python tokenizer.py    writes tokenizer/ (vocab.json, merges.txt, tokenizer_config.json)
+
+All 256 bytes are in it, alone and as a word's end, so any text has ids.
+"""
+
+import json
+from collections import Counter
+
+from transformers import CLIPTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from captions import vocabulary
+from common import WORK
+
+MERGES = 1800
+BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+LENGTH = 77
+
+
+def learn(counts, merges):
+    """Byte-pair merges of a word -> count table, most frequent pair first, ties in word order."""
+    byte = bytes_to_unicode()
+    words = []
+    for word, n in sorted(counts.items()):
+        symbols = [byte[b] for b in word.encode()]
+        words.append(([*symbols[:-1], symbols[-1] + "</w>"], n))
+    out = []
+    while len(out) < merges:
+        pairs = Counter()
+        for symbols, n in words:
+            for pair in zip(symbols, symbols[1:]):
+                pairs[pair] += n
+        if not pairs:
+            break
+        best = max(pairs, key=lambda p: (pairs[p], p))
+        out.append(best)
+        for symbols, _ in words:
+            i = 0
+            while i < len(symbols) - 1:
+                if (symbols[i], symbols[i + 1]) == best:
+                    symbols[i : i + 2] = ["".join(best)]
+                i += 1
+    return out
+
+
+def write(merges, path):
+    """Writes the three files in CLIP's order of ids: bytes, bytes that end a word, merges, BOS, EOS."""
+    path.mkdir(exist_ok=True)
+    alphabet = list(bytes_to_unicode().values())
+    tokens = alphabet + [c + "</w>" for c in alphabet] + ["".join(m) for m in merges] + [BOS, EOS]
+    (path / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False))
+    (path / "merges.txt").write_text("\n".join(["#version: 0.2", *(" ".join(m) for m in merges)]) + "\n")
+    config = {
+        "tokenizer_class": "CLIPTokenizer", "model_max_length": LENGTH, "do_lower_case": True,
+        "add_prefix_space": False, "errors": "replace",
+        "bos_token": BOS, "eos_token": EOS, "unk_token": EOS, "pad_token": EOS,
+    }
+    (path / "tokenizer_config.json").write_text(json.dumps(config, indent=2))
+
+
+def load():
+    return CLIPTokenizer.from_pretrained(WORK / "tokenizer")
+
+
+def main():
+    write(learn(vocabulary(), MERGES), WORK / "tokenizer")
+    tokenizer = load()
+    print(len(tokenizer), "tokens")
+    for text in ("red heart", "Pizza, 3d style", "", "zxqv w0rd \U0001f600 żółw 你好\n\t!!", "x" * 500):
+        ids = tokenizer(text, padding="max_length", truncation=True, max_length=LENGTH).input_ids
+        assert len(ids) == LENGTH and ids[0] == tokenizer.bos_token_id and ids[-1] == tokenizer.eos_token_id
+        print(repr(text[:40]), tokenizer.convert_ids_to_tokens(ids)[:12])
+
+
+if __name__ == "__main__":
+    main()

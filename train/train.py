@@ -1,0 +1,152 @@
+"""Trains the text encoder and the UNet together by flow matching on cached latents.
+
+  python train.py MINUTES    resumes from denoiser.pt; safe to kill at any moment
+
+x_t = (1 - sigma) x_0 + sigma noise, the target is v = noise - x_0, the UNet's
+timestep is 1000 sigma. Every caption goes through the ordinary CLIPTextModel
+as 77 ids padded with <|endoftext|>, unmasked in cross attention, exactly as
+the pipeline does it at inference.
+
+One process a core, each with one thread, gradients summed: on busy cores this
+loses far less than two threads that meet after every layer.
+"""
+
+import argparse
+import copy
+import json
+import random
+import time
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+import configs
+import tokenizer
+from captions import caption
+from common import PAUSE, STYLES, WORK, save
+from muon import Muon
+
+RANKS = 2
+BATCH = 48  # a rank
+PEAK = 1e-3
+DROP = 0.11  # captions replaced by the empty prompt, for classifier-free guidance
+CAPTIONS = 32  # prompts made for each picture
+EMA = 0.998
+CHECKPOINT = WORK / "denoiser.pt"
+
+
+class Denoiser(nn.Module):
+    """Text encoder and UNet as one module: ids and a noisy latent to a velocity."""
+
+    def __init__(self, words):
+        super().__init__()
+        self.text = configs.text_encoder(words)
+        self.unet = configs.unet()
+
+    def forward(self, x, sigma, ids):
+        states = self.text(ids).last_hidden_state
+        return self.unet(x, 1000 * sigma, states).sample
+
+
+def samples(words):
+    """Latents (n, 8, 16, 16), ids (n, CAPTIONS, 77) and draw weights of the trained pictures."""
+    rows = json.loads((WORK / "manifest.json").read_text())
+    index = [i for i, r in enumerate(rows) if r["common"] and not r["heldout"]]
+    rng = random.Random(0)
+    texts = [caption(rows[i], rng) for i in index for _ in range(CAPTIONS)]
+    ids = words(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    latents = torch.load(WORK / "latents.pt")["latents"][index]
+    weights = torch.tensor([STYLES[rows[i]["style"]][1] for i in index])
+    return latents, ids.to(torch.int16).view(len(index), CAPTIONS, -1), weights
+
+
+def batch(latents, ids, weights, empty):
+    """Draws clean latents and ids, a part of them with the empty prompt."""
+    n = torch.multinomial(weights, BATCH, replacement=True)
+    text = ids[n, torch.randint(CAPTIONS, (BATCH,))].long()
+    text[torch.rand(BATCH) < DROP] = empty
+    return latents[n].contiguous(memory_format=torch.channels_last), text
+
+
+def loss_fn(model, x0, ids):
+    """Mean squared error of the velocity; sigma logit-normal, stratified over the batch."""
+    u = (torch.randperm(BATCH) + torch.rand(BATCH)) / BATCH
+    sigma = torch.sigmoid(torch.special.ndtri(u.clamp(1e-4, 1 - 1e-4)))
+    noise = torch.randn_like(x0)
+    s = sigma.view(-1, 1, 1, 1)
+    # plain attention: the fused kernel's backward is the slower one at these sizes
+    with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        v = model((1 - s) * x0 + s * noise, sigma, ids)
+    return (v.float() - (noise - x0)).square().mean()
+
+
+def rate(step, part):
+    """Learning rate: short warm-up, flat, then linear to nothing over the last third."""
+    return PEAK * min(1, (step + 1) / 100) * min(1, 3 * (1 - part) + 0.01)
+
+
+def checkpoint(model, ema, step, path=CHECKPOINT):
+    save({"model": model.state_dict(), "ema": {"text": ema.text.state_dict(), "unet": ema.unet.state_dict()}, "step": step}, path)
+
+
+def train(rank, minutes, port):
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=RANKS, timeout=timedelta(hours=12))
+    torch.set_num_threads(1)
+    words = tokenizer.load()
+    data = samples(words)
+    empty = words("", padding="max_length", return_tensors="pt").input_ids[0]
+    torch.manual_seed(0)
+    model = Denoiser(words).to(memory_format=torch.channels_last)
+    ema = copy.deepcopy(model).requires_grad_(False)
+    opt = Muon(model)
+    step = 0
+    momenta = WORK / f"denoiser-momenta-{rank}.pt"
+    if CHECKPOINT.exists():
+        state = torch.load(CHECKPOINT)
+        model.load_state_dict(state["model"])
+        ema.text.load_state_dict(state["ema"]["text"])
+        ema.unet.load_state_dict(state["ema"]["unet"])
+        step = state["step"]
+        if momenta.exists():
+            opt.load_state_dict(torch.load(momenta))
+    torch.manual_seed(int(time.time()) * RANKS + rank)
+    start = saved = logged = time.time()
+    first, total, part = step, 0.0, 0.0
+    while part < 1:
+        while PAUSE.exists():
+            time.sleep(0.5)
+        x0, ids = batch(*data, empty)
+        loss = loss_fn(model, x0, ids)
+        loss.backward()
+        # rank 0's clock rules, so that both stop at the same step
+        part = opt.step(rate(step, part), (time.time() - start) / 60 / minutes)
+        step += 1
+        total += loss.item()
+        decay = min(EMA, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(ema.parameters()), [p.data for p in model.parameters()], 1 - decay)
+        if rank == 0 and step % 50 == 0:
+            now = time.time()
+            print(f"{time.strftime('%H:%M:%S')} step {step} samples {step * BATCH * RANKS} loss {total / 50:.4f} "
+                  f"{50 * BATCH * RANKS / (now - logged):.0f} samples/s", flush=True)
+            logged, total = now, 0.0
+        if step % 200 == 0 or part >= 1:
+            save(opt.state_dict(), momenta)
+            if rank == 0:
+                checkpoint(model, ema, step)
+    if rank == 0:
+        print(f"done: {step - first} steps in {minutes:.0f} minutes, {step * BATCH * RANKS} samples in all")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("minutes", type=float)
+    args = parser.parse_args()
+    mp.spawn(train, (args.minutes, random.randint(20000, 60000)), RANKS)
+
+
+if __name__ == "__main__":
+    main()
