@@ -1,0 +1,132 @@
+package simd
+
+// Arguments of kAttention. The keys (as the transposed right side of q·kᵀ) and
+// the values (of p·v) of each head are packed beforehand.
+const (
+	atQ      = iota // (b, tq, heads·hd)
+	atK             // panels of each batch and head
+	atV             // panels of each batch and head
+	atOut           // as q
+	atHeads         //
+	atTQ            //
+	atTK            //
+	atHD            // size of a head
+	atScale         // f32
+	atCausal        // 0 or 1
+	atBlocks        // units a head: ceil(tq/queryBlock)
+	atZero          // address of nr zeros
+	atWords
+)
+
+// A unit of attention is a block of queries of one head; it walks the keys in
+// blocks. Both are small enough for the scores and the keys to stay in cache.
+const keyBlock = 64
+
+func (fl flavour) queryBlock() int { return 8 * fl.mr }
+
+// attentionScratch is the scratch memory of a unit, in bytes: pointers to the
+// queries and to the scores, running maxima and sums, scores, results.
+func (fl flavour) attentionScratch(hd int) int {
+	return 4 * fl.queryBlock() * (4 + keyBlock + roundUp(hd, fl.nr))
+}
+
+// attention computes softmax(scale·q·kᵀ)·v with a running maximum and sum
+// (Milakov & Gimelshein 2018; Dao et al. 2022): no row of scores is ever whole.
+func (e *emitter) attention(f *fn) {
+	heads, tq, tk, hd, causal := f.arg(atHeads), f.arg(atTQ), f.arg(atTK), f.arg(atHD), f.arg(atCausal)
+	blocks, zero := f.arg(atBlocks), f.arg(atZero)
+	qb := e.queryBlock()
+	queries := scratch()
+	rowsOfP := f.let(scratch().plus(4 * qb))
+	maxima := f.let(scratch().plus(8 * qb))
+	sums := f.let(scratch().plus(12 * qb))
+	scores := f.let(scratch().plus(16 * qb))
+	result := f.let(scores.plus(4 * keyBlock * qb))
+	ldr := f.let(hd.plus(e.nr - 1).div(num(e.nr)).times(4 * e.nr)) // bytes of a row of result
+	scale := f.letV(f.param(0).loadSplat(4 * atScale))
+	ld := f.let(heads.mul(hd).shl(2)) // bytes of a token
+	headBytes := f.let(hd.shl(2))
+	first, rows, head, seen, count, at, col, k, v, p := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
+	f.units(func(u i32v) {
+		f.set(head, u.div(blocks)) // of all batches
+		f.set(first, u.rem(blocks).times(qb))
+		f.set(rows, least(num(qb), tq.sub(first)))
+		offset := f.let(head.div(heads).mul(tq).add(first).mul(ld).add(head.rem(heads).mul(headBytes)))
+		f.fillRows(queries, f.let(f.param(0).load(4*atQ).add(offset)), ld, rows)
+		f.fillRows(rowsOfP, scores, num(4*keyBlock), rows)
+		f.each(num(0), rows, func(i i32v) {
+			f.storeF(maxima.add(i.shl(2)), 0, fnum(negInf))
+			f.storeF(sums.add(i.shl(2)), 0, fnum(0))
+		})
+		f.set(k, f.param(0).load(4*atK).add(head.mul(tk.plus(e.nr-1).div(num(e.nr))).mul(headBytes).times(e.nr)))
+		f.set(v, f.param(0).load(4*atV).add(head.mul(tk).mul(ldr)))
+		f.set(seen, pick(causal, first.add(rows), tk)) // keys that any query of the block sees
+		key := f.int()
+		f.loop(key, num(0), seen, keyBlock, func() {
+			f.set(count, least(num(keyBlock), seen.sub(key)))
+			f.loop(col, num(0), count, e.nr, func() {
+				f.call(e.micro, queries, num(1), headBytes, k, zero, scores.add(col.shl(2)), num(4*keyBlock),
+					num(0), num(0), num(e.nr), rows)
+				f.set(k, k.add(headBytes.times(e.nr)))
+			})
+			f.each(num(0), rows, func(i i32v) {
+				own := f.let(first.add(i).sub(key).plus(1)) // keys up to the query's own, in this block
+				visible := f.let(pick(causal, least(count, pick(own.gt(num(0)), own, num(0))), count))
+				e.softmaxStep(f, scores.add(i.times(4*keyBlock)), visible, count, scale,
+					maxima.add(i.shl(2)), sums.add(i.shl(2)), f.let(result.add(i.mul(ldr))), ldr, key)
+			})
+			f.set(p, v.add(key.times(4*e.nr)))
+			f.loop(at, num(0), ldr, 4*e.nr, func() {
+				f.call(e.micro, rowsOfP, num(1), count.shl(2), p, zero, result.add(at), ldr,
+					pick(key, result.add(at), num(0)), ldr, num(e.nr), rows)
+				f.set(p, p.add(tk.times(4*e.nr)))
+			})
+		})
+		f.set(at, f.param(0).load(4*atOut).add(offset))
+		f.each(num(0), rows, func(i i32v) {
+			inv := f.letV(all(1).div(sums.add(i.shl(2)).loadSplat(0)))
+			from := f.let(result.add(i.mul(ldr)))
+			f.rowVectors(hd, func(o i32v, rest *i32v) { f.put(at.add(o), from.add(o).loadV(0).mul(inv), rest) })
+			f.set(at, at.add(ld))
+		})
+	})
+}
+
+// softmaxStep turns visible scores of one row into exp(scale·score − max) and
+// zeros up to count, and brings the row's maximum, sum and result to the new
+// maximum. key is 0 for the first block, when there is no result yet.
+func (e *emitter) softmaxStep(f *fn, row, visible, count i32v, scale vec, maximum, sum, result, ldr, key i32v) {
+	row = f.let(row)
+	x, top := f.vector(), f.letV(all(negInf))
+	f.rowVectors(visible, func(at i32v, rest *i32v) {
+		f.setV(x, row.add(at).loadV(0).mul(scale))
+		if rest != nil {
+			f.setV(x, choose(laneMask(*rest), x, all(negInf)))
+		}
+		f.setV(top, top.max(x))
+	})
+	old := f.letF(maximum.loadF(0))
+	now := f.letF(old.max(top.top()))
+	f.storeF(maximum, 0, now)
+	total := f.letV(all(0))
+	f.rowVectors(visible, func(at i32v, rest *i32v) {
+		f.setV(x, e.exp(f, row.add(at).loadV(0).mul(scale).sub(now.splat())))
+		if rest != nil {
+			f.setV(x, x.and(laneMask(*rest)))
+		}
+		f.storeV(row.add(at), 0, x)
+		f.setV(total, total.add(x))
+	})
+	at := f.int()
+	f.loop(at, visible.plus(3).and(num(-4)), count, 4, func() { f.storeV(row.add(at.shl(2)), 0, all(0)) })
+	f.when(now.ne(old), func() {
+		shrink := e.exp(f, old.sub(now).splat())
+		f.storeF(sum, 0, sum.loadF(0).mul(shrink.lane(0)))
+		f.when(key, func() {
+			f.loop(at, num(0), ldr, 16, func() {
+				f.storeV(result.add(at), 0, result.add(at).loadV(0).mul(shrink))
+			})
+		})
+	})
+	f.storeF(sum, 0, sum.loadF(0).add(total.sum()))
+}

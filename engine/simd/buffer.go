@@ -1,0 +1,169 @@
+package simd
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"wisp/engine"
+)
+
+// buffer is a weight in the module's memory, in one or more forms: as it was
+// uploaded, in f32, and packed for the matmul tile. Compile makes the forms
+// that a graph needs and then drops the stored form unless a program reads it.
+type buffer struct {
+	b      *backend
+	dtype  engine.DType // of stored
+	shape  engine.Shape
+	stored span // empty once dropped
+	pinned bool // a program reads the stored form
+	f32    span // made where a program reads single elements and stored is not f32
+	packed map[packing]span
+}
+
+// packing describes a packed form: the weight seen as (rows, k), k being
+// (k/taps, taps) for a convolution.
+type packing struct{ rows, k, taps int }
+
+// Upload copies the weight into the module's memory as it is; Compile converts it.
+func (b *backend) Upload(t engine.Tensor) (engine.Buffer, error) {
+	if err := t.Validate(); err != nil {
+		return nil, fmt.Errorf("simd: upload: %w", err)
+	}
+	s, err := b.mem.alloc(len(t.Data))
+	if err != nil {
+		return nil, fmt.Errorf("simd: upload %v %v: %w", t.DType, t.Shape, err)
+	}
+	b.host.write(s.addr, t.Data)
+	return &buffer{b: b, dtype: t.DType, shape: t.Shape, stored: s, packed: map[packing]span{}}, nil
+}
+
+// Size is the number of bytes of all forms.
+func (w *buffer) Size() int {
+	n := w.stored.size + w.f32.size
+	for _, s := range w.packed {
+		n += s.size
+	}
+	return n
+}
+
+// Release frees all forms.
+func (w *buffer) Release() {
+	w.drop(&w.stored)
+	w.drop(&w.f32)
+	for _, s := range w.packed {
+		w.b.mem.release(s)
+	}
+	w.packed = nil
+}
+
+func (w *buffer) drop(s *span) {
+	w.b.mem.release(*s)
+	*s = span{}
+}
+
+// trim drops the stored form once others serve every program.
+func (w *buffer) trim() {
+	if !w.pinned && (w.f32.size > 0 || len(w.packed) > 0) {
+		w.drop(&w.stored)
+	}
+}
+
+// keep makes sure that the stored form is there: dropped, it comes back from a
+// packed form as f32.
+func (w *buffer) keep() error {
+	if w.stored.size > 0 {
+		return nil
+	}
+	values := make([]float32, w.shape.Elems())
+	for p, s := range w.packed {
+		w.b.unpack(p, s, values)
+	}
+	t := engine.FromFloat32s(values, w.shape...)
+	if w.f32.size > 0 {
+		w.b.host.read(w.f32.addr, t.Data)
+	}
+	s, err := w.b.mem.alloc(len(t.Data))
+	if err != nil {
+		return err
+	}
+	w.b.host.write(s.addr, t.Data)
+	w.stored, w.dtype = s, engine.F32
+	return nil
+}
+
+// unpack is the inverse of packing, on the host.
+func (b *backend) unpack(p packing, s span, values []float32) {
+	data := make([]byte, s.size)
+	b.host.read(s.addr, data)
+	nr, c := b.fl.nr, p.k/p.taps
+	for row := range p.rows {
+		for i := range p.k { // i = channel·taps + tap
+			at := (row/nr*p.k+i%p.taps*c+i/p.taps)*nr + row%nr
+			values[row*p.k+i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*at:]))
+		}
+	}
+}
+
+// raw returns the address of the stored form for a program to read.
+func (w *buffer) raw() (addr int, dtype engine.DType, err error) {
+	err = w.keep()
+	w.pinned = true
+	return w.stored.addr, w.dtype, err
+}
+
+// floats returns the address of the weight in f32 for a program to read.
+func (w *buffer) floats() (int, error) {
+	if w.f32.size > 0 {
+		return w.f32.addr, nil
+	}
+	if err := w.keep(); err != nil {
+		return 0, err
+	}
+	if w.dtype == engine.F32 || w.dtype == engine.I32 {
+		w.pinned = true
+		return w.stored.addr, nil
+	}
+	s, err := w.converted()
+	w.f32 = s
+	return s.addr, err
+}
+
+// converted makes an f32 copy of the stored form.
+func (w *buffer) converted() (span, error) {
+	rows, k := w.shape.Rows()
+	s, err := w.b.mem.alloc(4 * rows * k)
+	if err != nil {
+		return span{}, err
+	}
+	return s, w.b.runNow(kConvert, rows, w.stored.addr, s.addr, rows, k, int(w.dtype))
+}
+
+// panels returns the address of the packed form, making it if need be.
+func (w *buffer) panels(p packing) (int, error) {
+	if s, ok := w.packed[p]; ok {
+		return s.addr, nil
+	}
+	if err := w.keep(); err != nil {
+		return 0, err
+	}
+	src := w.stored
+	if w.dtype != engine.F32 {
+		s, err := w.converted()
+		if err != nil {
+			return 0, err
+		}
+		defer w.b.mem.release(s)
+		src = s
+	}
+	n := roundUp(p.rows, w.b.fl.nr) / w.b.fl.nr
+	s, err := w.b.mem.alloc(4 * n * w.b.fl.nr * p.k)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.b.runNow(kPackT, n, src.addr, 4*p.k, s.addr, p.rows, p.k, p.taps, 1, 0, 0, n); err != nil {
+		return 0, err
+	}
+	w.packed[p] = s
+	return s.addr, nil
+}

@@ -1,0 +1,531 @@
+package simd
+
+import (
+	"fmt"
+	"math"
+
+	"wisp/engine"
+)
+
+// compiler turns an optimised graph into command words.
+type compiler struct {
+	*program
+	graph   *engine.Graph
+	weights map[string]*buffer
+	plan    engine.Plan
+	work    int   // bytes of work memory behind the planned arena
+	err     error // the first failure; later steps do nothing
+}
+
+// place is an address in a command: fixed, or an offset in the arena, which
+// may move between runs.
+type place struct {
+	addr  int
+	arena bool
+}
+
+func (p place) plus(n int) place { return place{p.addr + n, p.arena} }
+
+// Compile plans the arena, packs the weights and writes the command list.
+func (b *backend) Compile(g *engine.Graph, weights map[string]engine.Buffer) (engine.Program, error) {
+	g = engine.Optimize(g, b.Supports)
+	c := &compiler{
+		program: &program{b: b, graph: g, consts: map[*engine.Node]span{}, places: map[*engine.Node]place{}},
+		graph:   g, weights: map[string]*buffer{},
+		plan: engine.MakePlan(g, inPlace),
+	}
+	if err := c.compile(weights); err != nil {
+		c.program.Close()
+		return nil, fmt.Errorf("simd: compile: %w", err)
+	}
+	return c.program, nil
+}
+
+func (c *compiler) compile(weights map[string]engine.Buffer) error {
+	for _, n := range c.graph.Weights() {
+		w, ok := weights[n.Name].(*buffer)
+		if !ok || w.packed == nil {
+			return fmt.Errorf("weight %q is missing", n.Name)
+		}
+		if !w.shape.Equal(n.Shape) {
+			return fmt.Errorf("weight %q is %v, want %v", n.Name, w.shape, n.Shape)
+		}
+		c.weights[n.Name] = w
+	}
+	for _, n := range c.graph.Nodes {
+		if c.node(n); c.err != nil {
+			return fmt.Errorf("%v: %w", n, c.err)
+		}
+	}
+	for _, o := range c.graph.Outputs {
+		c.places[o.Node] = c.value(o.Node)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	for _, w := range c.weights {
+		w.trim()
+	}
+	c.arenaSize = c.plan.Size + c.work
+	return c.finish()
+}
+
+// inPlace tells the planner which results may take over the bytes of an input:
+// kernels that read an element before they write it, and nothing around it.
+func inPlace(n *engine.Node, input int) bool {
+	switch n.Op {
+	case engine.OpAdd, engine.OpSub, engine.OpMul, engine.OpAffine, engine.OpClamp, engine.OpSoftmax:
+		return true
+	case engine.OpGroupNorm, engine.OpLayerNorm:
+		return input == 0
+	case engine.OpConv2D, engine.OpLinear: // the residual, unless it is x as well
+		e := epilogueOf(n)
+		return e.Residual && input == len(n.Inputs)-1 && engine.Root(n.Inputs[0]) != engine.Root(n.Inputs[input])
+	}
+	return n.Op.IsActivation()
+}
+
+func epilogueOf(n *engine.Node) engine.Epilogue {
+	switch a := n.Attrs.(type) {
+	case engine.Conv2DAttrs:
+		return a.Epilogue
+	case engine.LinearAttrs:
+		return a.Epilogue
+	}
+	return engine.Epilogue{}
+}
+
+// fail keeps the first error.
+func (c *compiler) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// value is where a node's value lies, weights in f32.
+func (c *compiler) value(n *engine.Node) place {
+	switch r := engine.Root(n); r.Op {
+	case engine.OpWeight:
+		addr, err := c.weights[r.Name].floats()
+		if err != nil {
+			c.fail(err)
+		}
+		return place{addr: addr}
+	case engine.OpConst:
+		return place{addr: c.constant(r)}
+	}
+	return place{c.plan.Offsets[n], true}
+}
+
+// constant uploads a constant once.
+func (c *compiler) constant(n *engine.Node) int {
+	if s, ok := c.consts[n]; ok {
+		return s.addr
+	}
+	data := n.Attrs.(engine.ConstAttrs).Value.Data
+	s, err := c.b.mem.alloc(len(data))
+	if err != nil {
+		c.fail(err)
+		return 0
+	}
+	c.b.host.write(s.addr, data)
+	c.consts[n] = s
+	return s.addr
+}
+
+// workspace reserves n bytes behind the arena for the commands of one node.
+func (c *compiler) workspace(n int) place {
+	c.work = max(c.work, n)
+	return place{c.plan.Size, true}
+}
+
+// zeros is the place of n bytes of zeros.
+func (c *compiler) zeros(n int) place {
+	addr, err := c.b.zeroBytes(n)
+	if err != nil {
+		c.fail(err)
+	}
+	return place{addr: addr}
+}
+
+// sliceFLOPs is the work after which a run may look at its context: some 30 ms.
+const sliceFLOPs = 1 << 30
+
+// command appends a command of some units and cost to the program, cut into
+// several where it is long. An argument is an int, a float32 or a place.
+func (c *compiler) command(k kernelID, units int, flops float64, args ...any) {
+	pieces := min(units, 1+int(flops/sliceFLOPs))
+	for i := range pieces {
+		start := len(c.words)
+		c.words = append(c.words, uint32(k), uint32(commandHead+len(args)), uint32(units*i/pieces), uint32(units*(i+1)/pieces))
+		for _, a := range args {
+			c.words = append(c.words, c.word(a))
+		}
+		c.spend(start, flops/float64(pieces))
+	}
+}
+
+func (c *compiler) word(a any) uint32 {
+	switch a := a.(type) {
+	case int:
+		return uint32(a)
+	case float32:
+		return math.Float32bits(a)
+	case place:
+		if a.arena {
+			c.relocs = append(c.relocs, len(c.words))
+		}
+		return uint32(a.addr)
+	}
+	panic(fmt.Sprintf("simd: argument %T", a))
+}
+
+// spend adds the cost of the command at start, opening a new slice before it
+// when the current one is full.
+func (c *compiler) spend(start int, flops float64) {
+	if c.cost > 0 && c.cost+flops > sliceFLOPs {
+		c.cuts = append(c.cuts, start)
+		c.cost = 0
+	}
+	c.cost += flops
+}
+
+// chunk is the number of elements that a unit of an elementwise op handles.
+const chunk = 4096
+
+// node writes the commands of one node.
+func (c *compiler) node(n *engine.Node) {
+	switch n.Op {
+	case engine.OpInput, engine.OpWeight, engine.OpReshape, engine.OpConst:
+	case engine.OpConv2D:
+		c.conv2d(n)
+	case engine.OpLinear:
+		c.linear(n)
+	case engine.OpMatMul:
+		c.matmul(n)
+	case engine.OpAttention:
+		c.attention(n)
+	case engine.OpGroupNorm:
+		c.groupNorm(n)
+	case engine.OpLayerNorm:
+		d := n.Shape.Dim(-1)
+		c.command(kLayerNorm, n.Elems()/d, 10*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), d,
+			c.value(n.Inputs[1]), c.value(n.Inputs[2]), n.Attrs.(engine.NormAttrs).Eps)
+	case engine.OpSoftmax:
+		d := n.Shape.Dim(-1)
+		c.command(kSoftmax, n.Elems()/d, 30*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), d)
+	case engine.OpEmbedding:
+		c.embedding(n)
+	case engine.OpAdd:
+		c.elementwise(kAdd, n)
+	case engine.OpSub:
+		c.elementwise(kSub, n)
+	case engine.OpMul:
+		c.elementwise(kMul, n)
+	case engine.OpAffine:
+		a := n.Attrs.(engine.AffineAttrs)
+		c.unary(kAffine, n, a.Mul, a.Add)
+	case engine.OpClamp:
+		a := n.Attrs.(engine.ClampAttrs)
+		c.unary(kClamp, n, a.Min, a.Max)
+	case engine.OpGEGLU:
+		d := n.Shape.Dim(-1)
+		c.command(kGEGLU, n.Elems()/d, 40*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), n.Elems(), d)
+	case engine.OpUpsample2D:
+		x := n.Inputs[0]
+		c.command(kUpsample2D, n.Shape[0]*n.Shape[1], 4*float64(n.Elems()), c.value(x), c.value(n),
+			x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], n.Shape[3])
+	case engine.OpConcat:
+		c.concat(n)
+	case engine.OpSlice:
+		a := n.Attrs.(engine.AxisAttrs)
+		strides := contiguous(n.Inputs[0].Shape)
+		c.move(c.value(n.Inputs[0]).plus(4*a.Start*strides[a.Axis]), c.value(n), n.Shape, strides, contiguous(n.Shape))
+	case engine.OpPermute:
+		from := contiguous(n.Inputs[0].Shape)
+		strides := make([]int, len(from))
+		for i, a := range n.Attrs.(engine.PermuteAttrs).Axes {
+			strides[i] = from[a]
+		}
+		c.move(c.value(n.Inputs[0]), c.value(n), n.Shape, strides, contiguous(n.Shape))
+	default:
+		if !n.Op.IsActivation() {
+			c.fail(fmt.Errorf("no kernel: %w", engine.ErrUnsupported))
+			return
+		}
+		c.unary(kActivation, n, int(activationCode(n.Op)), 0)
+	}
+}
+
+func (c *compiler) unary(k kernelID, n *engine.Node, p, q any) {
+	total := n.Elems()
+	c.command(k, (total+chunk-1)/chunk, 20*float64(total), c.value(n.Inputs[0]), c.value(n), total, chunk, p, q)
+}
+
+// product is what a linear layer, a convolution and a matrix product share.
+type product struct {
+	a, w, bias, out, res  place
+	act                   engine.Op
+	m, n, k, taps         int // k is that of one tap
+	batch                 int
+	stepA, stepW, stepOut int // bytes
+	extra                 []any
+}
+
+// matmulArgs emits the product, choosing its units: blocks of about eight
+// tiles of rows, cut across the columns too while there are few of them.
+func (c *compiler) product(kernel kernelID, p product) {
+	fl := c.b.fl
+	blocks := (p.m + 8*fl.mr - 1) / (8 * fl.mr)
+	block := roundUp((p.m+blocks-1)/blocks, fl.mr)
+	blocks = (p.m + block - 1) / block
+	panels := (p.n + fl.nr - 1) / fl.nr
+	columns := min(panels, max(1, (minUnits+blocks*p.batch-1)/(blocks*p.batch)))
+	perColumn := (panels + columns - 1) / columns
+	columns = (panels + perColumn - 1) / perColumn
+	c.scratch = max(c.scratch, 4*block*p.taps)
+	flops := 2 * float64(p.m) * float64(p.n) * float64(p.k) * float64(p.taps) * float64(p.batch)
+	args := []any{p.a, p.w, p.bias, p.out, p.res, int(activationCode(p.act)), p.m, p.n, 4 * p.k, p.taps,
+		block, perColumn, columns, blocks * columns, p.stepA, p.stepW, p.stepOut}
+	c.command(kernel, p.batch*blocks*columns, flops, append(args, p.extra...)...)
+}
+
+// minUnits is the least number of units that a product is cut into, so that a
+// few threads can share it.
+const minUnits = 8
+
+// epilogue fills in the product's bias, residual and activation.
+func (c *compiler) epilogue(p *product, e engine.Epilogue, bias, residual *engine.Node) {
+	p.act = e.Act
+	p.bias = c.zeros(4 * roundUp(p.n, c.b.fl.nr))
+	if bias != nil {
+		p.bias = c.value(bias)
+	}
+	if residual != nil {
+		p.res = c.value(residual)
+	}
+}
+
+// panels is the place of w, seen as (rows, k), packed: a weight once at
+// compilation, anything else at every run.
+func (c *compiler) panels(w *engine.Node, p packing) place {
+	if r := engine.Root(w); r.Op == engine.OpWeight {
+		addr, err := c.weights[r.Name].panels(p)
+		if err != nil {
+			c.fail(err)
+		}
+		return place{addr: addr}
+	}
+	n := roundUp(p.rows, c.b.fl.nr) / c.b.fl.nr
+	dst := c.workspace(4 * n * c.b.fl.nr * p.k)
+	c.command(kPackT, n, float64(p.rows*p.k), c.value(w), 4*p.k, dst, p.rows, p.k, p.taps, 1, 0, 0, n)
+	return dst
+}
+
+func (c *compiler) linear(n *engine.Node) {
+	e := n.Attrs.(engine.LinearAttrs).Epilogue
+	x, w, bias, residual := e.Operands(n)
+	p := product{n: w.Shape[0], k: w.Shape[1], taps: 1, batch: 1}
+	p.m = n.Elems() / p.n
+	p.a, p.out = c.value(x), c.value(n)
+	p.w = c.panels(w, packing{p.n, p.k, 1})
+	c.epilogue(&p, e, bias, residual)
+	p.extra = []any{4 * p.k}
+	c.product(kLinear, p)
+}
+
+func (c *compiler) matmul(n *engine.Node) {
+	a, b := n.Inputs[0], n.Inputs[1]
+	p := product{m: n.Shape.Dim(-2), n: n.Shape.Dim(-1), k: a.Shape.Dim(-1), taps: 1}
+	p.batch = n.Elems() / (p.m * p.n)
+	panels := (p.n + c.b.fl.nr - 1) / c.b.fl.nr
+	p.stepA, p.stepW, p.stepOut = 4*p.m*p.k, 4*panels*c.b.fl.nr*p.k, 4*p.m*p.n
+	p.w = c.workspace(p.batch * p.stepW)
+	kernel, stride := kPack, 4*p.n
+	if n.Attrs.(engine.MatMulAttrs).TransB {
+		kernel, stride = kPackT, 4*p.k
+	}
+	c.command(kernel, p.batch*panels, float64(p.batch*p.n*p.k), c.value(b), stride, p.w, p.n, p.k, 1, p.batch, 0, 4*p.n*p.k, panels)
+	p.a, p.out = c.value(a), c.value(n)
+	c.epilogue(&p, engine.Epilogue{}, nil, nil)
+	p.extra = []any{4 * p.k}
+	c.product(kLinear, p)
+}
+
+func (c *compiler) conv2d(n *engine.Node) {
+	a := n.Attrs.(engine.Conv2DAttrs)
+	x, w, bias, residual := a.Operands(n)
+	kh, kw := w.Shape[2], w.Shape[3]
+	p := product{n: w.Shape[0], k: w.Shape[1], taps: kh * kw, batch: 1}
+	p.m = n.Elems() / p.n
+	p.a, p.out = c.value(x), c.value(n)
+	p.w = c.panels(w, packing{p.n, p.k * p.taps, p.taps})
+	c.epilogue(&p, a.Epilogue, bias, residual)
+	if kh == 1 && kw == 1 && a.Stride == 1 && a.Pad == [4]int{} {
+		p.extra = []any{4 * p.k}
+		c.product(kLinear, p)
+		return
+	}
+	p.extra = []any{x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], kh, kw, a.Stride, a.Pad[0], a.Pad[1], 0, 0, c.zeros(4 * p.k)}
+	c.product(kConv2D, p)
+}
+
+func (c *compiler) attention(n *engine.Node) {
+	a := n.Attrs.(engine.AttentionAttrs)
+	q, k, v := n.Inputs[0], n.Inputs[1], n.Inputs[2]
+	b, tq, tk, d := q.Shape[0], q.Shape[1], k.Shape[1], q.Shape[2]
+	hd, nr := d/a.Heads, c.b.fl.nr
+	keyPanels, valuePanels := (tk+nr-1)/nr, (hd+nr-1)/nr
+	keyBytes := 4 * b * a.Heads * keyPanels * nr * hd
+	keys := c.workspace(keyBytes + 4*b*a.Heads*valuePanels*nr*tk)
+	values := keys.plus(keyBytes)
+	size := float64(k.Elems())
+	c.command(kPackT, b*a.Heads*keyPanels, 4*size, c.value(k), 4*d, keys, tk, hd, 1, a.Heads, 4*tk*d, 4*hd, keyPanels)
+	c.command(kPack, b*a.Heads*valuePanels, size, c.value(v), 4*d, values, hd, tk, 1, a.Heads, 4*tk*d, 4*hd, valuePanels)
+	causal := 0
+	if a.Causal {
+		causal = 1
+	}
+	blocks := (tq + c.b.fl.queryBlock() - 1) / c.b.fl.queryBlock()
+	c.scratch = max(c.scratch, c.b.fl.attentionScratch(hd))
+	c.command(kAttention, b*a.Heads*blocks, 4*float64(tq)*size, c.value(q), keys, values, c.value(n),
+		a.Heads, tq, tk, hd, a.Scale, causal, blocks, c.zeros(4*nr))
+}
+
+func (c *compiler) groupNorm(n *engine.Node) {
+	a := n.Attrs.(engine.NormAttrs)
+	images, channels := n.Shape[0], n.Shape.Dim(-1)
+	pixels := n.Elems() / images / channels
+	size := max(64, (pixels+63)/64) // of a chunk, in pixels
+	chunks := (pixels + size - 1) / size
+	args := []any{c.value(n.Inputs[0]), c.value(n), c.value(n.Inputs[1]), c.value(n.Inputs[2]), pixels, channels,
+		a.Groups, size, chunks, a.Eps, int(activationCode(a.Act)), c.workspace(groupNormBytes(images, chunks, channels))}
+	cost := float64(n.Elems())
+	c.command(kGroupNormStats, images*chunks, 6*cost, args...)
+	c.command(kGroupNormCombine, images*a.Groups, 20*float64(chunks*images*channels), args...)
+	c.command(kGroupNormApply, images*chunks, 20*cost, args...)
+}
+
+func (c *compiler) embedding(n *engine.Node) {
+	table, ids := n.Inputs[0], n.Inputs[1]
+	rows, d := table.Shape[0], table.Shape[1]
+	switch r := engine.Root(ids); r.Op {
+	case engine.OpInput:
+		c.ids = append(c.ids, idCheck{r.Name, rows})
+	case engine.OpConst:
+		if err := checkIDs(r.Attrs.(engine.ConstAttrs).Value, rows); err != nil {
+			c.fail(err)
+		}
+	}
+	var src place
+	dtype := engine.F32
+	if table.Op == engine.OpWeight { // gathered in its stored form
+		var err error
+		if src.addr, dtype, err = c.weights[table.Name].raw(); err != nil {
+			c.fail(err)
+		}
+	} else {
+		src = c.value(table)
+	}
+	c.command(kEmbedding, ids.Elems(), float64(n.Elems()), src, c.value(ids), c.value(n), rows, d, int(dtype))
+}
+
+// dim is an axis of a strided walk: its extent and the strides of two tensors
+// in elements.
+type dim struct{ extent, a, b int }
+
+// collapse drops axes of one element and joins neighbours that both tensors
+// walk as one.
+func collapse(shape engine.Shape, a, b []int) []dim {
+	var dims []dim
+	for i, extent := range shape {
+		d := dim{extent, a[i], b[i]}
+		if extent == 1 {
+			continue
+		}
+		if k := len(dims) - 1; k >= 0 && dims[k].a == d.a*extent && dims[k].b == d.b*extent {
+			dims[k] = dim{dims[k].extent * extent, d.a, d.b}
+			continue
+		}
+		dims = append(dims, d)
+	}
+	return dims
+}
+
+// outerDims encodes the axes but the last for a kernel: their number, then
+// each, innermost first.
+func outerDims(dims []dim) []any {
+	args := []any{len(dims) - 1}
+	for i := len(dims) - 2; i >= 0; i-- {
+		args = append(args, dims[i].extent, 4*dims[i].a, 4*dims[i].b)
+	}
+	return args
+}
+
+func contiguous(s engine.Shape) []int {
+	strides := make([]int, len(s))
+	step := 1
+	for i := len(s) - 1; i >= 0; i-- {
+		strides[i] = step
+		step *= s[i]
+	}
+	return strides
+}
+
+// broadcastStrides are the strides by which a tensor of shape from is read as
+// if it had shape to: 0 along repeated axes.
+func broadcastStrides(from, to engine.Shape) []int {
+	strides := make([]int, len(to))
+	step := 1
+	for i := 1; i <= len(from); i++ {
+		if d := from.Dim(-i); d > 1 {
+			strides[len(to)-i] = step
+			step *= d
+		}
+	}
+	return strides
+}
+
+func (c *compiler) elementwise(k kernelID, n *engine.Node) {
+	a, b := n.Inputs[0], n.Inputs[1]
+	dims := collapse(n.Shape, broadcastStrides(a.Shape, n.Shape), broadcastStrides(b.Shape, n.Shape))
+	if len(dims) == 0 {
+		dims = []dim{{1, 1, 1}}
+	}
+	total := n.Elems()
+	inner := dims[len(dims)-1]
+	if len(dims) == 1 && inner.extent > chunk { // cut into units
+		dims = []dim{{(total + chunk - 1) / chunk, chunk * inner.a, chunk * inner.b}, {chunk, inner.a, inner.b}}
+		inner = dims[1]
+	}
+	mode := 0
+	if inner.b == 0 {
+		mode = 1
+	} else if inner.a == 0 {
+		mode = 2
+	}
+	args := append([]any{c.value(n), c.value(a), c.value(b), inner.extent, total, mode}, outerDims(dims)...)
+	c.command(k, (total+inner.extent-1)/inner.extent, 2*float64(total), args...)
+}
+
+// move copies a tensor of some shape between strided places.
+func (c *compiler) move(src, dst place, shape engine.Shape, from, to []int) {
+	dims := collapse(shape, from, to)
+	if len(dims) == 0 || dims[len(dims)-1].b != 1 { // the last axis kept is not contiguous in dst
+		dims = append(dims, dim{1, 1, 1})
+	}
+	inner := dims[len(dims)-1]
+	units := shape.Elems() / inner.extent
+	args := append([]any{src, dst, inner.extent, 4 * inner.a}, outerDims(dims)...)
+	c.command(kMove, units, 4*float64(shape.Elems()), args...)
+}
+
+func (c *compiler) concat(n *engine.Node) {
+	axis := n.Attrs.(engine.AxisAttrs).Axis
+	strides := contiguous(n.Shape)
+	dst := c.value(n)
+	for _, x := range n.Inputs {
+		c.move(c.value(x), dst, x.Shape, contiguous(x.Shape), strides)
+		dst = dst.plus(4 * x.Shape[axis] * strides[axis])
+	}
+}
