@@ -1,0 +1,159 @@
+package model
+
+import (
+	"encoding/json"
+
+	"wisp/engine"
+)
+
+// UNetFacts are what a sampling loop must know of a UNet2DConditionModel.
+type UNetFacts struct {
+	In, Out       int // channels of the latents, and of the prediction
+	Height, Width int // sample_size in latents; 0 where the config has none
+	Context       int // width of the text states
+	Embedding     int // width of the timestep embedding
+	TimestepCond  int // width of the "timestep_cond" input; 0 without
+	Added         int // width of the "added_embedding" input; 0 without
+	AddedTime     int // width of the TimestepEmbedding of one time id; 0 without
+
+	flipSinToCos bool
+	freqShift    float32
+}
+
+// TimestepEmbedding is the "timestep_embedding" input for t, (len(t), Embedding).
+func (f UNetFacts) TimestepEmbedding(t []float32) []float32 {
+	return TimestepEmbedding(t, f.Embedding, f.flipSinToCos, f.freqShift)
+}
+
+// ReadUNet reads the facts of a UNet2DConditionModel's config, and whether
+// [UNet2DCondition] can build it.
+func ReadUNet(config []byte) (UNetFacts, error) {
+	c, err := parseUNet(config)
+	if err != nil {
+		return UNetFacts{}, err
+	}
+	more := struct {
+		SampleSize   json.RawMessage `json:"sample_size"` // a number, or [h, w]
+		FlipSinToCos bool            `json:"flip_sin_to_cos"`
+		FreqShift    float32         `json:"freq_shift"`
+		AddedTime    *int            `json:"addition_time_embed_dim"`
+	}{FlipSinToCos: true}
+	const component = "UNet2DConditionModel"
+	if err := parse(component, config, &more); err != nil {
+		return UNetFacts{}, err
+	}
+	f := UNetFacts{
+		In: c.In, Out: c.Out, Context: c.Context.at(0), Embedding: c.Channels[0],
+		flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
+	}
+	for to, v := range map[*int]*int{
+		&f.Context: c.ContextIn, &f.TimestepCond: c.TimeCondDim, &f.Added: c.AdditionDim, &f.AddedTime: more.AddedTime,
+	} {
+		if v != nil {
+			*to = *v
+		}
+	}
+	k := checker{component: component}
+	f.Height, f.Width = sampleSize(&k, more.SampleSize)
+	k.within("addition_time_embed_dim", f.AddedTime, 0, maxWidth)
+	return f, k.err
+}
+
+// sampleSize reads a size given as one number or as height and width.
+func sampleSize(k *checker, raw json.RawMessage) (h, w int) {
+	var size perBlock[int]
+	if len(raw) == 0 || string(raw) == "null" {
+		return 0, 0
+	}
+	if err := json.Unmarshal(raw, &size); err != nil || len(size) < 1 || len(size) > 2 {
+		k.fail("sample_size", "is %.100s, want a number or two", raw)
+		return 0, 0
+	}
+	h, w = size.at(0), size.at(len(size)-1)
+	k.within("sample_size", min(h, w), 1, 1<<14)
+	k.within("sample_size", max(h, w), 1, 1<<14)
+	return h, w
+}
+
+// AutoencoderFacts are what a pipeline must know of its autoencoder.
+type AutoencoderFacts struct {
+	Latent  int     // channels of the latents
+	Factor  int     // pixels that a latent spans in each direction
+	Scaling float32 // latents are divided by it before decoding
+	Shift   float32 // and this is added to them
+
+	tiny bool
+}
+
+// ReadAutoencoder reads the facts of an AutoencoderKL's or AutoencoderTiny's
+// config, by its _class_name, and whether this package can build it.
+func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
+	var class struct {
+		Name string `json:"_class_name"`
+	}
+	if err := parse("autoencoder", config, &class); err != nil {
+		return AutoencoderFacts{}, err
+	}
+	k := checker{component: "autoencoder"}
+	k.one("_class_name", class.Name, "AutoencoderKL", "AutoencoderTiny")
+	if k.err != nil {
+		return AutoencoderFacts{}, k.err
+	}
+	f := AutoencoderFacts{tiny: class.Name == "AutoencoderTiny"}
+	latents := struct {
+		Scaling float32 `json:"scaling_factor"`
+		Shift   float32 `json:"shift_factor"`
+	}{Scaling: 0.18215}
+	if f.tiny {
+		latents.Scaling = 1
+		c, err := parseTiny(config)
+		if err != nil {
+			return f, err
+		}
+		f.Latent, f.Factor = c.Latent, 1
+		for range c.DecoderWidths[1:] {
+			f.Factor *= c.UpsampleFactor
+		}
+	} else {
+		c, err := parseKL(config)
+		if err != nil {
+			return f, err
+		}
+		f.Latent, f.Factor = c.Latent, 1<<(len(c.Channels)-1)
+	}
+	if err := parse(class.Name, config, &latents); err != nil {
+		return f, err
+	}
+	f.Scaling, f.Shift = latents.Scaling, latents.Shift
+	if f.Scaling == 0 {
+		k.fail("scaling_factor", "is 0")
+	}
+	k.within("pixels to a latent", f.Factor, 1, 1024)
+	return f, k.err
+}
+
+// Decoder is [AutoencoderTinyDecoder] or [AutoencoderKLDecoder], by the
+// config's _class_name.
+func Decoder(config []byte, batch, h, w int) (*engine.Graph, error) {
+	f, err := ReadAutoencoder(config)
+	if err != nil {
+		return nil, err
+	}
+	if f.tiny {
+		return AutoencoderTinyDecoder(config, batch, h, w)
+	}
+	return AutoencoderKLDecoder(config, batch, h, w)
+}
+
+// TextFacts are what a pipeline must know of a text encoder.
+type TextFacts struct {
+	Tokens    int // the longest prompt it reads
+	Width     int // of its hidden states
+	Projected int // of its pooled output
+}
+
+// ReadText reads the facts of a CLIPTextModel's config.
+func ReadText(config []byte) (TextFacts, error) {
+	c, err := parseCLIPText(config)
+	return TextFacts{c.Positions, c.Hidden, c.Projected}, err
+}

@@ -1,0 +1,55 @@
+package model
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestUNetFacts(t *testing.T) {
+	for config, want := range map[string]UNetFacts{
+		`{}`: {In: 4, Out: 4, Context: 1280, Embedding: 320, flipSinToCos: true},
+		`{"sample_size": 64, "cross_attention_dim": 768}`:               {In: 4, Out: 4, Height: 64, Width: 64, Context: 768, Embedding: 320, flipSinToCos: true},
+		`{"sample_size": [40, 64], "encoder_hid_dim": 6}`:               {In: 4, Out: 4, Height: 40, Width: 64, Context: 6, Embedding: 320, flipSinToCos: true},
+		`{"flip_sin_to_cos": false, "freq_shift": 1, "in_channels": 9}`: {In: 9, Out: 4, Context: 1280, Embedding: 320, freqShift: 1},
+		`{"time_cond_proj_dim": 256, "addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816}`: {
+			In: 4, Out: 4, Context: 1280, Embedding: 320, TimestepCond: 256, Added: 2816, AddedTime: 256, flipSinToCos: true},
+	} {
+		if got, err := ReadUNet([]byte(config)); err != nil || got != want {
+			t.Errorf("%s gives %+v, %v, want %+v", config, got, err, want)
+		}
+	}
+	for _, config := range []string{`{"sample_size": "big"}`, `{"sample_size": -1}`, `{"sample_size": []}`, `{"sample_size": [8, 1000000]}`, `{"act_fn": "mish"}`} {
+		if _, err := ReadUNet([]byte(config)); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s gives %v", config, err)
+		}
+	}
+}
+
+func TestAutoencoderFacts(t *testing.T) {
+	four := `["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"], "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]`
+	for config, want := range map[string]AutoencoderFacts{
+		`{"_class_name": "AutoencoderTiny"}`: {Latent: 4, Factor: 8, Scaling: 1, tiny: true},
+		// As Stable Diffusion 1.5 has it: without a scaling_factor.
+		`{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "down_block_types": ` + four + `}`: {Latent: 4, Factor: 8, Scaling: 0.18215},
+		`{"_class_name": "AutoencoderKL", "latent_channels": 16, "scaling_factor": 1.5, "shift_factor": 0.25}`:           {Latent: 16, Factor: 1, Scaling: 1.5, Shift: 0.25},
+	} {
+		if got, err := ReadAutoencoder([]byte(config)); err != nil || got != want {
+			t.Errorf("%s gives %+v, %v, want %+v", config, got, err, want)
+		}
+	}
+	for _, config := range []string{`{}`, `{"_class_name": "VQModel"}`, `{"_class_name": "AutoencoderKL", "scaling_factor": 0}`, `[`} {
+		if _, err := ReadAutoencoder([]byte(config)); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s gives %v", config, err)
+		}
+		if _, err := Decoder([]byte(config), 1, 4, 4); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: decoder gives %v", config, err)
+		}
+	}
+}
+
+func TestTextFacts(t *testing.T) {
+	got, err := ReadText([]byte(`{"text_config": {"hidden_size": 768, "num_attention_heads": 12, "projection_dim": 768}}`))
+	if want := (TextFacts{77, 768, 768}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
