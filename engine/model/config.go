@@ -14,9 +14,10 @@ var ErrConfig = errors.New("unsupported configuration")
 // The bounds on what a configuration may ask for, so that a hostile one can
 // make neither an endless graph nor a shape that overflows.
 const (
-	maxBlocks = 16
-	maxLayers = 256
-	maxWidth  = 1 << 16
+	maxBlocks       = 16
+	maxLayers       = 256
+	maxTransformers = 1024 // layers in a whole network
+	maxWidth        = 1 << 16
 )
 
 // parse decodes config over the defaults that v holds.

@@ -94,6 +94,7 @@ func (c *unetConfig) checkShapes(k *checker) {
 }
 
 func (c *unetConfig) checkBlocks(k *checker) {
+	transformers := 0
 	for i, channels := range c.Channels {
 		k.one("down_block_types", c.DownTypes[i], "DownBlock2D", "CrossAttnDownBlock2D")
 		k.one("up_block_types", c.UpTypes[i], "UpBlock2D", "CrossAttnUpBlock2D")
@@ -102,28 +103,33 @@ func (c *unetConfig) checkBlocks(k *checker) {
 		k.divides("norm_num_groups", *c.Groups, channels)
 		if c.DownTypes[i] == "CrossAttnDownBlock2D" {
 			k.divides("attention_head_dim", c.Heads.at(i), channels)
-			checkCounts(k, "transformer_layers_per_block", c.Transformers.at(i), c.Layers.at(i))
+			transformers += checkCounts(k, "transformer_layers_per_block", c.Transformers.at(i), c.Layers.at(i))
 		}
 		if j := len(c.Channels) - 1 - i; c.UpTypes[j] == "CrossAttnUpBlock2D" {
 			k.divides("attention_head_dim", c.Heads.at(i), channels)
-			checkCounts(k, "reverse_transformer_layers_per_block", c.TransformersUp.at(j), c.Layers.at(i)+1)
+			transformers += checkCounts(k, "reverse_transformer_layers_per_block", c.TransformersUp.at(j), c.Layers.at(i)+1)
 		}
 	}
 	last := len(c.Channels) - 1
 	if c.MidType != nil && *c.MidType == "UNetMidBlock2DCrossAttn" {
 		k.divides("attention_head_dim", c.Heads.at(last), c.Channels[last])
-		checkCounts(k, "transformer_layers_per_block", c.Transformers.at(last), 1)
+		transformers += checkCounts(k, "transformer_layers_per_block", c.Transformers.at(last), 1)
 	}
+	k.within("sum of transformer_layers_per_block", transformers, 0, maxTransformers)
 }
 
-// checkCounts requires a count of transformer layers for each of n attentions.
-func checkCounts(k *checker, field string, counts perBlock[int], n int) {
+// checkCounts requires a count of transformer layers for each of n attentions
+// and returns their sum.
+func checkCounts(k *checker, field string, counts perBlock[int], n int) (sum int) {
 	if len(counts) != 1 && len(counts) < n {
 		k.fail(field, "has %d values for %d layers", len(counts), n)
+		return 0
 	}
-	for _, count := range counts {
-		k.within(field, count, 0, maxLayers)
+	for i := range min(n, maxLayers) {
+		k.within(field, counts.at(i), 0, maxLayers)
+		sum += counts.at(i)
 	}
+	return sum
 }
 
 func (c *unetConfig) checkOptions(k *checker) {

@@ -140,7 +140,7 @@ def unets():
         addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=58)))
     # Asymmetric transformer depths, as in SSD-1B.
     unet("unet_asymmetric", 18, 40, 4, 6, batch=1, **(small | dict(
-        layers_per_block=2, block_out_channels=(4, 8), transformer_layers_per_block=[[1, 2], [1, 1]],
+        layers_per_block=2, block_out_channels=(4, 8), norm_num_groups=2, transformer_layers_per_block=[[1, 2], [1, 1]],
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         reverse_transformer_layers_per_block=[[2, 1, 1], [1, 0, 2]])), attention_head_dim=2)
