@@ -148,6 +148,7 @@ func Decoder(config []byte, batch, h, w int) (*engine.Graph, error) {
 // TextFacts are what a pipeline must know of a text encoder.
 type TextFacts struct {
 	Tokens    int // the longest prompt it reads
+	Vocab     int // ids it knows
 	Width     int // of its hidden states
 	Projected int // of its pooled output
 }
@@ -155,5 +156,5 @@ type TextFacts struct {
 // ReadText reads the facts of a CLIPTextModel's config.
 func ReadText(config []byte) (TextFacts, error) {
 	c, err := parseCLIPText(config)
-	return TextFacts{c.Positions, c.Hidden, c.Projected}, err
+	return TextFacts{c.Positions, c.Vocab, c.Hidden, c.Projected}, err
 }

@@ -49,7 +49,7 @@ func TestAutoencoderFacts(t *testing.T) {
 
 func TestTextFacts(t *testing.T) {
 	got, err := ReadText([]byte(`{"text_config": {"hidden_size": 768, "num_attention_heads": 12, "projection_dim": 768}}`))
-	if want := (TextFacts{77, 768, 768}); err != nil || got != want {
+	if want := (TextFacts{77, 49408, 768, 768}); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }

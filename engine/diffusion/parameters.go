@@ -1,0 +1,30 @@
+package diffusion
+
+import (
+	"fmt"
+	"strings"
+)
+
+// parameters writes the settings as AUTOMATIC1111's web UI writes them into
+// the "parameters" text of a PNG: the prompt, the negative prompt, one line of
+// "key: value" pairs.
+func parameters(r Request, sampler, model string) string {
+	var b strings.Builder
+	b.WriteString(r.Prompt)
+	if r.NegativePrompt != "" {
+		fmt.Fprintf(&b, "\nNegative prompt: %s", r.NegativePrompt)
+	}
+	fmt.Fprintf(&b, "\nSteps: %d, Sampler: %s, CFG scale: %g, Seed: %d, Size: %dx%d", r.Steps, sampler, r.Guidance, r.Seed, r.Width, r.Height)
+	if model != "" {
+		fmt.Fprintf(&b, ", Model: %s", quote(model))
+	}
+	return b.String()
+}
+
+// quote protects a value that would end early at a comma, colon or newline.
+func quote(s string) string {
+	if strings.ContainsAny(s, ",:\n\"") {
+		return fmt.Sprintf("%q", s)
+	}
+	return s
+}

@@ -1,0 +1,275 @@
+package diffusion
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"wisp/engine"
+	"wisp/engine/model"
+	"wisp/engine/sampler"
+	"wisp/engine/token"
+)
+
+// Pipeline is a loaded model: the shape of diffusers' StableDiffusionPipeline,
+// one text encoder, a UNet and an image decoder.
+type Pipeline struct {
+	backend   engine.Backend
+	tokenizer *token.CLIP
+	defaults  Defaults
+	scheduler sampler.Config
+	textFacts model.TextFacts
+	unetFacts model.UNetFacts
+	vaeFacts  model.AutoencoderFacts
+
+	text, unet, vae component
+	programs        programCache
+	hidden          map[string][]float32 // text states by prompt
+}
+
+// New loads a model onto a backend. The weights of each component are asked
+// for in the order text encoder, UNet, decoder, so that they may still be
+// downloading. onProgress, which may be nil, is called as components are
+// compiled.
+func New(ctx context.Context, b engine.Backend, m Model, onProgress func(stage string, loaded, total int64)) (*Pipeline, error) {
+	p := &Pipeline{backend: b, hidden: map[string][]float32{}}
+	if err := p.configure(m); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadModel, err)
+	}
+	if onProgress == nil {
+		onProgress = func(string, int64, int64) {}
+	}
+	d := p.Defaults()
+	stages := []func() error{
+		func() error {
+			g, err := p.textGraph()
+			return loadAndCompile(ctx, p, m, &p.text, g, err, "text")
+		},
+		func() error {
+			key := unetKey{p.batch(d), d.Height / p.vaeFacts.Factor, d.Width / p.vaeFacts.Factor}
+			g, err := p.unetGraph(key)
+			return loadAndCompile(ctx, p, m, &p.unet, g, err, key)
+		},
+		func() error {
+			key := vaeKey{d.Height / p.vaeFacts.Factor, d.Width / p.vaeFacts.Factor}
+			g, err := p.vaeGraph(key)
+			return loadAndCompile(ctx, p, m, &p.vae, g, err, key, "decoder.", "post_quant_conv.")
+		},
+	}
+	for i, stage := range stages {
+		if err := stage(); err != nil {
+			p.Close()
+			return nil, err
+		}
+		onProgress("compile", int64(i+1), int64(len(stages)))
+	}
+	return p, nil
+}
+
+func (p *Pipeline) configure(m Model) error {
+	var err error
+	if p.tokenizer, err = newTokenizer(m); err != nil {
+		return err
+	}
+	for _, c := range []*component{&p.text, &p.unet, &p.vae} {
+		c.name = map[*component]string{&p.text: "text_encoder", &p.unet: "unet", &p.vae: "vae"}[c]
+		config, ok := m.Config(c.name)
+		if !ok {
+			return fmt.Errorf("the model has no %s", c.name)
+		}
+		c.config = config
+	}
+	if p.textFacts, err = model.ReadText(p.text.config); err != nil {
+		return err
+	}
+	if p.unetFacts, err = model.ReadUNet(p.unet.config); err != nil {
+		return err
+	}
+	if p.vaeFacts, err = model.ReadAutoencoder(p.vae.config); err != nil {
+		return err
+	}
+	if err := p.checkFit(); err != nil {
+		return err
+	}
+	if err := parse(m, "scheduler", &p.scheduler); err != nil {
+		return err
+	}
+	if _, err := sampler.New("", p.scheduler, 1); err != nil {
+		return err
+	}
+	p.defaults = Defaults{Steps: 20, Guidance: 7.5}
+	if _, ok := m.Config("wisp"); ok {
+		return parse(m, "wisp", &p.defaults)
+	}
+	return nil
+}
+
+// checkFit validates that the components' sizes fit together.
+func (p *Pipeline) checkFit() error {
+	t, u, v := p.textFacts, p.unetFacts, p.vaeFacts
+	switch {
+	case t.Width != u.Context:
+		return fmt.Errorf("text_encoder makes states of width %d, unet takes %d", t.Width, u.Context)
+	case p.tokenizer.MaxLength() > t.Tokens:
+		return fmt.Errorf("tokenizer makes %d tokens, text_encoder takes %d", p.tokenizer.MaxLength(), t.Tokens)
+	case p.tokenizer.VocabSize() > t.Vocab:
+		return fmt.Errorf("tokenizer has %d tokens, text_encoder knows %d", p.tokenizer.VocabSize(), t.Vocab)
+	case u.In != v.Latent || u.Out != v.Latent:
+		return fmt.Errorf("unet makes %d of %d channels, vae decodes %d", u.Out, u.In, v.Latent)
+	case u.TimestepCond != 0 || u.Added != 0:
+		return errors.New("unet takes added conditions, which this pipeline does not make")
+	}
+	return nil
+}
+
+func newTokenizer(m Model) (*token.CLIP, error) {
+	vocab, ok := m.File("tokenizer/vocab.json")
+	if !ok {
+		return nil, errors.New("the model has no tokenizer/vocab.json")
+	}
+	merges, ok := m.File("tokenizer/merges.txt")
+	if !ok {
+		return nil, errors.New("the model has no tokenizer/merges.txt")
+	}
+	var opt token.Options
+	opt.Config, _ = m.File("tokenizer/tokenizer_config.json")
+	opt.SpecialMap, _ = m.File("tokenizer/special_tokens_map.json")
+	return token.NewCLIP(vocab, merges, opt)
+}
+
+// parse decodes a component's config into v.
+func parse(m Model, name string, v any) error {
+	config, ok := m.Config(name)
+	if !ok {
+		return fmt.Errorf("the model has no %s config", name)
+	}
+	if err := json.Unmarshal(config, v); err != nil {
+		return fmt.Errorf("%s config: %w", name, err)
+	}
+	return nil
+}
+
+// Defaults is the request that the model's publisher recommends, without a prompt.
+func (p *Pipeline) Defaults() Request {
+	f := p.vaeFacts.Factor
+	return Request{
+		Steps: p.defaults.Steps, Guidance: p.defaults.Guidance,
+		Width: cmp.Or(p.unetFacts.Width, 64) * f, Height: cmp.Or(p.unetFacts.Height, 64) * f, Count: 1,
+	}
+}
+
+// Samplers lists those that fit the model, its own first.
+func (p *Pipeline) Samplers() []sampler.Info { return sampler.List(p.scheduler) }
+
+// samplerLabel is the name people know a sampler by.
+func (p *Pipeline) samplerLabel(name string) string {
+	list := p.Samplers()
+	for _, s := range list {
+		if s.Name == name {
+			return s.Label
+		}
+	}
+	return list[0].Label // the model's own
+}
+
+// Close frees the programs and weights.
+func (p *Pipeline) Close() error {
+	p.programs.clear()
+	for _, c := range []*component{&p.text, &p.unet, &p.vae} {
+		c.release()
+	}
+	return nil
+}
+
+// The keys of compiled programs: one for each size that was asked for.
+type (
+	unetKey struct{ batch, h, w int } // in latents
+	vaeKey  struct{ h, w int }
+)
+
+func (p *Pipeline) textGraph() (*engine.Graph, error) {
+	return model.CLIPText(p.text.config, 1, p.tokenizer.MaxLength())
+}
+
+func (p *Pipeline) unetGraph(k unetKey) (*engine.Graph, error) {
+	return model.UNet2DCondition(p.unet.config, k.batch, k.h, k.w, p.tokenizer.MaxLength())
+}
+
+func (p *Pipeline) vaeGraph(k vaeKey) (*engine.Graph, error) {
+	return model.Decoder(p.vae.config, 1, k.h, k.w)
+}
+
+// program returns the compiled graph for key, building it where it is new.
+func (p *Pipeline) program(c *component, key any, build func() (*engine.Graph, error)) (engine.Program, error) {
+	if prog := p.programs.get(key); prog != nil {
+		return prog, nil
+	}
+	g, err := build()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrBadModel, c.name, err)
+	}
+	return p.compile(c, key, g)
+}
+
+func (p *Pipeline) compile(c *component, key any, g *engine.Graph) (engine.Program, error) {
+	prog, err := p.backend.Compile(g, c.weights)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.name, err)
+	}
+	p.programs.put(key, prog)
+	return prog, nil
+}
+
+func loadAndCompile(ctx context.Context, p *Pipeline, m Model, c *component, g *engine.Graph, err error, key any, prefixes ...string) error {
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrBadModel, c.name, err)
+	}
+	if err := c.load(ctx, p.backend, m, g, prefixes...); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	for _, n := range g.Weights() {
+		if c.weights[n.Name] == nil {
+			return fmt.Errorf("%w: %s has no weight %q", ErrBadModel, c.name, n.Name)
+		}
+	}
+	_, err = p.compile(c, key, g)
+	return err
+}
+
+// programCache keeps the programs used last.
+type programCache struct{ entries list.List } // of cacheEntry, newest first
+
+type cacheEntry struct {
+	key  any
+	prog engine.Program
+}
+
+// cachedPrograms is enough for the text encoder and, at two sizes, a UNet with
+// and without guidance and a decoder.
+const cachedPrograms = 7
+
+func (c *programCache) get(key any) engine.Program {
+	for e := c.entries.Front(); e != nil; e = e.Next() {
+		if entry := e.Value.(cacheEntry); entry.key == key {
+			c.entries.MoveToFront(e)
+			return entry.prog
+		}
+	}
+	return nil
+}
+
+func (c *programCache) put(key any, p engine.Program) {
+	c.entries.PushFront(cacheEntry{key, p})
+	for c.entries.Len() > cachedPrograms {
+		c.entries.Remove(c.entries.Back()).(cacheEntry).prog.Close()
+	}
+}
+
+func (c *programCache) clear() {
+	for c.entries.Len() > 0 {
+		c.entries.Remove(c.entries.Front()).(cacheEntry).prog.Close()
+	}
+}
