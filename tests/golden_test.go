@@ -13,10 +13,26 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"wisp/engine"
+	"wisp/engine/cpu"
+	"wisp/engine/simd"
 )
+
+// simdBackend is the SIMD module, started once.
+var simdBackend = sync.OnceValues(func() (engine.Backend, error) { return simd.New(simd.Options{}) })
+
+// nativeBackends are the backends that run outside a browser.
+func nativeBackends(t *testing.T) []engine.Backend {
+	t.Helper()
+	b, err := simdBackend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []engine.Backend{cpu.New(), b}
+}
 
 // readSafetensors reads the f32 and i32 tensors of a golden file.
 func readSafetensors(t *testing.T, file string) map[string]engine.Tensor {

@@ -10,15 +10,8 @@ import (
 	"testing"
 
 	"wisp/engine"
-	"wisp/engine/cpu"
 	"wisp/engine/model"
 )
-
-// nativeBackends are the backends that run outside a browser.
-func nativeBackends(t *testing.T) []engine.Backend {
-	t.Helper()
-	return []engine.Backend{cpu.New()}
-}
 
 // networkCase is the case.json beside a network's golden.
 type networkCase struct {
