@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -21,17 +22,39 @@ import (
 	"wisp/engine/simd"
 )
 
-// simdBackend is the SIMD module, started once.
-var simdBackend = sync.OnceValues(func() (engine.Backend, error) { return simd.New(simd.Options{}) })
+// labelled is a backend with the name that tests print for it.
+type labelled struct {
+	engine.Backend
+	label string
+}
 
-// nativeBackends are the backends that run outside a browser.
-func nativeBackends(t *testing.T) []engine.Backend {
+// simdBackends are the flavours of the SIMD module that this host runs,
+// started once: a browser has relaxed SIMD, wazero does not.
+var simdBackends = sync.OnceValues(func() (list []labelled, err error) {
+	for _, f := range []struct {
+		label   string
+		relaxed simd.Switch
+	}{{"simd", simd.Off}, {"relaxed", simd.On}} {
+		b, err := simd.New(simd.Options{Relaxed: f.relaxed})
+		if errors.Is(err, engine.ErrUnsupported) && f.relaxed == simd.On {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, labelled{b, f.label})
+	}
+	return list, nil
+})
+
+// backends are those that the goldens hold to account: all that need no GPU.
+func backends(t *testing.T) []labelled {
 	t.Helper()
-	b, err := simdBackend()
+	list, err := simdBackends()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []engine.Backend{cpu.New(), b}
+	return append([]labelled{{cpu.New(), "cpu"}}, list...)
 }
 
 // readSafetensors reads the f32 and i32 tensors of a golden file.
@@ -152,26 +175,26 @@ func compare(got, want engine.Tensor) (d difference, err error) {
 // the largest magnitude of the result.
 const goldenTolerance = 2e-5
 
-// checkGolden runs a graph on every native backend, requires each of its
+// checkGolden runs a graph on every backend, requires each of its
 // outputs to be within tolerance of its largest magnitude, and logs a line for
 // each, which `make parity` shows.
 func checkGolden(t *testing.T, g *engine.Graph, weights map[string]engine.Tensor, want golden, tolerance float64) {
 	t.Helper()
-	for _, b := range nativeBackends(t) {
+	for _, b := range backends(t) {
 		got, err := run(b, g, weights, maps.Clone(want.in))
 		if err != nil {
-			t.Errorf("%s: %v", b.Name(), err)
+			t.Errorf("%s: %v", b.label, err)
 			continue
 		}
 		for name := range want.out {
 			d, err := compare(got[name], want.out[name])
 			if err != nil {
-				t.Errorf("%s: output %q: %v", b.Name(), name, err)
+				t.Errorf("%s: output %q: %v", b.label, name, err)
 				continue
 			}
-			t.Logf("parity: %-18s %-5s %-7s max abs %.2e of %.3g, NMSE %.1e, cosine %.9f", path.Base(t.Name()), b.Name(), name, d.maxAbs, d.scale, d.nmse, d.cosine)
+			t.Logf("parity: %-18s %-7s %-7s max abs %.2e of %.3g, NMSE %.1e, cosine %.9f", path.Base(t.Name()), b.label, name, d.maxAbs, d.scale, d.nmse, d.cosine)
 			if d.maxAbs > tolerance*d.scale {
-				t.Errorf("%s: output %q is off by %.3g of %.3g", b.Name(), name, d.maxAbs, d.scale)
+				t.Errorf("%s: output %q is off by %.3g of %.3g", b.label, name, d.maxAbs, d.scale)
 			}
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"wisp/engine"
 	"wisp/engine/diffusion"
 )
 
@@ -126,18 +125,18 @@ func TestPipelines(t *testing.T) {
 		t.Fatalf("no pipelines: %v", err)
 	}
 	for _, dir := range models {
-		for _, b := range nativeBackends(t) {
-			t.Run(filepath.Base(dir)+"/"+b.Name(), func(t *testing.T) { checkPipeline(t, b, dir) })
+		for _, b := range backends(t) {
+			t.Run(filepath.Base(dir)+"/"+b.label, func(t *testing.T) { checkPipeline(t, b, dir) })
 		}
 	}
 }
 
-func checkPipeline(t *testing.T, b engine.Backend, dir string) {
+func checkPipeline(t *testing.T, b labelled, dir string) {
 	var file struct {
 		Cases []pipelineCase `json:"cases"`
 	}
 	readJSON(t, filepath.Join(dir, "golden.json"), &file)
-	p, err := diffusion.New(t.Context(), b, directory{t, filepath.Join(dir, "model")}, nil)
+	p, err := diffusion.New(t.Context(), b.Backend, directory{t, filepath.Join(dir, "model")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +154,7 @@ func checkPipeline(t *testing.T, b engine.Backend, dir string) {
 				continue
 			}
 			db := psnr(r.Images[i], want)
-			t.Logf("parity: %-18s %-5s %-7s PSNR %.1f dB after %d steps", filepath.Base(dir), b.Name(), name, db, c.Steps)
+			t.Logf("parity: %-18s %-7s %-7s PSNR %.1f dB after %d steps", filepath.Base(dir), b.label, name, db, c.Steps)
 			if db < minPSNR {
 				t.Errorf("%s: PSNR %.1f dB, want %d", name, db, minPSNR)
 			}
