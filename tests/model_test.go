@@ -15,12 +15,12 @@ import (
 
 // networkCase is the case.json beside a network's golden.
 type networkCase struct {
-	Network     string    `json:"network"`
-	Prefix      string    `json:"prefix"`
-	Skip        int       `json:"skip"`
-	Penultimate bool      `json:"penultimate"`
-	Pooled      bool      `json:"pooled"`
-	Timesteps   []float32 `json:"timesteps"`
+	Network     string `json:"network"`
+	Prefix      string `json:"prefix"`
+	Skip        int    `json:"skip"`
+	Penultimate bool   `json:"penultimate"`
+	Pooled      bool   `json:"pooled"`
+	Control     bool   `json:"control"`
 }
 
 // build records the network for the sizes of its golden inputs.
@@ -39,7 +39,14 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 		return model.CLIPText(config, s[0], s[1], options...)
 	case "unet":
 		s := shape("sample")
-		return model.UNet2DCondition(config, s[0], s[1], s[2], shape("context")[1])
+		var options []model.UNetOption
+		if c.Control {
+			options = append(options, model.WithControl())
+		}
+		return model.UNet2DCondition(config, s[0], s[1], s[2], shape("context")[1], options...)
+	case "controlnet":
+		s := shape("sample")
+		return model.ControlNet(config, s[0], s[1], s[2], shape("context")[1])
 	case "taesd_decoder":
 		s := shape("latents")
 		return model.AutoencoderTinyDecoder(config, s[0], s[1], s[2])
@@ -118,6 +125,7 @@ func TestNetworkConfigErrors(t *testing.T) {
 	unet := func(b []byte) (*engine.Graph, error) { return model.UNet2DCondition(b, 1, 8, 8, 4) }
 	clip := func(b []byte) (*engine.Graph, error) { return model.CLIPText(b, 1, 77) }
 	tiny := func(b []byte) (*engine.Graph, error) { return model.AutoencoderTinyDecoder(b, 1, 8, 8) }
+	control := func(b []byte) (*engine.Graph, error) { return model.ControlNet(b, 1, 8, 8, 4) }
 	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
 	for _, c := range []struct {
 		build         func([]byte) (*engine.Graph, error)
@@ -149,6 +157,10 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{unet, `{"conv_in_kernel": 4}`, "conv_in_kernel"},
 		{unet, `{"conv_in_kernel": -3}`, "conv_in_kernel"},
 		{unet, `{"mid_block_scale_factor": 0}`, "mid_block_scale_factor"},
+		{control, `{"global_pool_conditions": true}`, "global_pool_conditions"},
+		{control, `{"controlnet_conditioning_channel_order": "bgr"}`, "controlnet_conditioning_channel_order"},
+		{control, `{"conditioning_embedding_out_channels": null}`, "conditioning_embedding_out_channels"},
+		{control, `{"num_attention_heads": 7}`, "attention_head_dim"},
 		{clip, `{"hidden_act": "swoosh"}`, "hidden_act"},
 		{clip, `{"num_attention_heads": 0}`, "num_attention_heads"},
 		{clip, `{"num_hidden_layers": 1000000}`, "num_hidden_layers"},

@@ -26,6 +26,7 @@ func FuzzConfig(f *testing.F) {
 		if g, err := UNet2DCondition(config, 1, 8, 8, 4); err == nil && len(g.Nodes) > 1<<18 {
 			t.Errorf("%d nodes", len(g.Nodes))
 		}
+		ControlNet(config, 1, 8, 8, 4)
 		CLIPText(config, 1, 7)
 		AutoencoderTinyDecoder(config, 1, 4, 4)
 		AutoencoderTinyEncoder(config, 1, 16, 16)

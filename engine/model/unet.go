@@ -49,9 +49,10 @@ type unetConfig struct {
 	TimePostAct json.RawMessage `json:"timestep_post_act"`
 }
 
-func parseUNet(config []byte) (unetConfig, error) {
+// unetDefaults are those of the Python constructor.
+func unetDefaults() unetConfig {
 	mid, groups := "UNetMidBlock2DCrossAttn", 32
-	c := unetConfig{
+	return unetConfig{
 		In: 4, Out: 4,
 		DownTypes: []string{"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"},
 		MidType:   &mid,
@@ -61,19 +62,30 @@ func parseUNet(config []byte) (unetConfig, error) {
 		Context: perBlock[int]{1280}, Transformers: perBlock[perBlock[int]]{{1}}, Heads: perBlock[int]{8},
 		TimeScaleShift: "default", TimeType: "positional", ConvInKernel: 3, ConvOutKernel: 3, AttentionType: "default",
 	}
+}
+
+func parseUNet(config []byte) (unetConfig, error) {
+	c := unetDefaults()
 	if err := parse("UNet2DConditionModel", config, &c); err != nil {
 		return c, err
 	}
+	k := checker{component: "UNet2DConditionModel"}
+	c.check(&k)
+	// diffusers itself refuses this one: attention_head_dim is, by an old
+	// mistake of naming, the number of heads.
+	k.unset("num_attention_heads", c.NumHeads)
+	return c, k.err
+}
+
+func (c *unetConfig) check(k *checker) {
 	if c.TransformersUp == nil {
 		c.TransformersUp = c.Transformers.reversed()
 	}
-	k := checker{component: "UNet2DConditionModel"}
-	c.checkShapes(&k)
+	c.checkShapes(k)
 	if k.err == nil { // the lists have a value for every block
-		c.checkBlocks(&k)
+		c.checkBlocks(k)
 	}
-	c.checkOptions(&k)
-	return c, k.err
+	c.checkOptions(k)
 }
 
 // checkShapes requires every per-block list to fit the number of blocks.
@@ -167,9 +179,6 @@ func (c *unetConfig) checkOptions(k *checker) {
 	k.optionalWidth("time_cond_proj_dim", c.TimeCondDim)
 	k.optionalWidth("encoder_hid_dim", c.ContextIn)
 	k.optionalWidth("projection_class_embeddings_input_dim", c.AdditionDim)
-	// diffusers itself refuses this one: attention_head_dim is, by an old
-	// mistake of naming, the number of heads.
-	k.unset("num_attention_heads", c.NumHeads)
 	k.unset("dual_cross_attention", c.DualCross)
 	k.unset("class_embed_type", c.ClassType)
 	k.unset("num_class_embeds", c.ClassNum)
@@ -177,6 +186,12 @@ func (c *unetConfig) checkOptions(k *checker) {
 	k.unset("time_embedding_act_fn", c.TimeAct)
 	k.unset("timestep_post_act", c.TimePostAct)
 }
+
+// UNetOption changes what [UNet2DCondition] computes.
+type UNetOption func(*unet)
+
+// WithControl adds the outputs of a [ControlNet] as inputs of the same names.
+func WithControl() UNetOption { return func(u *unet) { u.control = true } }
 
 // UNet2DCondition is the denoiser of Stable Diffusion 1, 2 and XL, Rombach et
 // al. 2022, from the config of diffusers' UNet2DConditionModel.
@@ -190,13 +205,16 @@ func (c *unetConfig) checkOptions(k *checker) {
 // projection_class_embeddings_input_dim): the pooled text state followed by
 // the TimestepEmbedding of each time id.
 // Output: "sample" (batch, h, w, out_channels). Any h and w will do.
-func UNet2DCondition(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
+func UNet2DCondition(config []byte, batch, h, w, tokens int, options ...UNetOption) (*engine.Graph, error) {
 	c, err := parseUNet(config)
 	if err != nil {
 		return nil, err
 	}
 	return engine.Build(func(g *engine.Graph) {
-		u := unet{g: g, c: c, resnet: resnetConfig{*c.Groups, c.Eps, activations[c.Act], 1, c.TimeScaleShift == "scale_shift"}}
+		u := newUNet(g, c)
+		for _, option := range options {
+			option(u)
+		}
 		g.Output("sample", u.forward(batch, h, w, tokens))
 	})
 }
@@ -205,15 +223,41 @@ func UNet2DCondition(config []byte, batch, h, w, tokens int) (*engine.Graph, err
 type unet struct {
 	g       *engine.Graph
 	c       unetConfig
+	control bool // add a ControlNet's residuals
 	resnet  resnetConfig
 	temb    *engine.Node   // (b, d) after its activation
 	context *engine.Node   // (b, t, d)
 	skips   []*engine.Node // of the way down, the next to be used last
 }
 
+func newUNet(g *engine.Graph, c unetConfig) *unet {
+	return &unet{g: g, c: c, resnet: resnetConfig{*c.Groups, c.Eps, activations[c.Act], 1, c.TimeScaleShift == "scale_shift"}}
+}
+
 func (u *unet) forward(batch, h, w, tokens int) *engine.Node {
 	g, c := u.g, u.c
 	x := g.Input("sample", engine.F32, batch, h, w, c.In)
+	u.condition(batch, tokens)
+	if c.Center {
+		x = engine.Affine(x, 2, -1)
+	}
+	x = u.encode(conv(g, "conv_in", x, c.Channels[0], c.ConvInKernel))
+	if u.control {
+		for i, skip := range u.skips {
+			u.skips[i] = engine.Add(skip, g.Input(controlName(i), engine.F32, skip.Shape...))
+		}
+		x = engine.Add(x, g.Input("control.mid", engine.F32, x.Shape...))
+	}
+	for i := range c.Channels {
+		x = u.up(i, x)
+	}
+	x = engine.Activation(u.resnet.act, groupNorm(g, "conv_norm_out", x, *c.Groups, c.Eps))
+	return conv(g, "conv_out", x, c.Out, c.ConvOutKernel)
+}
+
+// condition declares the inputs besides the sample.
+func (u *unet) condition(batch, tokens int) {
+	g, c := u.g, u.c
 	embedding := g.Input("timestep_embedding", engine.F32, batch, c.Channels[0])
 	if c.ContextIn == nil {
 		u.context = g.Input("context", engine.F32, batch, tokens, c.Context.at(0))
@@ -222,23 +266,18 @@ func (u *unet) forward(batch, h, w, tokens int) *engine.Node {
 		u.context = linear(g, "encoder_hid_proj", raw, c.Context.at(0))
 	}
 	u.temb = engine.Activation(u.resnet.act, u.timeEmbedding(embedding))
+}
 
-	if c.Center {
-		x = engine.Affine(x, 2, -1)
-	}
-	x = conv(g, "conv_in", x, c.Channels[0], c.ConvInKernel)
+// encode is the way down and the middle, keeping the skips.
+func (u *unet) encode(x *engine.Node) *engine.Node {
 	u.skips = []*engine.Node{x}
-	for i := range c.Channels {
+	for i := range u.c.Channels {
 		x = u.down(i, x)
 	}
-	if c.MidType != nil {
+	if u.c.MidType != nil {
 		x = u.mid(x)
 	}
-	for i := range c.Channels {
-		x = u.up(i, x)
-	}
-	x = engine.Activation(u.resnet.act, groupNorm(g, "conv_norm_out", x, *c.Groups, c.Eps))
-	return conv(g, "conv_out", x, c.Out, c.ConvOutKernel)
+	return x
 }
 
 // timeEmbedding is the sum of the embedded timestep and of what else the

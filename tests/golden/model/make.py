@@ -14,7 +14,7 @@ from pathlib import Path
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -106,7 +106,7 @@ def unet(name, seed, t, h, w, batch=2, tokens=5, **config):
         inputs["added_embedding"] = torch.cat([pooled, sines], -1)
         extra["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": ids}
     y = m(x, t, context, **extra).sample
-    save(name, "unet", m, inputs, {"sample": last(y)}, timesteps=t.expand(batch).tolist())
+    save(name, "unet", m, inputs, {"sample": last(y)})
 
 
 def unets():
@@ -144,6 +144,26 @@ def unets():
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         reverse_transformer_layers_per_block=[[2, 1, 1], [1, 0, 2]])), attention_head_dim=2)
+
+
+def controlnets():
+    """A ControlNet, and a UNet that takes its residuals."""
+    torch.manual_seed(40)
+    shared = dict(block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=12, norm_num_groups=4,
+                  down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"))
+    net = seeded(ControlNetModel(**shared, num_attention_heads=4, attention_head_dim=2,
+                                 conditioning_embedding_out_channels=(4, 6, 8)), 40)
+    x, context, condition = torch.randn(2, 4, 7, 6), torch.randn(2, 5, 12), torch.rand(2, 3, 28, 24)
+    t = torch.tensor(441)
+    down, mid = net(x, t, context, condition, conditioning_scale=0.75, return_dict=False)
+    control = {f"control.{i}": last(d) for i, d in enumerate(down)} | {"control.mid": last(mid)}
+    emb = net.time_proj(t.expand(2))
+    inputs = {"sample": last(x), "context": context, "timestep_embedding": emb}
+    save("controlnet", "controlnet", net, inputs | {"condition": last(condition), "strength": torch.tensor([0.75])}, control)
+
+    m = seeded(UNet2DConditionModel(**shared, up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), attention_head_dim=2), 41)
+    y = m(x, t, context, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample
+    save("unet_control", "unet", m, inputs | control, {"sample": last(y)}, control=True)
 
 
 def autoencoders():
@@ -195,5 +215,6 @@ if __name__ == "__main__":
     with torch.no_grad():
         clip()
         unets()
+        controlnets()
         autoencoders()
         timesteps()
