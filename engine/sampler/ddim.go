@@ -58,20 +58,21 @@ func (d *ddim) Step(i int, x, out, _ []float32) {
 	x0, eps, next := d.denoised[i], d.noise[i], d.next[i]
 	out = out[:len(x)]
 	for j, v := range x {
-		x[j] = next.a*d.clipped(x0.a*v+x0.b*out[j]) + next.b*(eps.a*v+eps.b*out[j])
+		x[j] = next.a*clamp(x0.a*v+x0.b*out[j], d.clip) + next.b*(eps.a*v+eps.b*out[j])
 	}
 }
 
 func (d *ddim) Denoised(i int, x, out, x0 []float32) {
 	l := d.denoised[i]
 	for j := range x0 {
-		x0[j] = d.clipped(l.a*x[j] + l.b*out[j])
+		x0[j] = clamp(l.a*x[j]+l.b*out[j], d.clip)
 	}
 }
 
-func (d *ddim) clipped(v float32) float32 {
-	if d.clip > 0 {
-		return min(max(v, -d.clip), d.clip)
+// clamp clips v to the range, 0 for none.
+func clamp(v, limit float32) float32 {
+	if limit > 0 {
+		return min(max(v, -limit), limit)
 	}
 	return v
 }

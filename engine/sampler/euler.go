@@ -18,14 +18,18 @@ func newEuler(s settings, steps int) (Sampler, error) {
 	}
 	e := &euler{walk: w}
 	for i := range steps {
-		sigma, next := float64(w.sigmas[i]), float64(w.sigmas[i+1])
-		a, b := sigmaDenoised(s.PredictionType, sigma)
-		r := next / sigma // x' = x + (x - x0)/sigma (next - sigma) = r x + (1 - r) x0
-		e.scale = append(e.scale, float32(1/math.Sqrt(sigma*sigma+1)))
-		e.denoised = append(e.denoised, linear{float32(a), float32(b)})
-		e.step = append(e.step, linear{float32(r + (1-r)*a), float32((1 - r) * b)})
+		e.add(s.PredictionType, float64(w.sigmas[i]), float64(w.sigmas[i+1]))
 	}
 	return e, nil
+}
+
+// add appends the step from noise level sigma down to next.
+func (e *euler) add(prediction string, sigma, next float64) {
+	a, b := sigmaDenoised(prediction, sigma)
+	r := next / sigma // x' = x + (x - x0)/sigma (next - sigma) = r x + (1 - r) x0
+	e.scale = append(e.scale, float32(1/math.Sqrt(sigma*sigma+1)))
+	e.denoised = append(e.denoised, linear{float32(a), float32(b)})
+	e.step = append(e.step, linear{float32(r + (1-r)*a), float32((1 - r) * b)})
 }
 
 func (e *euler) Scale(i int, x []float32) {

@@ -21,17 +21,8 @@ func (f *flowEuler) Denoised(i int, x, out, x0 []float32) { linear{1, -f.sigmas[
 // flowWalk is what set_timesteps(steps) gives: evenly spaced from 1 to the shifted 1/num_train_timesteps, then
 // shifted (so the last is shifted twice, as in diffusers).
 func flowWalk(s settings, steps int) (walk, error) {
-	switch {
-	case !(s.Shift > 0 && s.Shift < 1e6):
-		return walk{}, bad("shift", s.Shift)
-	case s.UseDynamicShifting:
-		return walk{}, bad("use_dynamic_shifting", true)
-	case s.ShiftTerminal != nil:
-		return walk{}, bad("shift_terminal", *s.ShiftTerminal)
-	case s.InvertSigmas:
-		return walk{}, bad("invert_sigmas", true)
-	case s.StochasticSampling:
-		return walk{}, bad("stochastic_sampling", true)
+	if err := s.checkFlow(); err != nil {
+		return walk{}, err
 	}
 	n := float64(s.NumTrainTimesteps)
 	lo := float64(float32(shifted(s.Shift, float64(float32(1/n)))))
@@ -50,3 +41,20 @@ func flowWalk(s settings, steps int) (walk, error) {
 
 // shifted moves noise levels up (shift > 1), for larger pictures.
 func shifted(shift, sigma float64) float64 { return shift * sigma / (1 + (shift-1)*sigma) }
+
+// checkFlow refuses what no flow sampler here does.
+func (s settings) checkFlow() error {
+	switch {
+	case !(s.Shift > 0 && s.Shift < 1e6):
+		return bad("shift", s.Shift)
+	case s.UseDynamicShifting:
+		return bad("use_dynamic_shifting", true)
+	case s.ShiftTerminal != nil:
+		return bad("shift_terminal", *s.ShiftTerminal)
+	case s.InvertSigmas:
+		return bad("invert_sigmas", true)
+	case s.StochasticSampling:
+		return bad("stochastic_sampling", true)
+	}
+	return nil
+}

@@ -56,19 +56,36 @@ const MaxSteps = 1000
 // Info names a sampler: Name for New, Label for people.
 type Info struct{ Name, Label string }
 
-// row is one sampler: class is the diffusers scheduler it reproduces, flow the family of models it is for.
+// row is one sampler: class is the diffusers scheduler it reproduces (algorithm its algorithm_type, where that makes
+// a difference), flow the family of models it is for.
 type row struct {
 	Info
-	class string
-	flow  bool
-	make  func(s settings, steps int) (Sampler, error)
+	class, algorithm string
+	flow             bool
+	make             func(s settings, steps int) (Sampler, error)
 }
 
-// table is in the order shown to people. A name is unique within a family, a (class, family) pair in the table.
+// owns is whether the config names this very sampler.
+func (r row) owns(c Config) bool {
+	return r.class == c.class && r.flow == c.flow && (r.algorithm == "" || r.algorithm == c.algorithm)
+}
+
+// table is in the order shown to people. Names are unique within a family.
 var table = []row{
-	{Info{"euler", "Euler"}, "EulerDiscreteScheduler", false, newEuler},
-	{Info{"ddim", "DDIM"}, "DDIMScheduler", false, newDDIM},
-	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", true, newFlowEuler},
+	{Info{"euler", "Euler"}, "EulerDiscreteScheduler", "", false, newEuler},
+	{Info{"euler_a", "Euler a"}, "EulerAncestralDiscreteScheduler", "", false, newEulerAncestral},
+	{Info{"heun", "Heun"}, "HeunDiscreteScheduler", "", false, newHeun},
+	{Info{"ddim", "DDIM"}, "DDIMScheduler", "", false, newDDIM},
+	{Info{"plms", "PLMS"}, "PNDMScheduler", "", false, newPLMS},
+	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", "dpmsolver++", false, newDPMpp},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", "sde-dpmsolver++", false, newDPMpp},
+	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", "", false, newUniPC},
+	{Info{"lcm", "LCM"}, "LCMScheduler", "", false, newLCM},
+	{Info{"tcd", "TCD"}, "TCDScheduler", "", false, newTCD},
+	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", "", true, newFlowEuler},
+	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", "dpmsolver++", true, newDPMpp},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", "sde-dpmsolver++", true, newDPMpp},
+	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", "", true, newUniPC},
 }
 
 // List gives the samplers that fit the config's family of models, the config's own first where wisp has it.
@@ -77,7 +94,7 @@ func List(c Config) []Info {
 	for _, r := range table {
 		switch {
 		case r.flow != c.flow:
-		case r.class == c.class:
+		case r.owns(c):
 			list = append([]Info{r.Info}, list...)
 		default:
 			list = append(list, r.Info)
@@ -98,6 +115,9 @@ func New(name string, c Config, steps int) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.named = name != ""; s.named && r.algorithm != "" {
+		s.AlgorithmType, s.SolverOrder = r.algorithm, 2
+	}
 	if limit := min(MaxSteps, s.NumTrainTimesteps); steps < 1 || steps > limit {
 		return nil, fmt.Errorf("sampler: %d steps, need 1 to %d: %w", steps, limit, ErrRequest)
 	}
@@ -110,14 +130,15 @@ func find(name string, c Config) (row, error) {
 		if r.flow != c.flow {
 			continue
 		}
-		if name == r.Name || name == "" && r.class == c.class {
+		if name == r.Name || name == "" && r.owns(c) {
 			return r, nil
 		}
 		names = append(names, r.Name)
 	}
 	all := strings.Join(names, ", ")
 	if name == "" {
-		return row{}, fmt.Errorf("sampler: _class_name %q is not implemented; name one of %s: %w", c.class, all, ErrConfig)
+		return row{}, fmt.Errorf("sampler: _class_name %q (algorithm_type %q) is not implemented; name one of %s: %w",
+			c.class, c.algorithm, all, ErrConfig)
 	}
 	return row{}, fmt.Errorf("sampler: no %q for this model; have %s: %w", name, all, ErrRequest)
 }

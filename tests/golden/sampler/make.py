@@ -28,7 +28,7 @@ SD15_PNDM = dict(_class_name="PNDMScheduler", _diffusers_version="0.6.0", beta_e
 
 
 def f32(x):
-    return [float(np.float32(v)) for v in x]
+    return [float(np.float32(v)) for v in np.ravel(x)]
 
 
 def network(x, run):
@@ -52,9 +52,11 @@ def run(cls, config, steps):
     """config is what the Go side reads: the scheduler's own file, or another's for from_config."""
     s = cls.from_config(dict(config))
     s.set_timesteps(steps)
+    if hasattr(s, "set_begin_index"):
+        s.set_begin_index(0)  # else it looks for the first timestep, and finds the second of two alike
     noise = Noise(cls)
     init = float(torch.as_tensor(getattr(s, "init_noise_sigma", 1.0)))
-    x = init * torch.from_numpy(1.5 * np.sin(12 * K + 1)).float()
+    x = init * torch.from_numpy(1.5 * np.sin(12 * K + 1)).float()[None]  # (1, N): some want a batch
     first = None
     for i, t in enumerate(s.timesteps):
         noise.step = i
@@ -123,7 +125,78 @@ def flow_euler():
     return cases(diffusers.FlowMatchEulerDiscreteScheduler, grid)
 
 
-GOLDENS = {"euler": euler, "ddim": ddim, "flow_euler": flow_euler}
+FEW = (1, 2, 3, 5, 10, 24)
+FLOW = dict(use_flow_sigmas=True, prediction_type="flow_prediction")
+
+
+def predictions(*names):
+    return [dict(SD, prediction_type=p, timestep_spacing=t, steps_offset=1 if t == "leading" else 0)
+            for p in names for t in ("linspace", "leading", "trailing")]
+
+
+def euler_ancestral():
+    return cases(diffusers.EulerAncestralDiscreteScheduler, predictions("epsilon", "v_prediction") + [dict(), SD15_PNDM], FEW)
+
+
+def heun():
+    grid = predictions("epsilon", "v_prediction", "sample")
+    grid += [dict(), dict(SD, use_karras_sigmas=True), dict(SD, use_exponential_sigmas=True),
+             dict(SD, clip_sample=True, clip_sample_range=0.6), SD15_PNDM]
+    return cases(diffusers.HeunDiscreteScheduler, grid, FEW)
+
+
+def plms():
+    grid = [dict(c, skip_prk_steps=True) for c in predictions("epsilon", "v_prediction") + [dict(SD, set_alpha_to_one=True), dict()]]
+    return cases(diffusers.PNDMScheduler, grid + [SD15_PNDM], FEW)
+
+
+def dpm(**more):
+    grid = [dict(c, **more) for c in predictions("epsilon", "v_prediction", "sample")]
+    grid += [dict(SD, **more, **c) for c in (
+        dict(solver_order=1), dict(solver_type="heun"), dict(euler_at_final=True), dict(lower_order_final=False),
+        dict(use_karras_sigmas=True), dict(use_exponential_sigmas=True), dict(final_sigmas_type="sigma_min"),
+        dict(final_sigmas_type="sigma_min", lower_order_final=False, euler_at_final=True))]
+    grid += [dict(more), dict(beta_schedule="squaredcos_cap_v2", lambda_min_clipped=-5.1, **more),
+             dict(beta_schedule="squaredcos_cap_v2", use_karras_sigmas=True, **more),
+             dict(FLOW, **more), dict(FLOW, flow_shift=3.0, **more)]
+    return cases(diffusers.DPMSolverMultistepScheduler, grid, FEW)
+
+
+def dpmpp_2m():
+    return dpm()
+
+
+def dpmpp_2m_sde():
+    return dpm(algorithm_type="sde-dpmsolver++")
+
+
+def unipc():
+    grid = predictions("epsilon", "v_prediction", "sample")
+    grid += [dict(SD, **c) for c in (
+        dict(solver_order=1), dict(solver_order=3), dict(disable_corrector=[0, 1]), dict(use_karras_sigmas=True),
+        dict(use_exponential_sigmas=True), dict(solver_order=3, final_sigmas_type="sigma_min"),
+        dict(solver_type="bh1", final_sigmas_type="sigma_min"), dict(use_karras_sigmas=True, final_sigmas_type="sigma_min", sigma_min=0.02))]
+    grid += [dict(), dict(beta_schedule="squaredcos_cap_v2"), FLOW, dict(FLOW, flow_shift=3.0, solver_order=3)]
+    return cases(diffusers.UniPCMultistepScheduler, grid, FEW)
+
+
+def consistency(cls):
+    grid = [dict(prediction_type=p) for p in ("epsilon", "v_prediction", "sample")]
+    grid += [dict(beta_schedule="linear"), dict(original_inference_steps=100), SD15_PNDM]
+    if cls is diffusers.LCMScheduler:
+        grid += [dict(clip_sample=True), dict(timestep_scaling=3.0)]
+    return cases(cls, grid, (1, 2, 4, 8, 50))
+
+
+def lcm():
+    return consistency(diffusers.LCMScheduler)
+
+
+def tcd():
+    return consistency(diffusers.TCDScheduler)
+
+
+GOLDENS = {f.__name__: f for f in (euler, ddim, flow_euler, euler_ancestral, heun, plms, dpmpp_2m, dpmpp_2m_sde, unipc, lcm, tcd)}
 
 for name in sys.argv[1:] or GOLDENS:
     data = {"diffusers": diffusers.__version__, "cases": GOLDENS[name]()}
