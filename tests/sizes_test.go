@@ -1,0 +1,84 @@
+package tests
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"wisp/engine"
+	"wisp/engine/model"
+)
+
+// published is an entry of golden/model/sizes.json.
+type published struct {
+	Class      string          `json:"class"`
+	Config     json.RawMessage `json:"config"`
+	Parameters int             `json:"parameters"`
+	Tensors    int             `json:"tensors"`
+	SHA256     string          `json:"sha256"` // of the sorted lines "name shape"
+}
+
+// graphs are the networks whose weights together are the checkpoint's.
+func (p published) graphs() ([]*engine.Graph, error) {
+	var list []*engine.Graph
+	var errs error
+	add := func(g *engine.Graph, err error) {
+		list, errs = append(list, g), cmp.Or(errs, err)
+	}
+	switch p.Class {
+	case "UNet2DConditionModel":
+		add(model.UNet2DCondition(p.Config, 1, 8, 8, 77))
+	case "ControlNetModel":
+		add(model.ControlNet(p.Config, 1, 8, 8, 77))
+	case "CLIPTextModel":
+		add(model.CLIPText(p.Config, 1, 77))
+	case "CLIPTextModelWithProjection":
+		add(model.CLIPText(p.Config, 1, 77, model.TextPrefix("text_model"), model.Penultimate(), model.WithProjection()))
+	case "AutoencoderKL":
+		add(model.AutoencoderKLEncoder(p.Config, 1, 64, 64))
+		add(model.AutoencoderKLDecoder(p.Config, 1, 8, 8))
+	case "AutoencoderTiny":
+		add(model.AutoencoderTinyEncoder(p.Config, 1, 64, 64))
+		add(model.AutoencoderTinyDecoder(p.Config, 1, 8, 8))
+	default:
+		return nil, fmt.Errorf("no class %q", p.Class)
+	}
+	return list, errs
+}
+
+// TestPublishedModels: from the configs of published models, the graphs ask
+// for exactly the weights that their checkpoints hold.
+func TestPublishedModels(t *testing.T) {
+	var file struct {
+		Models map[string]published `json:"models"`
+	}
+	readJSON(t, filepath.Join("golden", "model", "sizes.json"), &file)
+	for name, want := range file.Models {
+		t.Run(name, func(t *testing.T) {
+			graphs, err := want.graphs()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lines []string
+			parameters := 0
+			for _, g := range graphs {
+				for _, w := range g.Weights() {
+					dims := strings.ReplaceAll(strings.Trim(fmt.Sprint([]int(w.Shape)), "[]"), " ", "x")
+					lines = append(lines, fmt.Sprintf("%s %s\n", w.Name, dims))
+					parameters += w.Elems()
+				}
+			}
+			slices.Sort(lines)
+			sum := sha256.Sum256([]byte(strings.Join(lines, "")))
+			if len(lines) != want.Tensors || parameters != want.Parameters || hex.EncodeToString(sum[:]) != want.SHA256 {
+				t.Errorf("%d tensors of %d parameters, want %d of %d", len(lines), parameters, want.Tensors, want.Parameters)
+			}
+		})
+	}
+}
