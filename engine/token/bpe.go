@@ -17,10 +17,11 @@ import (
 // file.
 var ErrBadTokenizer = errors.New("bad tokenizer")
 
-// Options are the optional files of a CLIP tokenizer's directory, nil where there are none.
+// Options are the other files of a CLIP tokenizer's directory, nil where there are none.
 type Options struct {
 	Config     []byte // tokenizer_config.json: special tokens, model_max_length
 	SpecialMap []byte // special_tokens_map.json: special tokens, in older directories
+	Tokenizer  []byte // tokenizer.json: all that transformers 5 saves instead of vocab.json and merges.txt
 }
 
 // CLIP is the tokenizer of CLIP's text encoders: byte-level byte-pair encoding with an end-of-word mark (Radford
@@ -39,15 +40,24 @@ const defaultMaxLength = 77
 // largestMaxLength bounds what Encode allocates on a configuration's word.
 const largestMaxLength = 1 << 16
 
-// NewCLIP reads vocab.json (token to id) and merges.txt (one pair a line, best first). Errors wrap
-// ErrBadTokenizer.
+// NewCLIP reads vocab.json (token to id) and merges.txt (one pair a line, best first), or where vocab is nil finds
+// both in opt.Tokenizer. Errors wrap ErrBadTokenizer.
 func NewCLIP(vocab, merges []byte, opt Options) (*CLIP, error) {
-	ids, err := readVocab(vocab)
+	c, err := readConfig(opt)
 	if err != nil {
 		return nil, err
 	}
-	c, err := readConfig(opt)
+	var ids map[string]int32
+	var pairs []pair
+	if vocab == nil && opt.Tokenizer != nil {
+		ids, pairs, err = c.readTokenizer(opt.Tokenizer)
+	} else if ids, err = readVocab(vocab); err == nil {
+		pairs, err = readMerges(merges)
+	}
 	if err != nil {
+		return nil, err
+	}
+	if err := checkIDs(ids); err != nil {
 		return nil, err
 	}
 	t := &CLIP{maxLength: c.maxLength()}
@@ -64,31 +74,35 @@ func NewCLIP(vocab, merges []byte, opt Options) (*CLIP, error) {
 	} {
 		id, ok := ids[special.text]
 		if !ok {
-			return nil, fmt.Errorf("token: vocab.json: no %s %q: %w", special.role, special.text, ErrBadTokenizer)
+			return nil, fmt.Errorf("token: vocabulary: no %s %q: %w", special.role, special.text, ErrBadTokenizer)
 		}
 		*special.to = id
 	}
 	for _, id := range ids {
 		t.top = max(t.top, int(id))
 	}
-	if err := t.bpe.load(ids, merges); err != nil {
+	if err := t.bpe.load(ids, pairs); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// readVocab bounds ids, so that no sum of two overflows and a table of them can be made.
 func readVocab(data []byte) (map[string]int32, error) {
 	ids := map[string]int32{}
 	if err := json.Unmarshal(data, &ids); err != nil {
 		return nil, fmt.Errorf("token: vocab.json: %w: %w", err, ErrBadTokenizer)
 	}
+	return ids, nil
+}
+
+// checkIDs bounds ids, so that a table of them can be made.
+func checkIDs(ids map[string]int32) error {
 	for text, id := range ids {
 		if id < 0 || id >= maxVocab {
-			return nil, fmt.Errorf("token: vocab.json: id %d of %q: %w", id, text, ErrBadTokenizer)
+			return fmt.Errorf("token: vocabulary: id %d of %q: %w", id, text, ErrBadTokenizer)
 		}
 	}
-	return ids, nil
+	return nil
 }
 
 const maxVocab = 1 << 24
@@ -146,8 +160,12 @@ func (t *CLIP) each(text string, yield func(int32) bool) {
 	})
 }
 
-// mergeLines yields merges.txt's pairs; the first line may be a version comment.
-func mergeLines(data []byte, yield func(line int, a, b string) error) error {
+// pair is a merge; its rank is its place in the list.
+type pair struct{ left, right string }
+
+// readMerges reads merges.txt, whose first line may be a version comment.
+func readMerges(data []byte) ([]pair, error) {
+	var pairs []pair
 	n := 0
 	for line := range bytes.Lines(data) {
 		n++
@@ -155,13 +173,16 @@ func mergeLines(data []byte, yield func(line int, a, b string) error) error {
 		if text == "" || strings.HasPrefix(text, "#version") {
 			continue
 		}
-		a, b, ok := strings.Cut(text, " ")
-		if !ok || a == "" || b == "" || strings.Contains(b, " ") {
-			return fmt.Errorf("token: merges.txt: line %d is not a pair: %w", n, ErrBadTokenizer)
+		p, ok := parsePair(text)
+		if !ok {
+			return nil, fmt.Errorf("token: merges.txt: line %d is not a pair: %w", n, ErrBadTokenizer)
 		}
-		if err := yield(n, a, b); err != nil {
-			return err
-		}
+		pairs = append(pairs, p)
 	}
-	return nil
+	return pairs, nil
+}
+
+func parsePair(text string) (pair, bool) {
+	left, right, ok := strings.Cut(text, " ")
+	return pair{left, right}, ok && left != "" && right != "" && !strings.Contains(right, " ")
 }

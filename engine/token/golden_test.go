@@ -64,7 +64,11 @@ func TestMatchesTransformers(t *testing.T) {
 }
 
 func (run goldenRun) check(t *testing.T, texts []string, vocab, merges []byte) {
-	c, err := NewCLIP(vocab, merges, Options{run.Files["tokenizer_config.json"], run.Files["special_tokens_map.json"]})
+	opt := Options{run.Files["tokenizer_config.json"], run.Files["special_tokens_map.json"], run.Files["tokenizer.json"]}
+	if opt.Tokenizer != nil {
+		vocab, merges = nil, nil
+	}
+	c, err := NewCLIP(vocab, merges, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

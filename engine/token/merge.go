@@ -17,7 +17,7 @@ type merge struct{ rank, id int32 }
 func pairKey(a, b int32) uint64 { return uint64(a)<<32 | uint64(b) }
 
 // load fills in all but unk.
-func (b *bpe) load(ids map[string]int32, merges []byte) error {
+func (b *bpe) load(ids map[string]int32, pairs []pair) error {
 	for i, r := range byteAlphabet() {
 		b.char[i], b.final[i] = b.unk, b.unk
 		if id, ok := ids[string(r)]; ok {
@@ -27,18 +27,18 @@ func (b *bpe) load(ids map[string]int32, merges []byte) error {
 			b.final[i] = id
 		}
 	}
-	b.merge = map[uint64]merge{}
-	rank := int32(0)
-	return mergeLines(merges, func(line int, left, right string) error {
-		for _, text := range []string{left, right, left + right} {
-			if _, ok := ids[text]; !ok {
-				return fmt.Errorf("token: merges.txt: line %d: %q is not in vocab.json: %w", line, text, ErrBadTokenizer)
-			}
+	b.merge = make(map[uint64]merge, len(pairs))
+	for rank, p := range pairs {
+		left, okLeft := ids[p.left]
+		right, okRight := ids[p.right]
+		both, okBoth := ids[p.left+p.right]
+		if !okLeft || !okRight || !okBoth {
+			return fmt.Errorf("token: merge %d: %q, %q or the two together are not in the vocabulary: %w", rank+1,
+				p.left, p.right, ErrBadTokenizer)
 		}
-		b.merge[pairKey(ids[left], ids[right])] = merge{rank, ids[left+right]}
-		rank++
-		return nil
-	})
+		b.merge[pairKey(left, right)] = merge{int32(rank), both}
+	}
+	return nil
 }
 
 // byteAlphabet is the printable character that stands for each byte (GPT-2's table): itself where it is printable

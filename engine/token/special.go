@@ -35,9 +35,11 @@ func (s *special) UnmarshalJSON(data []byte) error {
 	if data[0] == '"' {
 		return json.Unmarshal(data, &s.Content)
 	}
-	type object special // without this method
-	return json.Unmarshal(data, (*object)(s))
+	return json.Unmarshal(data, (*specialObject)(s))
 }
+
+// specialObject is special without its method.
+type specialObject special
 
 // readConfig starts from CLIP's defaults. As in transformers, the map overrides the configuration unless that has
 // an added_tokens_decoder.
@@ -57,6 +59,49 @@ func readConfig(opt Options) (config, error) {
 		}
 	}
 	return c, nil
+}
+
+// readTokenizer takes vocabulary and merges from a tokenizer.json and, where nothing else lists them, the added
+// tokens. The rest of the file is what CLIP's tokenizer does anyway, and transformers too takes no notice of it.
+func (c *config) readTokenizer(data []byte) (map[string]int32, []pair, error) {
+	var file struct {
+		Added []struct {
+			ID int64 `json:"id"`
+			specialObject
+		} `json:"added_tokens"`
+		Model struct {
+			Vocab  map[string]int32  `json:"vocab"`
+			Merges []json.RawMessage `json:"merges"`
+		} `json:"model"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, nil, fmt.Errorf("token: tokenizer.json: %w: %w", err, ErrBadTokenizer)
+	}
+	if file.Model.Vocab == nil {
+		return nil, nil, fmt.Errorf("token: tokenizer.json: no model.vocab: %w", ErrBadTokenizer)
+	}
+	if len(c.Added) == 0 {
+		c.Added = map[string]special{}
+		for _, a := range file.Added {
+			c.Added[strconv.FormatInt(a.ID, 10)] = special(a.specialObject)
+		}
+	}
+	var pairs []pair
+	for i, raw := range file.Model.Merges {
+		var text string
+		var two []string
+		p, ok := pair{}, false
+		if json.Unmarshal(raw, &text) == nil {
+			p, ok = parsePair(text)
+		} else if json.Unmarshal(raw, &two) == nil && len(two) == 2 {
+			p, ok = pair{two[0], two[1]}, true
+		}
+		if !ok {
+			return nil, nil, fmt.Errorf("token: tokenizer.json: merge %d is not a pair: %w", i+1, ErrBadTokenizer)
+		}
+		pairs = append(pairs, p)
+	}
+	return file.Model.Vocab, pairs, nil
 }
 
 func (c config) maxLength() int {

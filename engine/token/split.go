@@ -7,7 +7,8 @@ import (
 )
 
 // normalize does what CLIP's tokenizer does to text before cutting it into words: NFC, runs of white space to one
-// space, lower case.
+// space, lower case. Which characters are letters, and their lower case, is Go's Unicode against Oniguruma's and
+// Rust's: over all code points they differ only in letters assigned after Unicode 15.
 func normalize(s string) string {
 	s = nfc(s)
 	var b strings.Builder

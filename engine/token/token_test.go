@@ -25,15 +25,15 @@ func TestNewCLIPErrors(t *testing.T) {
 		{``, ``, ``, ``, "vocab.json"},
 		{`[]`, ``, ``, ``, "vocab.json"},
 		{`{"a":1.5}`, ``, ``, ``, "vocab.json"},
-		{`{"a":-1}`, ``, ``, ``, `vocab.json: id -1 of "a"`},
+		{`{"a":-1}`, ``, ``, ``, `id -1 of "a"`},
 		{`{"a":99999999999}`, ``, ``, ``, "vocab.json"},
-		{`{"a":99999999}`, ``, ``, ``, `vocab.json: id 99999999 of "a"`},
+		{`{"a":99999999}`, ``, ``, ``, `id 99999999 of "a"`},
 		{`{"a":0}`, ``, ``, ``, `no bos_token "<|startoftext|>"`},
 		{vocab, `a`, ``, ``, "merges.txt: line 1 is not a pair"},
 		{vocab, "#version: 0.2\na b</w>\na b c", ``, ``, "merges.txt: line 3 is not a pair"},
 		{vocab, " b", ``, ``, "merges.txt: line 1 is not a pair"},
-		{vocab, "a c", ``, ``, `merges.txt: line 1: "c" is not in vocab.json`},
-		{vocab, "a a", ``, ``, `merges.txt: line 1: "aa" is not in vocab.json`},
+		{vocab, "a c", ``, ``, `merge 1: "a", "c" or`},
+		{vocab, "a a", ``, ``, `merge 1: "a", "a" or`},
 		{vocab, ``, `{`, ``, "tokenizer_config.json"},
 		{vocab, ``, `{"pad_token":3}`, ``, "tokenizer_config.json"},
 		{vocab, ``, `{"pad_token":"!"}`, ``, `no pad_token "!"`},
@@ -54,6 +54,34 @@ func TestNewCLIPErrors(t *testing.T) {
 		_, err := NewCLIP([]byte(c.vocab), []byte(c.merges), opt)
 		if !errors.Is(err, ErrBadTokenizer) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v", c, err)
+		}
+	}
+}
+
+func TestTokenizerJSON(t *testing.T) {
+	const start = `{"added_tokens":[{"id":3,"content":"<|startoftext|>"},{"id":4,"content":"<|endoftext|>"}],"model":{
+		"vocab":{"a":0,"b</w>":1,"ab</w>":2,"<|startoftext|>":3,"<|endoftext|>":4},"merges":`
+	for _, merges := range []string{`[["a","b</w>"]]`, `["a b</w>"]`} {
+		c, err := NewCLIP(nil, nil, Options{Tokenizer: []byte(start + merges + `}}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids, _ := c.Encode("ab"); [3]int32(ids[:3]) != [3]int32{3, 2, 4} {
+			t.Errorf("%s: got %v", merges, ids[:3])
+		}
+	}
+	for file, want := range map[string]string{
+		`[]`:                           "tokenizer.json",
+		`{}`:                           "no model.vocab",
+		start + `["ab"]}}`:             "merge 1 is not a pair",
+		start + `[["a"]]}}`:            "merge 1 is not a pair",
+		start + `[3]}}`:                "merge 1 is not a pair",
+		start + `[["a","c"]]}}`:        `merge 1: "a", "c" or`,
+		`{"model":{"vocab":{"a":-1}}}`: `id -1 of "a"`,
+	} {
+		if _, err := NewCLIP(nil, nil, Options{Tokenizer: []byte(file)}); !errors.Is(err, ErrBadTokenizer) ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", file, err)
 		}
 	}
 }
@@ -156,7 +184,7 @@ func FuzzNewCLIP(f *testing.F) {
 	f.Add(`{"a":0,"b</w>":1,"ab</w>":2,"<|startoftext|>":3,"<|endoftext|>":4}`, "#version\na b</w>\n", `{"pad_token":"a"}`, `{}`)
 	f.Add(`{"a":0}`, "a a", `{"added_tokens_decoder":{"1":{"content":"<|startoftext|>"},"2":"<|endoftext|>"}}`, `null`)
 	f.Fuzz(func(t *testing.T, vocab, merges, config, special string) {
-		c, err := NewCLIP([]byte(vocab), []byte(merges), Options{[]byte(config), []byte(special)})
+		c, err := NewCLIP([]byte(vocab), []byte(merges), Options{Config: []byte(config), SpecialMap: []byte(special)})
 		if err != nil {
 			if !errors.Is(err, ErrBadTokenizer) {
 				t.Errorf("untyped error %v", err)

@@ -82,7 +82,11 @@ def random_strings(n):
 
 
 def train():
-    """A vocabulary of all bytes and 500 merges, in the form of CLIP's."""
+    """The committed vocabulary, else a new one: all bytes and 500 merges in the form of CLIP's. Training breaks ties
+    differently each time."""
+    if (HERE / "vocab.json").exists():
+        merges = (HERE / "merges.txt").read_text().splitlines()[1:]
+        return json.loads((HERE / "vocab.json").read_text()), [tuple(m.split(" ")) for m in merges]
     t = tokenizers.Tokenizer(tokenizers.models.BPE(end_of_word_suffix="</w>"))
     clip = transformers.CLIPTokenizer().backend_tokenizer
     t.normalizer, t.pre_tokenizer = clip.normalizer, clip.pre_tokenizer
@@ -118,8 +122,9 @@ DIRS = {  # file name to contents
 def encode(vocab, merges, files, strings):
     with tempfile.TemporaryDirectory() as d:
         d = pathlib.Path(d)
-        (d / "vocab.json").write_text(json.dumps(vocab))
-        (d / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n")
+        if "tokenizer.json" not in files:
+            (d / "vocab.json").write_text(json.dumps(vocab))
+            (d / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n")
         for name, data in files.items():
             (d / name).write_text(json.dumps(data))
         t = transformers.CLIPTokenizer.from_pretrained(d)
@@ -135,6 +140,13 @@ def encode(vocab, merges, files, strings):
         return {"length": n, "bos": t.bos_token_id, "eos": t.eos_token_id, "pad": t.pad_token_id, "outputs": out}
 
 
+def saved(vocab, merges):
+    """The files transformers 5 saves: tokenizer.json and no vocab.json."""
+    with tempfile.TemporaryDirectory() as d:
+        transformers.CLIPTokenizer(vocab=vocab, merges=merges, pad_token="!", model_max_length=77).save_pretrained(d)
+        return {f.name: json.loads(f.read_text()) for f in pathlib.Path(d).iterdir()}
+
+
 def main():
     strings = STRINGS + random_strings(120)
     vocabularies = {"small": train(), "openai": openai(sys.argv[1])}
@@ -143,7 +155,11 @@ def main():
     (HERE / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n")
     runs = []
     for which, (vocab, merges) in vocabularies.items():
-        for name, files in DIRS.items():
+        for name, files in {**DIRS, "saved": None}.items():
+            if name == "saved":
+                if which != "small":
+                    continue  # as large as the vocabulary
+                files = saved(vocab, merges)
             text = json.dumps(files).replace('"BOS"', f'"{vocab[BOS]}"').replace('"EOS"', f'"{vocab[EOS]}"')
             files = json.loads(text)
             some = strings if name in ("plain", "sd2") else [s for s in strings if "<|" in s or "!" in s][:40]
