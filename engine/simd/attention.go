@@ -43,7 +43,7 @@ func (e *emitter) attention(f *fn) {
 	scores := f.let(scratch().plus(16 * qb))
 	result := f.let(scores.plus(4 * keyBlock * qb))
 	ldr := f.let(hd.plus(e.nr - 1).div(num(e.nr)).times(4 * e.nr)) // bytes of a row of result
-	scale := f.letV(f.param(0).loadSplat(4 * atScale))
+	scale := f.letV(f.param(0).loadSplat(4 * atScale).mul(all(log2e)))
 	ld := f.let(heads.mul(hd).shl(2)) // bytes of a token
 	headBytes := f.let(hd.shl(2))
 	first, rows, head, seen, count, at, col, k, v, p := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
@@ -92,35 +92,53 @@ func (e *emitter) attention(f *fn) {
 	})
 }
 
-// softmaxStep turns visible scores of one row into exp(scale·score − max) and
-// zeros up to count, and brings the row's maximum, sum and result to the new
-// maximum. key is 0 for the first block, when there is no result yet.
+// softmaxStep turns the visible scores of one row into 2^(scale·score − max)
+// and the rest up to count into zeros, and brings the row's maximum, sum and
+// result to the new maximum. key is 0 for the first block, when there is no
+// result yet. scale includes log₂e.
 func (e *emitter) softmaxStep(f *fn, row, visible, count i32v, scale vec, maximum, sum, result, ldr, key i32v) {
 	row = f.let(row)
-	x, top := f.vector(), f.letV(all(negInf))
-	f.rowVectors(visible, func(at i32v, rest *i32v) {
-		f.setV(x, row.add(at).loadV(0).mul(scale))
+	at, whole := f.int(), f.let(visible.and(num(-16)).shl(2))
+	x, top := f.vectors(4), f.vectors(4)
+	// walk runs body on vectors of the row: four at a time, then one, then
+	// what is left, masked.
+	walk := func(body func(i int, at i32v, rest *i32v)) {
+		f.loop(at, num(0), whole, 64, func() {
+			for i := range 4 {
+				body(i, at, nil)
+			}
+		})
+		f.rowVectors(visible.and(num(15)), func(more i32v, rest *i32v) { body(0, whole.add(more), rest) })
+	}
+	for i := range top {
+		f.setV(top[i], all(negInf))
+	}
+	walk(func(i int, at i32v, rest *i32v) {
+		f.setV(x[i], row.add(at).loadV(16*i).mul(scale))
 		if rest != nil {
-			f.setV(x, choose(laneMask(*rest), x, all(negInf)))
+			f.setV(x[i], choose(laneMask(*rest), x[i], all(negInf)))
 		}
-		f.setV(top, top.max(x))
+		f.setV(top[i], top[i].pmax(x[i]))
 	})
+	f.setV(top[0], top[0].pmax(top[1]).pmax(top[2].pmax(top[3])))
 	old := f.letF(maximum.loadF(0))
-	now := f.letF(old.max(top.top()))
+	now := f.letF(old.max(top[0].top()))
 	f.storeF(maximum, 0, now)
-	total := f.letV(all(0))
-	f.rowVectors(visible, func(at i32v, rest *i32v) {
-		f.setV(x, e.exp(f, row.add(at).loadV(0).mul(scale).sub(now.splat())))
-		if rest != nil {
-			f.setV(x, x.and(laneMask(*rest)))
-		}
-		f.storeV(row.add(at), 0, x)
-		f.setV(total, total.add(x))
+	shift := f.letV(now.splat())
+	total := top
+	for i := range total {
+		f.setV(total[i], all(0))
+	}
+	walk(func(i int, at i32v, rest *i32v) {
+		f.setV(x[i], e.exp2(f, row.add(at).loadV(16*i).mul(scale).sub(shift)))
+		f.setV(x[i], f.masked(x[i], rest))
+		f.storeV(row.add(at), 16*i, x[i])
+		f.setV(total[i], total[i].add(x[i]))
 	})
-	at := f.int()
+	f.setV(total[0], total[0].add(total[1]).add(total[2].add(total[3])))
 	f.loop(at, visible.plus(3).and(num(-4)), count, 4, func() { f.storeV(row.add(at.shl(2)), 0, all(0)) })
 	f.when(now.ne(old), func() {
-		shrink := e.exp(f, old.sub(now).splat())
+		shrink := e.exp2(f, old.sub(now).splat())
 		f.storeF(sum, 0, sum.loadF(0).mul(shrink.lane(0)))
 		f.when(key, func() {
 			f.loop(at, num(0), ldr, 16, func() {
@@ -128,5 +146,5 @@ func (e *emitter) softmaxStep(f *fn, row, visible, count i32v, scale vec, maximu
 			})
 		})
 	})
-	f.storeF(sum, 0, sum.loadF(0).add(total.sum()))
+	f.storeF(sum, 0, sum.loadF(0).add(total[0].sum()))
 }

@@ -106,7 +106,7 @@ func (e *emitter) geglu(f *fn) {
 		second := f.let(src.add(d.shl(2)))
 		f.rowVectors(d, func(at i32v, rest *i32v) {
 			f.setV(gate, second.add(at).loadV(0))
-			f.put(dst.add(at), src.add(at).loadV(0).mul(gate).mul(e.phi(f, gate)), rest)
+			f.put(dst.add(at), src.add(at).loadV(0).mul(e.gelu(f, gate)), rest)
 		})
 	})
 }

@@ -134,15 +134,10 @@ func (a vec) add(b vec) vec  { return vec{opV(0xe4, a, b)} }
 func (a vec) sub(b vec) vec  { return vec{opV(0xe5, a, b)} }
 func (a vec) mul(b vec) vec  { return vec{opV(0xe6, a, b)} }
 func (a vec) div(b vec) vec  { return vec{opV(0xe7, a, b)} }
-func (a vec) max(b vec) vec  { return vec{opV(0xe9, a, b)} } // NaN if either is
-func (a vec) min(b vec) vec  { return vec{opV(0xe8, a, b)} } // NaN if either is
+func (a vec) lt(b vec) vec   { return vec{opV(0x43, a, b)} }
 func (a vec) pmin(b vec) vec { return vec{opV(0xea, a, b)} } // b < a ? b : a, so a NaN in a stays
 func (a vec) pmax(b vec) vec { return vec{opV(0xeb, a, b)} } // a < b ? b : a, so a NaN in a stays
 func (a vec) abs() vec       { return vec{opV(0xe0, a)} }
-func (a vec) neg() vec       { return vec{opV(0xe1, a)} }
-func (a vec) nearest() vec   { return vec{opV(0x6a, a)} }
-func (a vec) lt(b vec) vec   { return vec{opV(0x43, a, b)} }
-func (a vec) toInt() vec     { return vec{opV(0xf8, a)} } // i32x4, saturating
 func (a vec) toFloat() vec   { return vec{opV(0xfa, a)} } // from signed i32x4
 
 func (a vec) and(b vec) vec    { return vec{opV(0x4e, a, b)} }

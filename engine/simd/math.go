@@ -5,9 +5,15 @@ import "wisp/engine"
 // Polynomials fitted for this package by weighted least squares towards the
 // smallest maximal error; the error beside each is that of the exact polynomial.
 var (
-	expPoly  = []float32{0.5, 0.16666518, 0.041666206, 0.008368918, 0.0013950539}                                                                // (eʳ − 1 − r)/r² on |r| ≤ ln2/2: 3e-9
-	tanhPoly = []float32{-0.33333278, 0.13331328, -0.05372923, 0.020602008, -0.005660789}                                                        // (tanh(x)/x − 1)/x² in x² ≤ 0.4: 5e-9
-	erfcPoly = []float32{-1.2654202, 0.9980718, 0.39142838, 0.011855064, 0.06776835, -0.20474765, -0.5465977, 1.0449071, -0.63356173, 0.1362967} // ln(erfc(z)/t) + z² in t = 1/(1 + z/2), z ≥ 0: 4e-8
+	// (eʳ − 1 − r)/r² on |r| ≤ ln2/2: 3e-9 of eʳ.
+	expPoly = []float32{0.5, 0.16666518, 0.041666206, 0.008368918, 0.0013950539}
+	// (2ʳ − 1)/r on |r| ≤ 1/2: 9e-8 of 2ʳ.
+	exp2Poly = []float32{0.69314724, 0.24022235, 0.055503085, 0.009671861, 0.0013407237}
+	// (tanh(x)/x − 1)/x² in x² ≤ 0.4: 5e-9.
+	tanhPoly = []float32{-0.33333278, 0.13331328, -0.05372923, 0.020602008, -0.005660789}
+	// erf(z) = z·P(z²)/Q(z²) on |z| ≤ 3.95: 2e-8.
+	erfP = []float32{1.128379, 0.19403633, 0.053207133, 0.0039173416, 0.00028760053, 2.0117293e-06}
+	erfQ = []float32{1, 0.5052917, 0.115591005, 0.01527075, 0.0011982054, 3.7839567e-05}
 )
 
 // poly evaluates Σ c[i]·xⁱ by Horner's rule into a new variable.
@@ -19,24 +25,37 @@ func (e *emitter) poly(f *fn, c []float32, x vec) vec {
 	return p
 }
 
+// Adding roundBias to a small x rounds it to an integer n, which the low bits
+// then hold as n + 127: shifted into place they are the float 2ⁿ.
+const roundBias = 3<<22 + 127
+
 // exp is eˣ in each lane, within 2e-7 relative: Cody-Waite reduction to
-// |r| ≤ ln2/2, a polynomial, and 2ⁿ added to the exponent bits. Below 2⁻¹²⁶ it
-// is 0, above 88.3 it stays at 2.2e38; a NaN stays.
+// |r| ≤ ln2/2 and a polynomial. It stays at 1e-38 below −87.3 and at 2.2e38
+// above 88.3; a NaN stays.
 func (e *emitter) exp(f *fn, x vec) vec {
-	x = f.letV(x)
-	c := f.letV(x.pmin(all(88.3)).pmax(all(-87.33)))
-	n := f.letV(c.mul(all(1.44269504)).nearest())
+	c := f.letV(x.pmin(all(88.3)).pmax(all(-87.3)))
+	t := f.letV(e.madd(c, all(1.44269504), all(roundBias)))
+	n := f.letV(t.sub(all(roundBias)))
 	r := f.letV(e.madd(n, all(-0.693359375), c))
 	f.setV(r, e.madd(n, all(2.12194440e-4), r))
 	p := e.poly(f, expPoly, r)
-	f.setV(p, e.madd(p, r.mul(r), r).add(all(1)))
-	f.setV(p, p.mul(n.toInt().addI(bits(127)).shlI(23)).andNot(x.lt(all(-87.33))))
+	f.setV(p, e.madd(p, r.mul(r), r).add(all(1)).mul(t.shlI(23)))
+	return p
+}
+
+// exp2 is 2ˣ for x ≤ 0, within 2e-7 relative; it stays at 1e-38 below −126.
+func (e *emitter) exp2(f *fn, x vec) vec {
+	c := f.letV(x.pmax(all(-126)))
+	t := f.letV(c.add(all(roundBias)))
+	r := f.letV(c.sub(t.sub(all(roundBias))))
+	p := e.poly(f, exp2Poly, r)
+	f.setV(p, e.madd(p, r, all(1)).mul(t.shlI(23)))
 	return p
 }
 
 // sigmoid is 1/(1 + e⁻ˣ).
 func (e *emitter) sigmoid(f *fn, x vec) vec {
-	return f.letV(all(1).div(e.exp(f, x.neg()).add(all(1))))
+	return f.letV(all(1).div(e.exp(f, all(0).sub(x)).add(all(1))))
 }
 
 // tanh is x + x³·P(x²) near zero, else 1 − 2/(e²ˣ + 1) by symmetry.
@@ -49,14 +68,13 @@ func (e *emitter) tanh(f *fn, x vec) vec {
 	return f.letV(choose(a.lt(all(0.625)), near, far).or(x.and(bits(1 << 31))))
 }
 
-// phi is the normal distribution function Φ(x) = erfc(−x/√2)/2, to about 1e-6
-// relative in both tails.
-func (e *emitter) phi(f *fn, x vec) vec {
-	z := f.letV(x.abs().mul(all(0.70710678)))
-	t := f.letV(all(1).div(e.madd(z, all(0.5), all(1))))
-	p := e.poly(f, erfcPoly, t)
-	tail := f.letV(e.exp(f, p.sub(z.mul(z))).mul(t).mul(all(0.5)))
-	return f.letV(choose(x.lt(all(0)), tail, all(1).sub(tail)))
+// gelu is x·Φ(x) = x/2·(1 + erf(x/√2)), within 2e-7·|x|.
+func (e *emitter) gelu(f *fn, x vec) vec {
+	z := f.letV(x.mul(all(0.70710678)).pmin(all(3.95)).pmax(all(-3.95)))
+	u := f.letV(z.mul(z))
+	p, q := e.poly(f, erfP, u), e.poly(f, erfQ, u)
+	half := f.letV(x.mul(all(0.5)))
+	return f.letV(e.madd(half, z.mul(p).div(q), half))
 }
 
 // activations has the function of one element that each activation op names.
@@ -65,14 +83,14 @@ var activations = [...]struct {
 	emit func(e *emitter, f *fn, x vec) vec
 }{
 	{engine.OpSiLU, func(e *emitter, f *fn, x vec) vec { return x.mul(e.sigmoid(f, x)) }},
-	{engine.OpGELU, func(e *emitter, f *fn, x vec) vec { return x.mul(e.phi(f, x)) }},
+	{engine.OpGELU, (*emitter).gelu},
 	{engine.OpGELUTanh, func(e *emitter, f *fn, x vec) vec {
 		// (1 + tanh(u))/2 = sigmoid(2u), u = √(2/π)·(x + 0.044715x³).
 		u := e.madd(x.mul(x).mul(x), all(2*0.7978845608*0.044715), x.mul(all(2*0.7978845608)))
 		return x.mul(e.sigmoid(f, f.letV(u)))
 	}},
 	{engine.OpQuickGELU, func(e *emitter, f *fn, x vec) vec { return x.mul(e.sigmoid(f, x.mul(all(1.702)))) }},
-	{engine.OpReLU, func(e *emitter, f *fn, x vec) vec { return x.max(all(0)) }},
+	{engine.OpReLU, func(e *emitter, f *fn, x vec) vec { return x.pmax(all(0)) }},
 	{engine.OpTanh, (*emitter).tanh},
 	{engine.OpSigmoid, (*emitter).sigmoid},
 }

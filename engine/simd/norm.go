@@ -4,6 +4,8 @@ import "math"
 
 var negInf = float32(math.Inf(-1))
 
+const log2e = 1.44269504
+
 // Arguments of the three group norm kernels. The image is (n, pixels, c); it
 // is cut into chunks of pixels.
 const (
@@ -206,12 +208,12 @@ func (e *emitter) softmax(f *fn) {
 			if rest != nil {
 				f.setV(v, choose(laneMask(*rest), v, all(negInf)))
 			}
-			f.setV(top, top.max(v))
+			f.setV(top, top.pmax(v))
 		})
 		f.setV(top, top.top().splat())
 		f.setV(sum, all(0))
 		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(v, e.exp(f, src.add(at).loadV(0).sub(top)))
+			f.setV(v, e.exp2(f, src.add(at).loadV(0).sub(top).mul(all(log2e))))
 			f.setV(sum, sum.add(f.masked(v, rest)))
 			f.put(dst.add(at), v, rest)
 		})

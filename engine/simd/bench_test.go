@@ -1,0 +1,122 @@
+package simd
+
+import (
+	"context"
+	"testing"
+
+	"wisp/engine"
+	"wisp/engine/enginetest"
+)
+
+// benchCase is a graph with its cost in FLOPs (0: count bytes of the result).
+type benchCase struct {
+	name  string
+	flops float64
+	build func(g *engine.Graph) *engine.Node
+}
+
+func benchCases() []benchCase {
+	linear := func(m, k, n int) func(g *engine.Graph) *engine.Node {
+		return func(g *engine.Graph) *engine.Node {
+			return engine.Linear(g.Input("x", engine.F32, m, k), g.Weight("w", n, k), g.Weight("b", n))
+		}
+	}
+	conv := func(h, in, out, k int) func(g *engine.Graph) *engine.Node {
+		return func(g *engine.Graph) *engine.Node {
+			p := k / 2
+			return engine.Conv2D(g.Input("x", engine.F32, 1, h, h, in), g.Weight("w", out, in, k, k), g.Weight("b", out), 1, [4]int{p, p, p, p})
+		}
+	}
+	attention := func(tq, tk, heads, hd int) func(g *engine.Graph) *engine.Node {
+		return func(g *engine.Graph) *engine.Node {
+			d := heads * hd
+			return engine.Attention(g.Input("q", engine.F32, 1, tq, d), g.Input("k", engine.F32, 1, tk, d), g.Input("v", engine.F32, 1, tk, d), heads, 0.15, false)
+		}
+	}
+	return []benchCase{
+		{"linear/4096x320x1280", 2 * 4096 * 320 * 1280, linear(4096, 320, 1280)},
+		{"linear/77x768x3072", 2 * 77 * 768 * 3072, linear(77, 768, 3072)},
+		{"linear/1x1280x1280", 2 * 1280 * 1280, linear(1, 1280, 1280)},
+		{"conv2d/3x3_320_64", 2 * 4096 * 320 * 320 * 9, conv(64, 320, 320, 3)},
+		{"conv2d/3x3_64_128", 2 * 16384 * 64 * 64 * 9, conv(128, 64, 64, 3)},
+		{"conv2d/3x3_320_8", 2 * 64 * 320 * 320 * 9, conv(8, 320, 320, 3)},
+		{"conv2d/1x1_320_64", 2 * 4096 * 320 * 320, conv(64, 320, 320, 1)},
+		{"conv2d/3x3_4_320_64", 2 * 4096 * 4 * 320 * 9, conv(64, 4, 320, 3)},
+		{"conv2d/3x3_64_3_128", 2 * 16384 * 64 * 3 * 9, conv(128, 64, 3, 3)},
+		{"attention/4096x8x40", 4 * 4096 * 4096 * 320, attention(4096, 4096, 8, 40)},
+		{"attention/4096x77x8x40", 4 * 4096 * 77 * 320, attention(4096, 77, 8, 40)},
+		{"attention/256x8x40", 4 * 256 * 256 * 320, attention(256, 256, 8, 40)},
+		{"group_norm/silu_320_64", 0, func(g *engine.Graph) *engine.Node {
+			return engine.SiLU(engine.GroupNorm(g.Input("x", engine.F32, 1, 64, 64, 320), g.Weight("g", 320), g.Weight("b", 320), 32, 1e-5))
+		}},
+		{"layer_norm/4096x320", 0, func(g *engine.Graph) *engine.Node {
+			return engine.LayerNorm(g.Input("x", engine.F32, 4096, 320), g.Weight("g", 320), g.Weight("b", 320), 1e-5)
+		}},
+		{"geglu/4096x1280", 0, func(g *engine.Graph) *engine.Node { return engine.GEGLU(g.Input("x", engine.F32, 4096, 2560)) }},
+		{"silu/1M", 0, func(g *engine.Graph) *engine.Node { return engine.SiLU(g.Input("x", engine.F32, 1<<20)) }},
+		{"gelu/1M", 0, func(g *engine.Graph) *engine.Node { return engine.GELU(g.Input("x", engine.F32, 1<<20)) }},
+		{"add/1M", 0, func(g *engine.Graph) *engine.Node {
+			return engine.Add(g.Input("x", engine.F32, 1<<20), g.Input("y", engine.F32, 1<<20))
+		}},
+		{"concat/64x64x320x320", 0, func(g *engine.Graph) *engine.Node {
+			return engine.Concat(-1, g.Input("x", engine.F32, 4096, 320), g.Input("y", engine.F32, 4096, 320))
+		}},
+		{"upsample2d/32_320", 0, func(g *engine.Graph) *engine.Node {
+			return engine.Upsample2D(g.Input("x", engine.F32, 1, 32, 32, 320), 64, 64)
+		}},
+	}
+}
+
+// BenchmarkOps times the execution of one op without copying inputs or
+// outputs: GFLOP/s, or GB/s of result written where there is little arithmetic.
+func BenchmarkOps(b *testing.B) {
+	for _, flavour := range []struct {
+		name    string
+		relaxed Switch
+	}{{"baseline", Off}, {"relaxed", On}} {
+		if flavour.relaxed == On && !hasRelaxed() {
+			continue
+		}
+		for _, c := range benchCases() {
+			b.Run(flavour.name+"/"+c.name, func(b *testing.B) {
+				benchmark(b, open(b, Options{Relaxed: flavour.relaxed}), c)
+			})
+		}
+	}
+}
+
+func benchmark(b *testing.B, be *backend, c benchCase) {
+	g, err := engine.Build(func(g *engine.Graph) {
+		g.Output("y", c.build(g))
+		for _, x := range g.Inputs() {
+			g.Output(x.Name, x) // still there for the next run
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	in, weights := enginetest.Data(g, engine.F32)
+	buffers := map[string]engine.Buffer{}
+	for name, w := range weights {
+		if buffers[name], err = be.Upload(w); err != nil {
+			b.Fatal(err)
+		}
+	}
+	p, err := be.Compile(g, buffers)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := p.Run(context.Background(), in, nil); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := p.(*program).execute(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	work, unit := c.flops, "GFLOP/s"
+	if work == 0 {
+		work, unit = 4*float64(g.Outputs[0].Node.Elems()), "GB/s"
+	}
+	b.ReportMetric(work*float64(b.N)/b.Elapsed().Seconds()/1e9, unit)
+}
