@@ -1,0 +1,281 @@
+package loader
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hack-pad/safejs"
+)
+
+// These tests run in a browser's worker: make test-browser PKG=./loader.
+
+// needBrowser ends a test that node cannot run. It is no skip that hides a
+// failure: the browser runs are the ones that count.
+func needBrowser(t *testing.T) {
+	t.Helper()
+	if _, ok := global("indexedDB"); !ok {
+		t.Skip("no IndexedDB here: run it in a browser")
+	}
+}
+
+func openDB(t *testing.T, name string) *IndexedDB {
+	t.Helper()
+	needBrowser(t)
+	deleteDB(t, name)
+	s, err := OpenIndexedDB(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// deleteDB deletes a database as another tab would.
+func deleteDB(t *testing.T, name string) {
+	t.Helper()
+	db, _ := global("indexedDB")
+	req, err := db.Call("deleteDatabase", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string, 3)
+	for _, event := range []string{"success", "error", "blocked"} {
+		f, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any { done <- event; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Release()
+		if err := req.Set("on"+event, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if event := <-done; event != "success" {
+		t.Fatalf("deleting %s: %s", name, event)
+	}
+}
+
+func TestIndexedDB(t *testing.T) {
+	s := openDB(t, "wisp-test")
+	ctx := t.Context()
+	if _, err := s.Get(ctx, "none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing record: %v", err)
+	}
+	big := noise(rand.New(rand.NewPCG(1, 1)), 4<<20)
+	for key, b := range map[string][]byte{"a": []byte("one"), "b": {}, "c": big} {
+		if err := s.Put(ctx, key, b); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Get(ctx, key); err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%s: %d bytes, %v", key, len(got), err)
+		}
+	}
+	if err := s.Put(ctx, "a", []byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(ctx, "a"); err != nil || string(got) != "two" {
+		t.Errorf("replaced: %q, %v", got, err)
+	}
+	keys, err := s.Keys(ctx)
+	if slices.Sort(keys); err != nil || !slices.Equal(keys, []string{"a", "b", "c"}) {
+		t.Errorf("keys %v, %v", keys, err)
+	}
+	if err := s.Delete(ctx, "a", "c", "none"); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err = s.Keys(ctx); err != nil || !slices.Equal(keys, []string{"b"}) {
+		t.Errorf("keys after delete %v, %v", keys, err)
+	}
+	// A new connection sees what the old one wrote.
+	s.Close()
+	if got, err := s.Get(ctx, "b"); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("reopened: %v, %v", got, err)
+	}
+}
+
+// TestIndexedDBAtOnce: many goroutines share a connection, each in transactions
+// of its own.
+func TestIndexedDBAtOnce(t *testing.T) {
+	s := openDB(t, "wisp-test-once")
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			key, b := string(rune('a'+i)), bytes.Repeat([]byte{byte(i)}, 100_000+i)
+			for range 5 {
+				if err := s.Put(t.Context(), key, b); err != nil {
+					t.Error(err)
+				}
+				if got, err := s.Get(t.Context(), key); err != nil || !bytes.Equal(got, b) {
+					t.Errorf("%s: %d bytes, %v", key, len(got), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestIndexedDBDeletedUnderneath: another tab deletes the database; the store
+// lets it, and goes on with a new one.
+func TestIndexedDBDeletedUnderneath(t *testing.T) {
+	s := openDB(t, "wisp-test-deleted")
+	if err := s.Put(t.Context(), "a", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	deleteDB(t, "wisp-test-deleted") // fails where our connection blocks it
+	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the deletion: %v", err)
+	}
+	if err := s.Put(t.Context(), "a", []byte("two")); err != nil {
+		t.Error(err)
+	}
+	if got, err := s.Get(t.Context(), "a"); err != nil || string(got) != "two" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestIndexedDBCancelled: an ended context is the error, and the store still
+// works after it.
+func TestIndexedDBCancelled(t *testing.T) {
+	s := openDB(t, "wisp-test-cancel")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Get(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("get: %v", err)
+	}
+	if err := s.Put(ctx, "a", []byte("x")); !errors.Is(err, context.Canceled) {
+		t.Errorf("put: %v", err)
+	}
+	if err := s.Put(t.Context(), "b", []byte("y")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestIndexedDBBlocked: a database that cannot be opened is a store that
+// refuses, so that loading goes on without one.
+func TestIndexedDBBlocked(t *testing.T) {
+	needBrowser(t)
+	const name = "wisp-test-blocked"
+	deleteDB(t, name)
+	// A page of a later version holds the database open and does not let go.
+	db, _ := global("indexedDB")
+	req, err := db.Call("open", name, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	f, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any { close(done); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Release()
+	if err := req.Set("onsuccess", f); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if _, err := OpenIndexedDB(t.Context(), name); !errors.Is(err, ErrQuota) {
+		t.Errorf("a later version: %v", err)
+	}
+	conn, err := req.Get("result")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Call("close"); err != nil {
+		t.Fatal(err)
+	}
+	deleteDB(t, name)
+}
+
+// TestSecondVisitInBrowser: a model once loaded comes out of the database.
+func TestSecondVisitInBrowser(t *testing.T) {
+	store := openDB(t, "wisp-test-visit")
+	src, want := sample()
+	rec := &recorder{Source: src}
+	for visit := range 2 {
+		rec.asked = nil
+		m, err := Open(t.Context(), rec, store, Options{OnWarning: func(err error) { t.Error(err) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := collect(t.Context(), m)
+		if err == nil {
+			err = sameTensors(got, want)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if visit == 1 && !slices.Equal(rec.asked, []string{ManifestName}) {
+			t.Errorf("the second visit downloaded %v", rec.asked)
+		}
+	}
+}
+
+// TestFetch reads this test's own binary from the server that started it.
+func TestFetch(t *testing.T) {
+	needBrowser(t)
+	src, err := NewFetch("./", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, open := range []func(context.Context, string) (io.ReadCloser, error){src.Open, src.OpenFresh} {
+		r, err := open(t.Context(), "test.wasm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(r, head); err != nil || string(head) != "\x00asm" {
+			t.Errorf("%q, %v", head, err)
+		}
+		rest, err := io.ReadAll(r)
+		if err != nil || len(rest) < 1<<20 {
+			t.Errorf("%d bytes, %v", len(rest), err)
+		}
+		r.Close()
+	}
+	var status *StatusError
+	if _, err := src.Open(t.Context(), "nothing.bin"); !errors.As(err, &status) || status.Status != 404 || !permanent(err) {
+		t.Errorf("missing file: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := src.Open(ctx, "test.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	r.Close()
+	if _, err := src.Open(ctx, "test.wasm"); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before: %v", err)
+	}
+	// Nobody listens on port 9: browsers refuse it, as they report any
+	// connection that fails.
+	dead, err := NewFetch("http://127.0.0.1:9/model", false)
+	if err != nil || dead.Location() != "http://127.0.0.1:9/model/" {
+		t.Fatalf("%v, %v", dead, err)
+	}
+	_, err = Open(t.Context(), dead, nil, Options{Retry: Retry{Attempts: 2, Base: time.Millisecond}})
+	if !errors.Is(err, ErrNetwork) || kinds(err) != 1 {
+		t.Errorf("dead server: %v", err)
+	}
+	if _, err := NewFetch("http://[", false); !errors.Is(err, ErrBadModel) {
+		t.Errorf("bad URL: %v", err)
+	}
+}
+
+func TestDigestAgrees(t *testing.T) {
+	for _, n := range []int{0, 1, 64<<10 - 1, 64 << 10, 1 << 20} {
+		b := noise(rand.New(rand.NewPCG(2, uint64(n))), n)
+		c := Chunk{Stored: int64(n), SHA256: hexSum(b)}
+		if err := verify(t.Context(), c, b); err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}

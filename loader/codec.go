@@ -1,0 +1,125 @@
+package loader
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// planeWidth is the number of byte planes of a floating-point dtype; 1 for
+// the others, which are stored plainly.
+func planeWidth(dtype string) int {
+	switch dtype {
+	case "f32":
+		return 4
+	case "f16", "bf16":
+		return 2
+	}
+	return 1
+}
+
+// Split writes src, elements of width bytes each, to dst as byte planes: first
+// byte 0 of every element, then byte 1 of every element. Exponent bytes side
+// by side are what zstd can compress in weights. Both have the same length, a
+// multiple of width.
+func Split(dst, src []byte, width int) {
+	n := len(src) / width
+	for j := range width {
+		plane := dst[j*n : (j+1)*n]
+		for i := range plane {
+			plane[i] = src[i*width+j]
+		}
+	}
+}
+
+// Join is the inverse of [Split].
+func Join(dst, src []byte, width int) {
+	n := len(src) / width
+	switch width {
+	case 2:
+		join2(dst[:2*n], src[:n], src[n:2*n])
+	case 4:
+		b0, b1, b2, b3 := src[:n], src[n:2*n], src[2*n:3*n], src[3*n:4*n]
+		dst = dst[:4*n]
+		for i, b := range b0 {
+			v := uint32(b) | uint32(b1[i])<<8 | uint32(b2[i])<<16 | uint32(b3[i])<<24
+			binary.LittleEndian.PutUint32(dst[4*i:], v)
+		}
+	default:
+		copy(dst, src)
+	}
+}
+
+// join2 interleaves four elements at a time: this loop sees every weight of
+// an f16 model.
+func join2(dst, lo, hi []byte) {
+	le := binary.LittleEndian
+	i := 0
+	for ; i+4 <= len(lo) && i+4 <= len(hi); i += 4 {
+		le.PutUint64(dst[2*i:], spread(le.Uint32(lo[i:]))|spread(le.Uint32(hi[i:]))<<8)
+	}
+	for ; i < len(lo); i++ {
+		dst[2*i], dst[2*i+1] = lo[i], hi[i]
+	}
+}
+
+// spread puts a zero byte after each byte of v.
+func spread(v uint32) uint64 {
+	x := uint64(v)
+	x = (x | x<<16) & 0x0000ffff0000ffff
+	return (x | x<<8) & 0x00ff00ff00ff00ff
+}
+
+var (
+	decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxChunk),
+			zstd.WithDecoderMaxWindow(MaxChunk), zstd.WithDecodeAllCapLimit(true))
+	})
+	// Weights have no repeats, so a match finder finds nothing; entropy coding
+	// of literals is the whole gain, and it must be asked for.
+	encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
+		return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+			zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithAllLitEntropyCompression(true))
+	})
+)
+
+// EncodeChunk compresses raw bytes where that makes them smaller. It returns
+// what is stored, which may be raw itself, and the encoding's name.
+func EncodeChunk(raw []byte) (stored []byte, encoding string, err error) {
+	enc, err := encoder()
+	if err != nil {
+		return nil, "", err
+	}
+	if out := enc.EncodeAll(raw, make([]byte, 0, len(raw))); len(out) < len(raw) {
+		return out, "zstd", nil
+	}
+	return raw, "raw", nil
+}
+
+// DecodeChunk returns c's raw bytes from its stored ones, in buf where that is
+// large enough. It allocates no more than c.Raw bytes for them, whatever the
+// stored bytes claim. The hash is the caller's to check.
+func DecodeChunk(c Chunk, stored, buf []byte) ([]byte, error) {
+	if c.Encoding == "raw" {
+		if int64(len(stored)) != c.Raw {
+			return nil, badModel("chunk %s holds %d bytes, the manifest says %d", c.SHA256, len(stored), c.Raw)
+		}
+		return stored, nil
+	}
+	dec, err := decoder()
+	if err != nil {
+		return nil, badModel("chunk %s: %v", c.SHA256, err)
+	}
+	if int64(cap(buf)) < c.Raw {
+		buf = make([]byte, c.Raw)
+	}
+	raw, err := dec.DecodeAll(stored, buf[:0:c.Raw])
+	if err != nil {
+		return nil, badModel("chunk %s does not decompress: %v", c.SHA256, err)
+	}
+	if int64(len(raw)) != c.Raw {
+		return nil, badModel("chunk %s decompresses to %d bytes, the manifest says %d", c.SHA256, len(raw), c.Raw)
+	}
+	return raw, nil
+}

@@ -1,0 +1,65 @@
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// Every failure of this package wraps exactly one of these, or the context's
+// error, or what the caller's own callback returned.
+var (
+	// ErrNetwork: the source could not be reached or broke off; trying again
+	// later may help.
+	ErrNetwork = errors.New("network")
+	// ErrCorrupt: a chunk's bytes are not the ones its manifest names, and
+	// fetching them again did not help.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrQuota: the store has no room or refuses to keep anything. Loading
+	// goes on without a store, so only a Store's own methods return it.
+	ErrQuota = errors.New("quota")
+	// ErrBadModel: the manifest or what it describes is not a model that this
+	// build can read.
+	ErrBadModel = errors.New("bad model")
+)
+
+// StatusError is what a [Source] over HTTP returns for an answer that is not
+// the file.
+type StatusError struct {
+	Status     int           // HTTP status code
+	RetryAfter time.Duration // from the Retry-After header; 0 when absent
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("HTTP status %d", e.Status) }
+
+// permanent reports whether asking the same source again is pointless.
+func permanent(err error) bool {
+	if s := (*StatusError)(nil); errors.As(err, &s) {
+		switch s.Status {
+		case 408, 425, 429:
+			return false
+		}
+		return s.Status < 500
+	}
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrInvalid)
+}
+
+// badModel makes an ErrBadModel with a message that says what is wrong.
+func badModel(format string, args ...any) error {
+	return fmt.Errorf("loader: %w: "+format, append([]any{ErrBadModel}, args...)...)
+}
+
+// failed wraps cause in kind, unless the context ended: then that is the
+// failure, whatever else broke because of it. The cause's text is kept, its
+// chain is not, so that one failure has one kind.
+func failed(ctx context.Context, kind error, what string, cause error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("loader: %s: %w", what, err)
+	}
+	return fmt.Errorf("loader: %s: %w: %v", what, kind, cause)
+}
+
+// fieldError is the end of a message whose start names the field's owner.
+func fieldError(format string, args ...any) error { return fmt.Errorf(format, args...) }

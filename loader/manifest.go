@@ -1,0 +1,346 @@
+package loader
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"math"
+	"slices"
+	"strings"
+
+	"wisp/loader/quant"
+)
+
+// Limits of the format; FORMAT.md states them.
+const (
+	ManifestName = "manifest.json"
+	Version      = 1        // of the format, in the manifest
+	MaxChunk     = 16 << 20 // bytes of a chunk, stored and raw
+	MaxTensor    = math.MaxInt32
+
+	maxManifest = 32 << 20
+	maxTable    = 1 << 17 // entries in a table of the manifest
+	maxFiles    = 64 << 20
+	maxRank     = 8
+)
+
+// Manifest describes a model: everything but the bytes of its tensors and files.
+type Manifest struct {
+	Format   string `json:"format"`         // "wisp"
+	Version  int    `json:"version"`        // Version
+	Name     string `json:"name"`           // for people
+	Licence  string `json:"licence"`        // SPDX identifier or a few words
+	Card     string `json:"card,omitempty"` // the entry of Files that is the model card
+	Pipeline string `json:"pipeline"`       // diffusers' pipeline class; empty for a single component
+
+	// Index is model_index.json and Defaults wisp.json, where there are any.
+	Index    json.RawMessage `json:"index,omitempty"`
+	Defaults json.RawMessage `json:"defaults,omitempty"`
+
+	Components map[string]Component `json:"components"`
+	Files      []FileInfo           `json:"files"`
+	Chunks     []Chunk              `json:"chunks"`
+	Tensors    []TensorInfo         `json:"tensors"`
+}
+
+// Component is one part of a pipeline: a network, the scheduler.
+type Component struct {
+	Library string          `json:"library,omitempty"` // "diffusers", "transformers"
+	Class   string          `json:"class"`
+	Config  json.RawMessage `json:"config,omitempty"` // as its library wrote it
+}
+
+// Chunk is one downloaded file, named SHA256 + ".bin".
+type Chunk struct {
+	SHA256   string `json:"sha256"`   // of the stored bytes, lower-case hex
+	Stored   int64  `json:"stored"`   // bytes on the wire
+	Raw      int64  `json:"raw"`      // bytes after decompression
+	Encoding string `json:"encoding"` // "zstd", or "raw" where Stored == Raw
+}
+
+// File is the chunk's file name.
+func (c Chunk) File() string { return c.SHA256 + ".bin" }
+
+// Place is a run of raw bytes: from Offset in chunk number Chunk on, carried
+// on at the start of the following chunks where it is longer than that one.
+type Place struct {
+	Chunk  int   `json:"chunk"`
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+}
+
+// FileInfo is a small file that travels with the model.
+type FileInfo struct {
+	Name string `json:"name"` // slash-separated, relative to the pipeline directory
+	Place
+}
+
+// TensorInfo is one row of the tensor table.
+type TensorInfo struct {
+	Component string `json:"component"`
+	Name      string `json:"name"`  // as in the checkpoint
+	DType     string `json:"dtype"` // "f32", "f16", "bf16", "i32", "q8", "q4"
+	Shape     []int  `json:"shape"` // outermost first
+	Place
+	Encoding string `json:"encoding,omitempty"` // "planes", or empty for plain bytes
+}
+
+// ParseManifest decodes and checks a manifest. Whatever it accepts can be
+// loaded without an index out of range or an allocation that the tables do
+// not justify. Errors wrap [ErrBadModel].
+func ParseManifest(b []byte) (*Manifest, error) {
+	if len(b) > maxManifest {
+		return nil, badModel("%s is %d bytes long, more than %d", ManifestName, len(b), maxManifest)
+	}
+	// The version first: a later format may mean something else by the rest.
+	var head struct {
+		Format  string `json:"format"`
+		Version *int   `json:"version"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return nil, badModel("%s is not a manifest: %v; check the model's address", ManifestName, err)
+	}
+	switch {
+	case head.Format != "wisp" || head.Version == nil:
+		return nil, badModel("%s is not a wisp manifest; make one with `go run . pack`", ManifestName)
+	case *head.Version > Version:
+		return nil, badModel("the model has format version %d, this build reads %d: update wisp", *head.Version, Version)
+	case *head.Version < Version:
+		return nil, badModel("the model has format version %d, this build reads %d: pack it again", *head.Version, Version)
+	}
+	m := new(Manifest)
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, badModel("%s: %v", ManifestName, err)
+	}
+	return m, m.check()
+}
+
+// Encode writes the manifest with one table entry a line; the same manifest
+// gives the same bytes.
+func (m *Manifest) Encode() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	head := *m
+	head.Files, head.Chunks, head.Tensors = nil, nil, nil
+	if err := enc.Encode(head); err != nil {
+		return nil, err
+	}
+	cut := bytes.LastIndex(b.Bytes(), []byte(`"files":null`))
+	b.Truncate(cut)
+	for i, table := range []struct {
+		name string
+		rows []any
+	}{{"files", anys(m.Files)}, {"chunks", anys(m.Chunks)}, {"tensors", anys(m.Tensors)}} {
+		if i > 0 {
+			b.WriteString("],\n")
+		}
+		b.WriteString(`"` + table.name + `":[`)
+		for j, row := range table.rows {
+			if j > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteByte('\n')
+			if err := enc.Encode(row); err != nil {
+				return nil, err
+			}
+			b.Truncate(b.Len() - 1) // the encoder's own newline
+		}
+	}
+	b.WriteString("]}\n")
+	return b.Bytes(), nil
+}
+
+func anys[T any](s []T) []any {
+	out := make([]any, len(s))
+	for i := range s {
+		out[i] = s[i]
+	}
+	return out
+}
+
+func (m *Manifest) check() error {
+	if len(m.Chunks) > maxTable || len(m.Tensors) > maxTable || len(m.Files) > maxTable || len(m.Components) > maxTable {
+		return badModel("a table of the manifest has more than %d entries", maxTable)
+	}
+	for i, c := range m.Chunks {
+		if err := c.check(); err != nil {
+			return badModel("chunk %d %v", i, err)
+		}
+	}
+	bases := m.bases()
+	used := make([]span, 0, len(m.Files)+len(m.Tensors))
+	var files int64
+	for i, f := range m.Files {
+		if !fs.ValidPath(f.Name) || f.Name == "." || strings.ContainsAny(f.Name, "\\:\x00") {
+			return badModel("file %d has the name %q, which is not a plain relative path", i, f.Name)
+		}
+		s, err := f.span(m, bases)
+		if err != nil {
+			return badModel("file %q: %v", f.Name, err)
+		}
+		if files += f.Length; files > maxFiles {
+			return badModel("the files take more than %d bytes", maxFiles)
+		}
+		used = append(used, s.named("file "+f.Name))
+	}
+	for _, t := range m.Tensors {
+		if _, ok := m.Components[t.Component]; !ok {
+			return badModel("tensor %q belongs to the component %q, which the manifest does not have", t.Name, t.Component)
+		}
+		if err := t.check(m); err != nil {
+			return badModel("tensor %s/%s: %v", t.Component, t.Name, err)
+		}
+		s, err := t.span(m, bases)
+		if err != nil {
+			return badModel("tensor %s/%s: %v", t.Component, t.Name, err)
+		}
+		used = append(used, s.named("tensor "+t.Component+"/"+t.Name))
+	}
+	return checkDisjoint(m, used)
+}
+
+// bases gives each chunk's place in the concatenation of all raw chunks, and
+// its total length last. The limits of the tables keep it from overflowing.
+func (m *Manifest) bases() []int64 {
+	b := make([]int64, len(m.Chunks)+1)
+	for i, c := range m.Chunks {
+		b[i+1] = b[i] + c.Raw
+	}
+	return b
+}
+
+func (c Chunk) check() error {
+	if raw, err := hex.DecodeString(c.SHA256); err != nil || len(raw) != 32 || strings.ToLower(c.SHA256) != c.SHA256 {
+		return fieldError("has the sha256 %q, not 64 lower-case hex digits", c.SHA256)
+	}
+	if c.Raw < 1 || c.Raw > MaxChunk || c.Stored < 1 || c.Stored > MaxChunk {
+		return fieldError("has %d stored and %d raw bytes, outside 1 to %d", c.Stored, c.Raw, MaxChunk)
+	}
+	switch c.Encoding {
+	case "zstd":
+	case "raw":
+		if c.Stored != c.Raw {
+			return fieldError("is raw but has %d stored and %d raw bytes", c.Stored, c.Raw)
+		}
+	default:
+		return fieldError("has the unknown encoding %q", c.Encoding)
+	}
+	return nil
+}
+
+// span is a place in the concatenation of all raw chunks.
+type span struct {
+	from, to int64
+	name     string
+}
+
+func (s span) named(name string) span { s.name = name; return s }
+
+func (p Place) span(m *Manifest, bases []int64) (span, error) {
+	if p.Chunk < 0 || p.Chunk >= len(m.Chunks) {
+		return span{}, fieldError("is in chunk %d of %d", p.Chunk, len(m.Chunks))
+	}
+	if p.Offset < 0 || p.Offset >= m.Chunks[p.Chunk].Raw {
+		return span{}, fieldError("starts at byte %d of a chunk of %d", p.Offset, m.Chunks[p.Chunk].Raw)
+	}
+	from, end := bases[p.Chunk]+p.Offset, bases[len(m.Chunks)]
+	if p.Length < 1 || p.Length > end-from {
+		return span{}, fieldError("has the length %d, outside 1 to the %d bytes left", p.Length, end-from)
+	}
+	return span{from: from, to: from + p.Length}, nil
+}
+
+func (t TensorInfo) check(m *Manifest) error {
+	if t.Name == "" || len(t.Name) > 1024 {
+		return fieldError("has a name of %d bytes, outside 1 to 1024", len(t.Name))
+	}
+	size, err := tensorSize(t.DType, t.Shape)
+	if err != nil {
+		return err
+	}
+	if size != t.Length {
+		return fieldError("has the length %d, but %s %v takes %d bytes", t.Length, t.DType, t.Shape, size)
+	}
+	switch t.Encoding {
+	case "":
+		return nil
+	case "planes":
+		return t.checkPlanes(m)
+	}
+	return fieldError("has the unknown encoding %q", t.Encoding)
+}
+
+// checkPlanes makes sure that chunk boundaries fall between elements.
+func (t TensorInfo) checkPlanes(m *Manifest) error {
+	e := int64(planeWidth(t.DType))
+	if e < 2 {
+		return fieldError("is %s, which has no byte planes", t.DType)
+	}
+	off, left := t.Offset, t.Length
+	for i := t.Chunk; i >= 0 && i < len(m.Chunks); i++ {
+		room := m.Chunks[i].Raw - off
+		if left <= room {
+			break
+		}
+		if room%e != 0 {
+			return fieldError("is cut by the end of chunk %d in the middle of an element", i)
+		}
+		off, left = 0, left-room
+	}
+	return nil
+}
+
+// tensorSize is the number of bytes of a tensor, checked against overflow and
+// MaxTensor at every step.
+func tensorSize(dtype string, shape []int) (int64, error) {
+	if len(shape) > maxRank {
+		return 0, fieldError("has %d dimensions, more than %d", len(shape), maxRank)
+	}
+	elems := int64(1)
+	for _, d := range shape {
+		if d < 1 || d > MaxTensor || elems > MaxTensor/int64(d) {
+			return 0, fieldError("has the shape %v: every extent must be at least 1 and the product below 2^31", shape)
+		}
+		elems *= int64(d)
+	}
+	rows := int64(1)
+	if len(shape) > 0 {
+		rows = int64(shape[0])
+	}
+	var size int64
+	switch dtype {
+	case "f32", "i32":
+		size = 4 * elems
+	case "f16", "bf16":
+		size = 2 * elems
+	case "q8":
+		size = rows * int64(quant.RowBytes(8, int(elems/rows)))
+	case "q4":
+		size = rows * int64(quant.RowBytes(4, int(elems/rows)))
+	default:
+		return 0, fieldError("has the unknown dtype %q", dtype)
+	}
+	if size > MaxTensor {
+		return 0, fieldError("takes %d bytes, more than %d", size, int64(MaxTensor))
+	}
+	return size, nil
+}
+
+// checkDisjoint refuses tables in which two entries share bytes or a name.
+func checkDisjoint(m *Manifest, used []span) error {
+	slices.SortFunc(used, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
+	seen := make(map[string]bool, len(used))
+	for i, s := range used {
+		if seen[s.name] {
+			return badModel("%s is there twice", s.name)
+		}
+		seen[s.name] = true
+		if i > 0 && used[i-1].to > s.from {
+			return badModel("%s and %s overlap", used[i-1].name, s.name)
+		}
+	}
+	return nil
+}

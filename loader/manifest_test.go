@@ -1,0 +1,173 @@
+package loader
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestManifestRoundTrip(t *testing.T) {
+	src, _ := sample()
+	m, err := ParseManifest(src[ManifestName])
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := m.Encode()
+	if err != nil || !bytes.Equal(again, src[ManifestName]) {
+		t.Errorf("encoded again it differs (%v):\n%s", err, again)
+	}
+}
+
+// TestHostileManifests: each edit of a good manifest is refused with a message
+// that names the trouble.
+func TestHostileManifests(t *testing.T) {
+	src, _ := sample()
+	good := string(src[ManifestName])
+	m, err := ParseManifest([]byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sha := m.Chunks[1].SHA256
+	for _, c := range []struct{ name, old, new, want string }{
+		{"not JSON", good, "<!doctype html>", "check the model's address"},
+		{"not ours", `"format":"wisp"`, `"format":"gguf"`, "go run . pack"},
+		{"no version", `"version":1,`, ``, "go run . pack"},
+		{"later version", `"version":1`, `"version":2`, "update wisp"},
+		{"later version, other types", `"version":1,"name":"test"`, `"version":9,"name":{"en":"x"}`, "update wisp"},
+		{"early version", `"version":1`, `"version":0`, "pack it again"},
+		{"wrong type", `"name":"test"`, `"name":7`, "name"},
+		{"path in a hash", sha, "../../../../../../etc/passwd" + sha[28:], "64 lower-case hex digits"},
+		{"short hash", sha, sha[:62], "64 lower-case hex digits"},
+		{"upper case hash", sha, strings.ToUpper(sha), "64 lower-case hex digits"},
+		{"negative stored size", `"stored":`, `"stored":-`, "outside 1 to"},
+		{"huge raw size", `"raw":`, `"raw":1152921504606846976`, "manifest"},
+		{"zero raw size", `"raw":1000`, `"raw":0`, "outside 1 to"},
+		{"unknown chunk encoding", `"encoding":"raw"`, `"encoding":"brotli"`, "brotli"},
+		{"raw with two sizes", `"raw":1000,"encoding":"raw"`, `"raw":999,"encoding":"raw"`, "is raw but"},
+		{"path traversal", `"tokenizer/vocab.json"`, `"../vocab.json"`, "plain relative path"},
+		{"absolute path", `"tokenizer/vocab.json"`, `"/etc/passwd"`, "plain relative path"},
+		{"backslashes", `"tokenizer/vocab.json"`, `"..\\vocab.json"`, "plain relative path"},
+		{"unknown component", `"component":"vae"`, `"component":"vea"`, "vea"},
+		{"empty name", `"name":"decoder.w"`, `"name":""`, "name of 0 bytes"},
+		{"duplicate tensor", `"name":"down.1"`, `"name":"down.0"`, "is there twice"},
+		{"unknown dtype", `"dtype":"q8"`, `"dtype":"q2"`, `unknown dtype "q2"`},
+		{"unknown tensor encoding", `"encoding":"planes"`, `"encoding":"rot13"`, "rot13"},
+		{"planes of q8", `"dtype":"q8","shape":[2,33],"chunk":20,"offset":200,"length":74`, `"dtype":"q8","shape":[2,33],"chunk":20,"offset":200,"length":74,"encoding":"planes"`, "no byte planes"},
+		{"negative extent", `"shape":[3,100]`, `"shape":[-3,-100]`, "at least 1"},
+		{"zero extent", `"shape":[3,100]`, `"shape":[0,100]`, "at least 1"},
+		{"huge shape", `"shape":[3,100]`, `"shape":[1152921504606846976,1152921504606846976]`, "below 2^31"},
+		{"shape that wraps to its size", `"shape":[3,100]`, `"shape":[4294967296,4294967296,300]`, "below 2^31"},
+		{"shape of fractions", `"shape":[3,100]`, `"shape":[1.5,200]`, "manifest"},
+		{"many dimensions", `"shape":[3,100]`, `"shape":[1,1,1,1,1,1,1,3,100]`, "dimensions"},
+		{"length too short", `"length":600`, `"length":598`, "takes 600 bytes"},
+		{"2^60 length", `"length":600`, `"length":1152921504606846976`, "takes 600 bytes"},
+		{"negative chunk", `"name":"down.0","dtype":"f16","shape":[3,100],"chunk":4`, `"name":"down.0","dtype":"f16","shape":[3,100],"chunk":-4`, "chunk -4"},
+		{"chunk out of range", `"name":"down.0","dtype":"f16","shape":[3,100],"chunk":4`, `"name":"down.0","dtype":"f16","shape":[3,100],"chunk":4000`, "chunk 4000"},
+		{"negative offset", `"chunk":4,"offset":0`, `"chunk":4,"offset":-1`, "starts at byte -1"},
+		{"offset out of range", `"chunk":4,"offset":0`, `"chunk":4,"offset":1000`, "starts at byte 1000"},
+		{"file beyond the end", `"length":13`, `"length":1152921504606846976`, "bytes left"},
+		{"overlap", `"chunk":4,"offset":600`, `"chunk":4,"offset":598`, "overlap"},
+		{"cut element", `"chunk":4,"offset":600`, `"chunk":4,"offset":601`, "middle of an element"},
+	} {
+		bad := strings.Replace(good, c.old, c.new, 1)
+		if bad == good {
+			t.Errorf("%s: the edit does not apply", c.name)
+			continue
+		}
+		_, err := ParseManifest([]byte(bad))
+		if !errors.Is(err, ErrBadModel) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestHugeTensorIsRefused(t *testing.T) {
+	for _, shape := range [][]int{{1 << 29}, {math.MaxInt32}, {1 << 16, 1 << 16}, {1 << 40, 1 << 40}} {
+		if n, err := tensorSize("f32", shape); err == nil {
+			t.Errorf("%v: %d bytes", shape, n)
+		}
+	}
+}
+
+// TestManifestThatLies: the chunks are what the manifest names, but do not
+// hold what it says.
+func TestManifestThatLies(t *testing.T) {
+	b := newBuilder(1000)
+	b.tensor("unet", "zeros", "i32", make([]byte, 800), 200)
+	src := b.done()
+	if b.man.Chunks[0].Encoding != "zstd" {
+		t.Fatal("zeros were not compressed")
+	}
+	for name, raw := range map[string]int64{"less than raw": 804, "more than raw": 700, "much more than raw": 100} {
+		man := b.man
+		man.Chunks = []Chunk{b.man.Chunks[0]}
+		man.Chunks[0].Raw = raw
+		man.Tensors = []TensorInfo{{"unet", "zeros", "i32", []int{25}, Place{0, 0, 100}, ""}}
+		text, err := man.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		src[ManifestName] = text
+		m, err := Open(t.Context(), src, nil, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Load(t.Context(), "unet", func(Tensor) error { return nil }); !errors.Is(err, ErrBadModel) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// FuzzManifest: whatever is accepted can be loaded from chunks of the declared
+// sizes without a panic, each tensor with the bytes its shape asks for.
+func FuzzManifest(f *testing.F) {
+	src, _ := sample()
+	f.Add(src[ManifestName])
+	f.Add([]byte(`{"format":"wisp","version":1}`))
+	f.Add([]byte(`{"format":"wisp","version":1,"components":{"a":{}},"chunks":[{"sha256":"` + strings.Repeat("0", 64) +
+		`","stored":9,"raw":9,"encoding":"raw"}],"tensors":[{"component":"a","name":"x","dtype":"q4","shape":[2,3],"chunk":0,"offset":1,"length":8}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		man, err := ParseManifest(b)
+		if err != nil {
+			if !errors.Is(err, ErrBadModel) {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		m := &Model{man: man, opts: Options{Parallel: 1}}
+		var total int64
+		for _, c := range man.Chunks {
+			total += c.Raw
+		}
+		if total > 1<<22 {
+			return
+		}
+		raw := make([][]byte, len(man.Chunks))
+		for i, c := range man.Chunks {
+			raw[i] = make([]byte, c.Raw)
+		}
+		for i := range man.Tensors {
+			ti := &man.Tensors[i]
+			p := piece{place: ti.Place, width: 1, done: func(data []byte) error {
+				if want, err := tensorSize(ti.DType, ti.Shape); err != nil || int64(len(data)) != want {
+					t.Fatalf("%s %v has %d bytes", ti.DType, ti.Shape, len(data))
+				}
+				return nil
+			}}
+			if ti.Encoding == "planes" {
+				p.width = planeWidth(ti.DType)
+			}
+			for _, i := range m.chunksUnder([]piece{p}) {
+				p.take(i, raw[i])
+			}
+			if p.taken != ti.Length {
+				t.Fatalf("%s: %d of %d bytes", ti.Name, p.taken, ti.Length)
+			}
+			if err := p.done(p.data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,148 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"wisp/loader"
+	"wisp/loader/safetensors"
+)
+
+// dir is an [Input] on disk. An os.Root keeps an index file or a symbolic link
+// from leading out of it.
+type dir struct{ *os.Root }
+
+func openDir(name string) (dir, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return dir{}, fmt.Errorf("pack: %w", err)
+	}
+	if !info.IsDir() {
+		if safetensors.Pickled(name) {
+			return dir{}, fmt.Errorf("pack: %s: %w", name, safetensors.ErrPickle)
+		}
+		return dir{}, fmt.Errorf("pack: %s is a file: give the directory that holds it and its config.json", name)
+	}
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return dir{}, fmt.Errorf("pack: %w", err)
+	}
+	return dir{root}, nil
+}
+
+type file struct {
+	*os.File
+	size int64
+}
+
+func (f file) Size() int64 { return f.size }
+
+// Open opens a regular file.
+func (d dir) Open(name string) (safetensors.Blob, error) {
+	f, err := d.Root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file: %w", name, fs.ErrInvalid)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return file{f, info.Size()}, nil
+}
+
+// List names the files in a folder.
+func (d dir) List(folder string) ([]string, error) {
+	if folder == "" {
+		folder = "."
+	}
+	entries, err := fs.ReadDir(d.FS(), folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+func baseName(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		name = abs
+	}
+	return filepath.Base(name)
+}
+
+// outDir is an [Output] on disk.
+type outDir string
+
+// chunkName is what chunks are called, and nothing else that prune may remove.
+var chunkName = regexp.MustCompile(`^[0-9a-f]{64}\.bin$`)
+
+// createDir makes the directory, and refuses one with anything in it that a
+// pack did not write.
+func createDir(name string) (outDir, error) {
+	if name == "" {
+		return "", errors.New("pack: no output directory given")
+	}
+	if err := os.MkdirAll(name, 0o777); err != nil {
+		return "", fmt.Errorf("pack: %w", err)
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return "", fmt.Errorf("pack: %w", err)
+	}
+	for _, e := range entries {
+		if n := e.Name(); n != loader.ManifestName && !chunkName.MatchString(n) && !strings.HasSuffix(n, ".part") {
+			return "", fmt.Errorf("pack: %s holds %s, which is no part of a packed model: give a directory of its own", name, n)
+		}
+	}
+	return outDir(name), nil
+}
+
+// Write writes a file under a temporary name first, so that a chunk is whole
+// where it exists.
+func (d outDir) Write(_ context.Context, name string, b []byte) error {
+	final := filepath.Join(string(d), name)
+	if info, err := os.Stat(final); err == nil && name != loader.ManifestName && info.Size() == int64(len(b)) {
+		if old, err := os.ReadFile(final); err == nil && string(old) == string(b) {
+			return nil
+		}
+	}
+	if err := os.WriteFile(final+".part", b, 0o666); err != nil {
+		return err
+	}
+	return os.Rename(final+".part", final)
+}
+
+// prune removes the chunks and temporary files of earlier packs.
+func (d outDir) prune(m *loader.Manifest) error {
+	keep := map[string]bool{loader.ManifestName: true}
+	for _, c := range m.Chunks {
+		keep[c.File()] = true
+	}
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		return fmt.Errorf("pack: %w", err)
+	}
+	for _, e := range entries {
+		if keep[e.Name()] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(string(d), e.Name())); err != nil {
+			return fmt.Errorf("pack: removing what an earlier pack left: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package pack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"wisp/loader"
+)
+
+// addFiles packs what is neither a config nor a weight: tokenizers, model card
+// and licence text, and takes the model's defaults from wisp.json.
+func (p *packer) addFiles(ctx context.Context) error {
+	if err := p.addDefaults(); err != nil {
+		return err
+	}
+	top, err := p.in.List("")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, n := range top {
+		switch strings.ToLower(n) {
+		case "licence", "license", "licence.md", "license.md", "licence.txt", "license.txt":
+			names = append(names, n)
+		}
+	}
+	for _, card := range []string{"model-card.md", "README.md"} {
+		if slices.Contains(top, card) {
+			p.man.Card = card
+			names = append(names, card)
+			break
+		}
+	}
+	for _, folder := range []string{"tokenizer", "tokenizer_2", "tokenizer_3"} {
+		files, err := p.tokenizerFiles(folder)
+		if err != nil {
+			return err
+		}
+		names = append(names, files...)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		b, err := p.read(n, maxFile)
+		if err != nil {
+			return err
+		}
+		if n == p.man.Card && p.man.Licence == "" {
+			p.man.Licence = licenceOf(string(b))
+		}
+		if len(b) == 0 {
+			continue
+		}
+		place, err := p.w.put(ctx, b)
+		if err != nil {
+			return err
+		}
+		p.man.Files = append(p.man.Files, loader.FileInfo{Name: n, Place: place})
+	}
+	if p.man.Licence == "" {
+		p.man.Licence = "unknown"
+	}
+	return p.w.flush(ctx)
+}
+
+// addDefaults copies wisp.json, whose name and licence are taken where the
+// options have none.
+func (p *packer) addDefaults() error {
+	b, err := p.json("wisp.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var d struct{ Licence string }
+	if err := json.Unmarshal(b, &d); err != nil {
+		return err
+	}
+	p.man.Defaults = b
+	if p.man.Licence == "" {
+		p.man.Licence = d.Licence
+	}
+	return nil
+}
+
+// tokenizerFiles lists what a tokenizer needs. tokenizer.json repeats
+// vocab.json and merges.txt, so it is left out where those are there.
+func (p *packer) tokenizerFiles(folder string) ([]string, error) {
+	files, err := p.in.List(folder)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, n := range files {
+		switch n {
+		case "tokenizer.json":
+			if slices.Contains(files, "vocab.json") && slices.Contains(files, "merges.txt") {
+				continue
+			}
+		case "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json":
+		default:
+			continue
+		}
+		out = append(out, path.Join(folder, n))
+	}
+	return out, nil
+}
+
+// licenceOf finds the licence in the front matter of a Hugging Face model card.
+func licenceOf(card string) string {
+	head, ok := strings.CutPrefix(strings.ReplaceAll(card, "\r", ""), "---\n")
+	if !ok {
+		return ""
+	}
+	head, _, _ = strings.Cut(head, "\n---")
+	for line := range strings.Lines(head) {
+		for _, key := range []string{"license:", "licence:"} {
+			if v, ok := strings.CutPrefix(line, key); ok {
+				return strings.Trim(strings.TrimSpace(v), `"'`)
+			}
+		}
+	}
+	return ""
+}

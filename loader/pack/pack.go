@@ -1,0 +1,325 @@
+// Package pack writes the model directories that package loader reads, from
+// what diffusers saves: a pipeline directory or one component of it. It
+// holds one tensor at a time. Start at [Run]; [Verify] checks the result.
+package pack
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"wisp/loader"
+	"wisp/loader/safetensors"
+)
+
+// Options says what to pack and how.
+type Options struct {
+	In    string // a directory written by diffusers' or transformers' save_pretrained
+	Out   string // the model directory; made if need be, may hold an earlier pack
+	Quant string // "f32" (as in the checkpoint), "f16", "q8" or "q4"; empty is "f16". See [Policy]
+
+	Name, Licence string    // for the manifest; by default from wisp.json, the model card, the directory's name
+	ChunkSize     int       // raw bytes; 0 is 4 MiB, at most loader.MaxChunk
+	PerTensor     bool      // report the error of every tensor, not only the worst of each component
+	Progress      io.Writer // gets the report; nil for none
+}
+
+// defaultChunk keeps a retry cheap, the progress fine and the memory of a few
+// fetches at once small; hosts and stores handle the thousand files of a 4 GB
+// model well.
+const defaultChunk = 4 << 20
+
+// Run packs o.In into o.Out. The manifest is written last, so a directory
+// with a manifest is whole; chunks of an earlier pack are removed after that.
+func Run(ctx context.Context, o Options) error {
+	in, err := openDir(o.In)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := createDir(o.Out)
+	if err != nil {
+		return err
+	}
+	if o.Name == "" {
+		o.Name = baseName(o.In)
+	}
+	m, err := Pack(ctx, in, out, o)
+	if err != nil {
+		return err
+	}
+	return out.prune(m)
+}
+
+// Input is where a checkpoint is read from. Names are slash-separated.
+type Input interface {
+	// Open fails with fs.ErrNotExist where there is no such file.
+	Open(name string) (safetensors.Blob, error)
+	// List names the files in a folder, "" for the top; none where there is no folder.
+	List(folder string) ([]string, error)
+}
+
+// Output is where a model is written to: chunks, then the manifest.
+type Output interface {
+	Write(ctx context.Context, name string, b []byte) error
+}
+
+// Pack is [Run] between any input and output; o.In and o.Out do not matter.
+func Pack(ctx context.Context, in Input, out Output, o Options) (*loader.Manifest, error) {
+	if o.Quant == "" {
+		o.Quant = "f16"
+	}
+	if !slices.Contains([]string{"f32", "f16", "q8", "q4"}, o.Quant) {
+		return nil, fmt.Errorf("pack: unknown quantisation %q: use f32, f16, q8 or q4", o.Quant)
+	}
+	if o.ChunkSize == 0 {
+		o.ChunkSize = defaultChunk
+	}
+	if o.ChunkSize < 64 || o.ChunkSize > loader.MaxChunk {
+		return nil, fmt.Errorf("pack: a chunk size of %d is outside 64 to %d", o.ChunkSize, loader.MaxChunk)
+	}
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	p := &packer{in: in, opts: o, man: &loader.Manifest{Format: "wisp", Version: loader.Version, Name: o.Name,
+		Licence: o.Licence, Components: map[string]loader.Component{}}}
+	p.w = &writer{out: out, size: o.ChunkSize, man: p.man}
+	if err := p.run(ctx); err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
+	return p.man, nil
+}
+
+type packer struct {
+	in   Input
+	opts Options
+	man  *loader.Manifest
+	w    *writer
+}
+
+// part is a component with weights.
+type part struct {
+	name, class string
+	weights     string // path of its .safetensors or index file
+}
+
+func (p *packer) run(ctx context.Context) error {
+	parts, err := p.survey()
+	if err != nil {
+		return err
+	}
+	if err := p.addFiles(ctx); err != nil {
+		return err
+	}
+	for _, c := range parts {
+		if err := p.addComponent(ctx, c); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	text, err := p.man.Encode()
+	if err != nil {
+		return err
+	}
+	// What is written must be readable: the reader's own check is the judge.
+	if _, err := loader.ParseManifest(text); err != nil {
+		return err
+	}
+	p.report("total: %s raw, %s to download in %d chunks", mb(p.w.raw), mb(p.w.stored), len(p.man.Chunks))
+	return p.w.out.Write(ctx, loader.ManifestName, text)
+}
+
+func (p *packer) report(format string, args ...any) {
+	fmt.Fprintf(p.opts.Progress, format+"\n", args...)
+}
+
+func mb(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
+
+// survey finds the components, fills in the manifest's head and returns those
+// with weights in the order in which a pipeline needs them.
+func (p *packer) survey() ([]part, error) {
+	index, err := p.json("model_index.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return p.surveySingle()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal(index, &entries); err != nil {
+		return nil, fmt.Errorf("model_index.json: %w", err)
+	}
+	p.man.Index = index
+	if err := json.Unmarshal(entries["_class_name"], &p.man.Pipeline); err != nil {
+		return nil, errors.New("model_index.json: it has no _class_name")
+	}
+	var parts []part
+	for name, entry := range entries {
+		var pair []*string // [library, class]; [null, null] for an absent component
+		if strings.HasPrefix(name, "_") || json.Unmarshal(entry, &pair) != nil || len(pair) != 2 || pair[0] == nil || pair[1] == nil {
+			continue
+		}
+		c, err := p.surveyComponent(name, *pair[0], *pair[1])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if c.weights != "" {
+			parts = append(parts, c)
+		}
+	}
+	slices.SortFunc(parts, func(a, b part) int {
+		return cmp.Or(cmp.Compare(rank(a.name), rank(b.name)), cmp.Compare(a.name, b.name))
+	})
+	return parts, nil
+}
+
+// rank orders components by when a pipeline needs them.
+func rank(name string) int {
+	switch {
+	case strings.HasPrefix(name, "text_encoder"):
+		return 0
+	case name == "unet", name == "transformer", name == "prior":
+		return 1
+	case strings.HasPrefix(name, "vae"):
+		return 2
+	}
+	return 3
+}
+
+// left out: wisp does not run them.
+var leftOut = []string{"safety_checker", "feature_extractor"}
+
+// surveyComponent registers a component of a pipeline. One without weights (a
+// scheduler) has only a config; a tokenizer has neither, only files.
+func (p *packer) surveyComponent(name, library, class string) (part, error) {
+	if slices.Contains(leftOut, name) {
+		p.report("%s: left out, wisp does not run it", name)
+		return part{}, nil
+	}
+	if strings.HasPrefix(name, "tokenizer") {
+		return part{}, nil
+	}
+	if !fs.ValidPath(name) || strings.ContainsAny(name, `/\:`) {
+		return part{}, errors.New("not the name of a folder")
+	}
+	config, err := p.json(name + "/config.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		config, err = p.json(name + "/scheduler_config.json")
+		if err != nil {
+			return part{}, fmt.Errorf("it has neither config.json nor scheduler_config.json: %w", err)
+		}
+		p.man.Components[name] = loader.Component{Library: library, Class: class, Config: config}
+		return part{}, nil
+	}
+	if err != nil {
+		return part{}, err
+	}
+	p.man.Components[name] = loader.Component{Library: library, Class: class, Config: config}
+	weights, err := p.findWeights(name)
+	return part{name, class, weights}, err
+}
+
+// surveySingle registers the component whose directory the input is.
+func (p *packer) surveySingle() ([]part, error) {
+	config, err := p.json("config.json")
+	if err != nil {
+		return nil, fmt.Errorf("the input has neither model_index.json (a pipeline) nor config.json (a component): %w", err)
+	}
+	var head struct {
+		Class         string   `json:"_class_name"`
+		Architectures []string `json:"architectures"`
+	}
+	if err := json.Unmarshal(config, &head); err != nil {
+		return nil, fmt.Errorf("config.json: %w", err)
+	}
+	library := "diffusers"
+	if head.Class == "" && len(head.Architectures) > 0 {
+		library, head.Class = "transformers", head.Architectures[0]
+	}
+	if head.Class == "" {
+		return nil, errors.New("config.json names no class (_class_name or architectures)")
+	}
+	name := componentOf(head.Class)
+	p.man.Components[name] = loader.Component{Library: library, Class: head.Class, Config: config}
+	weights, err := p.findWeights("")
+	return []part{{name, head.Class, weights}}, err
+}
+
+// componentOf is the name that pipelines give to a component of that class.
+func componentOf(class string) string {
+	switch {
+	case strings.HasPrefix(class, "UNet"):
+		return "unet"
+	case strings.HasPrefix(class, "Autoencoder"), strings.HasPrefix(class, "VQ"):
+		return "vae"
+	case strings.Contains(class, "Transformer2D"), strings.Contains(class, "Transformer3D"):
+		return "transformer"
+	case strings.HasPrefix(class, "CLIPText"), strings.HasPrefix(class, "T5"):
+		return "text_encoder"
+	}
+	return "model"
+}
+
+// findWeights returns the checkpoint in a folder, the most precise where there
+// are several, and refuses a folder that only has pickled ones.
+func (p *packer) findWeights(folder string) (string, error) {
+	names, err := p.in.List(folder)
+	if err != nil {
+		return "", err
+	}
+	for _, stem := range []string{"diffusion_pytorch_model", "model"} {
+		for _, end := range []string{".safetensors", ".safetensors.index.json",
+			".fp16.safetensors", ".safetensors.index.fp16.json", ".bf16.safetensors"} {
+			if slices.Contains(names, stem+end) {
+				return path.Join(folder, stem+end), nil
+			}
+		}
+	}
+	for _, n := range names {
+		if safetensors.Pickled(n) {
+			return "", fmt.Errorf("%s: %w", n, safetensors.ErrPickle)
+		}
+	}
+	return "", fmt.Errorf("there is no diffusion_pytorch_model.safetensors or model.safetensors: %w", fs.ErrNotExist)
+}
+
+// maxJSON bounds configs; maxFile the files that travel with a model.
+const (
+	maxJSON = 4 << 20
+	maxFile = 16 << 20
+)
+
+// json reads a JSON file and checks that it is an object.
+func (p *packer) json(name string) (json.RawMessage, error) {
+	b, err := p.read(name, maxJSON)
+	if err != nil {
+		return nil, err
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(b, &object); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return b, nil
+}
+
+func (p *packer) read(name string, limit int64) ([]byte, error) {
+	f, err := p.in.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if f.Size() > limit {
+		return nil, fmt.Errorf("%s: %d bytes are more than %d", name, f.Size(), limit)
+	}
+	b := make([]byte, f.Size())
+	if _, err := io.ReadFull(io.NewSectionReader(f, 0, f.Size()), b); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return b, nil
+}

@@ -1,0 +1,263 @@
+package pack
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/x448/float16"
+
+	"wisp/loader"
+	"wisp/loader/quant"
+	"wisp/loader/safetensors"
+)
+
+// Policy is the dtype in which a tensor is packed. Quant "f32" keeps the
+// checkpoint's type. "f16" halves f32 and leaves bf16 alone, which already is
+// two bytes and would lose range. "q8" and "q4" quantise matrices and
+// convolutions of at least 32 weights a row, but leave as in "f16" what is
+// small and sensitive:
+//   - vectors: biases and norms;
+//   - the first and last convolutions, which touch pixels or latents and are
+//     known by an end of at most 16 channels;
+//   - position embeddings, and the patch embedding and output projection of
+//     transformers.
+//
+// F8 inputs become f16, which holds them exactly; integers become i32.
+func Policy(quantisation string, t safetensors.Tensor) string {
+	switch t.DType {
+	case "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL":
+		return "i32"
+	}
+	if (quantisation == "q8" || quantisation == "q4") && quantisable(t) {
+		return quantisation
+	}
+	switch {
+	case t.DType == "BF16":
+		return "bf16"
+	case quantisation == "f32" && (t.DType == "F32" || t.DType == "F64"):
+		return "f32"
+	}
+	return "f16"
+}
+
+func quantisable(t safetensors.Tensor) bool {
+	if len(t.Shape) < 2 || t.Shape[0] == 0 || t.Elems()/t.Shape[0] < quant.Block {
+		return false
+	}
+	if len(t.Shape) == 4 && min(t.Shape[0], t.Shape[1]) <= 16 {
+		return false
+	}
+	if strings.Contains(t.Name, "norm") || strings.Contains(t.Name, "position_embedding") {
+		return false
+	}
+	switch strings.TrimSuffix(t.Name, ".weight") {
+	case "conv_in", "conv_out", "x_embedder", "pos_embed", "pos_embed.proj", "pos_embed.pos_embed", "proj_out":
+		return false
+	}
+	return true
+}
+
+// group keeps an autoencoder's encoder out of the decoder's chunks, so that a
+// page that only decodes never downloads it.
+func group(class, name string) int {
+	if strings.HasPrefix(class, "Autoencoder") && (strings.HasPrefix(name, "encoder.") || strings.HasPrefix(name, "quant_conv.")) {
+		return 1
+	}
+	return 0
+}
+
+// addComponent packs the weights of a component into chunks of its own.
+func (p *packer) addComponent(ctx context.Context, c part) error {
+	dir, file := path.Split(c.weights)
+	set, err := safetensors.OpenSet(file, func(name string) (safetensors.Blob, error) { return p.in.Open(dir + name) })
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	tensors := slices.Clone(set.Tensors)
+	slices.SortStableFunc(tensors, func(a, b safetensors.Tensor) int { return group(c.class, a.Name) - group(c.class, b.Name) })
+	stored := p.w.stored
+	var sum summary
+	for i, t := range tensors {
+		if i > 0 && group(c.class, t.Name) != group(c.class, tensors[i-1].Name) {
+			if err := p.w.flush(ctx); err != nil {
+				return err
+			}
+		}
+		if t.Elems() == 0 {
+			p.report("%s: %s is empty, left out", c.name, t.Name)
+			continue
+		}
+		e, err := p.addTensor(ctx, c.name, t, set.Section(t))
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", t.Name, err)
+		}
+		sum.add(t, e)
+		if p.opts.PerTensor {
+			p.report("  %s", e)
+		}
+	}
+	if err := p.w.flush(ctx); err != nil {
+		return err
+	}
+	p.report("%s: %d tensors, %s in the checkpoint, %s packed; %s", c.name, sum.tensors, mb(sum.before), mb(p.w.stored-stored), &sum)
+	return nil
+}
+
+// rowBuffer bounds the f32 values converted at a time, so that memory depends
+// on the largest quantised tensor and nothing else.
+const rowBuffer = 1 << 18
+
+// addTensor converts one tensor to its packed dtype and writes it.
+func (p *packer) addTensor(ctx context.Context, component string, t safetensors.Tensor, r *io.SectionReader) (tensorError, error) {
+	dtype := Policy(p.opts.Quant, t)
+	if dtype == "f16" && (t.DType == "F32" || t.DType == "F64") {
+		fits, err := fitsF16(t, r)
+		if err != nil {
+			return tensorError{}, err
+		}
+		if !fits {
+			p.report("%s: %s has values beyond the range of f16, kept as f32", component, t.Name)
+			dtype = "f32"
+		}
+	}
+	e := tensorError{name: t.Name, dtype: dtype}
+	info := loader.TensorInfo{Component: component, Name: t.Name, DType: dtype, Shape: t.Shape}
+	var err error
+	switch dtype {
+	case "q8", "q4":
+		info.Place, err = p.addQuantised(ctx, t, r, &e)
+	default:
+		width := map[string]int{"f32": 4, "f16": 2, "bf16": 2}[dtype]
+		if width > 1 {
+			info.Encoding = "planes"
+		}
+		size := 4
+		if width == 2 {
+			size = 2
+		}
+		if info.Place, err = p.w.begin(ctx, int64(size*t.Elems()), max(width, 1)); err == nil {
+			err = p.addPlain(ctx, t, r, &e)
+		}
+	}
+	p.man.Tensors = append(p.man.Tensors, info)
+	return e, err
+}
+
+// addPlain writes an unquantised tensor, a buffer at a time.
+func (p *packer) addPlain(ctx context.Context, t safetensors.Tensor, r io.Reader, e *tensorError) error {
+	if e.dtype == "i32" {
+		return p.addInts(ctx, t, r)
+	}
+	same := map[string]string{"F32": "f32", "F16": "f16", "BF16": "bf16"}[t.DType] == e.dtype
+	return eachBlock(t, r, rowBuffer, func(src []byte, n int) error {
+		if same {
+			return p.w.append(ctx, src)
+		}
+		v := make([]float32, n)
+		if err := safetensors.Float32s(v, src, t.DType); err != nil {
+			return err
+		}
+		if e.dtype == "f32" {
+			return p.w.append(ctx, f32Bytes(v))
+		}
+		out := make([]byte, 2*n)
+		for i, x := range v {
+			h := float16.Fromfloat32(x)
+			binary.LittleEndian.PutUint16(out[2*i:], h.Bits())
+			e.add(x, h.Float32())
+		}
+		return p.w.append(ctx, out)
+	})
+}
+
+func (p *packer) addInts(ctx context.Context, t safetensors.Tensor, r io.Reader) error {
+	return eachBlock(t, r, rowBuffer, func(src []byte, n int) error {
+		v := make([]int32, n)
+		if err := safetensors.Int32s(v, src, t.DType); err != nil {
+			return err
+		}
+		out := make([]byte, 4*n)
+		for i, x := range v {
+			binary.LittleEndian.PutUint32(out[4*i:], uint32(x))
+		}
+		return p.w.append(ctx, out)
+	})
+}
+
+// addQuantised writes a q8 or q4 tensor, row by row into one buffer.
+func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Reader, e *tensorError) (loader.Place, error) {
+	k := t.Elems() / t.Shape[0]
+	bits := 8
+	if e.dtype == "q4" {
+		bits = 4
+	}
+	m := quant.New(bits, t.Shape[0], k)
+	row, back, at := make([]float32, k), make([]float32, k), 0
+	err := eachBlock(t, r, k, func(src []byte, _ int) error {
+		if err := safetensors.Float32s(row, src, t.DType); err != nil {
+			return err
+		}
+		if err := m.PutRow(at, row); err != nil {
+			return err
+		}
+		m.Row(at, back)
+		for i, x := range row {
+			e.add(x, back[i])
+		}
+		at++
+		return nil
+	})
+	if err != nil {
+		return loader.Place{}, err
+	}
+	return p.w.put(ctx, m.Data)
+}
+
+// eachBlock reads a tensor n elements at a time, fewer at its end.
+func eachBlock(t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n int) error) error {
+	width := safetensors.Width(t.DType)
+	buf := make([]byte, min(n, t.Elems())*width)
+	for left := t.Elems(); left > 0; left -= n {
+		n := min(n, left)
+		if _, err := io.ReadFull(r, buf[:n*width]); err != nil {
+			return fmt.Errorf("reading it: %w", err)
+		}
+		if err := each(buf[:n*width], n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fitsF16 reports whether every finite value stays finite in f16.
+func fitsF16(t safetensors.Tensor, r *io.SectionReader) (bool, error) {
+	fits := true
+	err := eachBlock(t, io.NewSectionReader(r, 0, r.Size()), rowBuffer, func(src []byte, n int) error {
+		v := make([]float32, n)
+		if err := safetensors.Float32s(v, src, t.DType); err != nil {
+			return err
+		}
+		for _, x := range v {
+			if x-x == 0 && math.Abs(float64(x)) >= 65520 {
+				fits = false
+			}
+		}
+		return nil
+	})
+	return fits, err
+}
+
+func f32Bytes(v []float32) []byte {
+	b := make([]byte, 4*len(v))
+	for i, x := range v {
+		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(x))
+	}
+	return b
+}

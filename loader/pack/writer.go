@@ -1,0 +1,96 @@
+package pack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"wisp/loader"
+)
+
+// writer fills chunks with the bytes of tensors and files and writes each out
+// when it is full.
+type writer struct {
+	out  Output
+	size int // raw bytes of a chunk
+	man  *loader.Manifest
+
+	buf         []byte // the chunk being filled, plain
+	runs        []run  // what of buf is to be split into byte planes
+	width       int    // of the data being appended
+	raw, stored int64  // bytes written so far
+}
+
+// run is the part of a tensor that lies in the current chunk.
+type run struct{ from, to, width int }
+
+// put appends all of data, plain.
+func (w *writer) put(ctx context.Context, data []byte) (loader.Place, error) {
+	place, err := w.begin(ctx, int64(len(data)), 1)
+	if err != nil {
+		return place, err
+	}
+	return place, w.append(ctx, data)
+}
+
+// begin says where the next length bytes, elements of width byte planes, will be.
+func (w *writer) begin(ctx context.Context, length int64, width int) (loader.Place, error) {
+	w.width = width
+	if w.room() == 0 {
+		if err := w.flush(ctx); err != nil {
+			return loader.Place{}, err
+		}
+	}
+	w.startRun()
+	return loader.Place{Chunk: len(w.man.Chunks), Offset: int64(len(w.buf)), Length: length}, nil
+}
+
+// append adds some of the bytes announced by begin, whole elements.
+func (w *writer) append(ctx context.Context, data []byte) error {
+	for len(data) > 0 {
+		n := min(len(data), w.room())
+		if n == 0 {
+			if err := w.flush(ctx); err != nil {
+				return err
+			}
+			w.startRun()
+			continue
+		}
+		w.buf = append(w.buf, data[:n]...)
+		w.runs[len(w.runs)-1].to = len(w.buf)
+		data = data[n:]
+	}
+	return nil
+}
+
+func (w *writer) startRun() { w.runs = append(w.runs, run{len(w.buf), len(w.buf), w.width}) }
+
+// room is how many bytes of whole elements still fit.
+func (w *writer) room() int {
+	n := w.size - len(w.buf)
+	return n - n%w.width
+}
+
+// flush closes the current chunk.
+func (w *writer) flush(ctx context.Context) error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	raw := make([]byte, len(w.buf))
+	for _, r := range w.runs {
+		loader.Split(raw[r.from:r.to], w.buf[r.from:r.to], r.width)
+	}
+	stored, encoding, err := loader.EncodeChunk(raw)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(stored)
+	c := loader.Chunk{SHA256: hex.EncodeToString(sum[:]), Stored: int64(len(stored)), Raw: int64(len(raw)), Encoding: encoding}
+	if err := w.out.Write(ctx, c.File(), stored); err != nil {
+		return err
+	}
+	w.man.Chunks = append(w.man.Chunks, c)
+	w.raw, w.stored = w.raw+c.Raw, w.stored+c.Stored
+	w.buf, w.runs = w.buf[:0], w.runs[:0]
+	return ctx.Err()
+}

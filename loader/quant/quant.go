@@ -1,0 +1,170 @@
+// Package quant is the block quantisation of model weights, q8 and q4: rows of
+// a matrix in blocks of 32 that share an f16 scale. FORMAT.md beside the
+// parent package has the bit layout and golden vectors; engine reads the same
+// bytes without knowing this package.
+package quant
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/x448/float16"
+)
+
+// Block is the number of consecutive weights of a row that share a scale. The
+// last block of a row may be shorter.
+const Block = 32
+
+// RowBytes is the size of a row of k weights of 8 or 4 bits with its scales.
+func RowBytes(bits, k int) int { return 2*blocks(k) + weightBytes(bits, k) }
+
+func blocks(k int) int { return (k + Block - 1) / Block }
+
+func weightBytes(bits, k int) int {
+	if bits == 8 {
+		return k
+	}
+	return (k + 1) / 2
+}
+
+// Matrix is a quantised weight: Rows rows of K values. Data holds every scale
+// first (f16, little-endian, row by row), then the values row by row: an int8
+// each at 8 bits; at 4 bits q + 8 in a nibble, low nibble first, each row
+// padded to whole bytes with zero bits.
+type Matrix struct {
+	Bits, Rows, K int
+	Data          []byte
+}
+
+// New makes a matrix of zeros. Bits is 8 or 4.
+func New(bits, rows, k int) Matrix {
+	return Matrix{bits, rows, k, make([]byte, rows*RowBytes(bits, k))}
+}
+
+// PutRow quantises v, of length K, into row r. A value that is not finite, or
+// too large for an f16 scale, is an error and leaves the row undefined.
+func (m Matrix) PutRow(r int, v []float32) error {
+	scales, q := m.row(r)
+	for b := 0; b*Block < m.K; b++ {
+		x := v[b*Block : min(m.K, (b+1)*Block)]
+		peak, err := peakOf(x)
+		if err != nil {
+			return fmt.Errorf("row %d: %w", r, err)
+		}
+		scale := float16.Fromfloat32(abs(peak) / 127)
+		if m.Bits == 4 {
+			scale = bestScale4(x, peak)
+		}
+		if scale&0x7fff == 0 {
+			scale = 0 // never −0: one way to write a block of zeros
+		}
+		if scale.IsInf(0) {
+			return fmt.Errorf("row %d: the value %g is too large to quantise", r, peak)
+		}
+		binary.LittleEndian.PutUint16(scales[2*b:], scale.Bits())
+		if m.Bits == 8 {
+			put8(q[b*Block:], x, scale.Float32())
+		} else {
+			put4(q[b*Block/2:], x, scale.Float32())
+		}
+	}
+	return nil
+}
+
+// Row dequantises row r into dst, of length K: value = scale·q.
+func (m Matrix) Row(r int, dst []float32) {
+	scales, q := m.row(r)
+	for i := range m.K {
+		s := float16.Frombits(binary.LittleEndian.Uint16(scales[i/Block*2:])).Float32()
+		if m.Bits == 8 {
+			dst[i] = s * float32(int8(q[i]))
+		} else {
+			dst[i] = s * float32(int(q[i/2]>>(4*(i&1))&15)-8)
+		}
+	}
+}
+
+func (m Matrix) row(r int) (scales, q []byte) {
+	nb, nw := 2*blocks(m.K), weightBytes(m.Bits, m.K)
+	weights := m.Data[m.Rows*nb:]
+	return m.Data[r*nb : (r+1)*nb], weights[r*nw : (r+1)*nw]
+}
+
+// peakOf returns the value of largest magnitude with its sign; of equals, the first.
+func peakOf(x []float32) (peak float32, err error) {
+	for _, v := range x {
+		if v-v != 0 {
+			return 0, fmt.Errorf("the value %g cannot be quantised", v)
+		}
+		if abs(v) > abs(peak) {
+			peak = v
+		}
+	}
+	return peak, nil
+}
+
+// divisors are the scales that q4 tries: peak divided by each. −8 uses the
+// whole range; −8.5 clips the peak a little for finer steps, −7.5 and 7 suit
+// blocks whose far side is nearly as long. Over Gaussian weights the choice
+// halves the gap between −8 alone and a search over every scale.
+var divisors = [...]float32{-8, -8.5, -7.5, 7}
+
+// bestScale4 returns the scale of least squared error; of equals, the first.
+func bestScale4(x []float32, peak float32) float16.Float16 {
+	var best float16.Float16
+	least := math.Inf(1)
+	for _, d := range divisors {
+		scale := float16.Fromfloat32(peak / d)
+		if e := squaredError4(x, scale.Float32()); e < least {
+			best, least = scale, e
+		}
+	}
+	if math.IsInf(least, 1) { // every scale overflows
+		return float16.Fromfloat32(peak / divisors[0])
+	}
+	return best
+}
+
+func squaredError4(x []float32, scale float32) (sum float64) {
+	for _, v := range x {
+		d := float64(v) - float64(scale)*float64(round4(v, scale))
+		sum += float64(d * d) // the conversion keeps a CPU from fusing the sum
+	}
+	return sum
+}
+
+// put8 writes round(v/scale) in −127..127; a zero scale gives zeros. A scale
+// that f16 rounded down hard (a subnormal) is what the clamp is for.
+func put8(q []byte, x []float32, scale float32) {
+	for i, v := range x {
+		n := int8(0)
+		if scale != 0 {
+			n = int8(min(max(roundEven(v/scale), -127), 127))
+		}
+		q[i] = byte(n)
+	}
+}
+
+func put4(q []byte, x []float32, scale float32) {
+	for i, v := range x {
+		n := byte(round4(v, scale) + 8)
+		if i&1 == 0 {
+			q[i/2] = n
+		} else {
+			q[i/2] |= n << 4
+		}
+	}
+}
+
+// round4 returns round(v/scale) in −8..7, 0 where the scale is 0.
+func round4(v, scale float32) int {
+	if scale == 0 {
+		return 0
+	}
+	return int(min(max(roundEven(v/scale), -8), 7))
+}
+
+func roundEven(v float32) float64 { return math.RoundToEven(float64(v)) }
+
+func abs(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }

@@ -1,0 +1,173 @@
+package safetensors
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+// ErrPickle refuses a checkpoint that is a Python pickle.
+var ErrPickle = errors.New("a pickled checkpoint (.ckpt, .pt, .bin) is a Python program that runs when it is opened, " +
+	"so wisp does not read it; use the model's .safetensors files, or convert it on a machine you trust with " +
+	"`pipe.save_pretrained(dir, safe_serialization=True)` in diffusers")
+
+// looksPickled recognises torch.save's files by their first bytes: a zip
+// archive, or a bare pickle of protocol 2 to 5.
+func looksPickled(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("PK\x03\x04")) || head[0] == 0x80 && head[1] >= 2 && head[1] <= 5
+}
+
+// Pickled reports whether a file name is one that torch.save uses.
+func Pickled(name string) bool {
+	switch path.Ext(name) {
+	case ".ckpt", ".pt", ".pth", ".bin", ".pkl":
+		return true
+	}
+	return false
+}
+
+// Blob is an open file: an *os.File or anything else that reads at an offset.
+type Blob interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Set is the tensors of one checkpoint, from however many files.
+type Set struct {
+	Tensors []Tensor // sorted by name
+	files   []*File
+	owner   map[string]int // tensor name -> index in files
+	blobs   []Blob
+}
+
+// maxIndex bounds an index file.
+const maxIndex = 100 << 20
+
+// OpenSet opens a checkpoint by the name of its .safetensors file or of the
+// .safetensors.index.json that lists its shards. Open gets names relative to
+// the directory of that file. Close the set after use.
+func OpenSet(name string, open func(name string) (Blob, error)) (*Set, error) {
+	s := &Set{owner: map[string]int{}}
+	err := s.load(name, open)
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	slices.SortFunc(s.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	return s, nil
+}
+
+func (s *Set) load(name string, open func(name string) (Blob, error)) error {
+	if Pickled(name) {
+		return ErrPickle
+	}
+	if !strings.HasSuffix(name, ".index.json") {
+		return s.add(name, open, nil)
+	}
+	shards, err := readIndex(name, open)
+	if err != nil {
+		return err
+	}
+	for _, sh := range shards {
+		if err := s.add(sh.file, open, sh.tensors); err != nil {
+			return fmt.Errorf("%s: %w", sh.file, err)
+		}
+	}
+	return nil
+}
+
+// add opens a file and takes its tensors, which must be the wanted ones where
+// an index names them.
+func (s *Set) add(name string, open func(name string) (Blob, error), want map[string]bool) error {
+	b, err := open(name)
+	if err != nil {
+		return err
+	}
+	s.blobs = append(s.blobs, b)
+	f, err := Parse(b, b.Size())
+	if err != nil {
+		return err
+	}
+	for n := range want {
+		if _, ok := f.Find(n); !ok {
+			return bad("the index says that the tensor %q is here, and it is not", n)
+		}
+	}
+	for _, t := range f.Tensors {
+		if want != nil && !want[t.Name] {
+			continue
+		}
+		if _, twice := s.owner[t.Name]; twice {
+			return bad("the tensor %q is in two files", t.Name)
+		}
+		s.owner[t.Name] = len(s.files)
+		s.Tensors = append(s.Tensors, t)
+	}
+	s.files = append(s.files, f)
+	return nil
+}
+
+type shard struct {
+	file    string
+	tensors map[string]bool
+}
+
+// readIndex reads the weight_map of an index, grouped by file in name order.
+func readIndex(name string, open func(name string) (Blob, error)) ([]shard, error) {
+	b, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	if b.Size() > maxIndex {
+		return nil, bad("the index is %d bytes long", b.Size())
+	}
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	text, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &index); err != nil || len(index.WeightMap) == 0 {
+		return nil, bad("the index has no weight_map (%v)", err)
+	}
+	groups := map[string]map[string]bool{}
+	for tensor, file := range index.WeightMap {
+		if Pickled(file) {
+			return nil, ErrPickle
+		}
+		if file == "" || path.Base(file) != file || strings.ContainsAny(file, "\\:") {
+			return nil, bad("the index puts the tensor %q into %q, which is not a file beside it", tensor, file)
+		}
+		if groups[file] == nil {
+			groups[file] = map[string]bool{}
+		}
+		groups[file][tensor] = true
+	}
+	var shards []shard
+	for file, tensors := range groups {
+		shards = append(shards, shard{file, tensors})
+	}
+	slices.SortFunc(shards, func(a, b shard) int { return cmp.Compare(a.file, b.file) })
+	return shards, nil
+}
+
+// Section reads the bytes of one of the set's tensors.
+func (s *Set) Section(t Tensor) *io.SectionReader { return s.files[s.owner[t.Name]].Section(t) }
+
+// Close closes every file.
+func (s *Set) Close() error {
+	var errs []error
+	for _, b := range s.blobs {
+		errs = append(errs, b.Close())
+	}
+	return errors.Join(errs...)
+}

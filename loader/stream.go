@@ -1,0 +1,405 @@
+package loader
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Retry bounds the patience with a source.
+type Retry struct {
+	Attempts int           // for each file, over all sources; 0 is 6
+	Base     time.Duration // the first pause, doubled each time and jittered; 0 is 300 ms
+	Max      time.Duration // of a pause, and of what Retry-After may ask for; 0 is 20 s
+	Stall    time.Duration // a connection that delivers less than MinBytes in this time is given up; 0 is 20 s
+	MinBytes int64         // in Stall; 0 is 16 KiB
+}
+
+func (r Retry) withDefaults() Retry {
+	set := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&r.Base, 300*time.Millisecond)
+	set(&r.Max, 20*time.Second)
+	set(&r.Stall, 20*time.Second)
+	if r.Attempts < 1 {
+		r.Attempts = 6
+	}
+	if r.MinBytes < 1 {
+		r.MinBytes = 16 << 10
+	}
+	return r
+}
+
+// stream hands the raw bytes of the chunks to each, in the given order, while
+// it fetches the next ones. No more than Options.Parallel chunks are in memory
+// at a time, the one in use among them. Raw is only valid during the call.
+func (m *Model) stream(ctx context.Context, chunks []int, each func(i int, raw []byte) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	type result struct {
+		stored []byte
+		err    error
+	}
+	ready := make([]chan result, len(chunks))
+	for i := range ready {
+		ready[i] = make(chan result, 1)
+	}
+	room := make(chan struct{}, m.opts.Parallel)
+	wg.Go(func() {
+		for j, i := range chunks {
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				ready[j] <- result{nil, failed(ctx, ErrNetwork, "download", ctx.Err())}
+				continue
+			}
+			wg.Go(func() {
+				b, err := m.chunk(ctx, m.man.Chunks[i])
+				ready[j] <- result{b, err}
+			})
+		}
+	})
+	var buf []byte
+	for j, i := range chunks {
+		r := <-ready[j]
+		if r.err != nil {
+			return r.err
+		}
+		c := m.man.Chunks[i]
+		raw, err := DecodeChunk(c, r.stored, buf)
+		if err != nil {
+			return err
+		}
+		if err := each(i, raw); err != nil {
+			return err
+		}
+		if c.Encoding != "raw" {
+			buf = raw
+		}
+		<-room
+	}
+	return nil
+}
+
+// chunk returns a chunk's stored bytes, verified, from the store or the source.
+func (m *Model) chunk(ctx context.Context, c Chunk) ([]byte, error) {
+	if b, err := m.fromStore(ctx, c); b != nil || err != nil {
+		return b, err
+	}
+	b, err := m.fetchChunk(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return b, m.keep(ctx, c, b)
+}
+
+// fromStore returns a chunk that the store has and that is what it should be;
+// nil where there is none.
+func (m *Model) fromStore(ctx context.Context, c Chunk) ([]byte, error) {
+	m.mu.Lock()
+	off := m.store == nil || m.readOff
+	m.mu.Unlock()
+	if off {
+		m.uncount(c)
+		return nil, nil
+	}
+	b, err := m.store.Get(ctx, c.SHA256)
+	switch {
+	case ctx.Err() != nil:
+		return nil, failed(ctx, ErrQuota, "store", ctx.Err())
+	case errors.Is(err, fs.ErrNotExist):
+		m.uncount(c)
+		return nil, nil
+	case err != nil:
+		m.mu.Lock()
+		m.readOff = errors.Is(err, ErrQuota)
+		m.mu.Unlock()
+		m.warn(fmt.Errorf("loader: reading chunk %s from the store: %w; downloading it", c.SHA256, err))
+		m.uncount(c)
+		return nil, nil
+	}
+	if err := verify(ctx, c, b); err != nil {
+		if ctx.Err() != nil {
+			return nil, failed(ctx, ErrCorrupt, "store", err)
+		}
+		m.warn(fmt.Errorf("loader: the stored chunk %s is damaged (%v); downloading it again", c.SHA256, err))
+		m.uncount(c)
+		return nil, nil
+	}
+	m.count(c)
+	return b, nil
+}
+
+// keep stores a chunk. A store without room is not asked again: loading goes
+// on without it, as it does after any other failure of the store.
+func (m *Model) keep(ctx context.Context, c Chunk, b []byte) error {
+	m.mu.Lock()
+	off := m.store == nil || m.readOff || m.writeOff
+	m.mu.Unlock()
+	if off {
+		return nil
+	}
+	err := m.store.Put(ctx, c.SHA256, b)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return failed(ctx, ErrQuota, "store", err)
+	}
+	m.mu.Lock()
+	first := !m.writeOff
+	m.writeOff = errors.Is(err, ErrQuota)
+	m.mu.Unlock()
+	if first {
+		m.warn(fmt.Errorf("loader: a chunk cannot be kept, the next visit will download it again: %w", err))
+	}
+	return nil
+}
+
+// verify checks a chunk's length and hash.
+func verify(ctx context.Context, c Chunk, b []byte) error {
+	if int64(len(b)) != c.Stored {
+		return fmt.Errorf("%d bytes where the manifest says %d", len(b), c.Stored)
+	}
+	sum, err := digest(ctx, b)
+	if err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum[:]); got != c.SHA256 {
+		return fmt.Errorf("its SHA-256 is %s", got)
+	}
+	return nil
+}
+
+// fetchChunk downloads a chunk until it is the one the manifest names.
+func (m *Model) fetchChunk(ctx context.Context, c Chunk) ([]byte, error) {
+	b, err := m.retry(ctx, c.File(), func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+		b, err := m.receive(ctx, src, c, fresh)
+		if err != nil {
+			return nil, err
+		}
+		if err := verify(ctx, c, b); err != nil {
+			m.addDownloaded(-int64(len(b)))
+			return nil, wrongBytes{err}
+		}
+		return b, nil
+	})
+	if err == nil {
+		m.mu.Lock()
+		m.progress.counted[c.SHA256] = true
+		m.mu.Unlock()
+	}
+	return b, err
+}
+
+// wrongBytes marks a file that arrived whole and is not the right one.
+type wrongBytes struct{ error }
+
+// receive downloads a chunk once. The buffer has the declared size, so a
+// source that sends more is found out without holding it.
+func (m *Model) receive(ctx context.Context, src Source, c Chunk, fresh bool) ([]byte, error) {
+	ctx, watch, stop := m.watch(ctx)
+	defer stop()
+	r, err := open(ctx, src, c.File(), fresh)
+	if err != nil {
+		return nil, stalled(ctx, err)
+	}
+	defer r.Close()
+	buf := make([]byte, c.Stored)
+	n := 0
+	for n < len(buf) {
+		k, err := r.Read(buf[n:])
+		n += k
+		watch(int64(k))
+		m.addDownloaded(int64(k))
+		if err == io.EOF && n < len(buf) {
+			m.addDownloaded(-int64(n))
+			return nil, wrongBytes{fmt.Errorf("%d bytes where the manifest says %d", n, c.Stored)}
+		}
+		if err != nil && err != io.EOF {
+			m.addDownloaded(-int64(n))
+			return nil, stalled(ctx, err)
+		}
+	}
+	var more [1]byte
+	if k, _ := io.ReadFull(r, more[:]); k > 0 {
+		m.addDownloaded(-int64(n))
+		return nil, wrongBytes{fmt.Errorf("more than the %d bytes of the manifest", c.Stored)}
+	}
+	return buf, nil
+}
+
+func open(ctx context.Context, src Source, name string, fresh bool) (io.ReadCloser, error) {
+	if r, ok := src.(Refresher); ok && fresh {
+		return r.OpenFresh(ctx, name)
+	}
+	return src.Open(ctx, name)
+}
+
+var errStalled = errors.New("the connection stalled")
+
+// watch ends the returned context when fewer than MinBytes are reported within
+// a Stall period.
+func (m *Model) watch(parent context.Context) (ctx context.Context, report func(int64), stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	var mu sync.Mutex
+	var got int64
+	var timer *time.Timer
+	mu.Lock()
+	timer = time.AfterFunc(m.opts.Retry.Stall, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if got < m.opts.Retry.MinBytes {
+			cancel(errStalled)
+			return
+		}
+		got = 0
+		timer.Reset(m.opts.Retry.Stall)
+	})
+	mu.Unlock()
+	report = func(n int64) { mu.Lock(); got += n; mu.Unlock() }
+	return ctx, report, func() { timer.Stop(); cancel(nil) }
+}
+
+// stalled names the watchdog where it is what ended the attempt.
+func stalled(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errStalled {
+		return errStalled
+	}
+	return err
+}
+
+// retry runs attempt on the sources in turn until one succeeds. After a wrong
+// or permanent answer the next source is asked at once; a source that is the
+// only one left gets pauses between attempts.
+func (m *Model) retry(ctx context.Context, name string, attempt func(ctx context.Context, src Source, fresh bool) ([]byte, error)) ([]byte, error) {
+	var last error
+	dead := make([]bool, len(m.sources))
+	fresh := false
+	at := 0
+	for n := range m.opts.Retry.Attempts {
+		b, err := attempt(ctx, m.sources[at], fresh)
+		if err == nil {
+			return b, nil
+		}
+		if ctx.Err() != nil {
+			return nil, failed(ctx, ErrNetwork, name, err)
+		}
+		last = err
+		m.warn(fmt.Errorf("loader: %s: attempt %d: %w", name, n+1, err))
+		fresh = fresh || errors.As(err, new(wrongBytes))
+		dead[at] = dead[at] || permanent(err)
+		next, ok := nextAlive(dead, at)
+		if !ok {
+			break
+		}
+		// Pause once every source has had its turn.
+		if next <= at && n+1 < m.opts.Retry.Attempts {
+			if err := pause(ctx, m.opts.Retry.delay(n, err)); err != nil {
+				return nil, failed(ctx, ErrNetwork, name, err)
+			}
+		}
+		at = next
+	}
+	if errors.As(last, new(wrongBytes)) {
+		return nil, failed(ctx, ErrCorrupt, name, last)
+	}
+	return nil, failed(ctx, ErrNetwork, name, last)
+}
+
+// nextAlive is the source to ask after number at: the next that is not dead,
+// itself where it is the only one.
+func nextAlive(dead []bool, at int) (int, bool) {
+	for i := 1; i <= len(dead); i++ {
+		if j := (at + i) % len(dead); !dead[j] {
+			return j, true
+		}
+	}
+	return 0, false
+}
+
+// delay is the pause before the attempt after number n: what the server asked
+// for, else doubling with a random half so that many clients spread out.
+func (r Retry) delay(n int, err error) time.Duration {
+	if s := (*StatusError)(nil); errors.As(err, &s) && s.RetryAfter > 0 {
+		return min(s.RetryAfter, r.Max)
+	}
+	d := min(r.Base<<min(n, 16), r.Max)
+	return d/2 + rand.N(d/2+1)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fetchManifest downloads the manifest, which must be the pinned one where
+// there is a pin.
+func (m *Model) fetchManifest(ctx context.Context) ([]byte, error) {
+	return m.retry(ctx, ManifestName, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+		ctx, watch, stop := m.watch(ctx)
+		defer stop()
+		r, err := open(ctx, src, ManifestName, fresh)
+		if err != nil {
+			return nil, stalled(ctx, err)
+		}
+		defer r.Close()
+		b, err := readAtMost(reportingReader{r, watch}, maxManifest)
+		if err != nil {
+			return nil, stalled(ctx, err)
+		}
+		if pin := m.opts.ManifestSHA256; pin != "" {
+			if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != pin {
+				return nil, wrongBytes{fmt.Errorf("its SHA-256 is %x, pinned is %s", sum, pin)}
+			}
+		}
+		return b, nil
+	})
+}
+
+type reportingReader struct {
+	io.Reader
+	report func(int64)
+}
+
+func (r reportingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.report(int64(n))
+	return n, err
+}
+
+// count and uncount keep the download's progress true when the store turns out
+// to hold more or less than it listed.
+func (m *Model) count(c Chunk)   { m.recount(c, true) }
+func (m *Model) uncount(c Chunk) { m.recount(c, false) }
+
+func (m *Model) recount(c Chunk, held bool) {
+	m.mu.Lock()
+	was := m.progress.counted[c.SHA256]
+	m.progress.counted[c.SHA256] = held
+	m.mu.Unlock()
+	switch {
+	case held && !was:
+		m.addDownloaded(c.Stored)
+	case !held && was:
+		m.addDownloaded(-c.Stored)
+	}
+}
