@@ -20,7 +20,7 @@ const (
 
 // A unit of attention is a block of queries of one head; it walks the keys in
 // blocks. Both are small enough for the scores and the keys to stay in cache.
-const keyBlock = 64
+const keyBlock = 128
 
 func (fl flavour) queryBlock() int { return 8 * fl.mr }
 
