@@ -61,7 +61,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	if err := p.check(r); err != nil {
 		return nil, err
 	}
-	s, err := sampler.New(r.Sampler, p.scheduler, r.Steps)
+	s, err := p.sampler(r.Sampler, r.Schedule, r.Steps)
 	if err != nil {
 		return nil, badRequest("%v", err)
 	}

@@ -97,7 +97,7 @@ func (p *Pipeline) configure(m Model) error {
 	if err := parse(m, "scheduler", &p.scheduler); err != nil {
 		return err
 	}
-	if _, err := sampler.New("", p.scheduler, 1); err != nil {
+	if _, err := p.sampler("", "", 1); err != nil {
 		return err
 	}
 	p.defaults = Defaults{Steps: 20, Guidance: 7.5}
@@ -125,18 +125,20 @@ func (p *Pipeline) checkFit() error {
 	return nil
 }
 
+// newTokenizer reads the tokenizer from vocab.json and merges.txt, or from
+// tokenizer.json, which is all that newer libraries write.
 func newTokenizer(m Model) (*token.CLIP, error) {
-	vocab, ok := m.File("tokenizer/vocab.json")
-	if !ok {
-		return nil, errors.New("the model has no tokenizer/vocab.json")
-	}
-	merges, ok := m.File("tokenizer/merges.txt")
-	if !ok {
-		return nil, errors.New("the model has no tokenizer/merges.txt")
-	}
+	vocab, _ := m.File("tokenizer/vocab.json")
+	merges, _ := m.File("tokenizer/merges.txt")
 	var opt token.Options
 	opt.Config, _ = m.File("tokenizer/tokenizer_config.json")
 	opt.SpecialMap, _ = m.File("tokenizer/special_tokens_map.json")
+	if vocab == nil || merges == nil {
+		if opt.Tokenizer, _ = m.File("tokenizer/tokenizer.json"); opt.Tokenizer == nil {
+			return nil, errors.New("the model has neither tokenizer/vocab.json with merges.txt nor tokenizer.json")
+		}
+		vocab, merges = nil, nil
+	}
 	return token.NewCLIP(vocab, merges, opt)
 }
 
@@ -163,6 +165,20 @@ func (p *Pipeline) Defaults() Request {
 
 // Samplers lists those that fit the model, its own first.
 func (p *Pipeline) Samplers() []sampler.Info { return sampler.List(p.scheduler) }
+
+// sampler sets up a sampler by name; "" is the model's own, or the first that
+// fits where its own is none of ours.
+func (p *Pipeline) sampler(name, schedule string, steps int) (sampler.Sampler, error) {
+	config, err := p.scheduler.WithSchedule(schedule)
+	if err != nil {
+		return nil, err
+	}
+	s, err := sampler.New(name, config, steps)
+	if list := p.Samplers(); err != nil && name == "" && len(list) > 0 {
+		return sampler.New(list[0].Name, config, steps)
+	}
+	return s, err
+}
 
 // samplerLabel is the name people know a sampler by.
 func (p *Pipeline) samplerLabel(name string) string {

@@ -1,0 +1,276 @@
+// Command wisp serves and builds the web page, packs models for it, and draws
+// pictures with the same engine on the command line:
+//
+//	go run . serve                           the page on http://localhost:8080
+//	go run . build -out dist                 the page for any static host
+//	go run . pack -in DIR -out DIR           a model from a diffusers directory
+//	go run . verify DIR                      every chunk of a model against its hash
+//	go run . generate -prompt "red heart"    a picture
+//
+// Each verb reads its flags and calls one package.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"wisp/engine"
+	"wisp/engine/cpu"
+	"wisp/engine/diffusion"
+	"wisp/engine/simd"
+	"wisp/loader"
+	"wisp/loader/pack"
+	"wisp/site"
+)
+
+// verbs are the commands, in the order of the help.
+var verbs = []struct {
+	name, summary string
+	run           func(ctx context.Context, f *flag.FlagSet, args []string) error
+}{
+	{"serve", "serve the page and its default model", serve},
+	{"build", "write the page for any static host", build},
+	{"pack", "turn a diffusers directory into a model for the page", packModel},
+	{"verify", "check every chunk of a model against its hash", verify},
+	{"generate", "draw a picture without a browser", generate},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 1 {
+		for _, v := range verbs {
+			if v.name != os.Args[1] {
+				continue
+			}
+			err := v.run(ctx, flag.NewFlagSet("wisp "+v.name, flag.ExitOnError), os.Args[2:])
+			if err != nil && !errors.Is(err, context.Canceled) {
+				fmt.Fprintf(os.Stderr, "wisp %s: %v\n", v.name, err)
+				os.Exit(1)
+			}
+			return
+		}
+	}
+	fmt.Fprintln(os.Stderr, "usage: go run . <command> [flags]")
+	for _, v := range verbs {
+		fmt.Fprintf(os.Stderr, "  %-9s %s\n", v.name, v.summary)
+	}
+	os.Exit(2)
+}
+
+// checkout compiles the engine of the checkout around the working directory
+// and returns its files and its models.
+func checkout(ctx context.Context) (page, models fs.FS, err error) {
+	root, err := site.Root()
+	if err != nil {
+		return nil, nil, err
+	}
+	built := filepath.Join(root, "build", "site")
+	if err := site.Compile(ctx, root, built); err != nil {
+		return nil, nil, err
+	}
+	dir := filepath.Join(root, "site", "models")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, nil, err
+	}
+	m, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return site.Layers{site.Files(), os.DirFS(built)}, m.FS(), nil
+}
+
+// serve listens until it is interrupted and then lets answers finish.
+func serve(ctx context.Context, f *flag.FlagSet, args []string) error {
+	addr := f.String("addr", ":8080", "listen address")
+	dir := f.String("dir", "", "serve this directory, made by build, instead of the checkout")
+	model := f.String("model", "", "a model directory to serve as the default model")
+	f.Parse(args)
+	files, err := pageFiles(ctx, *dir, *model)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           site.Handler(files),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	go func() {
+		<-ctx.Done()
+		wait, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		server.Shutdown(wait)
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	fmt.Printf("wisp: http://localhost:%s/ (ctrl-C stops it)\n", port)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// pageFiles is what serve hands out.
+func pageFiles(ctx context.Context, dir, model string) (fs.FS, error) {
+	layers := site.Layers{}
+	if model != "" {
+		m, err := os.OpenRoot(model)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, site.Under("models/default", m.FS()))
+	}
+	if dir != "" {
+		d, err := os.OpenRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		return append(layers, d.FS()), nil
+	}
+	page, models, err := checkout(ctx)
+	return append(layers, page, site.Under("models", models)), err
+}
+
+func build(ctx context.Context, f *flag.FlagSet, args []string) error {
+	out := f.String("out", "dist", "directory to write")
+	f.Parse(args)
+	page, models, err := checkout(ctx)
+	if err != nil {
+		return err
+	}
+	return site.Build(page, models, *out)
+}
+
+func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
+	o := pack.Options{Progress: os.Stdout}
+	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it")
+	f.StringVar(&o.Out, "out", "", "the model directory to write")
+	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8 or q4")
+	f.StringVar(&o.Name, "name", "", "the model's name (default: from wisp.json, else its directory)")
+	f.StringVar(&o.Licence, "licence", "", "the model's licence (default: from its card)")
+	f.Parse(args)
+	if o.In == "" || o.Out == "" {
+		return errors.New("say what to pack with -in and where to with -out")
+	}
+	return pack.Run(ctx, o)
+}
+
+func verify(ctx context.Context, f *flag.FlagSet, args []string) error {
+	f.Parse(args)
+	if f.NArg() != 1 {
+		return errors.New("name one model directory")
+	}
+	return pack.Verify(ctx, f.Arg(0), os.Stdout)
+}
+
+// generate draws with the page's own engine; SIMD runs under wazero here.
+func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
+	model := f.String("model", "site/models/default", "model directory")
+	name := f.String("backend", "simd", "simd or cpu")
+	out := f.String("out", "wisp.png", "picture to write; of several, the number comes before the extension")
+	// The model's defaults stand for the flags that are not given.
+	var r diffusion.Request
+	var guidance float64
+	f.StringVar(&r.Prompt, "prompt", "", "what to draw")
+	f.StringVar(&r.NegativePrompt, "negative", "", "what to avoid")
+	f.Uint64Var(&r.Seed, "seed", 0, "seed of the first picture")
+	f.IntVar(&r.Steps, "steps", 0, "denoising steps")
+	f.Float64Var(&guidance, "guidance", 0, "how closely to follow the prompt")
+	f.StringVar(&r.Sampler, "sampler", "", "sampler")
+	f.StringVar(&r.Schedule, "schedule", "", "noise schedule")
+	f.IntVar(&r.Width, "width", 0, "width in pixels")
+	f.IntVar(&r.Height, "height", 0, "height in pixels")
+	f.IntVar(&r.Count, "count", 0, "how many pictures")
+	f.Parse(args)
+	r.Guidance = float32(guidance)
+	p, closeAll, err := openPipeline(ctx, *model, *name)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	given := map[string]bool{}
+	f.Visit(func(g *flag.Flag) { given[g.Name] = true })
+	fillDefaults(&r, p.Defaults(), given)
+	result, err := p.Generate(ctx, r, nil)
+	if err != nil {
+		return err
+	}
+	if result.Truncated {
+		fmt.Fprintln(os.Stderr, "wisp generate: the prompt is longer than the model can read; its end was left out")
+	}
+	return writePictures(*out, result)
+}
+
+// openPipeline loads a model directory onto a backend.
+func openPipeline(ctx context.Context, dir, backend string) (p *diffusion.Pipeline, closeAll func(), err error) {
+	var b engine.Backend
+	switch backend {
+	case "cpu":
+		b = cpu.New()
+	case "simd":
+		if b, err = simd.New(simd.Options{}); err != nil {
+			return nil, nil, err
+		}
+	default:
+		return nil, nil, fmt.Errorf("backend %q is not one of simd, cpu", backend)
+	}
+	m, err := loader.Open(ctx, loader.Dir(dir), nil, loader.Options{})
+	if err == nil {
+		if p, err = diffusion.New(ctx, b, m, nil); err == nil {
+			return p, func() { p.Close(); b.Close() }, nil
+		}
+	}
+	b.Close()
+	return nil, nil, err
+}
+
+// fillDefaults sets the fields whose flags were not given.
+func fillDefaults(r *diffusion.Request, d diffusion.Request, given map[string]bool) {
+	for flag, set := range map[string]func(){
+		"steps":    func() { r.Steps = d.Steps },
+		"guidance": func() { r.Guidance = d.Guidance },
+		"sampler":  func() { r.Sampler = d.Sampler },
+		"schedule": func() { r.Schedule = d.Schedule },
+		"width":    func() { r.Width = d.Width },
+		"height":   func() { r.Height = d.Height },
+		"count":    func() { r.Count = d.Count },
+	} {
+		if !given[flag] {
+			set()
+		}
+	}
+}
+
+func writePictures(out string, result *diffusion.Result) error {
+	for i, img := range result.Images {
+		name := out
+		if len(result.Images) > 1 {
+			ext := filepath.Ext(out)
+			name = fmt.Sprintf("%s-%d%s", out[:len(out)-len(ext)], i+1, ext)
+		}
+		var b bytes.Buffer
+		if err := diffusion.EncodePNG(&b, img, result.Parameters); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
+			return err
+		}
+		fmt.Println(name)
+	}
+	return nil
+}

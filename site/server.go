@@ -1,0 +1,229 @@
+package site
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// types maps the extensions of what is served; the system's own table, which
+// differs between machines, is not asked.
+var types = map[string]string{
+	".bin":         "application/octet-stream",
+	".css":         "text/css; charset=utf-8",
+	".html":        "text/html; charset=utf-8",
+	".js":          "text/javascript; charset=utf-8",
+	".json":        "application/json",
+	".md":          "text/plain; charset=utf-8",
+	".png":         "image/png",
+	".svg":         "image/svg+xml",
+	".ts":          "text/plain; charset=utf-8",
+	".txt":         "text/plain; charset=utf-8",
+	".wasm":        "application/wasm",
+	".webmanifest": "application/manifest+json",
+}
+
+// packed lists the extensions that are not worth compressing again.
+var packed = map[string]bool{".bin": true, ".png": true}
+
+// hashed matches names that carry the hash of their content: such a file
+// never changes.
+var hashed = regexp.MustCompile(`(^|/)([0-9a-f]{64}\.bin|[^/]+-[0-9a-f]{16}\.(wasm|js|css))$`)
+
+// maxCached is the largest file that is compressed and kept in memory.
+const maxCached = 64 << 20
+
+// policy lets the page load from its own origin and fetch models from
+// wherever the visitor points it; nothing may be sent by a form, and no
+// foreign script runs.
+const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
+	"img-src 'self' blob: data:; connect-src 'self' https: http://localhost:* http://127.0.0.1:*; object-src 'none'; base-uri 'none'; form-action 'none'"
+
+// Handler serves the files: hash-named ones for a year, the rest by ETag and
+// compressed. Headers isolate the page from other origins (COOP, COEP), so
+// that threads may share memory. Directories are not listed.
+func Handler(files fs.FS) http.Handler {
+	return &handler{files: files, cache: map[string]*document{}}
+}
+
+type handler struct {
+	files fs.FS
+	mu    sync.Mutex
+	cache map[string]*document
+}
+
+// document is one version of a file in memory, with its compressed forms.
+type document struct {
+	modified  time.Time
+	data      []byte
+	etag      string
+	gzip, zst func() []byte
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	isolate(w.Header())
+	name := strings.TrimPrefix(r.URL.Path, "/")
+	if name == "" || strings.HasSuffix(name, "/") {
+		name += "index.html"
+	}
+	if !fs.ValidPath(name) || strings.Contains("/"+name, "/.") {
+		http.NotFound(w, r)
+		return
+	}
+	f, info, err := open(h.files, name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	defer f.Close()
+	h.serve(w, r, name, f, info)
+}
+
+// isolate sets the headers every answer carries. Files may be embedded by
+// other sites (the widget); the page itself may not reach into them.
+func isolate(header http.Header) {
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Embedder-Policy", "require-corp")
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("Content-Security-Policy", policy)
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+}
+
+// open opens a regular file.
+func open(files fs.FS, name string) (fs.File, fs.FileInfo, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, f fs.File, info fs.FileInfo) {
+	header := w.Header()
+	ext := path.Ext(name)
+	ctype := types[ext]
+	if ctype == "" {
+		ctype = "application/octet-stream"
+	}
+	header.Set("Content-Type", ctype)
+	header.Set("Cache-Control", "no-cache")
+	if hashed.MatchString(name) {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	if seeker, ok := f.(io.ReadSeeker); ok && (packed[ext] || info.Size() > maxCached) {
+		if hashed.MatchString(name) {
+			header.Set("ETag", `"`+strings.TrimSuffix(path.Base(name), ext)+`"`)
+		}
+		http.ServeContent(w, r, "", info.ModTime(), seeker)
+		return
+	}
+	d, err := h.document(name, f, info)
+	if err != nil {
+		http.Error(w, "the file cannot be read", http.StatusInternalServerError)
+		return
+	}
+	data, etag := d.data, d.etag
+	header.Add("Vary", "Accept-Encoding")
+	switch enc := negotiate(r.Header.Get("Accept-Encoding")); {
+	case packed[ext]:
+	case enc == "zstd":
+		data, etag = d.zst(), etag+"-z"
+		header.Set("Content-Encoding", enc)
+	case enc == "gzip":
+		data, etag = d.gzip(), etag+"-g"
+		header.Set("Content-Encoding", enc)
+	}
+	header.Set("ETag", `"`+etag+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// document returns the file's content from memory, read again when it has
+// changed.
+func (h *handler) document(name string, f fs.File, info fs.FileInfo) (*document, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if d := h.cache[name]; d != nil && d.modified.Equal(info.ModTime()) && int64(len(d.data)) == info.Size() {
+		return d, nil
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	h.cache[name] = newDocument(data, info.ModTime())
+	return h.cache[name], nil
+}
+
+func newDocument(data []byte, modified time.Time) *document {
+	sum := sha256.Sum256(data)
+	return &document{
+		modified: modified,
+		data:     data,
+		etag:     hex.EncodeToString(sum[:8]),
+		gzip:     sync.OnceValue(func() []byte { return gzipped(data) }),
+		zst:      sync.OnceValue(func() []byte { return zstandard(data) }),
+	}
+}
+
+func gzipped(data []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(data) // a bytes.Buffer does not fail
+	z.Close()
+	return b.Bytes()
+}
+
+func zstandard(data []byte) []byte {
+	// Browsers refuse windows over 8 MiB (RFC 9659); the only errors are of
+	// options.
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithWindowSize(8<<20))
+	if err != nil {
+		panic(err)
+	}
+	defer z.Close()
+	return z.EncodeAll(data, nil)
+}
+
+// negotiate picks the best encoding of an Accept-Encoding header: "zstd",
+// "gzip" or "".
+func negotiate(accept string) string {
+	best := ""
+	for part := range strings.SplitSeq(accept, ",") {
+		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if q := strings.ReplaceAll(params, " ", ""); q == "q=0" || strings.HasPrefix(q, "q=0.0") && strings.Trim(q[4:], "0.") == "" {
+			continue
+		}
+		switch name {
+		case "zstd":
+			return name
+		case "gzip":
+			best = name
+		}
+	}
+	return best
+}

@@ -1,0 +1,33 @@
+// Command wasm is the engine as the page's worker sees it: it defines one
+// global, wispEngine, whose functions return promises. It translates between
+// JavaScript values and the Go packages and knows nothing of the page.
+//
+//	wispEngine.capabilities(modelURL)              → {runs, backend, threads, reason, ...}
+//	wispEngine.create({model, backend}, onEvent)   → generator
+//	generator.defaults, generator.samplers         what the model recommends and offers
+//	generator.generate(request, onEvent)           → {images, seed, timings, ...}
+//	generator.cancel()                             ends the generate under way
+//	generator.dispose()
+//
+// A promise is rejected with {code, message}. site/worker.js carries these
+// calls over postMessage; start there or at create.
+package main
+
+import (
+	"github.com/hack-pad/safejs"
+)
+
+func main() {
+	engine := object{
+		"capabilities": promising(capabilities),
+		"create":       promising(create),
+	}
+	value, err := safejs.ValueOf(map[string]any(engine))
+	if err != nil {
+		panic(err)
+	}
+	if err := safejs.Global().Set("wispEngine", value); err != nil {
+		panic(err)
+	}
+	select {} // the functions live as long as the worker
+}
