@@ -47,6 +47,15 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "controlnet":
 		s := shape("sample")
 		return model.ControlNet(config, s[0], s[1], s[2], shape("context")[1])
+	case "t5":
+		s := shape("ids")
+		return model.T5Encoder(config, s[0], s[1])
+	case "pixart":
+		s := shape("sample")
+		return model.PixArt(config, s[0], s[1], s[2], shape("context")[1])
+	case "sd3":
+		s := shape("sample")
+		return model.SD3(config, s[0], s[1], s[2], shape("context")[1])
 	case "taesd_decoder":
 		s := shape("latents")
 		return model.AutoencoderTinyDecoder(config, s[0], s[1], s[2])
@@ -126,6 +135,9 @@ func TestNetworkConfigErrors(t *testing.T) {
 	clip := func(b []byte) (*engine.Graph, error) { return model.CLIPText(b, 1, 77) }
 	tiny := func(b []byte) (*engine.Graph, error) { return model.AutoencoderTinyDecoder(b, 1, 8, 8) }
 	control := func(b []byte) (*engine.Graph, error) { return model.ControlNet(b, 1, 8, 8, 4) }
+	t5 := func(b []byte) (*engine.Graph, error) { return model.T5Encoder(b, 1, 77) }
+	pixart := func(b []byte) (*engine.Graph, error) { return model.PixArt(b, 1, 8, 8, 4) }
+	sd3 := func(b []byte) (*engine.Graph, error) { return model.SD3(b, 1, 8, 8, 4) }
 	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
 	for _, c := range []struct {
 		build         func([]byte) (*engine.Graph, error)
@@ -161,6 +173,15 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{control, `{"controlnet_conditioning_channel_order": "bgr"}`, "controlnet_conditioning_channel_order"},
 		{control, `{"conditioning_embedding_out_channels": null}`, "conditioning_embedding_out_channels"},
 		{control, `{"num_attention_heads": 7}`, "attention_head_dim"},
+		{t5, `{"feed_forward_proj": "gated-silu"}`, "feed_forward_proj"},
+		{t5, `{"relative_attention_num_buckets": 7}`, "relative_attention_num_buckets"},
+		{t5, `{"num_heads": 65536, "d_kv": 65536}`, "num_heads"},
+		{pixart, `{"norm_type": "ada_norm_zero"}`, "norm_type"},
+		{pixart, `{"patch_size": 3}`, "patch_size"},
+		{pixart, `{"attention_head_dim": 71}`, "attention_head_dim"},
+		{sd3, `{"qk_norm": "layer_norm"}`, "qk_norm"},
+		{sd3, `{"caption_projection_dim": 7}`, "caption_projection_dim"},
+		{sd3, `{"pos_embed_max_size": 3}`, "pos_embed_max_size"},
 		{clip, `{"hidden_act": "swoosh"}`, "hidden_act"},
 		{clip, `{"num_attention_heads": 0}`, "num_attention_heads"},
 		{clip, `{"num_hidden_layers": 1000000}`, "num_hidden_layers"},

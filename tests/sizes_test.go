@@ -40,6 +40,12 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.CLIPText(p.Config, 1, 77))
 	case "CLIPTextModelWithProjection":
 		add(model.CLIPText(p.Config, 1, 77, model.TextPrefix("text_model"), model.Penultimate(), model.WithProjection()))
+	case "T5EncoderModel":
+		add(model.T5Encoder(p.Config, 1, 77))
+	case "PixArtTransformer2DModel":
+		add(model.PixArt(p.Config, 1, 8, 8, 77))
+	case "SD3Transformer2DModel":
+		add(model.SD3(p.Config, 1, 8, 8, 77))
 	case "AutoencoderKL":
 		add(model.AutoencoderKLEncoder(p.Config, 1, 64, 64))
 		add(model.AutoencoderKLDecoder(p.Config, 1, 8, 8))

@@ -27,6 +27,9 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("%d nodes", len(g.Nodes))
 		}
 		ControlNet(config, 1, 8, 8, 4)
+		T5Encoder(config, 1, 5)
+		PixArt(config, 1, 8, 8, 4)
+		SD3(config, 1, 8, 8, 4)
 		CLIPText(config, 1, 7)
 		AutoencoderTinyDecoder(config, 1, 4, 4)
 		AutoencoderTinyEncoder(config, 1, 16, 16)

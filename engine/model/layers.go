@@ -66,9 +66,10 @@ func layerNorm(g *engine.Graph, p path, x *engine.Node, eps float32) *engine.Nod
 
 // attend is multi-head attention with the usual scale of 1/√(head size).
 func attend(q, k, v *engine.Node, heads int, causal bool) *engine.Node {
-	headSize := q.Shape.Dim(-1) / heads
-	return engine.Attention(q, k, v, heads, float32(1/math.Sqrt(float64(headSize))), causal)
+	return engine.Attention(q, k, v, heads, headScale(q.Shape.Dim(-1)/heads), causal)
 }
+
+func headScale(headSize int) float32 { return float32(1 / math.Sqrt(float64(headSize))) }
 
 // tokens views an image (n,h,w,c) as the sequence (n, h·w, c).
 func tokens(x *engine.Node) *engine.Node {

@@ -372,7 +372,7 @@ func (u *unet) transformer(p path, x *engine.Node, heads, layers int, onlyCross 
 
 // transformerBlock is diffusers' BasicTransformerBlock on h (b, t, d).
 func (u *unet) transformerBlock(p path, h *engine.Node, heads int, onlyCross bool) *engine.Node {
-	g, d := u.g, h.Shape[2]
+	g := u.g
 	norm := func(name string) *engine.Node { return layerNorm(g, p.Sub(name), h, 1e-5) }
 	x := norm("norm1")
 	context := x
@@ -381,6 +381,5 @@ func (u *unet) transformerBlock(p path, h *engine.Node, heads int, onlyCross boo
 	}
 	h = engine.Add(crossAttention(g, p.Sub("attn1"), x, context, heads), h)
 	h = engine.Add(crossAttention(g, p.Sub("attn2"), norm("norm2"), u.context, heads), h)
-	x = engine.GEGLU(linear(g, p.Sub("ff", "net", 0, "proj"), norm("norm3"), 8*d))
-	return engine.Add(linear(g, p.Sub("ff", "net", 2), x, d), h)
+	return engine.Add(feedForward(g, p.Sub("ff"), norm("norm3"), "geglu"), h)
 }

@@ -14,10 +14,12 @@ from pathlib import Path
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL, AutoencoderTiny, ControlNetModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
+)
 from diffusers.models.embeddings import get_timestep_embedding
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 HERE = Path(__file__).parent
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
@@ -166,6 +168,61 @@ def controlnets():
     save("unet_control", "unet", m, inputs | control, {"sample": last(y)}, control=True)
 
 
+def sinusoidal(t):
+    """The 256 sines that diffusion transformers take a timestep as."""
+    return get_timestep_embedding(torch.as_tensor(t, dtype=torch.float32).flatten(), 256, flip_sin_to_cos=True, downscale_freq_shift=0)
+
+
+def t5s():
+    torch.manual_seed(50)
+    ids = torch.randint(2, 30, (2, 21))
+    mask = torch.ones(2, 21)
+    mask[0, 15:] = 0
+    for name, forward, seed in ("t5_gated", "gated-gelu", 50), ("t5_relu", "relu", 51):
+        m = seeded(T5EncoderModel(T5Config(
+            vocab_size=30, d_model=24, d_kv=10, d_ff=40, num_layers=2, num_heads=3, feed_forward_proj=forward,
+            relative_attention_num_buckets=8, relative_attention_max_distance=12)), seed)
+        hidden = m(ids, attention_mask=mask).last_hidden_state
+        save(name, "t5", m, {"ids": ids.int(), "mask": mask}, {"hidden": hidden})
+
+
+def pixarts():
+    for name, seed, config, sized, h, w in (
+        ("pixart_sigma", 60, dict(sample_size=8, caption_channels=10, use_additional_conditions=False), False, 6, 8),
+        ("pixart_alpha", 61, dict(sample_size=8, caption_channels=None, use_additional_conditions=True, attention_bias=False,
+                                  interpolation_scale=2, activation_fn="geglu", patch_size=1, out_channels=4), True, 4, 4),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(PixArtTransformer2DModel(**dict(
+            num_attention_heads=3, attention_head_dim=8, num_layers=2, cross_attention_dim=24) | config), seed)
+        x, context, t = torch.randn(2, 4, h, w), torch.randn(2, 6, config["caption_channels"] or 24), torch.tensor([999, 13])
+        mask = torch.ones(2, 6)
+        mask[0, 4:] = 0
+        inputs = {"sample": last(x), "context": context, "mask": mask, "timestep_embedding": sinusoidal(t)}
+        added = {"resolution": None, "aspect_ratio": None}
+        if sized:
+            added = {"resolution": torch.tensor([[512.0, 768.0], [1024.0, 256.0]]), "aspect_ratio": torch.tensor([[0.67], [4.0]])}
+            inputs["resolution_embedding"] = sinusoidal(added["resolution"]).reshape(2, 2, 256)
+            inputs["aspect_ratio_embedding"] = sinusoidal(added["aspect_ratio"])
+        y = m(x, context, t, added, encoder_attention_mask=mask).sample
+        save(name, "pixart", m, inputs, {"sample": last(y)})
+
+
+def sd3():
+    for name, seed, config in (
+        ("sd3", 70, dict(num_layers=2)),
+        ("sd35", 71, dict(num_layers=2, dual_attention_layers=(0,), qk_norm="rms_norm")),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(SD3Transformer2DModel(**dict(
+            sample_size=8, in_channels=4, out_channels=4, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=10,
+            caption_projection_dim=16, pooled_projection_dim=12, pos_embed_max_size=7) | config), seed)
+        x, context, pooled, t = torch.randn(2, 4, 6, 10), torch.randn(2, 5, 10), torch.randn(2, 12), torch.tensor([700.5, 3.0])
+        y = m(x, context, pooled, t).sample
+        save(name, "sd3", m, {"sample": last(x), "context": context, "pooled": pooled, "timestep_embedding": sinusoidal(t)},
+             {"sample": last(y)})
+
+
 def autoencoders():
     for name, seed, config in (
         ("taesd", 20, dict(encoder_block_out_channels=(12,) * 4, decoder_block_out_channels=(12,) * 4,
@@ -216,5 +273,8 @@ if __name__ == "__main__":
         clip()
         unets()
         controlnets()
+        t5s()
+        pixarts()
+        sd3()
         autoencoders()
         timesteps()

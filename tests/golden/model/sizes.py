@@ -12,8 +12,10 @@ from pathlib import Path
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from diffusers import (
+    AutoencoderKL, AutoencoderTiny, ControlNetModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 CROSS, DOWN = "CrossAttnDownBlock2D", "DownBlock2D"
 UP, CROSS_UP = "UpBlock2D", "CrossAttnUpBlock2D"
@@ -57,15 +59,26 @@ MODELS = {
     "open_clip_bigg": (CLIPTextModelWithProjection, dict(
         hidden_size=1280, intermediate_size=5120, num_attention_heads=20, num_hidden_layers=32, hidden_act="gelu",
         projection_dim=1280)),
+    "t5_xxl": (T5EncoderModel, dict(
+        d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu")),
+    "pixart_alpha_512": (PixArtTransformer2DModel, dict(sample_size=64, caption_channels=4096)),
+    "pixart_alpha_1024": (PixArtTransformer2DModel, dict(sample_size=128, caption_channels=4096)),
+    "sd3_medium": (SD3Transformer2DModel, dict(num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=192)),
+    "sd35_medium": (SD3Transformer2DModel, dict(
+        num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=384,
+        dual_attention_layers=list(range(13)), qk_norm="rms_norm")),
 }
+CONFIGS = {CLIPTextModel: CLIPTextConfig, CLIPTextModelWithProjection: CLIPTextConfig, T5EncoderModel: T5Config}
 
 
 def entry(cls, config):
     with torch.device("meta"):
-        m = cls(CLIPTextConfig(**config)) if cls.__module__.startswith("transformers") else cls(**config)
-    shapes = {k: list(v.shape) for k, v in m.named_parameters()}
+        m = cls(CONFIGS[cls](**config)) if cls in CONFIGS else cls(**config)
+    saved = m.state_dict()
+    stored = list(m.named_parameters()) + [(k, v) for k, v in m.named_buffers() if k in saved]
+    shapes = {k: list(v.shape) for k, v in stored}
     lines = "".join(f"{k} {'x'.join(map(str, s))}\n" for k, s in sorted(shapes.items()))
-    return {"class": cls.__name__, "config": config, "parameters": sum(p.numel() for p in m.parameters()),
+    return {"class": cls.__name__, "config": config, "parameters": sum(v.numel() for _, v in stored),
             "tensors": len(shapes), "sha256": hashlib.sha256(lines.encode()).hexdigest()}
 
 
