@@ -18,15 +18,11 @@ import (
 )
 
 func main() {
-	engine := object{
+	engine := map[string]any{
 		"capabilities": promising(capabilities),
 		"create":       promising(create),
 	}
-	value, err := safejs.ValueOf(map[string]any(engine))
-	if err != nil {
-		panic(err)
-	}
-	if err := safejs.Global().Set("wispEngine", value); err != nil {
+	if err := safejs.Global().Set("wispEngine", engine); err != nil {
 		panic(err)
 	}
 	select {} // the functions live as long as the worker
