@@ -63,7 +63,7 @@ func Parse(r io.ReaderAt, size int64) (*File, error) {
 	if size < 8 {
 		return nil, bad("%d bytes are too short", size)
 	}
-	if _, err := r.ReadAt(head[:], 0); err != nil {
+	if _, err := io.ReadFull(io.NewSectionReader(r, 0, 8), head[:]); err != nil {
 		return nil, fmt.Errorf("safetensors: header: %w", err)
 	}
 	n := binary.LittleEndian.Uint64(head[:])
@@ -74,7 +74,7 @@ func Parse(r io.ReaderAt, size int64) (*File, error) {
 		return nil, bad("the header claims %d bytes; at most %d are possible", n, min(MaxHeader, size-8))
 	}
 	text := make([]byte, n)
-	if _, err := r.ReadAt(text, 8); err != nil {
+	if _, err := io.ReadFull(io.NewSectionReader(r, 8, int64(n)), text); err != nil {
 		return nil, fmt.Errorf("safetensors: header: %w", err)
 	}
 	f, err := parseHeader(text, size-8-int64(n))
