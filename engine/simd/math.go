@@ -68,12 +68,13 @@ func (e *emitter) tanh(f *fn, x vec) vec {
 	return f.letV(choose(a.lt(all(0.625)), near, far).or(x.and(bits(1 << 31))))
 }
 
-// gelu is x·Φ(x) = x/2·(1 + erf(x/√2)), within 2e-7·|x|.
+// gelu is x·Φ(x) = x/2·(1 + erf(x/√2)), within 2e-7·max(x, 1): the left tail,
+// where 1 + erf is all rounding, stays next to 0 however far it goes.
 func (e *emitter) gelu(f *fn, x vec) vec {
 	z := f.letV(x.mul(all(0.70710678)).pmin(all(3.95)).pmax(all(-3.95)))
 	u := f.letV(z.mul(z))
 	p, q := e.poly(f, erfP, u), e.poly(f, erfQ, u)
-	half := f.letV(x.mul(all(0.5)))
+	half := f.letV(x.pmax(all(-5.6)).mul(all(0.5)))
 	return f.letV(e.madd(half, z.mul(p).div(q), half))
 }
 
