@@ -3,8 +3,8 @@
 package tests
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +20,7 @@ import (
 	"wisp/engine"
 	"wisp/engine/cpu"
 	"wisp/engine/simd"
+	"wisp/loader/safetensors"
 )
 
 // labelled is a backend with the name that tests print for it.
@@ -64,30 +65,17 @@ func readSafetensors(t *testing.T, file string) map[string]engine.Tensor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := binary.LittleEndian.Uint64(b)
-	header, data := b[8:8+n], b[8+n:]
-	var entries map[string]json.RawMessage
-	if err := json.Unmarshal(header, &entries); err != nil {
+	f, err := safetensors.Parse(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 	out := map[string]engine.Tensor{}
-	for name, raw := range entries {
-		if name == "__metadata__" {
-			continue
-		}
-		var e struct {
-			DType   string       `json:"dtype"`
-			Shape   engine.Shape `json:"shape"`
-			Offsets [2]int       `json:"data_offsets"`
-		}
-		if err := json.Unmarshal(raw, &e); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
+	for _, e := range f.Tensors {
 		d, err := engine.ParseDType(strings.ToLower(e.DType))
 		if err != nil {
-			t.Fatalf("%s: %s: %v", file, name, err)
+			t.Fatalf("%s: %s: %v", file, e.Name, err)
 		}
-		out[name] = engine.Tensor{DType: d, Shape: e.Shape, Data: data[e.Offsets[0]:e.Offsets[1]]}
+		out[e.Name] = engine.Tensor{DType: d, Shape: e.Shape, Data: b[e.Begin : e.Begin+e.Size]}
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 """Makes the goldens of a diffusers pipeline directory: pictures by torch, step by step.
 
-  python make.py DIR [OUT]    writes OUT/golden.json and PNGs; OUT is DIR's name, beside this script
+  python make.py DIR [OUT]    writes OUT/golden.json, PNGs and what each network gives on its own;
+                              OUT is DIR's name, beside this script
   python make.py --tiny       makes the tiny pipelines, weights and all, and their goldens
 
 The loop is that of diffusers' StableDiffusionPipeline, written out so that it
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 import tiny
@@ -111,6 +113,28 @@ def goldens(directory, out, settings):
     print(f"{out.name}: the closest two pictures are at {max(same, default=0):.1f} dB")
 
 
+def modules(directory, out):
+    """Writes each network's inputs and outputs on its own: OUT/text_encoder.safetensors and so on, images channels-last."""
+    p, gen = Pipeline(directory), torch.Generator().manual_seed(1)
+    randn = lambda *shape: torch.randn(shape, generator=gen)
+    last = lambda x: x.permute(0, 2, 3, 1)
+
+    def save(name, inputs, outputs):
+        tensors = {f"in.{k}": v for k, v in inputs.items()} | {f"out.{k}": v for k, v in outputs.items()}
+        save_file({k: v.contiguous() for k, v in tensors.items()}, out / f"{name}.safetensors")
+
+    prompts = ["red heart", "a house under a rainbow, flat style"]
+    ids = p.tokenizer(prompts, padding="max_length", return_tensors="pt").input_ids
+    hidden = p.text(ids).last_hidden_state
+    save("text_encoder", {"ids": ids.int()}, {"hidden": hidden})
+    x = randn(2, p.unet.config.in_channels, 8, 8)
+    t = torch.tensor(501.0)
+    save("unet", {"sample": last(x), "context": hidden, "timestep_embedding": p.unet.get_time_embed(x, t)},
+         {"sample": last(p.unet(x, t, hidden).sample)})
+    z = randn(1, p.unet.config.in_channels, 8, 8)
+    save("vae", {"latents": last(z)}, {"image": last(p.vae.decode(z).sample)})
+
+
 def settings(directory):
     """Four prompts, seeds and step counts at the model's own size and guidance."""
     read = lambda name: json.loads((Path(directory) / name).read_text())
@@ -137,7 +161,9 @@ def main():
             make(model)
             goldens(model, HERE / name, [dict(s) for s in tiny.SETTINGS])
     if args.dir:
-        goldens(args.dir, args.out or HERE / args.dir.name, settings(args.dir))
+        out = args.out or HERE / args.dir.name
+        goldens(args.dir, out, settings(args.dir))
+        modules(args.dir, out)
 
 
 if __name__ == "__main__":
