@@ -1,228 +1,293 @@
-// The page: a form over the public module. All drawing is in wisp.js's worker;
-// this file only shows what it says.
+// The page: it reads the form, calls wisp.js and shows what happens. All the
+// work is done in wisp.js's worker.
 import { createGenerator, toPNG, WispError } from "./wisp.js";
 
 const $ = (id) => document.getElementById(id);
-const state = (name) => { document.body.dataset.state = name; };
+const form = $("form"), prompt = $("prompt"), go = $("go"), error = $("error"), notice = $("notice");
+const steps = $("steps"), guidance = $("guidance"), seed = $("seed"), lock = $("lock");
 
-const page = { generator: null, result: null };
-globalThis.wispPage = page;
-
-let running = null; // the AbortController of the picture being drawn
-
-const seconds = (ms) => (ms < 995 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-const megabytes = (n) => `${(n / 1e6).toFixed(1)} MB`;
-
-function progress(value, max = 1) {
-	$("bar").max = max;
-	if (value === null) $("bar").removeAttribute("value");
-	else $("bar").value = value;
-}
-
-function showError(err) {
-	const text = err instanceof WispError ? `${advice[err.code] ?? ""} ${err.message}` : String(err);
-	$("error").textContent = text.trim();
-	$("error").hidden = false;
-}
-
-function hideError() { $("error").hidden = true; }
-
-// What a visitor can do about each kind of failure.
+// What to do about each kind of failure; the message says what happened.
 const advice = {
-	unsupported: "This browser cannot run wisp: try a current Chrome, Edge, Firefox or Safari.",
-	network: "The model could not be downloaded. Check the connection, then reload: what has arrived is kept.",
-	corrupt: "The download arrived damaged more than once. Reload to try again.",
-	quota: "There is no room in this browser's storage.",
-	"out-of-memory": "There is not enough memory: close other tabs, or choose a smaller size.",
-	"device-lost": "The graphics device went away. Try again.",
-	"bad-model": "This model cannot be used.",
-	internal: "Something went wrong in the engine. Reload the page.",
+	"unsupported": "Try a current version of Chrome, Edge, Firefox or Safari.",
+	"network": "Check your connection, then try again.",
+	"corrupt": "Try again; if it stays, the copy on the server is damaged.",
+	"quota": "Free some disk space, or leave private browsing, then try again.",
+	"out-of-memory": "Close other tabs, then try again.",
+	"device-lost": "Try again.",
+	"bad-model": "",
+	"bad-request": "",
+	"internal": "Reload the page to go on.",
 };
 
-// load makes the generator for the model in ?model=, or the default one.
-async function load() {
-	state("loading");
-	const model = new URLSearchParams(location.search).get("model") ?? undefined;
-	const started = performance.now();
-	page.generator = await createGenerator({
-		model,
-		busy: "abort",
-		onProgress({ stage, loaded, total }) {
-			if (stage === "download") {
-				$("status").textContent = `Fetching the model: ${megabytes(loaded)} of ${megabytes(total)}`;
-				progress(loaded, total);
-			} else if (stage === "compile") {
-				$("status").textContent = "Preparing the engine…";
-				progress(null);
-			}
-		},
-		onWarning: (message) => console.warn(message),
+// A model may be named in the address, but only one of this site.
+function modelURL() {
+	const name = new URLSearchParams(location.search).get("model");
+	if (!name) return undefined;
+	const url = new URL(name, location.href);
+	return url.origin === location.origin ? url.href : undefined;
+}
+
+let loading = null; // the promise of the generator
+let run = null; // the AbortController of the picture under way
+let shown = null; // the last object URL
+
+// ready loads the model once; after a failure the next call tries again.
+function ready() {
+	loading ??= createGenerator({
+		model: modelURL(),
+		onProgress: loadingProgress,
+		onWarning: (message) => console.info("wisp:", message),
+	}).then(introduce, (err) => {
+		loading = null;
+		throw err;
 	});
-	page.readyAfter = performance.now() - started;
-	settings(page.generator);
-	$("status").textContent = "Ready.";
-	$("go").disabled = false;
-	state("ready");
+	return loading;
 }
 
-// settings fills the controls from what the model recommends.
-function settings({ defaults, samplers, settings, name, licence }) {
-	const { styles = [], examples = [] } = settings;
-	$("steps").value = defaults.steps;
-	$("guidance").value = defaults.guidance;
-	for (const id of ["steps", "guidance"]) {
-		const show = () => { $(`${id}-value`).textContent = $(id).value; };
-		$(id).addEventListener("input", show);
-		show();
-	}
-	$("sampler").replaceChildren(...samplers.map((s) => new Option(s.label, s.name)));
-	chooseStyles(styles);
-	$("examples").hidden = examples.length === 0;
-	$("examples").replaceChildren(...examples.slice(0, 10).map((text) => {
-		const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
-		button.addEventListener("click", () => { $("prompt").value = text; draw(); });
-		return button;
-	}));
-	$("model").textContent = [name && `Model: ${name}`, licence].filter(Boolean).join(", ");
+const megabytes = (n) => (n / 1e6).toFixed(1);
+
+function loadingProgress({ stage, loaded, total }) {
+	if (stage === "download") work(`Downloading the model, once: ${megabytes(loaded)} of ${megabytes(total)} MB`, loaded, total);
+	if (stage === "load" && loaded < total) work("Reading the model", loaded, total);
+	if (stage === "compile") work("Getting ready", loaded, total);
 }
 
-function chooseStyles(styles) {
-	if (styles.length === 0) return;
-	$("styles").hidden = false;
-	for (const [i, style] of ["", ...styles].entries()) {
+// introduce fills the page with what the model offers.
+function introduce(generator) {
+	const { defaults, settings } = generator;
+	setRange(steps, defaults.steps);
+	setRange(guidance, defaults.guidance);
+	fillStyles(texts(settings.styles));
+	fillExamples(texts(settings.examples));
+	$("model").textContent = [`Model: ${generator.name}`, generator.licence, `runs on ${backendName(generator.backend)}`].filter(Boolean).join(" · ");
+	if (!run) work(null);
+	document.documentElement.dataset.state = "ready";
+	return generator;
+}
+
+const texts = (list) => (Array.isArray(list) ? list.filter((s) => typeof s === "string").slice(0, 24) : []);
+const backendName = (name) => ({ simd: "the processor (WebAssembly SIMD)", webgpu: "the graphics card (WebGPU)", cpu: "the processor (plain WebAssembly)" })[name] ?? name;
+
+function setRange(input, value) {
+	input.max = Math.max(input.max, value);
+	input.value = value;
+	input.dispatchEvent(new Event("input"));
+}
+
+function fillStyles(styles) {
+	const box = $("styles");
+	for (const old of box.querySelectorAll("label")) old.remove();
+	for (const style of ["", ...styles]) {
 		const label = document.createElement("label");
-		const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: style, checked: i === 0 });
-		radio.addEventListener("change", () => { if ($("prompt").value.trim()) draw(); });
-		label.append(radio, style ? style.replace(/ style$/, "") : "any");
-		$("styles").append(label);
+		const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: style, checked: style === "" });
+		label.append(radio, style === "" ? "Any" : capital(style.replace(/ style$/, "")));
+		box.append(label);
 	}
+	box.hidden = styles.length === 0;
+}
+
+const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
+
+function fillExamples(examples) {
+	const box = $("examples");
+	for (const old of box.querySelectorAll("button")) old.remove();
+	for (const text of examples.slice(0, 6)) {
+		const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
+		button.addEventListener("click", () => {
+			choose(text);
+			draw();
+		});
+		box.append(button);
+	}
+	box.hidden = examples.length === 0;
+	prompt.placeholder = examples[0] ?? "";
+}
+
+// choose puts an example into the form; a style at its end goes to the chips.
+function choose(text) {
+	const radios = [...form.elements].filter((e) => e.name === "style");
+	const radio = radios.find((r) => r.value && text.endsWith(`, ${r.value}`));
+	prompt.value = radio ? text.slice(0, -radio.value.length - 2) : text;
+	(radio ?? radios[0]).checked = true;
+}
+
+// work shows what is being done and how far it is; null ends it.
+function work(text, loaded, total) {
+	$("work").hidden = text === null;
+	if (text === null) return;
+	$("doing").textContent = text;
+	const bar = $("bar");
+	if (total > 0) bar.value = loaded / total;
+	else bar.removeAttribute("value");
+}
+
+// say speaks to screen readers: only what matters, never every step.
+const say = (text) => ($("spoken").textContent = text);
+
+function showError(err) {
+	error.hidden = !err;
+	if (!err) return;
+	const text = String(err.message ?? err).replace(/^(?:[a-z]+: )+/, "").replace(/[.\s]+$/, "");
+	error.textContent = `${capital(text)}. ${advice[err.code] ?? advice.internal}`.trim();
+	error.dataset.code = err.code ?? "internal";
+	console.error("wisp:", err);
+}
+
+function showNotice(text) {
+	notice.textContent = text;
+	notice.hidden = !text;
 }
 
 function request() {
-	const style = new FormData($("form")).get("style");
-	const prompt = $("prompt").value;
-	const seed = $("seed").value;
+	const style = new FormData(form).get("style");
+	const words = prompt.value.trim();
+	const typed = seed.value.trim();
+	const keep = lock.getAttribute("aria-pressed") === "true";
+	if (keep && typed !== "" && !/^\d{1,15}$/.test(typed)) throw new WispError("bad-request", "the seed is not a whole number of at most 15 digits");
 	return {
-		prompt: prompt.trim() && style ? `${prompt.trim()}, ${style}` : prompt,
-		negativePrompt: $("negative").value,
-		seed: seed !== "" && ($("lock").checked || seed !== page.lastSeed) ? Number(seed) : undefined,
-		steps: Number($("steps").value),
-		guidance: Number($("guidance").value),
-		sampler: $("sampler").value,
-		previews: $("previews").checked,
+		prompt: style && words ? `${words}, ${style}` : words,
+		steps: Number(steps.value),
+		guidance: Number(guidance.value),
+		seed: keep && typed !== "" ? Number(typed) : undefined,
 	};
 }
 
-async function draw(change = {}) {
-	if (!page.generator) return;
-	hideError();
-	const controller = running = new AbortController();
-	state("busy");
-	$("go").textContent = "Cancel";
-	progress(0);
+async function draw() {
+	if (run) return;
+	run = new AbortController();
+	busy(true);
+	showError(null);
+	showNotice("");
+	const { signal } = run;
 	try {
-		const result = await page.generator.generate({ ...request(), ...change, signal: controller.signal, onStep: showStep });
-		await show(result);
+		const wanted = request();
+		if (loading === null || document.documentElement.dataset.state !== "ready") work("Loading the model");
+		const generator = await abortable(ready(), signal);
+		work("Reading the words");
+		say("Drawing");
+		const r = await generator.generate({ ...wanted, ...chosen(wanted, generator), signal, previews: true, onStep });
+		await show(r);
 	} catch (err) {
-		if (running !== controller) return; // a newer picture took its place
-		$("status").textContent = err.code === "aborted" ? "Cancelled." : "No picture this time.";
 		if (err.code !== "aborted") showError(err);
+		else say("Cancelled");
+		if (["internal", "out-of-memory", "device-lost"].includes(err.code)) loading = null;
 	} finally {
-		if (running === controller) {
-			running = null;
-			$("go").textContent = "Draw";
-			$("preview").hidden = true;
-			state("ready");
-		}
+		run = null;
+		busy(false);
 	}
 }
 
-function showStep({ stage, step, steps, preview }) {
-	if (stage === "denoise") {
-		$("status").textContent = `Step ${step} of ${steps}`;
-		progress(step, steps + 1);
-	} else if (stage === "decode") {
-		$("status").textContent = "Decoding…";
-	}
-	if (preview) {
-		const canvas = $("preview");
-		canvas.width = preview.width;
-		canvas.height = preview.height;
-		canvas.getContext("2d").putImageData(preview, 0, 0);
-		canvas.hidden = false;
-	}
-}
+// chosen replaces what the sliders said before the model was there.
+let touched = false;
+const chosen = (wanted, { defaults }) => (touched ? {} : { steps: defaults.steps, guidance: defaults.guidance });
 
-async function show(result) {
-	page.result = result;
-	const url = URL.createObjectURL(await toPNG(result));
-	const { text, denoise, decode, total } = result.timings;
-	$("picture").src = url;
-	$("picture").alt = result.settings.prompt;
-	$("picture").hidden = false;
-	$("empty").hidden = true;
-	$("seed").value = page.lastSeed = String(result.seed);
-	$("status").textContent = `Drawn in ${seconds(total)}.` + (result.truncated ? " The prompt was longer than the model reads: its end was left out." : "");
-	$("details").textContent = `${result.backend} · text ${seconds(text)} · steps ${seconds(denoise)} · decode ${seconds(decode)} · seed ${result.seed}`;
-	for (const id of ["save", "copy", "again"]) $(id).disabled = false;
-	remember(url, result);
-}
-
-const remembered = 60; // pictures kept for this visit
-
-// remember puts the picture in front of this visit's row.
-function remember(url, result) {
-	const button = Object.assign(document.createElement("button"), { type: "button", title: result.settings.prompt });
-	const img = Object.assign(document.createElement("img"), { src: url, alt: result.settings.prompt });
-	button.append(img);
-	button.addEventListener("click", () => {
-		page.result = result;
-		$("picture").src = url;
-		$("picture").alt = img.alt;
-		$("seed").value = page.lastSeed = String(result.seed);
-		$("status").textContent = result.settings.prompt;
+// abortable lets the wait for the model be cancelled; loading itself goes on.
+function abortable(promise, signal) {
+	return new Promise((resolve, reject) => {
+		signal.addEventListener("abort", () => reject(new WispError("aborted", "cancelled")), { once: true });
+		promise.then(resolve, reject);
 	});
-	$("history").prepend(button);
-	$("history").hidden = false;
-	const oldest = $("history").children[remembered];
-	if (oldest) {
-		URL.revokeObjectURL(oldest.firstChild.src);
-		oldest.remove();
-	}
 }
 
-$("form").addEventListener("submit", (event) => {
+function busy(on) {
+	go.textContent = on ? "Cancel" : "Generate";
+	go.classList.toggle("cancel", on);
+	$("frame").classList.toggle("busy", on);
+	if (on) return;
+	$("preview").hidden = true;
+	if (loading === null || document.documentElement.dataset.state === "ready") work(null);
+}
+
+function onStep({ stage, step, steps, preview }) {
+	if (stage === "denoise") work(`Step ${step} of ${steps}`, step, steps);
+	if (stage === "decode") work("Finishing the picture");
+	if (preview) paint(preview);
+}
+
+function paint(image) {
+	const canvas = $("preview");
+	canvas.width = image.width;
+	canvas.height = image.height;
+	canvas.getContext("2d").putImageData(image, 0, 0);
+	canvas.hidden = false;
+	$("frame").classList.add("drawn");
+	$("empty").hidden = true;
+}
+
+async function show(r) {
+	const blob = await toPNG(r, 0);
+	const picture = $("picture");
+	const url = URL.createObjectURL(blob);
+	if (shown) URL.revokeObjectURL(shown);
+	shown = url;
+	picture.src = url;
+	picture.alt = r.settings.prompt;
+	await picture.decode();
+	picture.hidden = false;
+	picture.classList.remove("fresh");
+	void picture.offsetWidth; // lets the animation start again
+	picture.classList.add("fresh");
+	$("frame").classList.add("drawn");
+	$("frame").style.aspectRatio = `${r.settings.width} / ${r.settings.height}`;
+	$("empty").hidden = true;
+	const save = $("save");
+	save.href = url;
+	save.download = `${r.settings.prompt.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "wisp"}-${r.seed}.png`;
+	$("facts").textContent = facts(r);
+	$("caption").hidden = false;
+	if (lock.getAttribute("aria-pressed") !== "true") seed.value = r.seed;
+	if (r.truncated) showNotice("The description is longer than the model can read, so its end was left out.");
+	say(`The picture is ready: ${r.settings.prompt}`);
+	document.documentElement.dataset.pictures = Number(document.documentElement.dataset.pictures ?? 0) + 1;
+}
+
+const time = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+function facts({ settings, seed, backend, timings }) {
+	return `${settings.width} × ${settings.height} · seed ${seed} · ${settings.steps} steps · ${time(timings.total)} on ${backend}: ` +
+		`words ${time(timings.text)}, steps ${time(timings.denoise)}, decoding ${time(timings.decode)}`;
+}
+
+form.addEventListener("submit", (event) => {
 	event.preventDefault();
-	if (running && event.submitter === $("go")) running.abort();
+	if (run) run.abort();
 	else draw();
 });
-
-$("dice").addEventListener("click", () => {
-	$("seed").value = "";
+prompt.addEventListener("keydown", (event) => {
+	if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+	event.preventDefault();
+	if (!run) draw();
+});
+document.addEventListener("keydown", (event) => {
+	if (event.key === "Escape") run?.abort();
+});
+for (const range of [steps, guidance]) {
+	range.addEventListener("input", (event) => {
+		if (event.isTrusted) touched = true;
+		$(`${range.id}-value`).textContent = range.value;
+	});
+}
+seed.addEventListener("input", () => setLock(seed.value.trim() !== ""));
+lock.addEventListener("click", () => setLock(lock.getAttribute("aria-pressed") !== "true"));
+$("dice").addEventListener("click", () => (seed.value = crypto.getRandomValues(new Uint32Array(1))[0]));
+$("again").addEventListener("click", () => {
+	setLock(false);
 	draw();
 });
 
-$("again").addEventListener("click", () => draw({ seed: undefined }));
+function setLock(on) {
+	lock.setAttribute("aria-pressed", on);
+}
 
-$("save").addEventListener("click", async () => {
-	const link = document.createElement("a");
-	link.href = URL.createObjectURL(await toPNG(page.result));
-	link.download = `${page.result.settings.prompt.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60)}-${page.result.seed}.png`;
-	link.click();
-	setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-});
-
-$("copy").addEventListener("click", async () => {
-	try {
-		await navigator.clipboard.write([new ClipboardItem({ "image/png": toPNG(page.result) })]);
-		$("status").textContent = "Copied.";
-	} catch {
-		$("status").textContent = "This browser does not let the page copy pictures: save it instead.";
-	}
-});
-
-load().catch((err) => {
-	state("error");
-	$("status").textContent = "wisp could not start.";
-	showError(err);
-});
+// The model comes with the page, unless the visitor asked to save data: then
+// it waits for the first picture.
+if (navigator.connection?.saveData) {
+	showNotice("To save data, the model is downloaded when you first press Generate.");
+	document.documentElement.dataset.state = "waiting";
+} else {
+	work("Loading the model");
+	ready().catch((err) => {
+		if (!run) work(null);
+		showError(err);
+	});
+}

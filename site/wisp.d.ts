@@ -1,97 +1,131 @@
-// The public module of wisp: pictures from words, on the visitor's device.
+/** wisp: pictures from words, made on the visitor's own device. */
 
-/** What went wrong; the message says what to do. */
+/**
+ * What went wrong, for programs. The message says what to do about it.
+ * - `unsupported`: this browser or device cannot run the backend
+ * - `network`: a file could not be fetched
+ * - `corrupt`: a file arrived, twice, with the wrong bytes
+ * - `quota`: the browser will not keep the model
+ * - `out-of-memory`, `device-lost`: the engine is gone; make a new generator
+ * - `aborted`: cancelled, superseded, or disposed of
+ * - `bad-request`: the message names the field
+ * - `bad-model`: the address is no model, or one for another version
+ * - `internal`: a fault in wisp; please report it
+ */
 export type WispErrorCode =
-	| "unsupported" | "network" | "corrupt" | "quota" | "out-of-memory"
-	| "device-lost" | "aborted" | "bad-request" | "bad-model" | "internal";
+	| "unsupported" | "network" | "corrupt" | "quota" | "out-of-memory" | "device-lost"
+	| "aborted" | "bad-request" | "bad-model" | "internal";
 
 export class WispError extends Error {
-	constructor(code: WispErrorCode, message: string);
 	readonly code: WispErrorCode;
 }
 
 export interface Capabilities {
-	/** Whether the model can run here. */
+	/** Whether a backend runs here. */
 	runs: boolean;
+	/** The one that "auto" would take. */
 	backend: "webgpu" | "simd" | "cpu" | "";
 	threads: number;
-	/** Why it does not run; empty where it does. */
+	/** Why it does not run, in plain words; otherwise empty. */
 	reason: string;
-	/** Bytes that a visit would still have to download. */
+	/** Bytes still to be downloaded. */
 	downloadBytes: number;
-	/** Bytes of the model that this browser already keeps. */
+	/** Bytes that an earlier visit left on this device. */
 	cachedBytes: number;
-	/** An estimate of the memory that a loaded model takes at most. */
+	/** An estimate of the memory that the loaded model takes. */
 	peakBytes: number;
 }
 
-/** Asks about a model before any of its weights are downloaded. */
+/** Tells what would run, and what it would cost, before any weights are downloaded. */
 export function capabilities(model?: string | URL): Promise<Capabilities>;
 
-export interface GeneratorOptions {
-	/** URL of a model directory; left out: the default model beside this module. */
-	model?: string | URL;
-	backend?: "auto" | "webgpu" | "simd" | "cpu";
-	threads?: number;
-	signal?: AbortSignal;
-	onProgress?(progress: { stage: "download" | "load" | "compile"; loaded: number; total: number }): void;
-	/** Trouble that loading survives, such as a store without room. */
-	onWarning?(message: string): void;
-	/** What a generate does while another runs: wait, end it, or fail. */
-	busy?: "queue" | "abort" | "reject";
+export interface Progress {
+	/** Bytes of the download, bytes handed to the engine, or networks compiled. */
+	stage: "download" | "load" | "compile";
+	loaded: number;
+	total: number;
 }
 
-export function createGenerator(options?: GeneratorOptions): Promise<Generator>;
+/**
+ * What a request does while another is under way: wait, end the others with
+ * `aborted`, or fail with `bad-request`.
+ */
+export type Busy = "queue" | "abort" | "reject";
 
-export interface GenerateRequest {
+export interface GeneratorOptions {
+	/** Address of a model directory; without one, the default model beside wisp.js. */
+	model?: string | URL;
+	backend?: "auto" | "webgpu" | "simd" | "cpu";
+	/** Upper bound; 1 unless the page is cross-origin isolated. */
+	threads?: number;
+	/** Ends loading. */
+	signal?: AbortSignal;
+	onProgress?: (progress: Progress) => void;
+	/** Trouble that loading survives, such as a browser that keeps nothing. */
+	onWarning?: (message: string) => void;
+	/** Default "queue". */
+	busy?: Busy;
+}
+
+export interface Request {
 	prompt: string;
 	negativePrompt?: string;
-	/** A whole number of 0 or more; left out: random. Picture i uses seed + i. */
+	/** Whole, 0 to 2^53. Left out: a random one, reported in the result. */
 	seed?: number;
+	/** What is left out is as the model recommends. */
 	steps?: number;
-	/** Classifier-free guidance scale; 1 turns it off. */
+	/** 1 or less turns classifier-free guidance off. */
 	guidance?: number;
-	/** A name from Generator.samplers. */
 	sampler?: string;
 	schedule?: string;
-	/** Pixels. */
 	width?: number;
 	height?: number;
+	/** Picture i is drawn with seed + i. */
 	count?: number;
 	/** Decode each step's prediction for onStep. */
 	previews?: boolean;
 	signal?: AbortSignal;
-	onStep?(step: { stage: "text" | "denoise" | "decode"; step: number; steps: number; preview: ImageData | null }): void;
-	busy?: "queue" | "abort" | "reject";
+	onStep?: (step: Step) => void;
+	busy?: Busy;
 }
 
-export interface GenerateResult {
+export interface Step {
+	stage: "text" | "denoise" | "decode";
+	/** Finished steps, over all pictures. */
+	step: number;
+	steps: number;
+	preview: ImageData | null;
+}
+
+export interface Result {
 	images: ImageData[];
-	/** The seed of images[0]. */
 	seed: number;
-	backend: "webgpu" | "simd" | "cpu";
-	/** The prompt was longer than the model reads. */
+	backend: string;
+	/** The prompt was longer than the model reads; its end was left out. */
 	truncated: boolean;
 	/** Milliseconds. */
 	timings: { text: number; denoise: number; decode: number; total: number };
-	/** The settings as AUTOMATIC1111 writes them into PNG files. */
+	/** The settings, as AUTOMATIC1111 writes them into PNG files. */
 	parameters: string;
-	/** The request with every default filled in. */
-	settings: Required<Omit<GenerateRequest, "signal" | "onStep" | "busy" | "previews">>;
+	/** The settings, with the model's defaults filled in. */
+	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews">>;
 }
 
 export interface Generator {
 	readonly name: string;
 	readonly licence: string;
-	readonly backend: "webgpu" | "simd" | "cpu";
+	readonly backend: string;
 	readonly defaults: { steps: number; guidance: number; width: number; height: number };
 	readonly samplers: { name: string; label: string }[];
-	/** The model's wisp.json: styles, examples and whatever else its publisher wrote. */
+	/** The model's wisp.json, such as `styles` and `examples`. */
 	readonly settings: Record<string, unknown>;
-	generate(request: GenerateRequest): Promise<GenerateResult>;
-	/** Ends what is under way and frees the worker. */
+	generate(request: Request): Promise<Result>;
+	/** Frees the model and ends what is under way. */
 	dispose(): void;
 }
 
-/** Encodes a picture of a result as PNG with its settings inside. */
-export function toPNG(result: GenerateResult, index?: number): Promise<Blob>;
+/** Downloads a model (once: it is kept on this device) and makes it ready. */
+export function createGenerator(options?: GeneratorOptions): Promise<Generator>;
+
+/** Picture i as a PNG file that carries its settings in a `parameters` text chunk. */
+export function toPNG(result: Result, i?: number): Promise<Blob>;

@@ -1,5 +1,6 @@
-// wisp: pictures from words, on this device. The public module; types and
-// documentation in wisp.d.ts.
+// wisp: pictures from words, on this device. The public module; its types and
+// documentation are in wisp.d.ts. The work is done in a worker (worker.js), so
+// that the page never waits.
 
 const codes = ["unsupported", "network", "corrupt", "quota", "out-of-memory", "device-lost", "aborted", "bad-request", "bad-model", "internal"];
 
@@ -34,12 +35,16 @@ class Engine {
 		};
 	}
 
+	get dead() {
+		return this.#dead !== null;
+	}
+
 	call(method, argument, onEvent) {
 		if (this.#dead) return Promise.reject(this.#dead);
 		const id = ++this.#last;
 		return new Promise((resolve, reject) => {
-			this.#calls.set(id, { resolve, reject, onEvent });
 			this.#worker.postMessage({ id, method, argument });
+			this.#calls.set(id, { resolve, reject, onEvent });
 		});
 	}
 
@@ -60,6 +65,7 @@ class Engine {
 
 	#die(error) {
 		this.#dead ??= error;
+		this.#worker.terminate();
 		for (const call of this.#calls.values()) call.reject(this.#dead);
 		this.#calls.clear();
 	}
@@ -68,9 +74,8 @@ class Engine {
 // newWorker starts the worker; from a page of another origin by way of a blob,
 // since a worker's script must be of the page's own.
 function newWorker() {
-	const url = new URL("worker.js", here);
-	if (url.origin === globalThis.location?.origin) return new Worker(url);
-	const script = `self.wispBase = ${JSON.stringify(here)}; importScripts(${JSON.stringify(url.href)});`;
+	if (new URL(here).origin === globalThis.location?.origin) return new Worker(new URL("./worker.js", import.meta.url));
+	const script = `self.wispBase = ${JSON.stringify(here)}; importScripts(${JSON.stringify(here + "worker.js")});`;
 	const blob = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
 	try {
 		return new Worker(blob);
@@ -79,21 +84,32 @@ function newWorker() {
 	}
 }
 
+// An engine that answered capabilities waits here for createGenerator.
+let spare = null;
+
+function takeEngine() {
+	const engine = spare?.dead === false ? spare : new Engine();
+	spare = null;
+	return engine;
+}
+
 const aborted = () => new WispError("aborted", "the request was cancelled");
 
 export async function capabilities(model) {
-	const engine = new Engine();
+	const engine = takeEngine();
 	try {
-		return await engine.call("capabilities", absolute(model));
+		const answer = await engine.call("capabilities", absolute(model));
+		if (spare === null) spare = engine;
+		return answer;
 	} finally {
-		engine.close();
+		if (spare !== engine) engine.close();
 	}
 }
 
 export async function createGenerator({ model, backend = "auto", threads, signal, onProgress, onWarning, busy = "queue" } = {}) {
-	if (!["queue", "abort", "reject"].includes(busy)) throw new WispError("bad-request", `busy is "${busy}": choose queue, abort or reject`);
+	checkBusy(busy);
 	if (signal?.aborted) throw aborted();
-	const engine = new Engine();
+	const engine = takeEngine();
 	const stop = () => engine.close(aborted());
 	signal?.addEventListener("abort", stop, { once: true });
 	try {
@@ -110,13 +126,20 @@ export async function createGenerator({ model, backend = "auto", threads, signal
 	}
 }
 
+function checkBusy(busy) {
+	if (!["queue", "abort", "reject"].includes(busy)) throw new WispError("bad-request", `busy is "${busy}": choose queue, abort or reject`);
+}
+
 const imageData = ({ width, height, data }) => new ImageData(data, width, height);
+
+// What of a request goes to the engine.
+const settings = ["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height", "count", "previews"];
 
 class Generator {
 	#engine;
 	#busy;
-	#running = null; // the promise of the generate under way or last in the queue
-	#pending = 0;
+	#runs = new Set(); // every run that has not ended
+	#last = Promise.resolve(); // settles with the newest run
 
 	constructor(engine, facts, busy) {
 		this.#engine = engine;
@@ -124,34 +147,41 @@ class Generator {
 		Object.assign(this, facts); // name, licence, backend, defaults, samplers, settings
 	}
 
-	generate({ signal, onStep, busy = this.#busy, ...request } = {}) {
-		if (this.#pending > 0 && busy === "reject") {
-			return Promise.reject(new WispError("bad-request", "a picture is being made: wait for it, or cancel it"));
+	async generate({ signal, onStep, busy = this.#busy, ...request } = {}) {
+		checkBusy(busy);
+		if (busy === "reject" && this.#runs.size > 0) {
+			throw new WispError("bad-request", "a picture is being made: wait for it, or cancel it");
 		}
-		if (busy === "abort") this.#supersede();
+		if (busy === "abort") this.#abortAll();
 		const run = { cancelled: false };
-		this.#pending++;
-		const result = (this.#running ?? Promise.resolve()).then(() => this.#run(run, request, signal, onStep)).finally(() => this.#pending--);
-		this.#running = result.catch(() => {});
-		this.#queue.add(run);
-		return result.finally(() => this.#queue.delete(run));
+		this.#runs.add(run);
+		const result = this.#last.then(() => this.#run(run, request, signal, onStep));
+		this.#last = result.catch(() => {});
+		try {
+			return await result;
+		} finally {
+			this.#runs.delete(run);
+		}
 	}
 
-	#queue = new Set(); // every run that has not ended
+	// abortAll ends the run under way and those that wait.
+	#abortAll() {
+		for (const run of this.#runs) run.cancelled = true;
+		if (this.#runs.size > 0) this.#cancel();
+	}
 
-	// supersede ends the run under way and those that wait.
-	#supersede() {
-		for (const run of this.#queue) run.cancelled = true;
-		if (this.#queue.size > 0) this.#engine.call("cancel").catch(() => {});
+	#cancel() {
+		this.#engine.call("cancel").catch(() => {}); // of a dead engine there is nothing to cancel
 	}
 
 	async #run(run, request, signal, onStep) {
 		if (run.cancelled || signal?.aborted) throw aborted();
-		const cancel = () => this.#engine.call("cancel").catch(() => {});
+		const cancel = () => this.#cancel();
 		signal?.addEventListener("abort", cancel, { once: true });
-		request.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
+		const sent = Object.fromEntries(settings.map((name) => [name, request[name]]));
+		sent.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
 		try {
-			const r = await this.#engine.call("generate", request, ({ stage, step, steps, preview }) => {
+			const r = await this.#engine.call("generate", sent, ({ stage, step, steps, preview }) => {
 				onStep?.({ stage, step, steps, preview: preview ? imageData(preview) : null });
 			});
 			return { ...r, images: r.images.map(imageData) };
@@ -165,21 +195,33 @@ class Generator {
 	}
 }
 
-// toPNG encodes picture i of a result with its settings in a "parameters"
-// text chunk, where AUTOMATIC1111 keeps them.
+// toPNG encodes picture i of a result with its settings in a "parameters" text
+// chunk, where AUTOMATIC1111 keeps them.
 export async function toPNG(result, i = 0) {
 	const image = result.images[i];
-	const canvas = new OffscreenCanvas(image.width, image.height);
-	canvas.getContext("2d").putImageData(image, 0, 0);
-	const png = new Uint8Array(await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer());
+	if (!image) throw new WispError("bad-request", `the result has no picture ${i}`);
+	const png = new Uint8Array(await (await encode(image)).arrayBuffer());
 	const header = 33; // signature and IHDR
-	// The last "Seed:", since a prompt may hold the word.
+	// Picture i was drawn with the seed after the i-th. The last "Seed:" is
+	// meant: a prompt may hold the word.
 	const parameters = result.parameters.replace(/^(.*Seed: )\d+/s, (_, before) => before + (result.seed + i));
 	return new Blob([png.subarray(0, header), textChunk("parameters", parameters), png.subarray(header)], { type: "image/png" });
 }
 
+function encode(image) {
+	if (globalThis.OffscreenCanvas) {
+		const canvas = new OffscreenCanvas(image.width, image.height);
+		canvas.getContext("2d").putImageData(image, 0, 0);
+		return canvas.convertToBlob({ type: "image/png" });
+	}
+	const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+	canvas.getContext("2d").putImageData(image, 0, 0);
+	return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+// textChunk is tEXt where Latin-1 can hold the text, else iTXt (PNG 11.3.3).
 function textChunk(keyword, text) {
-	const latin = [...text].every((c) => c > "\0" && c <= "\xff");
+	const latin = /^[\x01-\xff]*$/.test(text);
 	const body = latin
 		? Uint8Array.from(`${keyword}\0${text}`, (c) => c.charCodeAt(0))
 		: new TextEncoder().encode(`${keyword}\0\0\0\0\0${text}`); // no compression, language or translation

@@ -1,35 +1,62 @@
 // The engine's worker: starts the Go program and carries calls to it.
 //
-// In:  {id, method, args}   "capabilities" | "create" | "generate" | "cancel" | "dispose"
-// Out: {id, event} any number of times, then {id, result} or {id, error: {code, message}}
+// In:  {id, method, argument}   method is one of the table below
+// Out: {id, event} any number of times, then {id, result} or {id, error: {code, message}};
+//      {fatal: {code, message}} once the program has ended, which it never does by itself
 "use strict";
 
 // A worker that was made from a blob (a page of another origin) is told where
 // the engine's files are; any other finds them beside itself.
 const base = self.wispBase ?? new URL(".", self.location.href).href;
 
-let generator = null;
+const failure = (code, message) => ({ code, message });
 
 async function start() {
-	if (typeof WebAssembly !== "object") {
-		throw { code: "unsupported", message: "this browser has no WebAssembly: use a current one" };
+	if (typeof WebAssembly !== "object") throw failure("unsupported", "this browser has no WebAssembly: use a current one");
+	const unreachable = failure("network", "the engine could not be loaded: check the connection and try again");
+	const answer = fetch(new URL("wisp.wasm", base).href).catch(() => { throw unreachable; });
+	answer.catch(() => {}); // awaited below, unless the next line throws first
+	try {
+		importScripts(new URL("wasm_exec.js", base).href);
+	} catch {
+		throw unreachable;
 	}
-	importScripts(new URL("wasm_exec.js", base).href);
 	const go = new Go();
-	const module = fetch(new URL("wisp.wasm", base).href).then((answer) => {
-		if (!answer.ok) throw { code: "network", message: `the engine could not be loaded: HTTP status ${answer.status}` };
-		return answer;
-	}, () => {
-		throw { code: "network", message: "the engine could not be loaded: check the connection and try again" };
-	});
-	const { instance } = await WebAssembly.instantiateStreaming(module, go.importObject);
-	go.run(instance).then(() => fail("the engine stopped"), (err) => fail(String(err)));
+	const printed = tail();
+	const { instance } = await instantiate(await answer, go.importObject);
+	go.run(instance).then(() => ended(printed()), (err) => ended(String(err)));
 }
 
-// fail reports that the Go program ended, which it never does by itself.
-function fail(message) {
-	postMessage({ fatal: { code: "internal", message } });
+async function instantiate(answer, imports) {
+	if (!answer.ok) throw failure("network", `the engine could not be loaded: HTTP status ${answer.status}`);
+	// Streaming needs the right content type, which a plain host may lack.
+	if (answer.headers.get("Content-Type") === "application/wasm") return WebAssembly.instantiateStreaming(answer, imports);
+	return WebAssembly.instantiate(await answer.arrayBuffer(), imports);
 }
+
+// tail keeps the end of what the Go program prints, beside the console: its
+// last words tell why it ended.
+function tail() {
+	let text = "";
+	const decoder = new TextDecoder();
+	const write = self.fs.writeSync;
+	self.fs.writeSync = function (fd, bytes) {
+		text = (text + decoder.decode(bytes, { stream: true })).slice(-4096);
+		return write.call(this, fd, bytes);
+	};
+	return () => text;
+}
+
+function ended(why) {
+	const memory = /out of memory|memory access out of bounds|cannot allocate/i.test(why);
+	postMessage({
+		fatal: memory
+			? failure("out-of-memory", "the engine ran out of memory: close other tabs, choose a smaller picture, and reload")
+			: failure("internal", "the engine stopped: reload the page; its last words are in the console"),
+	});
+}
+
+let generator = null;
 
 const methods = {
 	capabilities: (url) => wispEngine.capabilities(url),
@@ -40,12 +67,10 @@ const methods = {
 	},
 	generate: (request, event) => generator.generate(request, event),
 	async cancel() { generator?.cancel(); },
-	async dispose() { await generator?.dispose(); },
 };
 
 const started = start();
-// Each call reports a failed start itself.
-started.catch(() => {});
+started.catch(() => {}); // every call reports it
 
 // buffers lists what may be moved instead of copied.
 const buffers = (images) => images.map((image) => image.data.buffer);
@@ -57,7 +82,7 @@ self.onmessage = async ({ data: { id, method, argument } }) => {
 		const result = await methods[method](argument, event);
 		postMessage({ id, result }, result?.images ? buffers(result.images) : []);
 	} catch (err) {
-		const { code = "internal", message = String(err) } = err ?? {};
-		postMessage({ id, error: { code: typeof code === "string" ? code : "internal", message } });
+		const known = typeof err?.code === "string";
+		postMessage({ id, error: known ? failure(err.code, err.message) : failure("internal", String(err)) });
 	}
 };

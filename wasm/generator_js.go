@@ -101,15 +101,16 @@ func peakBytes(m *loader.Manifest) int64 {
 	return total + largest
 }
 
-// generator is a pipeline with its backend. Calls that use it take turns.
+// generator is a pipeline with its backend. It lives as long as the worker,
+// which is how the page disposes of it. Calls of generate take turns.
 type generator struct {
 	backend  engine.Backend
 	pipeline *diffusion.Pipeline
+	yield    func() // lets messages in
 
 	turn   sync.Mutex
 	mu     sync.Mutex
 	cancel context.CancelFunc // of the generate under way; nil without
-	calls  []safejs.Func      // of the JavaScript object
 }
 
 // create loads a model: create({model, backend}, onEvent).
@@ -136,7 +137,7 @@ func create(ctx context.Context, args arguments) (any, error) {
 	if err == nil {
 		var p *diffusion.Pipeline
 		if p, err = diffusion.New(ctx, backend, m, progress); err == nil {
-			return (&generator{backend: backend, pipeline: p}).value(m), nil
+			return (&generator{backend: backend, pipeline: p, yield: newYield()}).value(m), nil
 		}
 	}
 	backend.Close()
@@ -145,12 +146,10 @@ func create(ctx context.Context, args arguments) (any, error) {
 
 // value is the generator as JavaScript sees it.
 func (g *generator) value(m *loader.Model) any {
-	generate, dispose := promising(g.generate), promising(g.dispose)
-	cancel := must(safejs.FuncOf(func(safejs.Value, []safejs.Value) any {
+	stop := func(safejs.Value, []safejs.Value) any {
 		g.stop()
 		return nil
-	}))
-	g.calls = []safejs.Func{generate, dispose, cancel}
+	}
 	d := g.pipeline.Defaults()
 	samplers := []any{}
 	for _, s := range g.pipeline.Samplers() {
@@ -158,7 +157,7 @@ func (g *generator) value(m *loader.Model) any {
 	}
 	settings, _ := m.Config("wisp")
 	return map[string]any{
-		"generate": generate, "cancel": cancel, "dispose": dispose,
+		"generate": promising(g.generate), "cancel": must(safejs.FuncOf(stop)),
 		"backend": g.backend.Name(), "name": m.Manifest().Name, "licence": m.Manifest().Licence,
 		"samplers": samplers, "settings": string(settings),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "width": d.Width, "height": d.Height},
@@ -195,22 +194,20 @@ func (g *generator) begin(ctx context.Context) (context.Context, func()) {
 func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
 	ctx, end := g.begin(ctx)
 	defer end()
-	if g.pipeline == nil {
-		return nil, fmt.Errorf("%w: the generator was disposed of", diffusion.ErrBadRequest)
-	}
 	r, err := readRequest(args.at(0), g.pipeline.Defaults())
 	if err != nil {
 		return nil, err
 	}
 	tell := args.callback(1)
 	result, err := g.pipeline.Generate(ctx, r, func(e diffusion.Event) {
-		o := object{"type": "step", "stage": e.Stage, "step": e.Step, "steps": e.Steps, "preview": nil}
+		o := object{"stage": e.Stage, "step": e.Step, "steps": e.Steps, "preview": nil}
 		if e.Preview != nil {
 			if preview, err := picture(e.Preview); err == nil {
 				o["preview"] = map[string]any(preview)
 			}
 		}
 		tell(o)
+		g.yield()
 	})
 	if err != nil {
 		return nil, err
@@ -240,17 +237,4 @@ func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, 
 			"decode": t.Decode.Seconds() * 1e3, "total": t.Total.Seconds() * 1e3,
 		},
 	}, nil
-}
-
-// dispose frees the model. What is under way is cancelled first.
-func (g *generator) dispose(ctx context.Context, _ arguments) (any, error) {
-	g.stop()
-	_, end := g.begin(ctx)
-	defer end()
-	if g.pipeline == nil {
-		return nil, nil
-	}
-	g.pipeline.Close()
-	g.pipeline = nil
-	return nil, g.backend.Close()
 }

@@ -7,7 +7,6 @@
 //	generator.defaults, generator.samplers         what the model recommends and offers
 //	generator.generate(request, onEvent)           → {images, seed, timings, ...}
 //	generator.cancel()                             ends the generate under way
-//	generator.dispose()
 //
 // A promise is rejected with {code, message}. site/worker.js carries these
 // calls over postMessage; start there or at create.
