@@ -3,7 +3,7 @@
 BROWSER ?= chromium
 PKG ?= ./...
 
-.PHONY: test-browser
+.PHONY: test-browser parity
 
 # The Go tests of one package in a browser:
 #   make test-browser PKG=./engine/simd BROWSER=firefox ARGS='-run Conv -v'
@@ -12,3 +12,10 @@ test-browser: build/browser-run
 
 build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 	go build -o $@ ./tests/browser/run
+
+# Every network and pipeline against torch, diffusers and transformers: the
+# largest error, its scale, the cosine; PSNR for pictures.
+parity:
+	@mkdir -p build
+	@go test ./tests -count=1 -v -run 'TestNetworks|Pipelines|TestDefault' > build/parity.txt; status=$$?; \
+	sed -n 's/.*parity: //p; /^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
