@@ -1,21 +1,69 @@
-# The two a newcomer needs: `make serve` and `make test`.
+# The two a newcomer needs: `make serve` and `make test`. Go is enough to serve;
+# the tests install the browsers they drive. Variables are explained beside
+# their targets.
 
-BROWSER ?= chromium
-PKG ?= ./...
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: serve build size setup check unit test test-browser test-page parity fuzz
 
-.PHONY: test-browser parity
+# ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
+ADDR ?= :8080
+serve:
+	go run . serve -addr $(ADDR) $(if $(MODEL),-model $(MODEL))
 
-# The Go tests of one package in a browser:
+# A directory for any static host.
+build:
+	go run . build -out dist
+
+# What a visitor downloads, in bytes.
+size: build
+	@cd dist && printf '%-28s %10s %10s\n' file raw gzip && for f in *.html *.css *.js *.wasm; do \
+		printf '%-28s %10d %10d\n' "$$f" "$$(wc -c <"$$f")" "$$(gzip -9c "$$f" | wc -c)"; done; \
+	for m in models/*/; do printf '%-28s %10d\n' "$$m" "$$(cat "$$m"* | wc -c)"; done
+
+# Everything, in the order of what fails soonest.
+test: setup check unit test-browser test-page
+
+# The browsers, where they are missing and may be installed.
+setup:
+	@tests/setup.sh
+
+# What needs no run: format, vet for every build, go.mod, the page's scripts.
+check:
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt'd:"; gofmt -l .; exit 1; }
+	go vet -tags browser ./...
+	GOOS=js GOARCH=wasm go vet ./...
+	go mod tidy -diff
+	@for f in site/*.js tests/browser/run/*.js; do \
+		if command -v node >/dev/null; then node --check --input-type=module <"$$f"; fi; done
+
+# No browser, network or GPU.
+unit:
+	go test ./...
+
+# Go tests inside browsers:
 #   make test-browser PKG=./engine/simd BROWSER=firefox ARGS='-run Conv -v'
+PKG ?= ./engine/simd ./loader ./tests
+BROWSER ?= chromium firefox
 test-browser: build/browser-run
-	GOOS=js GOARCH=wasm go test -exec "$(CURDIR)/build/browser-run -browser $(BROWSER) $(RUNNER)" $(ARGS) $(PKG)
+	for b in $(BROWSER); do echo "== $$b"; \
+		GOOS=js GOARCH=wasm go test -vet=off -count=1 -p 1 -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" $(ARGS) $(PKG); done
 
 build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 	go build -o $@ ./tests/browser/run
 
-# Every network and pipeline against torch, diffusers and transformers: the
-# largest error, its scale, the cosine; PSNR for pictures.
+# The page and its module in both browsers: make test-page ARGS='-run Damage -v'
+test-page:
+	go test -tags browser -count=1 -timeout 8m $(ARGS) ./tests/browser
+
+# Each network and whole pipelines against diffusers, in every place that needs
+# no browser. EXPORT=DIR adds the default model's own pipeline directory as it
+# was trained (f32), which is not committed.
 parity:
-	@mkdir -p build
-	@go test ./tests -count=1 -v -run 'TestNetworks|Pipelines|TestDefault' > build/parity.txt; status=$$?; \
-	sed -n 's/.*parity: //p; /^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
+	@WISP_EXPORT=$(EXPORT) go test -count=1 -v ./tests | grep -E 'parity:|^(---|FAIL|ok)|: error' | sed 's/^ *[a-z_]*\.go:[0-9]*: //' | grep -v '^--- PASS'
+
+# Each fuzz test for FUZZTIME.
+FUZZTIME ?= 10s
+fuzz:
+	for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
