@@ -38,8 +38,8 @@ var arrows = map[string][]string{
 	"engine/rng":         {},
 	"engine/token":       {},
 	"engine/diffusion":   {"engine", "engine/model", "engine/rng", "engine/sampler", "engine/token"},
-	"webgpu":             {"engine", "shaders", safejsModule},
-	"shaders":            {},
+	"webgpu":             {"engine", "shaders", safejsModule, float16Module},
+	"shaders":            {"engine"}, // for its dtypes
 	"loader":             {"loader/quant", zstdModule, safejsModule, indexedDBModule},
 	"loader/quant":       {float16Module},
 	"loader/safetensors": {float16Module},
