@@ -279,3 +279,83 @@ func TestDigestAgrees(t *testing.T) {
 		}
 	}
 }
+
+func TestWebLock(t *testing.T) {
+	needBrowser(t)
+	one, err := WebLock(t.Context(), "wisp-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := WebLock(ctx, "wisp-test"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a held lock was granted: %v", err)
+	}
+	other, err := WebLock(t.Context(), "wisp-test-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	two := make(chan func())
+	go func() {
+		unlock, err := WebLock(t.Context(), "wisp-test")
+		if err != nil {
+			t.Error(err)
+		}
+		two <- unlock
+	}()
+	select {
+	case <-two:
+		t.Error("granted while held")
+	case <-time.After(30 * time.Millisecond):
+	}
+	one()
+	one() // once is enough, twice is harmless
+	(<-two)()
+	again, err := WebLock(t.Context(), "wisp-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
+// TestTabsInBrowser: programs that share the browser's database and locks
+// download each chunk once between them.
+func TestTabsInBrowser(t *testing.T) {
+	db := openDB(t, "wisp-test-tabs")
+	src, want := sample()
+	rec := &recorder{Source: src}
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			m, err := Open(t.Context(), rec, NewLibrary(db), Options{Lock: WebLock, OnWarning: func(err error) { t.Error(err) }})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := collect(t.Context(), m)
+			if err == nil {
+				err = sameTensors(got, want)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(rec.asked); n != 5+len(src)-1 {
+		t.Errorf("%d requests, want 5 for the manifest and one for each of %d chunks", n, len(src)-1)
+	}
+	entries, err := NewLibrary(db).Models(t.Context())
+	if err != nil || len(entries) != 1 || entries[0].Cached != entries[0].Bytes {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestBrowserStorage(t *testing.T) {
+	needBrowser(t)
+	s, err := BrowserStorage(t.Context())
+	if err != nil || s.Quota < 1<<20 || s.Usage < 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

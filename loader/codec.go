@@ -84,14 +84,15 @@ var (
 	})
 )
 
-// EncodeChunk compresses raw bytes where that makes them smaller. It returns
-// what is stored, which may be raw itself, and the encoding's name.
+// EncodeChunk compresses raw bytes where that saves a sixteenth or more: for
+// less, as with q8, decoding takes longer than the download of the difference.
+// It returns what is stored, which may be raw itself, and the encoding's name.
 func EncodeChunk(raw []byte) (stored []byte, encoding string, err error) {
 	enc, err := encoder()
 	if err != nil {
 		return nil, "", err
 	}
-	if out := enc.EncodeAll(raw, make([]byte, 0, len(raw))); len(out) < len(raw) {
+	if out := enc.EncodeAll(raw, make([]byte, 0, len(raw))); len(out) <= len(raw)-len(raw)/16 {
 		return out, "zstd", nil
 	}
 	return raw, "raw", nil

@@ -24,6 +24,7 @@ const (
 	maxTable    = 1 << 17 // entries in a table of the manifest
 	maxFiles    = 64 << 20
 	maxRank     = 8
+	maxMirrors  = 16
 )
 
 // Manifest describes a model: everything but the bytes of its tensors and files.
@@ -34,6 +35,9 @@ type Manifest struct {
 	Licence  string `json:"licence"`        // SPDX identifier or a few words
 	Card     string `json:"card,omitempty"` // the entry of Files that is the model card
 	Pipeline string `json:"pipeline"`       // diffusers' pipeline class; empty for a single component
+
+	// Mirrors are other directories with the same files, as absolute URLs.
+	Mirrors []string `json:"mirrors,omitempty"`
 
 	// Index is model_index.json and Defaults wisp.json, where there are any.
 	Index    json.RawMessage `json:"index,omitempty"`
@@ -165,6 +169,11 @@ func (m *Manifest) check() error {
 	if len(m.Chunks) > maxTable || len(m.Tensors) > maxTable || len(m.Files) > maxTable || len(m.Components) > maxTable {
 		return badModel("a table of the manifest has more than %d entries", maxTable)
 	}
+	for _, u := range m.Mirrors {
+		if !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") || len(m.Mirrors) > maxMirrors {
+			return badModel("mirror %q: at most %d absolute http or https URLs are allowed", u, maxMirrors)
+		}
+	}
 	for i, c := range m.Chunks {
 		if err := c.check(); err != nil {
 			return badModel("chunk %d %v", i, err)
@@ -213,7 +222,7 @@ func (m *Manifest) bases() []int64 {
 }
 
 func (c Chunk) check() error {
-	if raw, err := hex.DecodeString(c.SHA256); err != nil || len(raw) != 32 || strings.ToLower(c.SHA256) != c.SHA256 {
+	if !isHash(c.SHA256) {
 		return fieldError("has the sha256 %q, not 64 lower-case hex digits", c.SHA256)
 	}
 	if c.Raw < 1 || c.Raw > MaxChunk || c.Stored < 1 || c.Stored > MaxChunk {
@@ -229,6 +238,11 @@ func (c Chunk) check() error {
 		return fieldError("has the unknown encoding %q", c.Encoding)
 	}
 	return nil
+}
+
+func isHash(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == 32 && strings.ToLower(s) == s
 }
 
 // span is a place in the concatenation of all raw chunks.

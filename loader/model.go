@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -56,6 +57,12 @@ type Options struct {
 	Retry Retry
 	// Mirrors are asked, in turn, for what the source does not deliver.
 	Mirrors []Source
+	// OpenMirror makes sources of the mirrors that the manifest lists; nil
+	// leaves them alone.
+	OpenMirror func(url string) (Source, error)
+	// Lock keeps two programs that share the store from downloading the same
+	// chunk: it waits for the name, and unlock lets it go. Nil is no locking.
+	Lock func(ctx context.Context, name string) (unlock func(), err error)
 }
 
 // Model is an opened model. Its methods may be called by several goroutines.
@@ -69,6 +76,7 @@ type Model struct {
 	mu       sync.Mutex
 	writeOff bool // the store has no room: no more writing
 	readOff  bool // the store refuses everything, reading too
+	flights  map[string]*flight
 	progress progress
 }
 
@@ -79,18 +87,68 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 		opts.Parallel = 4
 	}
 	opts.Retry = opts.Retry.withDefaults()
-	m := &Model{sources: append([]Source{src}, opts.Mirrors...), store: store, opts: opts}
-	text, err := m.fetchManifest(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if m.man, err = ParseManifest(text); err != nil {
+	m := &Model{sources: append([]Source{src}, opts.Mirrors...), store: store, opts: opts, flights: map[string]*flight{}}
+	if err := m.openManifest(ctx); err != nil {
 		return nil, err
 	}
 	if err := m.startProgress(ctx); err != nil || opts.ManifestOnly {
 		return m, err
 	}
 	return m, m.loadFiles(ctx)
+}
+
+// openManifest gets the manifest: the pinned one from the store where it has
+// it, else from the source, else, where there is no network, the one that was
+// there last time.
+func (m *Model) openManifest(ctx context.Context) error {
+	lib, _ := m.store.(*Library)
+	location := ""
+	if l, ok := m.sources[0].(Located); ok {
+		location = l.Location()
+	}
+	var text, kept []byte
+	var err error
+	if lib != nil {
+		// No record is the common case, and a store that fails is one without.
+		if kept, err = lib.recall(ctx, location, m.opts.ManifestSHA256); err != nil {
+			kept = nil
+		}
+	}
+	if kept != nil && m.opts.ManifestSHA256 != "" {
+		text = kept
+	} else if text, err = m.fetchManifest(ctx, kept != nil); err != nil {
+		if kept == nil || !errors.Is(err, ErrNetwork) {
+			return err
+		}
+		m.warn(fmt.Errorf("%w; going on with the manifest of the last visit", err))
+		text = kept
+	}
+	if m.man, err = ParseManifest(text); err != nil {
+		return err
+	}
+	if lib != nil && !m.opts.ManifestOnly {
+		if err := lib.remember(ctx, location, text, m.man); err != nil {
+			if ctx.Err() != nil {
+				return failed(ctx, ErrQuota, "store", err)
+			}
+			m.warn(fmt.Errorf("loader: the model cannot be noted in the store: %w", err))
+		}
+	}
+	return m.addMirrors()
+}
+
+func (m *Model) addMirrors() error {
+	if m.opts.OpenMirror == nil {
+		return nil
+	}
+	for _, u := range m.man.Mirrors {
+		src, err := m.opts.OpenMirror(u)
+		if err != nil {
+			return badModel("mirror %q: %v", u, err)
+		}
+		m.sources = append(m.sources, src)
+	}
+	return nil
 }
 
 // Manifest describes the model; it is not to be changed.
@@ -142,8 +200,7 @@ func (m *Model) Tensors(ctx context.Context, component string, prefixes []string
 func (m *Model) load(ctx context.Context, parts []Part, each func(Tensor) error) error {
 	var want []*TensorInfo
 	for i := range m.man.Tensors {
-		t := &m.man.Tensors[i]
-		if slices.ContainsFunc(parts, func(p Part) bool { return p.wants(t) }) {
+		if t := &m.man.Tensors[i]; wanted(parts, t) {
 			want = append(want, t)
 		}
 	}
@@ -302,19 +359,27 @@ func (m *Model) held(ctx context.Context) (func(key string) bool, error) {
 }
 
 // planned lists the chunks of the files and of Options.Parts, ascending.
-func (m *Model) planned() []int {
+func (m *Model) planned() []int { return m.chunksOf(m.opts.Parts) }
+
+// chunksOf lists the chunks of the files and of parts, of everything where
+// there are none, ascending.
+func (m *Model) chunksOf(parts []Part) []int {
 	var pieces []piece
 	for _, f := range m.man.Files {
 		pieces = append(pieces, piece{place: f.Place})
 	}
 	for i := range m.man.Tensors {
-		t := &m.man.Tensors[i]
-		if len(m.opts.Parts) == 0 || slices.ContainsFunc(m.opts.Parts, func(p Part) bool { return p.wants(t) }) {
+		if t := &m.man.Tensors[i]; wanted(parts, t) {
 			pieces = append(pieces, piece{place: t.Place})
 		}
 	}
 	slices.SortFunc(pieces, func(a, b piece) int { return comparePlaces(a.place, b.place) })
 	return m.chunksUnder(pieces)
+}
+
+// wanted reports whether one of the parts wants the tensor; none want all.
+func wanted(parts []Part, t *TensorInfo) bool {
+	return len(parts) == 0 || slices.ContainsFunc(parts, func(p Part) bool { return p.wants(t) })
 }
 
 func (m *Model) warn(err error) {
@@ -350,8 +415,7 @@ func (m *Model) startProgress(ctx context.Context) error {
 		p.loadAll += f.Length
 	}
 	for i := range m.man.Tensors {
-		t := &m.man.Tensors[i]
-		if len(m.opts.Parts) == 0 || slices.ContainsFunc(m.opts.Parts, func(p Part) bool { return p.wants(t) }) {
+		if t := &m.man.Tensors[i]; wanted(m.opts.Parts, t) {
 			p.loadAll += t.Length
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Source is where a model's files come from. Name is "manifest.json" or a
@@ -23,6 +24,10 @@ type Refresher interface {
 	OpenFresh(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
+// Located is a [Source] with an address, under which a [Library] finds the
+// manifest again when there is no network.
+type Located interface{ Location() string }
+
 // Dir is a model directory on disk.
 type Dir string
 
@@ -35,4 +40,18 @@ func (d Dir) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%q: %w", name, fs.ErrInvalid)
 	}
 	return os.Open(filepath.Join(string(d), name))
+}
+
+// SplitAddress splits a model's address from the pin that may follow it:
+// "https://host/model/#sha256=<hex>" with the manifest's SHA-256.
+func SplitAddress(address string) (base, manifestSHA256 string, err error) {
+	base, fragment, ok := strings.Cut(address, "#")
+	if !ok || fragment == "" {
+		return base, "", nil
+	}
+	pin, ok := strings.CutPrefix(fragment, "sha256=")
+	if !ok || !isHash(pin) {
+		return "", "", badModel("the address ends in #%s, where only #sha256= and 64 lower-case hex digits may stand", fragment)
+	}
+	return base, pin, nil
 }

@@ -68,3 +68,14 @@ func (s *Memory) Keys(context.Context) ([]string, error) {
 	}
 	return keys, nil
 }
+
+// Delete removes records.
+func (s *Memory) Delete(_ context.Context, keys ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range keys {
+		s.size -= int64(len(s.recs[k]))
+		delete(s.recs, k)
+	}
+	return nil
+}

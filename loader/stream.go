@@ -93,16 +93,136 @@ func (m *Model) stream(ctx context.Context, chunks []int, each func(i int, raw [
 	return nil
 }
 
-// chunk returns a chunk's stored bytes, verified, from the store or the source.
+// flight is a chunk on its way to several callers.
+type flight struct {
+	done   chan struct{}
+	stored []byte
+	err    error
+}
+
+// chunk returns a chunk's stored bytes, verified, once for all who ask for it
+// at the same time. They are not to be changed.
 func (m *Model) chunk(ctx context.Context, c Chunk) ([]byte, error) {
+	for {
+		m.mu.Lock()
+		f, under := m.flights[c.SHA256]
+		if !under {
+			f = &flight{done: make(chan struct{})}
+			m.flights[c.SHA256] = f
+		}
+		m.mu.Unlock()
+		if !under {
+			f.stored, f.err = m.obtain(ctx, c)
+			m.mu.Lock()
+			delete(m.flights, c.SHA256)
+			m.mu.Unlock()
+			close(f.done)
+			return f.stored, f.err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, failed(ctx, ErrNetwork, c.File(), ctx.Err())
+		case <-f.done:
+		}
+		// The other caller's context is not ours: if it gave up, we take over.
+		if f.err == nil || !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+			return f.stored, f.err
+		}
+	}
+}
+
+// Prefetch brings parts into the store ahead of their Load, in order, all of
+// Options.Parts where none are given: the text encoder can run while the UNet
+// downloads. It does nothing where nothing can be stored. A Load at the same
+// time shares its downloads.
+func (m *Model) Prefetch(ctx context.Context, parts ...Part) error {
+	if len(parts) == 0 {
+		parts = m.opts.Parts
+	}
+	has, err := m.held(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	room := make(chan struct{}, max(1, m.opts.Parallel/2)) // leave the line to Load
+	errs := make(chan error, 1)
+	var wg sync.WaitGroup
+	for _, i := range m.chunksOf(parts) {
+		c := m.man.Chunks[i]
+		if has(c.SHA256) {
+			continue
+		}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil || !m.storing() {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-room }()
+			if _, err := m.chunk(ctx, c); err != nil {
+				select {
+				case errs <- err:
+					cancel()
+				default:
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return ctx.Err()
+	}
+}
+
+// storing reports whether chunks are being kept.
+func (m *Model) storing() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.store != nil && !m.readOff && !m.writeOff
+}
+
+// obtain gets a chunk from the store or the source.
+func (m *Model) obtain(ctx context.Context, c Chunk) ([]byte, error) {
 	if b, err := m.fromStore(ctx, c); b != nil || err != nil {
 		return b, err
+	}
+	unlock, waited := m.lock(ctx, c)
+	defer unlock()
+	if waited { // another program may have brought it
+		if b, err := m.fromStore(ctx, c); b != nil || err != nil {
+			return b, err
+		}
 	}
 	b, err := m.fetchChunk(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	return b, m.keep(ctx, c, b)
+}
+
+// lockPatience is how long another program may take over a chunk before this
+// one fetches it as well: the browser may have frozen the other.
+const lockPatience = time.Minute
+
+// lock waits for the right to download a chunk. Without a store to share there
+// is nothing to wait for, and a lock that cannot be had is done without.
+func (m *Model) lock(ctx context.Context, c Chunk) (unlock func(), waited bool) {
+	if !m.storing() || m.opts.Lock == nil {
+		return func() {}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	unlock, err := m.opts.Lock(ctx, "wisp:"+c.SHA256)
+	if err != nil {
+		return func() {}, true
+	}
+	return unlock, true
 }
 
 // fromStore returns a chunk that the store has and that is what it should be;
@@ -145,10 +265,7 @@ func (m *Model) fromStore(ctx context.Context, c Chunk) ([]byte, error) {
 // keep stores a chunk. A store without room is not asked again: loading goes
 // on without it, as it does after any other failure of the store.
 func (m *Model) keep(ctx context.Context, c Chunk, b []byte) error {
-	m.mu.Lock()
-	off := m.store == nil || m.readOff || m.writeOff
-	m.mu.Unlock()
-	if off {
+	if !m.storing() {
 		return nil
 	}
 	err := m.store.Put(ctx, c.SHA256, b)
@@ -185,7 +302,7 @@ func verify(ctx context.Context, c Chunk, b []byte) error {
 
 // fetchChunk downloads a chunk until it is the one the manifest names.
 func (m *Model) fetchChunk(ctx context.Context, c Chunk) ([]byte, error) {
-	b, err := m.retry(ctx, c.File(), func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+	b, err := m.retry(ctx, c.File(), m.opts.Retry.Attempts, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
 		b, err := m.receive(ctx, src, c, fresh)
 		if err != nil {
 			return nil, err
@@ -284,12 +401,13 @@ func stalled(ctx context.Context, err error) error {
 // retry runs attempt on the sources in turn until one succeeds. After a wrong
 // or permanent answer the next source is asked at once; a source that is the
 // only one left gets pauses between attempts.
-func (m *Model) retry(ctx context.Context, name string, attempt func(ctx context.Context, src Source, fresh bool) ([]byte, error)) ([]byte, error) {
+func (m *Model) retry(ctx context.Context, name string, attempts int,
+	attempt func(ctx context.Context, src Source, fresh bool) ([]byte, error)) ([]byte, error) {
 	var last error
 	dead := make([]bool, len(m.sources))
 	fresh := false
 	at := 0
-	for n := range m.opts.Retry.Attempts {
+	for n := range attempts {
 		b, err := attempt(ctx, m.sources[at], fresh)
 		if err == nil {
 			return b, nil
@@ -306,7 +424,7 @@ func (m *Model) retry(ctx context.Context, name string, attempt func(ctx context
 			break
 		}
 		// Pause once every source has had its turn.
-		if next <= at && n+1 < m.opts.Retry.Attempts {
+		if next <= at && n+1 < attempts {
 			if err := pause(ctx, m.opts.Retry.delay(n, err)); err != nil {
 				return nil, failed(ctx, ErrNetwork, name, err)
 			}
@@ -352,9 +470,13 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // fetchManifest downloads the manifest, which must be the pinned one where
-// there is a pin.
-func (m *Model) fetchManifest(ctx context.Context) ([]byte, error) {
-	return m.retry(ctx, ManifestName, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+// there is a pin. With one from an earlier visit at hand it gives up sooner.
+func (m *Model) fetchManifest(ctx context.Context, haveOld bool) ([]byte, error) {
+	attempts := m.opts.Retry.Attempts
+	if haveOld {
+		attempts = min(attempts, 2)
+	}
+	return m.retry(ctx, ManifestName, attempts, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
 		ctx, watch, stop := m.watch(ctx)
 		defer stop()
 		r, err := open(ctx, src, ManifestName, fresh)

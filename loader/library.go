@@ -1,0 +1,288 @@
+package loader
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// KV is a [Store] that a [Library] can be built on.
+type KV interface {
+	Store
+	Lister
+	// Delete removes records, all or none; missing ones are no error.
+	Delete(ctx context.Context, keys ...string) error
+}
+
+// Library is a [Store] that knows which models its chunks belong to. It keeps
+// their manifests, so that a model once loaded opens without a network, lists
+// and removes models, and makes room by removing the one opened longest ago.
+//
+// Beside a record per chunk it keeps two a model: "manifest:" and "model:"
+// with the manifest's SHA-256. They are written before the chunks, so that an
+// interrupted download can be listed and removed, and vouch for nothing: a
+// chunk is there when its record is there and has the right hash.
+type Library struct {
+	kv  KV
+	now func() time.Time
+
+	mu    sync.Mutex
+	inUse map[string]bool // chunks of the models opened by this program
+
+	evicting chan struct{} // of one
+}
+
+// NewLibrary keeps models in kv.
+func NewLibrary(kv KV) *Library {
+	return &Library{kv: kv, now: time.Now, inUse: map[string]bool{}, evicting: make(chan struct{}, 1)}
+}
+
+// Entry describes a model in a [Library].
+type Entry struct {
+	ID       string    `json:"id"`       // SHA-256 of its manifest
+	Name     string    `json:"name"`     // from the manifest
+	Licence  string    `json:"licence"`  // from the manifest
+	Location string    `json:"location"` // where it was opened last
+	Opened   time.Time `json:"opened"`   // when
+	Bytes    int64     `json:"bytes"`    // of all its chunks
+	Cached   int64     `json:"cached"`   // of those that are here; some may be shared with other models
+	Shared   int64     `json:"shared"`   // of those here, what other models need, too
+
+	chunks map[string]int64
+}
+
+const (
+	manifestKey = "manifest:"
+	modelKey    = "model:"
+)
+
+// Get returns a record.
+func (l *Library) Get(ctx context.Context, key string) ([]byte, error) { return l.kv.Get(ctx, key) }
+
+// Keys lists the records.
+func (l *Library) Keys(ctx context.Context) ([]string, error) { return l.kv.Keys(ctx) }
+
+// maxEvictions bounds what one record may cost.
+const maxEvictions = 64
+
+// Put keeps a record, at the price of models that this program has not opened.
+func (l *Library) Put(ctx context.Context, key string, b []byte) error {
+	err := l.kv.Put(ctx, key, b)
+	if !errors.Is(err, ErrQuota) {
+		return err
+	}
+	select { // one at a time: what one frees may do for all
+	case l.evicting <- struct{}{}:
+		defer func() { <-l.evicting }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for range maxEvictions {
+		if err = l.kv.Put(ctx, key, b); !errors.Is(err, ErrQuota) {
+			return err
+		}
+		if freed, evictErr := l.evict(ctx); evictErr != nil || !freed {
+			return err
+		}
+	}
+	return err
+}
+
+// remember notes that a model was opened and protects its chunks.
+func (l *Library) remember(ctx context.Context, location string, text []byte, m *Manifest) error {
+	l.mu.Lock()
+	for _, c := range m.Chunks {
+		l.inUse[c.SHA256] = true
+	}
+	l.mu.Unlock()
+	id := sumHex(text)
+	record, err := json.Marshal(Entry{ID: id, Name: m.Name, Licence: m.Licence, Location: location, Opened: l.now()})
+	if err != nil {
+		return err
+	}
+	if old, err := l.kv.Get(ctx, manifestKey+id); err != nil || sumHex(old) != id {
+		if err := l.Put(ctx, manifestKey+id, text); err != nil {
+			return err
+		}
+	}
+	return l.Put(ctx, modelKey+id, record)
+}
+
+// recall returns the manifest with that hash or, where hash is empty, the one
+// opened last at that location. There may be none: fs.ErrNotExist.
+func (l *Library) recall(ctx context.Context, location, hash string) ([]byte, error) {
+	if hash == "" {
+		entries, err := l.entries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries { // latest first
+			if e.Location == location && location != "" {
+				hash = e.ID
+				break
+			}
+		}
+	}
+	text, err := l.kv.Get(ctx, manifestKey+hash)
+	if err == nil && sumHex(text) != hash {
+		err = fmt.Errorf("loader: the stored manifest %s is damaged: %w", hash, fs.ErrNotExist)
+	}
+	return text, err
+}
+
+func sumHex(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// entries reads the model records, latest first. One that cannot be read is
+// left out.
+func (l *Library) entries(ctx context.Context) ([]Entry, error) {
+	keys, err := l.kv.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Entry
+	for _, key := range keys {
+		id, ok := strings.CutPrefix(key, modelKey)
+		if !ok {
+			continue
+		}
+		b, err := l.kv.Get(ctx, key)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var e Entry
+		if err == nil && json.Unmarshal(b, &e) == nil && e.ID == id {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b Entry) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(a.ID, b.ID)) })
+	return out, nil
+}
+
+// Models lists the models, the one opened last first.
+func (l *Library) Models(ctx context.Context) ([]Entry, error) {
+	entries, _, err := l.survey(ctx)
+	return entries, err
+}
+
+// survey lists the models with their sizes, and the chunks that belong to none.
+func (l *Library) survey(ctx context.Context) (entries []Entry, orphans []string, err error) {
+	keys, err := l.kv.Keys(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if entries, err = l.entries(ctx); err != nil {
+		return nil, nil, err
+	}
+	users := map[string]int{} // of each chunk
+	for i := range entries {
+		text, err := l.recall(ctx, "", entries[i].ID)
+		if err != nil {
+			continue
+		}
+		m, err := ParseManifest(text)
+		if err != nil {
+			continue
+		}
+		entries[i].chunks = map[string]int64{}
+		for _, c := range m.Chunks {
+			entries[i].chunks[c.SHA256] = c.Stored
+		}
+		for key, size := range entries[i].chunks {
+			users[key]++
+			entries[i].Bytes += size
+		}
+	}
+	here := map[string]bool{}
+	for _, key := range keys {
+		here[key] = true
+		if len(key) == 64 && users[key] == 0 {
+			orphans = append(orphans, key)
+		}
+	}
+	for i := range entries {
+		for key, size := range entries[i].chunks {
+			if here[key] {
+				entries[i].Cached += size
+				if users[key] > 1 {
+					entries[i].Shared += size
+				}
+			}
+		}
+	}
+	return entries, orphans, nil
+}
+
+// Remove deletes a model and the chunks that no other model shares.
+func (l *Library) Remove(ctx context.Context, id string) error {
+	entries, orphans, err := l.survey(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID == id })
+	if i < 0 {
+		return fmt.Errorf("loader: no stored model has the id %s: %w", id, fs.ErrNotExist)
+	}
+	return l.kv.Delete(ctx, append(orphans, exclusive(entries, i)...)...)
+}
+
+// exclusive lists the records that go with entry i.
+func exclusive(entries []Entry, i int) []string {
+	keys := []string{modelKey + entries[i].ID, manifestKey + entries[i].ID}
+	for key := range entries[i].chunks {
+		if !slices.ContainsFunc(entries, func(e Entry) bool { _, has := e.chunks[key]; return has && e.ID != entries[i].ID }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// evict frees some room: first what belongs to no model, then the model opened
+// longest ago. It never touches a chunk of a model that this program opened.
+func (l *Library) evict(ctx context.Context) (freed bool, err error) {
+	entries, orphans, err := l.survey(ctx)
+	if err != nil {
+		return false, err
+	}
+	if orphans = l.spare(orphans); len(orphans) > 0 {
+		return true, l.kv.Delete(ctx, orphans...)
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if l.uses(entries[i]) {
+			continue
+		}
+		return true, l.kv.Delete(ctx, l.spare(exclusive(entries, i))...)
+	}
+	return false, nil
+}
+
+// uses reports whether this program has opened the model: all its chunks are
+// protected then.
+func (l *Library) uses(e Entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range e.chunks {
+		if !l.inUse[key] {
+			return false
+		}
+	}
+	return len(e.chunks) > 0
+}
+
+// spare leaves the protected ones out.
+func (l *Library) spare(keys []string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(keys, func(key string) bool { return l.inUse[key] })
+}

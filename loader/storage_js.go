@@ -1,0 +1,53 @@
+package loader
+
+import (
+	"context"
+	"errors"
+)
+
+// Storage is what the browser says of this origin's room.
+type Storage struct {
+	Usage, Quota int64 // bytes; estimates
+	Persisted    bool  // it will not be cleared under pressure
+}
+
+// BrowserStorage asks for the room there is, and first for it to be
+// persistent where this context may ask that: browsers only let a page do so,
+// not a worker.
+func BrowserStorage(ctx context.Context) (s Storage, err error) {
+	manager, ok := global("navigator", "storage")
+	if !ok {
+		return s, errors.New("loader: this browser does not tell about storage")
+	}
+	for _, method := range []string{"persist", "persisted"} {
+		if _, can := global("navigator", "storage", method); !can {
+			continue
+		}
+		v, err := callAsync(ctx, manager, method)
+		if err != nil {
+			return s, err
+		}
+		if s.Persisted, err = v.Bool(); err != nil || s.Persisted {
+			break
+		}
+	}
+	estimate, err := callAsync(ctx, manager, "estimate")
+	if err != nil {
+		return s, err
+	}
+	for _, f := range []struct {
+		name string
+		to   *int64
+	}{{"usage", &s.Usage}, {"quota", &s.Quota}} {
+		v, err := estimate.Get(f.name)
+		if err != nil {
+			return s, err
+		}
+		n, err := v.Float()
+		if err != nil {
+			return s, err
+		}
+		*f.to = int64(n)
+	}
+	return s, nil
+}
