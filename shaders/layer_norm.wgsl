@@ -1,0 +1,54 @@
+// layer_norm: (x − mean)/√(var + eps)·gamma + beta over the last dimension, one
+// workgroup to a row, in f32.
+//
+// Grid (rows in rows of 32768, rows, 1) of 64 invocations.
+//
+// Bindings: 0 dims, 1 x (rows, d), 2 gamma (d), 3 beta (d), 4 out as x. Mirrors
+// engine/cpu/norm.go.
+
+struct Dims {
+	first: u32, // first row of workgroups
+	rows: u32,
+	d: u32,
+	eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<elem>;
+@group(0) @binding(2) var<storage, read> gamma: array<f32>;
+@group(0) @binding(3) var<storage, read> beta: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<elem>;
+
+const threads = 64u;
+var<workgroup> part: array<f32, threads>;
+
+// add_up is the sum of v over the workgroup.
+fn add_up(v: f32, id: u32) -> f32 {
+	workgroupBarrier();
+	part[id] = v;
+	for (var step = threads / 2u; step > 0u; step /= 2u) {
+		workgroupBarrier();
+		if (id < step) { part[id] += part[id + step]; }
+	}
+	workgroupBarrier();
+	return part[0];
+}
+
+@compute @workgroup_size(threads)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+	let row = (group.y + dims.first) * 32768u + group.x;
+	if (row >= dims.rows) { return; }
+	let base = row * dims.d;
+	var sum = 0.0;
+	for (var i = id; i < dims.d; i += threads) { sum += f32(x[base + i]); }
+	let mean = add_up(sum, id) / f32(dims.d);
+	var squares = 0.0;
+	for (var i = id; i < dims.d; i += threads) {
+		let d = f32(x[base + i]) - mean;
+		squares += d * d;
+	}
+	let scale = inverseSqrt(add_up(squares, id) / f32(dims.d) + dims.eps);
+	for (var i = id; i < dims.d; i += threads) {
+		out[base + i] = elem((f32(x[base + i]) - mean) * scale * gamma[i] + beta[i]);
+	}
+}

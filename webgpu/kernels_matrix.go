@@ -1,0 +1,381 @@
+package webgpu
+
+import (
+	"fmt"
+
+	"wisp/engine"
+)
+
+// operands are the views of a convolution or linear layer beside x and w.
+type operands struct {
+	engine.Epilogue
+	bias, residual view
+}
+
+func (c *compiler) operands(n *engine.Node, e engine.Epilogue) (o operands, err error) {
+	_, _, bias, residual := e.Operands(n)
+	o.Epilogue = e
+	if bias != nil {
+		if o.bias, err = c.vector(bias); err != nil {
+			return o, err
+		}
+	}
+	if residual != nil {
+		if o.residual, err = c.read(residual); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// epilogue splits the attributes of a convolution or linear layer.
+func epilogue(n *engine.Node) engine.Epilogue {
+	switch a := n.Attrs.(type) {
+	case engine.Conv2DAttrs:
+		return a.Epilogue
+	case engine.LinearAttrs:
+		return a.Epilogue
+	}
+	panic("webgpu: no epilogue: " + n.String())
+}
+
+// packed is a part of a weight as a kernel reads it.
+type packed struct {
+	data, scales view
+	code         float64
+	rows, row0   int
+	stride       int // bytes of a row
+	blocks       int // scales of a row
+}
+
+// parts lists what the weight operand of n is made of.
+func (c *compiler) parts(n *engine.Node) ([]packed, error) {
+	if w := c.matrix(n); w != nil {
+		var out []packed
+		for _, p := range w.parts {
+			out = append(out, packed{
+				data: fixed(span{p.data, 0, p.dataSize}), scales: fixed(span{p.scales, 0, p.scalesSize}),
+				code: code[w.dtype], rows: p.rows, row0: p.row0, stride: w.stride, blocks: w.blocks(),
+			})
+		}
+		return out, nil
+	}
+	rows, k := n.Shape.Rows()
+	if len(n.Shape) == 4 && n.Shape[2]*n.Shape[3] > 1 {
+		return nil, fmt.Errorf("the kernel of a convolution must be a weight: %w", engine.ErrUnsupported)
+	}
+	v, err := c.read(n)
+	if err != nil {
+		return nil, err
+	}
+	if v, err = c.pad(v, rows, k); err != nil {
+		return nil, err
+	}
+	return []packed{{data: v, scales: v, code: code[c.elem], rows: rows, stride: align(k, 4) * elemSize(c.elem)}}, nil
+}
+
+// fewRows: reading the weights is all the work.
+func fewRows(n *engine.Node) bool { return n.Elems()/n.Shape.Dim(-1) <= 4 }
+
+// pointwise: the convolution is a linear layer on pixels.
+func pointwise(n *engine.Node) bool {
+	a, w := n.Attrs.(engine.Conv2DAttrs), n.Inputs[1].Shape
+	return w[2] == 1 && w[3] == 1 && a.Stride == 1 && a.Pad == [4]int{} && n.Inputs[0].Op != engine.OpUpsample2D
+}
+
+func linearVec(c *compiler, n *engine.Node) error {
+	return c.eachLinear(n, func(rows int, p packed, s step) error {
+		s.kernel = "linear_vec"
+		s.grid = rowsOf((p.rows + 3) / 4)
+		return c.add(s)
+	})
+}
+
+func linear(c *compiler, n *engine.Node) error {
+	return c.eachLinear(n, func(rows int, p packed, s step) error {
+		s.kernel = "linear"
+		tile := tileRows(rows, p.rows)
+		s.constants["rows_per_thread"] = float64(tile)
+		s.grid = [3]int{(p.rows + 63) / 64, (rows + 8*tile - 1) / (8 * tile), 1}
+		return c.add(s)
+	})
+}
+
+// busy is the number of workgroups of 128 invocations that a large device
+// needs to be busy.
+const busy = 192
+
+// tileRows chooses the rows of a matrix tile for each invocation: as many as
+// leave the device busy.
+func tileRows(rows, cols int) int {
+	for tile := 8; tile > 2; tile /= 2 {
+		if (rows+8*tile-1)/(8*tile)*((cols+63)/64) >= busy {
+			return tile
+		}
+	}
+	if rows > 16 {
+		return 4
+	}
+	return 2
+}
+
+// eachLinear prepares the steps of a linear layer, one for each part of its
+// weight and each run of rows that can be bound, and hands them to add.
+func (c *compiler) eachLinear(n *engine.Node, add func(rows int, p packed, s step) error) error {
+	o, err := c.operands(n, epilogue(n))
+	if err != nil {
+		return err
+	}
+	x, err := c.read(n.Inputs[0])
+	if err != nil {
+		return err
+	}
+	width, k := n.Shape.Dim(-1), n.Inputs[0].Shape.Dim(-1)
+	rows := n.Elems() / width
+	if x, err = c.pad(x, rows, k); err != nil {
+		return err
+	}
+	parts, err := c.parts(n.Inputs[1])
+	if err != nil {
+		return err
+	}
+	es := elemSize(c.elem)
+	k4 := align(k, 4) / 4
+	most, unit := c.bindable(4*k4*es, width*es)
+	for _, r := range cut(rows, most, unit) {
+		count := r[1] - r[0]
+		out := c.views[n].part(r[0]*width*es, count*width*es)
+		for _, p := range parts {
+			s := o.step(p, r[0]*width*es, count*width*es)
+			s.reads[0] = x.part(r[0]*4*k4*es, count*4*k4*es)
+			s.out = out
+			s.dims = o.dims(p, count, k4, width)
+			s.flops = 2 * float64(count) * float64(p.rows) * float64(k)
+			if err := add(count, p, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// step starts a step on a part of a weight: reads 1 to 4 and constants.
+// residual is the range of bytes of the residual.
+func (o operands) step(p packed, residual, size int) step {
+	s := step{
+		reads:     []view{{}, p.data, p.scales, p.data, p.data},
+		constants: constants{"weights": p.code},
+	}
+	if o.Bias {
+		s.reads[3] = o.bias
+	}
+	if o.Residual {
+		s.reads[4] = o.residual.part(residual, size)
+	}
+	return s
+}
+
+// dims are the counts that all matrix kernels begin with.
+func (o operands) dims(p packed, rows, k4, width int) []uint32 {
+	return u(0, rows, p.rows, k4, p.stride/8, p.blocks, p.row0, width, actCode(o.Act), flag(o.Bias), flag(o.Residual))
+}
+
+func conv2d(c *compiler, n *engine.Node) error {
+	a := n.Attrs.(engine.Conv2DAttrs)
+	o, err := c.operands(n, a.Epilogue)
+	if err != nil {
+		return err
+	}
+	source, up := n.Inputs[0], 1
+	if c.upsampled[source] {
+		up = source.Shape[1] / source.Inputs[0].Shape[1]
+		source = source.Inputs[0]
+	}
+	x, err := c.read(source)
+	if err != nil {
+		return err
+	}
+	h, w, ch := source.Shape[1], source.Shape[2], source.Shape[3]
+	if x, err = c.pad(x, source.Shape[0]*h*w, ch); err != nil {
+		return err
+	}
+	parts, err := c.parts(n.Inputs[1])
+	if err != nil {
+		return err
+	}
+	im := image{n: n.Shape[0], h: h, w: w, c: align(ch, 4), oh: n.Shape[1], ow: n.Shape[2], oc: n.Shape[3], step: a.Stride, up: up, kh: n.Inputs[1].Shape[2], top: a.Pad[0]}
+	kw := n.Inputs[1].Shape[3]
+	es := elemSize(c.elem)
+	for _, b := range c.bands(im) {
+		pixels := b.images * (b.oy1 - b.oy0) * im.ow
+		at, size := b.out*es, pixels*im.oc*es
+		for _, p := range parts {
+			s := o.step(p, at, size)
+			s.kernel = "conv2d"
+			tile := tileRows(pixels, p.rows)
+			s.constants["rows_per_thread"] = float64(tile)
+			s.constants["kw"], s.constants["up"] = float64(kw), float64(up)
+			s.reads[0] = x.part(b.in*es, b.images*(b.y1-b.y0)*im.w*im.c*es)
+			s.out = c.views[n].part(at, size)
+			s.dims = append(o.dims(p, pixels, im.kh*kw*im.c/4, im.oc),
+				u(b.y1-b.y0, im.w, im.c/4, b.oy1-b.oy0, im.ow, b.top, a.Pad[1], a.Stride, im.kh*kw)...)
+			s.grid = [3]int{(p.rows + 63) / 64, (pixels + 8*tile - 1) / (8 * tile), 1}
+			s.flops = 2 * float64(pixels) * float64(p.rows) * float64(im.kh*kw*ch)
+			if err := c.add(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// image is the geometry of a convolution.
+type image struct {
+	n, h, w, c        int // of the input, c padded
+	oh, ow, oc        int
+	step, up, kh, top int
+}
+
+// band is a run of output rows and the input rows that they need.
+type band struct {
+	images   int
+	oy0, oy1 int
+	y0, y1   int
+	top      int // padding above row y0; may be negative
+	in, out  int // first elements
+}
+
+// bands cuts a convolution into pieces whose operands can be bound: all of
+// it, image by image, or runs of rows of an image.
+func (c *compiler) bands(im image) []band {
+	es := elemSize(c.elem)
+	inImage, outImage := im.h*im.w*im.c, im.oh*im.ow*im.oc
+	if max(inImage, outImage)*im.n*es <= c.limits.Binding {
+		return []band{{images: im.n, oy1: im.oh, y1: im.h, top: im.top}}
+	}
+	outMost, outUnit := c.bindable(im.ow * im.oc * es)
+	inMost, inUnit := c.bindable(im.w * im.c * es)
+	rows := min(outMost, max(1, (inMost-inUnit)*im.up-im.kh)/im.step)
+	var out []band
+	for i := range im.n {
+		for _, r := range cut(im.oh, rows, outUnit) {
+			first := max(0, r[0]*im.step-im.top) / im.up / inUnit * inUnit
+			last := min(im.h, ((r[1]-1)*im.step-im.top+im.kh-1)/im.up+1)
+			out = append(out, band{
+				images: 1, oy0: r[0], oy1: r[1], y0: first, y1: last,
+				top: im.top + first*im.up - r[0]*im.step,
+				in:  i*inImage + first*im.w*im.c, out: i*outImage + r[0]*im.ow*im.oc,
+			})
+		}
+	}
+	return out
+}
+
+func matmul(c *compiler, n *engine.Node) error {
+	a, b, err := c.read2(n)
+	if err != nil {
+		return err
+	}
+	m, cols, k := n.Shape.Dim(-2), n.Shape.Dim(-1), n.Inputs[0].Shape.Dim(-1)
+	es := elemSize(c.elem)
+	most, unit := c.bindable(m*k*es, k*cols*es, m*cols*es)
+	for _, r := range cut(n.Elems()/(m*cols), most, unit) {
+		part := func(v view, size int) view { return v.part(r[0]*size*es, (r[1]-r[0])*size*es) }
+		err := c.add(step{
+			kernel: "matmul",
+			dims:   u(0, m, cols, k, flag(n.Attrs.(engine.MatMulAttrs).TransB)),
+			reads:  []view{part(a, m*k), part(b, k*cols)},
+			out:    part(c.views[n], m*cols),
+			grid:   [3]int{(cols + 15) / 16, (m + 15) / 16, r[1] - r[0]},
+			flops:  2 * float64((r[1]-r[0])*m*cols) * float64(k),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *compiler) read2(n *engine.Node) (a, b view, err error) {
+	if a, err = c.read(n.Inputs[0]); err != nil {
+		return a, b, err
+	}
+	b, err = c.read(n.Inputs[1])
+	return a, b, err
+}
+
+func attention(c *compiler, n *engine.Node) error {
+	a := n.Attrs.(engine.AttentionAttrs)
+	b, tq, tk, d := n.Shape[0], n.Shape[1], n.Inputs[1].Shape[1], n.Shape[2]
+	hd := d / a.Heads
+	var qkv [3]view
+	for i := range qkv {
+		v, err := c.read(n.Inputs[i])
+		if err != nil {
+			return err
+		}
+		if qkv[i], err = c.pad(v, n.Inputs[i].Shape[0]*n.Inputs[i].Shape[1]*a.Heads, hd); err != nil {
+			return err
+		}
+	}
+	out := c.views[n]
+	if hd%4 != 0 {
+		out = c.scratch(b * tq * a.Heads * align(hd, 4) * elemSize(c.elem))
+	}
+	wide, es := align(hd, 4), elemSize(c.elem)
+	t := attentionTiles(wide/4, c.limits.WorkgroupStorage)
+	query, key := tq*a.Heads*wide*es, tk*a.Heads*wide*es // bytes of a sequence
+	most, unit := c.bindable(query, key)
+	for _, r := range cut(b, most, unit) {
+		count := r[1] - r[0]
+		err := c.add(step{
+			kernel: "attention",
+			constants: constants{
+				"rows": float64(t.rows), "keys": float64(t.keys), "cols": float64(t.cols), "depth": float64(t.depth),
+			},
+			dims:  f(u(0, tq, tk, a.Heads, wide/4, t.piece, flag(a.Causal)), a.Scale),
+			reads: []view{qkv[0].part(r[0]*query, count*query), qkv[1].part(r[0]*key, count*key), qkv[2].part(r[0]*key, count*key)},
+			out:   out.part(r[0]*query, count*query),
+			grid:  [3]int{(wide/4 + 8*t.cols - 1) / (8 * t.cols), (tq + 8*t.rows - 1) / (8 * t.rows), count * a.Heads},
+			flops: 4 * float64(count*tq) * float64(tk) * float64(d),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if hd%4 == 0 {
+		return nil
+	}
+	rows := b * tq * a.Heads
+	return c.copy(out, c.views[n], []axis{{rows, wide, hd}, {hd, 1, 1}}, 0, 0)
+}
+
+// attentionTile holds the overrides of attention.wgsl and the vectors of a
+// head, piece, that go through its tiles at a time.
+type attentionTile struct{ rows, keys, cols, depth, piece int }
+
+// attentionTiles fits the tiles of attention.wgsl for heads of hd4 vectors into
+// storage bytes of workgroup memory: wide heads are cut into column blocks and
+// pieces, and what room there is goes to rows, then to keys. There are few
+// depths, so that head sizes share pipelines.
+func attentionTiles(hd4, storage int) attentionTile {
+	blocks := (hd4 + 39) / 40
+	pieces := (hd4 + 19) / 20
+	t := attentionTile{cols: (hd4 + 8*blocks - 1) / (8 * blocks), piece: (hd4 + pieces - 1) / pieces}
+	for _, t.depth = range []int{8, 16, 20} {
+		if t.depth >= t.piece {
+			break
+		}
+	}
+	bytes := func(rows, keys int) int {
+		kv := max(8*keys*(t.depth+1), 8*keys*8*t.cols)
+		return 16*(8*rows*t.depth+kv) + 4*(8*rows*8*keys+8*rows*8)
+	}
+	for t.rows = 4; t.rows > 1 && bytes(t.rows, 1) > storage; {
+		t.rows /= 2
+	}
+	for t.keys = 4; t.keys > 1 && bytes(t.rows, t.keys) > storage; {
+		t.keys /= 2
+	}
+	return t
+}

@@ -1,0 +1,268 @@
+package webgpu
+
+import (
+	"fmt"
+
+	"wisp/engine"
+)
+
+// normOperands are x and the vectors of a norm.
+func (c *compiler) normOperands(n *engine.Node) (x, gamma, beta view, err error) {
+	if x, err = c.read(n.Inputs[0]); err != nil {
+		return
+	}
+	if gamma, err = c.vector(n.Inputs[1]); err != nil {
+		return
+	}
+	beta, err = c.vector(n.Inputs[2])
+	return
+}
+
+// groups describes a group norm: images of places of c channels, in groups of
+// per channels.
+type groups struct{ images, places, c, per, groups int }
+
+func groupsOf(n *engine.Node) groups {
+	a, c := n.Attrs.(engine.NormAttrs), n.Shape.Dim(-1)
+	return groups{n.Shape[0], n.Elems() / n.Shape[0] / c, c, c / a.Groups, a.Groups}
+}
+
+// smallImage: one workgroup a group is enough.
+func smallImage(n *engine.Node) bool {
+	g := groupsOf(n)
+	return g.places*g.per <= 8192
+}
+
+func groupNorm(c *compiler, n *engine.Node) error {
+	x, gamma, beta, err := c.normOperands(n)
+	if err != nil {
+		return err
+	}
+	a, g := n.Attrs.(engine.NormAttrs), groupsOf(n)
+	return c.add(step{
+		kernel: "group_norm",
+		dims:   f(u(0, g.places, g.c, g.per, actCode(a.Act)), a.Eps),
+		reads:  []view{x, gamma, beta},
+		out:    c.views[n],
+		grid:   [3]int{g.groups, g.images, 1},
+		flops:  8 * float64(n.Elems()),
+	})
+}
+
+// groupNormSplit cuts images into runs of pixels: their moments first, then
+// the norm.
+func groupNormSplit(c *compiler, n *engine.Node) error {
+	x, gamma, beta, err := c.normOperands(n)
+	if err != nil {
+		return err
+	}
+	a, g := n.Attrs.(engine.NormAttrs), groupsOf(n)
+	es := elemSize(c.elem)
+	most, unit := c.bindable(g.c * es)
+	run := align(max(8192/g.per, (g.places+31)/32, 1), unit) // at most 32 runs, which group_norm_apply adds up
+	runs := (g.places + run - 1) / run
+	images := [][2]int{{0, g.images}}
+	if g.images*g.places > most {
+		images = cut(g.images, 1, 1)
+	}
+	for _, im := range images {
+		count := im[1] - im[0]
+		stats := c.scratch(8 * count * g.groups * runs)
+		pieces := cut(g.places, most/count, run)
+		for _, p := range pieces {
+			at, size := (im[0]*g.places+p[0])*g.c*es, count*(p[1]-p[0])*g.c*es
+			err := c.add(step{
+				kernel: "group_norm_stats",
+				dims:   u(0, p[1]-p[0], g.c, g.per, run, runs, p[0]/run),
+				reads:  []view{x.part(at, size)},
+				out:    stats,
+				grid:   [3]int{g.groups, (p[1] - p[0] + run - 1) / run, count},
+				flops:  4 * float64(size/es),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		for _, p := range pieces {
+			at, size := (im[0]*g.places+p[0])*g.c*es, count*(p[1]-p[0])*g.c*es
+			err := c.add(step{
+				kernel: "group_norm_apply",
+				dims:   f(u(0, p[1]-p[0], g.c, g.per, run, runs, g.places, actCode(a.Act)), a.Eps),
+				reads:  []view{x.part(at, size), stats, gamma, beta},
+				out:    c.views[n].part(at, size),
+				grid:   [3]int{g.groups, (p[1] - p[0] + run - 1) / run, count},
+				flops:  4 * float64(size/es),
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func layerNorm(c *compiler, n *engine.Node) error {
+	x, gamma, beta, err := c.normOperands(n)
+	if err != nil {
+		return err
+	}
+	return c.eachRow(n, func(rows int, at, size int) step {
+		return step{
+			kernel: "layer_norm",
+			dims:   f(u(0, rows, n.Shape.Dim(-1)), n.Attrs.(engine.NormAttrs).Eps),
+			reads:  []view{x.part(at, size), gamma, beta},
+			out:    c.views[n].part(at, size),
+		}
+	})
+}
+
+func softmax(c *compiler, n *engine.Node) error {
+	x, err := c.read(n.Inputs[0])
+	if err != nil {
+		return err
+	}
+	return c.eachRow(n, func(rows int, at, size int) step {
+		return step{
+			kernel: "softmax",
+			dims:   u(0, rows, n.Shape.Dim(-1)),
+			reads:  []view{x.part(at, size)},
+			out:    c.views[n].part(at, size),
+		}
+	})
+}
+
+// eachRow adds a step of one workgroup a row for each run of rows of n that
+// can be bound.
+func (c *compiler) eachRow(n *engine.Node, make func(rows, at, size int) step) error {
+	row := n.Shape.Dim(-1) * elemSize(c.elem)
+	most, unit := c.bindable(row)
+	for _, r := range cut(n.Elems()/n.Shape.Dim(-1), most, unit) {
+		s := make(r[1]-r[0], r[0]*row, (r[1]-r[0])*row)
+		s.grid = rowsOf(r[1] - r[0])
+		s.flops = 8 * float64((r[1]-r[0])*n.Shape.Dim(-1))
+		if err := c.add(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func embedding(c *compiler, n *engine.Node) error {
+	table, ids := n.Inputs[0], n.Inputs[1]
+	root := engine.Root(ids)
+	switch root.Op {
+	case engine.OpInput:
+		c.checks = append(c.checks, check{root.Name, table.Shape[0]})
+	case engine.OpConst:
+		if err := inRange(root.Attrs.(engine.ConstAttrs).Value, table.Shape[0]); err != nil {
+			return err
+		}
+	}
+	parts, err := c.parts(table)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		err := c.add(step{
+			kernel:    "embedding",
+			constants: constants{"weights": p.code},
+			dims:      u(0, n.Elems(), n.Shape.Dim(-1), p.stride/4, p.blocks, p.row0, p.rows),
+			reads:     []view{c.views[ids], p.data, p.scales},
+			out:       c.views[n],
+			grid:      flat(n.Elems()),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inRange checks indices against a table's rows.
+func inRange(ids engine.Tensor, rows int) error {
+	for _, id := range ids.Int32s() {
+		if id < 0 || int(id) >= rows {
+			return fmt.Errorf("id %d is outside the table of %d rows", id, rows)
+		}
+	}
+	return nil
+}
+
+// eachRun adds a step for each run of elements of n, an op on one operand of
+// n's size, that can be bound.
+func (c *compiler) eachRun(n *engine.Node, kernel string, params ...uint32) error {
+	x, err := c.read(n.Inputs[0])
+	if err != nil {
+		return err
+	}
+	es := elemSize(c.elem)
+	most, unit := c.bindable(es)
+	for _, r := range cut(n.Elems(), most, unit) {
+		count := r[1] - r[0]
+		err := c.add(step{
+			kernel: kernel,
+			dims:   append(u(0, count), params...),
+			reads:  []view{x.part(r[0]*es, count*es)},
+			out:    c.views[n].part(r[0]*es, count*es),
+			grid:   flat(count),
+			flops:  4 * float64(count),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func activation(c *compiler, n *engine.Node) error {
+	return c.eachRun(n, "activation", u(actCode(n.Op))...)
+}
+
+func affine(c *compiler, n *engine.Node) error {
+	a := n.Attrs.(engine.AffineAttrs)
+	return c.eachRun(n, "affine", f(nil, a.Mul, a.Add)...)
+}
+
+func clamp(c *compiler, n *engine.Node) error {
+	a := n.Attrs.(engine.ClampAttrs)
+	return c.eachRun(n, "clamp", f(nil, a.Min, a.Max)...)
+}
+
+func geglu(c *compiler, n *engine.Node) error {
+	x, err := c.read(n.Inputs[0])
+	if err != nil {
+		return err
+	}
+	d, es := n.Shape.Dim(-1), elemSize(c.elem)
+	most, unit := c.bindable(2 * d * es)
+	for _, r := range cut(n.Elems()/d, most, unit) {
+		count := (r[1] - r[0]) * d
+		err := c.add(step{
+			kernel: "geglu",
+			dims:   u(0, count, d),
+			reads:  []view{x.part(2*r[0]*d*es, 2*count*es)},
+			out:    c.views[n].part(r[0]*d*es, count*es),
+			grid:   flat(count),
+			flops:  16 * float64(count),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func upsample2d(c *compiler, n *engine.Node) error {
+	x, err := c.read(n.Inputs[0])
+	if err != nil {
+		return err
+	}
+	in := n.Inputs[0].Shape
+	return c.add(step{
+		kernel: "upsample2d",
+		dims:   u(0, n.Elems(), in[1], in[2], n.Shape[1], n.Shape[2], in[3]),
+		reads:  []view{x},
+		out:    c.views[n],
+		grid:   flat(n.Elems()),
+	})
+}

@@ -1,0 +1,262 @@
+package webgpu
+
+import (
+	"errors"
+	"fmt"
+
+	"wisp/engine"
+)
+
+// weight is a parameter on the device. Kernels unpack it from its storage
+// type, so it serves f32 and f16 programs alike.
+//
+// Layout. A vector is f32, whatever it was. Any other weight is a matrix of
+// rows (the first dimension) by k, stored as words: k elements lowest bits
+// first, each row padded with zero bits to a multiple of 8 bytes. A
+// convolution's k runs over (i, j, c) with c padded to a multiple of four,
+// else k is as in the file. Scales of quantised weights are as in the file:
+// f16, rows × ceil(k/32) in the file's order of k. What exceeds a binding is
+// cut into parts of whole rows.
+type weight struct {
+	dev    device
+	dtype  engine.DType
+	shape  engine.Shape
+	parts  []part
+	stride int // bytes of a row
+	size   int // bytes on the device
+
+	// plain holds the weight as elements in the file's order, by type, made
+	// for ops that take it as an activation.
+	plain map[engine.DType]bufferID
+}
+
+// part is a run of rows of a weight.
+type part struct {
+	row0, rows int
+	data       bufferID
+	dataSize   int
+	scales     bufferID // data again where there are none
+	scalesSize int
+}
+
+func (w *weight) Size() int { return w.size }
+
+// Release frees the buffers.
+func (w *weight) Release() {
+	for _, p := range w.parts {
+		w.dev.free(p.data)
+		if p.scales != p.data {
+			w.dev.free(p.scales)
+		}
+	}
+	for _, b := range w.plain {
+		w.dev.free(b)
+	}
+	w.parts, w.plain, w.size = nil, nil, 0
+}
+
+// bits is the size of an element by storage type, and code its number in the
+// kernels' override `weights`.
+var (
+	bits = map[engine.DType]int{engine.F32: 32, engine.F16: 16, engine.BF16: 16, engine.Q8: 8, engine.Q4: 4}
+	code = map[engine.DType]float64{engine.F32: 0, engine.F16: 1, engine.BF16: 2, engine.Q8: 3, engine.Q4: 4}
+)
+
+func (w *weight) quantised() bool { return w.dtype == engine.Q8 || w.dtype == engine.Q4 }
+
+// conv splits a row into the places of a convolution kernel and channels.
+func (w *weight) conv() (taps, channels int) {
+	if len(w.shape) == 4 {
+		return w.shape[2] * w.shape[3], w.shape[1]
+	}
+	_, k := w.shape.Rows()
+	return 1, k
+}
+
+// k4 is the number of vectors of four in a row, padding included.
+func (w *weight) k4() int {
+	taps, channels := w.conv()
+	return taps * align(channels, 4) / 4
+}
+
+// blocks is the number of scales of a row.
+func (w *weight) blocks() int {
+	_, k := w.shape.Rows()
+	return (k + engine.QuantBlock - 1) / engine.QuantBlock
+}
+
+func align(n, to int) int { return (n + to - 1) / to * to }
+
+// uploadsBetweenFlushes bounds the bytes that wait in the browser's queues
+// while a model is uploaded.
+const uploadsBetweenFlushes = 64 << 20
+
+// Upload copies a weight to the device.
+func (b *Backend) Upload(t engine.Tensor) (engine.Buffer, error) {
+	if err := t.Validate(); err != nil {
+		return nil, fmt.Errorf("webgpu: upload: %w", err)
+	}
+	if len(t.Shape) < 2 {
+		t = engine.FromFloat32s(t.Float32s(), t.Shape...)
+	}
+	if t.DType == engine.I32 || t.Shape.Elems() == 0 {
+		return nil, fmt.Errorf("webgpu: upload: a weight cannot be %v %v", t.DType, t.Shape)
+	}
+	w := &weight{dev: b.dev, dtype: t.DType, shape: t.Shape, plain: map[engine.DType]bufferID{}}
+	if err := b.upload(w, t); err != nil {
+		w.Release()
+		return nil, fmt.Errorf("webgpu: upload %v %v: %w", t.DType, t.Shape, err)
+	}
+	b.uploaded += w.size
+	if b.uploaded >= uploadsBetweenFlushes {
+		b.uploaded = 0
+		if err := errors.Join(b.dev.flush(), b.dev.drain()); err != nil {
+			w.Release()
+			return nil, fmt.Errorf("webgpu: upload: %w", err)
+		}
+	}
+	return w, nil
+}
+
+func (b *Backend) upload(w *weight, t engine.Tensor) error {
+	if len(t.Shape) < 2 {
+		w.stride = align(len(t.Data), 16)
+		return w.add(part{rows: 1}, padded(t.Data, 16), nil)
+	}
+	rows, k := t.Shape.Rows()
+	taps, channels := w.conv()
+	w.stride = align(taps*align(channels, 4)*bits[w.dtype], 64) / 8
+	scales, data := []byte(nil), t.Data
+	if w.quantised() {
+		scales, data = t.Data[:2*rows*w.blocks()], t.Data[2*rows*w.blocks():]
+	}
+	row := (k*bits[w.dtype] + 7) / 8 // bytes in the file
+	step := min(rows, b.limits.Binding/w.stride, b.limits.Binding/row)
+	if step == 0 {
+		return fmt.Errorf("a row of %d bytes is larger than the device's bindings: %w", w.stride, engine.ErrUnsupported)
+	}
+	for row0 := 0; row0 < rows; row0 += step {
+		p := part{row0: row0, rows: min(step, rows-row0)}
+		raw := data[row0*row : (row0+p.rows)*row]
+		var s []byte
+		if scales != nil {
+			s = padded(scales[2*row0*w.blocks():2*(row0+p.rows)*w.blocks()], 16)
+		}
+		if taps == 1 && row == w.stride {
+			if err := w.add(p, padded(raw, 16), s); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.add(p, nil, s); err != nil {
+			return err
+		}
+		if err := b.pack(w, w.parts[len(w.parts)-1], row, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add allocates a part and writes its bytes; packed data follows later.
+func (w *weight) add(p part, data, scales []byte) (err error) {
+	p.dataSize = align(p.rows*w.stride, 16)
+	if p.data, err = w.dev.alloc(p.dataSize); err != nil {
+		return err
+	}
+	p.scales, p.scalesSize = p.data, p.dataSize
+	w.size += p.dataSize
+	if scales != nil {
+		if p.scales, err = w.dev.alloc(len(scales)); err != nil {
+			w.dev.free(p.data)
+			return err
+		}
+		p.scalesSize = len(scales)
+		w.size += p.scalesSize
+	}
+	w.parts = append(w.parts, p)
+	if scales != nil {
+		if err := w.dev.write(p.scales, 0, scales); err != nil {
+			return err
+		}
+	}
+	if data != nil {
+		return w.dev.write(p.data, 0, data)
+	}
+	return nil
+}
+
+// pack brings the rows of a part, raw, from the file's layout into ours on the
+// device.
+func (b *Backend) pack(w *weight, p part, row int, raw []byte) error {
+	raw = padded(raw, 16)
+	staging, err := b.dev.alloc(len(raw))
+	if err != nil {
+		return err
+	}
+	defer b.dev.free(staging)
+	if err := b.dev.write(staging, 0, raw); err != nil {
+		return err
+	}
+	taps, channels := w.conv()
+	words := p.rows * w.stride / 4
+	return b.once(step{
+		kernel:    "pack",
+		constants: constants{"bits": float64(bits[w.dtype])},
+		dims:      u(0, words, w.stride/4, row, taps, channels, align(channels, 4)),
+		grid:      flat(words),
+	}, engine.F32, span{staging, 0, len(raw)}, span{p.data, 0, p.dataSize})
+}
+
+// asElements returns a buffer with the weight as plain elements of type d.
+func (b *Backend) asElements(w *weight, d engine.DType) (span, error) {
+	whole := span{size: align(w.shape.Elems()*elemSize(d), 16)}
+	if whole.size > min(b.limits.Binding, b.limits.Buffer) {
+		return span{}, fmt.Errorf("%v as activation exceeds the device's bindings: %w", w.shape, engine.ErrUnsupported)
+	}
+	if id, ok := w.plain[d]; ok {
+		whole.buffer = id
+		return whole, nil
+	}
+	id, err := b.dev.alloc(whole.size)
+	if err != nil {
+		return span{}, err
+	}
+	w.plain[d] = id
+	w.size += whole.size
+	whole.buffer = id
+	_, k := w.shape.Rows()
+	taps, channels := w.conv()
+	if len(w.shape) < 2 {
+		k, channels = w.shape.Elems(), w.shape.Elems()
+	}
+	for _, p := range w.parts {
+		count := p.rows * k
+		err := b.once(step{
+			kernel:    "unpack",
+			constants: constants{"weights": code[w.dtype]},
+			dims:      u(0, count, k, w.stride/4, w.blocks(), taps, align(channels, 4), p.row0*k),
+			grid:      flat(count),
+		}, d, span{p.data, 0, p.dataSize}, span{p.scales, 0, p.scalesSize}, whole)
+		if err != nil {
+			return span{}, err
+		}
+	}
+	return whole, nil
+}
+
+// elemSize is the size of an activation's element.
+func elemSize(d engine.DType) int {
+	if d == engine.F16 {
+		return 2
+	}
+	return 4
+}
+
+// padded returns b, or a copy of it with zeros up to a multiple of to bytes.
+func padded(b []byte, to int) []byte {
+	if len(b)%to == 0 {
+		return b
+	}
+	return append(b[:len(b):len(b)], make([]byte, align(len(b), to)-len(b))...)
+}
