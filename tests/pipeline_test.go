@@ -66,12 +66,13 @@ type pipelineCase struct {
 	Guidance float32  `json:"guidance"`
 	Width    int      `json:"width"`
 	Height   int      `json:"height"`
+	Schedule string   `json:"schedule"`
 	Files    []string `json:"files"` // one picture for each seed from Seed on
 }
 
 func (c pipelineCase) request() diffusion.Request {
 	return diffusion.Request{
-		Prompt: c.Prompt, NegativePrompt: c.Negative, Seed: c.Seed, Steps: c.Steps, Guidance: c.Guidance,
+		Prompt: c.Prompt, NegativePrompt: c.Negative, Seed: c.Seed, Schedule: c.Schedule, Steps: c.Steps, Guidance: c.Guidance,
 		Width: c.Width, Height: c.Height, Count: len(c.Files),
 	}
 }

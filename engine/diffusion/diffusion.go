@@ -74,6 +74,7 @@ type Defaults struct {
 	Name     string  `json:"name"`
 	Steps    int     `json:"steps"`
 	Guidance float32 `json:"guidance"`
+	Schedule string  `json:"schedule"` // one of sampler.Schedules
 }
 
 // component is one network of the pipeline with its weights on the backend.

@@ -158,7 +158,7 @@ func parse(m Model, name string, v any) error {
 func (p *Pipeline) Defaults() Request {
 	f := p.vaeFacts.Factor
 	return Request{
-		Steps: p.defaults.Steps, Guidance: p.defaults.Guidance,
+		Steps: p.defaults.Steps, Guidance: p.defaults.Guidance, Schedule: p.defaults.Schedule,
 		Width: cmp.Or(p.unetFacts.Width, 64) * f, Height: cmp.Or(p.unetFacts.Height, 64) * f, Count: 1,
 	}
 }

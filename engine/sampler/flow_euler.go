@@ -19,13 +19,17 @@ func (f *flowEuler) Step(i int, x, out, _ []float32) {
 func (f *flowEuler) Denoised(i int, x, out, x0 []float32) { linear{1, -f.sigmas[i]}.into(x0, x, out) }
 
 // flowWalk is what set_timesteps(steps) gives: evenly spaced from 1 to the shifted 1/num_train_timesteps, then
-// shifted (so the last is shifted twice, as in diffusers).
+// shifted (so the last is shifted twice, as in diffusers). The last step then changes next to nothing; the trailing
+// schedule ends at the shifted 1/steps instead, the sigmas that diffusers' Flux pipeline hands to set_timesteps.
 func flowWalk(s settings, steps int) (walk, error) {
 	if err := s.checkFlow(); err != nil {
 		return walk{}, err
 	}
 	n := float64(s.NumTrainTimesteps)
 	lo := float64(float32(shifted(s.Shift, float64(float32(1/n)))))
+	if s.rescheduled && s.TimestepSpacing == "trailing" {
+		lo = 1 / float64(steps)
+	}
 	sigmas := make([]float64, steps)
 	for i := range sigmas {
 		sigmas[i] = shifted(s.Shift, lerp(n, lo*n, i, steps)/n)

@@ -250,3 +250,24 @@ func FuzzNew(f *testing.F) {
 		}
 	})
 }
+
+// The trailing schedule of the flow sampler is np.linspace(1, 1/n, n), shifted once, as diffusers' Flux pipeline has it.
+func TestFlowTrailing(t *testing.T) {
+	config, err := ParseConfig([]byte(`{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config, err = config.WithSchedule("trailing"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New("", config, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []float32{1, 0.9, 0.75, 0.5, 0}
+	for i, got := range s.Sigmas() {
+		if math.Abs(float64(got-want[i])) > 1e-6 {
+			t.Errorf("sigma %d is %v, want %v", i, got, want[i])
+		}
+	}
+}

@@ -49,10 +49,13 @@ class Pipeline:
         ids = self.tokenizer(prompt, padding="max_length", truncation=True, max_length=length, return_tensors="pt").input_ids
         return self.text(ids).last_hidden_state
 
-    def draw(self, prompt, negative_prompt, seed, steps, guidance, width, height):
-        """One picture, (h, w, 3) uint8."""
+    def draw(self, prompt, negative_prompt, seed, steps, guidance, width, height, schedule=""):
+        """One picture, (h, w, 3) uint8. The trailing schedule is the sigmas that the Flux pipeline asks for."""
         scheduler = self.load("scheduler")
-        scheduler.set_timesteps(steps)
+        if schedule == "trailing":
+            scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
+        else:
+            scheduler.set_timesteps(steps)
         cond, uncond = self.hidden(prompt), self.hidden(negative_prompt)
         shape = (1, self.unet.config.in_channels, height // self.scale, width // self.scale)
         x = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
@@ -71,10 +74,10 @@ class Pipeline:
         image = (image / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy()
         return (image * 255).round().astype("uint8")
 
-    def reference(self, prompt, negative_prompt, seed, steps, guidance, width, height):
+    def reference(self, prompt, negative_prompt, seed, steps, guidance, width, height, schedule=""):
         """The same by StableDiffusionPipeline, or None for a scheduler that it does not take."""
         scheduler = self.load("scheduler")
-        if not hasattr(scheduler, "init_noise_sigma"):
+        if schedule or not hasattr(scheduler, "init_noise_sigma"):
             return None
         pipe = diffusers.StableDiffusionPipeline(
             self.vae, self.text, self.tokenizer, self.unet, scheduler, None, None, requires_safety_checker=False)
@@ -143,7 +146,8 @@ def settings(directory):
     size = unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
     prompts = ("red heart", "pizza, 3d style", "cat face, twemoji style", "a house under a rainbow")
     return [
-        dict(prompt=p, negative_prompt="", seed=seed, steps=steps, guidance=defaults["guidance"], width=size, height=size)
+        dict(prompt=p, negative_prompt="", seed=seed, steps=steps, guidance=defaults["guidance"], width=size, height=size,
+             schedule=defaults.get("schedule", ""))
         for p, seed, steps in zip(prompts, (1, 42, 2**32 + 7, 123456789), (2, 4, 8, 20))
     ]
 
