@@ -156,13 +156,19 @@ const sliceFLOPs = 1 << 30
 func (c *compiler) command(k kernelID, units int, flops float64, args ...any) {
 	pieces := min(units, 1+int(flops/sliceFLOPs))
 	for i := range pieces {
-		start := len(c.words)
-		c.words = append(c.words, uint32(k), uint32(commandHead+len(args)), uint32(units*i/pieces), uint32(units*(i+1)/pieces))
+		start, from, to := len(c.words), units*i/pieces, units*(i+1)/pieces
+		c.words = append(c.words, uint32(k), uint32(commandHead+len(args)), uint32(from), uint32(to), shares(to-from, flops/float64(pieces)))
 		for _, a := range args {
 			c.words = append(c.words, c.word(a))
 		}
 		c.spend(start, flops/float64(pieces))
 	}
+}
+
+// shares is the number of parts that threads may take a command in: enough to
+// even out threads that differ in speed, but none below some 4 µs of work.
+func shares(units int, flops float64) uint32 {
+	return uint32(min(units, 1+int(flops/200e3), 8*maxThreads))
 }
 
 func (c *compiler) word(a any) uint32 {

@@ -1,12 +1,13 @@
 package simd
 
-// Expressions. A value of type i32v, f32v, f64v or vec is code that leaves one
+// Expressions. A value of type i32v, i64v, f32v, f64v or vec is code that leaves one
 // WebAssembly value on the stack; methods combine them, so the Go compiler
 // checks the types of the emitted code. A variable is a value whose code reads
 // a local; fn.set assigns to it. Evaluation happens where the code is emitted:
 // to compute something once, set a variable to it.
 type (
 	i32v struct{ code } // i32: an integer or an address
+	i64v struct{ code } // i64
 	f32v struct{ code } // f32
 	f64v struct{ code } // f64
 	vec  struct{ code } // v128; the arithmetic is on four f32 lanes unless named otherwise
@@ -77,6 +78,16 @@ func (a i32v) loadF(offset int) f32v   { return f32v{cat(mem([]byte{0x2a}, offse
 
 func (a i32v) float() f32v  { return f32v{op1(0xb2, a)} } // signed
 func (a i32v) double() f64v { return f64v{op1(0xb7, a)} } // signed
+
+// pair is high<<32 | low.
+func pair(high, low i32v) i64v {
+	shifted := op1(0x86, i64v{op1(0xad, high)}, i64v{code{0x42, 32}})
+	return i64v{op1(0x84, i64v{shifted}, i64v{op1(0xad, low)})}
+}
+
+func (a i64v) low() i32v      { return i32v{op1(0xa7, a)} }
+func (a i64v) high() i32v     { return i64v{op1(0x88, a, i64v{code{0x42, 32}})}.low() }
+func (a i64v) sub(n int) i64v { return i64v{op1(0x7d, a, i64v{sleb([]byte{0x42}, int64(n))})} }
 
 // fnum is the constant x.
 func fnum(x float32) f32v { return f32v{append(code{0x43}, float32Bytes(x)...)} }

@@ -41,10 +41,11 @@ func get(index int) code { return uleb([]byte{0x20}, uint64(index)) }
 // param is parameter i, an i32; it may be assigned to.
 func (f *fn) param(i int) i32v { return i32v{get(i)} }
 
-// ints, floats, doubles and vecs declare variables.
+// int, float, double, long, vector and vectors declare variables.
 func (f *fn) int() i32v    { return i32v{f.local(i32)} }
 func (f *fn) float() f32v  { return f32v{f.local(f32)} }
 func (f *fn) double() f64v { return f64v{f.local(f64)} }
+func (f *fn) long() i64v   { return i64v{f.local(i64)} }
 func (f *fn) vector() vec  { return vec{f.local(v128)} }
 func (f *fn) vectors(n int) []vec {
 	vs := make([]vec, n)
@@ -77,6 +78,7 @@ func (f *fn) letF(x f32v) f32v {
 
 func (f *fn) set(v, x i32v)  { f.assign(v.code, x.code) }
 func (f *fn) setF(v, x f32v) { f.assign(v.code, x.code) }
+func (f *fn) setL(v, x i64v) { f.assign(v.code, x.code) }
 func (f *fn) setD(v, x f64v) { f.assign(v.code, x.code) }
 func (f *fn) setV(v, x vec)  { f.assign(v.code, x.code) }
 
@@ -118,6 +120,41 @@ func (f *fn) callIndirect(like *fn, i i32v, args ...value) {
 func scratch() i32v { return i32v{code{0x23, 0}} }
 
 func (f *fn) setScratch(x i32v) { f.emit(append(x.code, 0x24, 0)) }
+
+// Atomic accesses of the thread proposal: n is the number of the instruction,
+// align the log2 of its size.
+func atomicOp(n, align byte, operands ...value) code {
+	return cat([]byte{0xfe, n, align, 0}, operands...)
+}
+
+func (a i32v) atomicLoad() i32v   { return i32v{atomicOp(0x10, 2, a)} }
+func (a i32v) atomicLoad64() i64v { return i64v{atomicOp(0x11, 3, a)} }
+
+// atomicAdd adds n to the word at a and is what the word was before.
+func (a i32v) atomicAdd(n i32v) i32v { return i32v{atomicOp(0x1e, 2, a, n)} }
+
+// atomicSwap64 stores x at a if old is there, and is 1 if it was.
+func (a i32v) atomicSwap64(old, x i64v) i32v {
+	return i32v{op1(0x51, i64v{atomicOp(0x49, 3, a, old, x)}, old)}
+}
+
+func (f *fn) atomicStore(addr, x i32v)        { f.emit(atomicOp(0x17, 2, addr, x)) }
+func (f *fn) atomicStore64(addr i32v, x i64v) { f.emit(atomicOp(0x18, 3, addr, x)) }
+
+// notify wakes every thread that waits at addr.
+func (f *fn) notify(addr i32v) {
+	f.emit(atomicOp(0x00, 2, addr, num(-1)))
+	f.emit(code{0x1a})
+}
+
+// wait blocks while the word at addr is x, for at most ms milliseconds.
+func (f *fn) wait(addr, x i32v, ms int) {
+	f.emit(atomicOp(0x01, 2, addr, x, i32v{sleb([]byte{0x42}, int64(ms)*1e6)}))
+	f.emit(code{0x1a})
+}
+
+// exit leaves the function with the result x.
+func (f *fn) exit(x i32v) { f.emit(append(append(code{}, x.code...), 0x0f)) }
 
 // when runs then if cond is not zero.
 func (f *fn) when(cond i32v, then func()) { f.ifElse(cond, then, nil) }

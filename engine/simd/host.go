@@ -8,8 +8,13 @@ type host interface {
 	// write and read copy bytes into and out of the memory.
 	write(addr int, b []byte)
 	read(addr int, b []byte)
-	// call calls an exported function without results.
-	call(export string, args ...int) error
+	// run executes the commands from start to end; lost reports that another
+	// thread did not come back.
+	run(start, end, control int) (lost bool, err error)
+	// spawn starts n more threads, which join runs once they are up.
+	spawn(n, control int) error
+	// halt ends the threads that spawn started.
+	halt(control int)
 	// yield lets the host's events in, so that a cancellation can arrive.
 	yield()
 	close() error

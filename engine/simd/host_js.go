@@ -12,7 +12,9 @@ import (
 type jsHost struct {
 	memory    safejs.Value // WebAssembly.Memory
 	view      safejs.Value // Uint8Array over all of it, made anew after growth
+	module    safejs.Value // WebAssembly.Module
 	functions map[string]safejs.Value
+	workers   []safejs.Value
 
 	port1, port2 safejs.Value // of a MessageChannel: the way a yield comes back
 	onMessage    safejs.Func
@@ -26,8 +28,11 @@ func newHost(opts Options) (host, flavour, error) {
 	if opts.Relaxed == On || opts.Relaxed == Auto && hasRelaxed() {
 		fl = relaxedTile
 	}
+	if fl.shared = opts.Threads > 1; fl.shared && !canShare() {
+		return nil, flavour{}, fmt.Errorf("simd: threads in a page that is not cross-origin isolated: %w", engine.ErrUnsupported)
+	}
 	h := &jsHost{functions: map[string]safejs.Value{}, woken: make(chan struct{}, 1)}
-	if err := h.start(emitModule(fl)); err != nil {
+	if err := h.start(fl); err != nil {
 		return nil, flavour{}, fmt.Errorf("simd: start module: %w: %w", engine.ErrUnsupported, err)
 	}
 	if err := h.openChannel(); err != nil {
@@ -37,20 +42,19 @@ func newHost(opts Options) (host, flavour, error) {
 }
 
 // start instantiates the module over a fresh memory of one page.
-func (h *jsHost) start(module []byte) (err error) {
-	if h.memory, err = construct("Memory", map[string]any{"initial": 1}); err != nil {
+func (h *jsHost) start(fl flavour) (err error) {
+	if h.memory, err = newMemoryObject(fl.shared); err != nil {
 		return err
 	}
-	bytes, err := jsBytes(module)
+	bytes, err := jsBytes(emitModule(fl))
 	if err != nil {
 		return err
 	}
-	compiled, err := construct("Module", bytes)
-	if err != nil {
+	if h.module, err = construct("Module", bytes); err != nil {
 		return err
 	}
 	imports := map[string]any{"env": map[string]any{"memory": h.memory}}
-	instance, err := construct("Instance", compiled, imports)
+	instance, err := construct("Instance", h.module, imports)
 	if err != nil {
 		return err
 	}
@@ -58,12 +62,60 @@ func (h *jsHost) start(module []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"run", "setScratch"} {
+	for _, name := range []string{"run", "halt"} {
 		if h.functions[name], err = exports.Get(name); err != nil {
 			return err
 		}
 	}
 	return h.refresh()
+}
+
+// newMemoryObject makes the memory. A shared one must name its maximum, which
+// some systems reserve at once, so smaller ones are tried too.
+func newMemoryObject(shared bool) (memory safejs.Value, err error) {
+	if !shared {
+		return construct("Memory", map[string]any{"initial": 1})
+	}
+	for pages := maxPages; pages >= maxPages/8; pages /= 2 {
+		memory, err = construct("Memory", map[string]any{"initial": 1, "maximum": pages, "shared": true})
+		if err == nil {
+			return memory, nil
+		}
+	}
+	return memory, err
+}
+
+// canShare reports whether memory can be shared with workers: only in a
+// cross-origin isolated page.
+func canShare() bool {
+	isolated, err := safejs.Global().Get("crossOriginIsolated")
+	if err != nil || isolated.Type() != safejs.TypeBoolean {
+		return false
+	}
+	ok, err := isolated.Bool()
+	return ok && err == nil
+}
+
+// DefaultThreads is the number of threads that Options.Threads 0 stands for: 1
+// where memory cannot be shared. Of many logical cores half are taken: the
+// arithmetic leaves nothing for a second thread on the same core.
+func DefaultThreads() int {
+	if !canShare() {
+		return 1
+	}
+	navigator, err := safejs.Global().Get("navigator")
+	if err != nil {
+		return 1
+	}
+	value, err := navigator.Get("hardwareConcurrency")
+	if err != nil {
+		return 1
+	}
+	cores, err := value.Int()
+	if err != nil {
+		return 1
+	}
+	return min(max(cores/2, min(cores, 4), 1), maxThreads)
 }
 
 // construct makes an object of a class of the WebAssembly namespace.
@@ -153,13 +205,76 @@ func (h *jsHost) read(addr int, b []byte) {
 	}
 }
 
-func (h *jsHost) call(export string, args ...int) error {
-	words := make([]any, len(args))
-	for i, a := range args {
-		words[i] = a
+func (h *jsHost) run(start, end, control int) (lost bool, err error) {
+	status, err := h.functions["run"].Invoke(start, end, control)
+	if err != nil {
+		return false, err
 	}
-	_, err := h.functions[export].Invoke(words...)
-	return err
+	n, err := status.Int()
+	return n != 0, err
+}
+
+// workerSource is the script of a thread. A trap in it stops the others.
+var workerSource = fmt.Sprintf(`onmessage = ({data: [module, memory, control]}) => {
+	try {
+		new WebAssembly.Instance(module, {env: {memory}}).exports.work(control);
+	} catch (error) {
+		Atomics.store(new Int32Array(memory.buffer), (control + %d) / 4, 1);
+		throw error;
+	}
+	close();
+};`, ctlStop)
+
+func (h *jsHost) spawn(n, control int) error {
+	class, err := safejs.Global().Get("Worker")
+	if err != nil {
+		return err
+	}
+	url, release, err := scriptURL(workerSource)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for range n {
+		worker, err := class.New(url)
+		if err != nil {
+			return err
+		}
+		h.workers = append(h.workers, worker)
+		if _, err := worker.Call("postMessage", []any{h.module, h.memory, control}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scriptURL makes a URL for a script, to be released after use.
+func scriptURL(source string) (url safejs.Value, release func(), err error) {
+	class, err := safejs.Global().Get("Blob")
+	if err != nil {
+		return url, nil, err
+	}
+	blob, err := class.New([]any{source}, map[string]any{"type": "text/javascript"})
+	if err != nil {
+		return url, nil, err
+	}
+	urls, err := safejs.Global().Get("URL")
+	if err != nil {
+		return url, nil, err
+	}
+	url, err = urls.Call("createObjectURL", blob)
+	return url, func() { urls.Call("revokeObjectURL", url) }, err
+}
+
+func (h *jsHost) halt(control int) {
+	if len(h.workers) == 0 {
+		return
+	}
+	h.functions["halt"].Invoke(control)
+	for _, w := range h.workers {
+		w.Call("terminate")
+	}
+	h.workers = nil
 }
 
 // openChannel prepares yield. Messages are not clamped to 4 ms as timers are.

@@ -3,6 +3,7 @@ package simd
 // flavour says which module to emit.
 type flavour struct {
 	relaxed bool // relaxed_madd in place of mul and add
+	shared  bool // for threads over one shared memory
 	mr, nr  int  // rows and columns of the matmul tile; nr is a multiple of 4
 }
 
@@ -59,7 +60,7 @@ type emitter struct {
 
 // emitModule returns the bytes of the SIMD module.
 func emitModule(fl flavour) []byte {
-	e := &emitter{flavour: fl, m: &module{}}
+	e := &emitter{flavour: fl, m: &module{shared: fl.shared}}
 	e.act = e.emitActivations()
 	e.convertRow = e.emitConvertRow()
 	e.micro = e.emitMicro()
@@ -77,7 +78,7 @@ func emitModule(fl flavour) []byte {
 		emit(f)
 		e.m.table = append(e.m.table, f)
 	}
-	e.emitRun()
+	e.emitExecutor()
 	return e.m.bytes()
 }
 
@@ -87,23 +88,9 @@ const (
 	headWords         // length of the command in words
 	headFrom          // first unit
 	headTo            // unit after the last
+	headShares        // parts that threads may take it in
 	commandHead
 )
-
-// emitRun adds run(ptr, end), which executes the commands from ptr to end, and
-// setScratch(address).
-func (e *emitter) emitRun() {
-	f := e.m.newFunc([]valType{i32, i32})
-	ptr, end := f.param(0), f.param(1)
-	f.while(ptr.below(end), func() {
-		f.callIndirect(e.m.table[0], ptr.load(4*headKernel), ptr.plus(4*commandHead), ptr.load(4*headFrom), ptr.load(4*headTo))
-		f.set(ptr, ptr.add(ptr.load(4*headWords).shl(2)))
-	})
-	e.m.export("run", f)
-	f = e.m.newFunc([]valType{i32})
-	f.setScratch(f.param(0))
-	e.m.export("setScratch", f)
-}
 
 // arg is argument word i of the command of kernel f, as a variable.
 func (f *fn) arg(i int) i32v { return f.let(f.param(0).load(4 * i)) }

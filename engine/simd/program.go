@@ -58,13 +58,12 @@ func (p *program) ready() error {
 	if err := p.b.reserve(&p.b.arena, p.arenaSize); err != nil {
 		return err
 	}
-	if p.b.scratch.size < p.scratch {
-		if err := p.b.reserve(&p.b.scratch, p.scratch); err != nil {
+	if stride := roundUp(p.scratch, engine.ArenaAlign); p.b.stride < stride {
+		if err := p.b.reserve(&p.b.scratch, stride*p.b.threads); err != nil {
 			return err
 		}
-		if err := p.b.host.call("setScratch", p.b.scratch.addr); err != nil {
-			return err
-		}
+		p.b.stride = stride
+		p.b.setScratch()
 	}
 	if p.base == p.b.arena.addr {
 		return nil
@@ -123,8 +122,8 @@ func (p *program) execute(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := p.b.host.call("run", p.code.addr+4*start, p.code.addr+4*end); err != nil {
-			return fmt.Errorf("simd: run: %w", err)
+		if err := p.b.run(p.code.addr+4*start, p.code.addr+4*end); err != nil {
+			return err
 		}
 		start = end
 	}

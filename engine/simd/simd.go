@@ -33,26 +33,83 @@ type Options struct {
 	// Relaxed chooses the flavour that uses relaxed SIMD, whose fused
 	// multiply-add is faster and rounds once where the other rounds twice.
 	Relaxed Switch
+	// Threads is the number of threads; 0 means [DefaultThreads]. More than one
+	// needs a memory that can be shared, so that New fails in a page that is
+	// not cross-origin isolated. Results do not depend on it.
+	Threads int
 }
 
-type backend struct {
-	host host
-	fl   flavour
-	mem  *memory
+// maxThreads bounds Options.Threads.
+const maxThreads = 32
 
+type backend struct {
+	host    host
+	fl      flavour
+	mem     *memory
+	threads int
+
+	control span // see threads.go
 	zeros   span // read as absent biases and padding pixels
-	scratch span // work memory of kernels
+	scratch span // work memory of kernels, one part for each thread
+	stride  int  // bytes of a part
 	arena   span // activations: shared by all programs, since one runs at a time
 }
 
 // New starts the SIMD module. In the browser it must run in a worker. The
-// error is engine.ErrUnsupported where the host lacks WebAssembly SIMD.
+// error is engine.ErrUnsupported where the host lacks what the options need.
 func New(opts Options) (engine.Backend, error) {
+	if opts.Threads == 0 {
+		opts.Threads = DefaultThreads()
+	}
+	opts.Threads = min(max(opts.Threads, 1), maxThreads)
 	h, fl, err := newHost(opts)
 	if err != nil {
 		return nil, err
 	}
-	return &backend{host: h, fl: fl, mem: newMemory(h)}, nil
+	b := &backend{host: h, fl: fl, mem: newMemory(h), threads: opts.Threads}
+	if b.control, err = b.mem.alloc(ctlBytes); err == nil {
+		err = b.startThreads()
+	}
+	if err != nil {
+		h.close()
+		return nil, fmt.Errorf("simd: start threads: %w", err)
+	}
+	return b, nil
+}
+
+// startThreads clears the control block and starts the threads but the first,
+// which is the caller's. They need not be up for a run to begin.
+func (b *backend) startThreads() error {
+	b.host.write(b.control.addr, make([]byte, ctlBytes))
+	b.setScratch()
+	if b.threads == 1 {
+		return nil
+	}
+	return b.host.spawn(b.threads-1, b.control.addr)
+}
+
+func (b *backend) setScratch() {
+	b.host.write(b.control.addr+ctlScratch, wordBytes([]uint32{uint32(b.scratch.addr), uint32(b.stride)}))
+}
+
+// run executes commands in memory. After a failure the threads are started
+// anew, so that the backend stays usable.
+func (b *backend) run(start, end int) error {
+	lost, err := b.host.run(start, end, b.control.addr)
+	if lost {
+		err = fmt.Errorf("a thread was lost: %w", engine.ErrDeviceLost)
+	}
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("simd: run: %w", err)
+	if b.threads > 1 {
+		b.host.halt(b.control.addr)
+		if again := b.startThreads(); again != nil {
+			err = fmt.Errorf("%w; restart: %w", err, again)
+		}
+	}
+	return err
 }
 
 func (b *backend) Name() string { return "simd" }
@@ -60,8 +117,11 @@ func (b *backend) Name() string { return "simd" }
 // Supports takes every op and every fused form.
 func (b *backend) Supports(*engine.Node) bool { return true }
 
-// Close stops the module; its memory goes with it.
-func (b *backend) Close() error { return b.host.close() }
+// Close stops the module and its threads; the memory goes with it.
+func (b *backend) Close() error {
+	b.host.halt(b.control.addr)
+	return b.host.close()
+}
 
 // reserve makes s at least size bytes. Its address and content may change.
 func (b *backend) reserve(s *span, size int) error {
@@ -91,7 +151,7 @@ func (b *backend) zeroBytes(n int) (int, error) {
 
 // runNow executes one command built from args.
 func (b *backend) runNow(k kernelID, units int, args ...int) error {
-	words := []uint32{headKernel: uint32(k), headWords: uint32(commandHead + len(args)), headFrom: 0, headTo: uint32(units)}
+	words := []uint32{headKernel: uint32(k), headWords: uint32(commandHead + len(args)), headTo: uint32(units), headShares: uint32(min(units, 8*maxThreads))}
 	for _, a := range args {
 		words = append(words, uint32(a))
 	}
@@ -101,10 +161,7 @@ func (b *backend) runNow(k kernelID, units int, args ...int) error {
 	}
 	defer b.mem.release(s)
 	b.host.write(s.addr, wordBytes(words))
-	if err := b.host.call("run", s.addr, s.addr+4*len(words)); err != nil {
-		return fmt.Errorf("simd: run: %w", err)
-	}
-	return nil
+	return b.run(s.addr, s.addr+4*len(words))
 }
 
 func wordBytes(words []uint32) []byte {

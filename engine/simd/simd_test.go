@@ -2,7 +2,9 @@ package simd
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"wisp/engine"
 	"wisp/engine/cpu"
@@ -21,12 +23,38 @@ func open(t testing.TB, opts Options) *backend {
 }
 
 // flavours runs a test on the baseline module, and on the relaxed one where
-// the host has relaxed SIMD.
+// the host has relaxed SIMD, with one thread and with two where it can.
 func flavours(t *testing.T, f func(t *testing.T, b *backend)) {
-	t.Run("baseline", func(t *testing.T) { f(t, open(t, Options{Relaxed: Off})) })
-	if hasRelaxed() {
-		t.Run("relaxed", func(t *testing.T) { f(t, open(t, Options{Relaxed: On})) })
+	for threads := 1; threads == 1 || threads == 2 && canShare(); threads++ {
+		t.Run(fmt.Sprintf("baseline_%d", threads), func(t *testing.T) {
+			f(t, openAll(t, Options{Relaxed: Off, Threads: threads}))
+		})
+		if hasRelaxed() {
+			t.Run(fmt.Sprintf("relaxed_%d", threads), func(t *testing.T) {
+				f(t, openAll(t, Options{Relaxed: On, Threads: threads}))
+			})
+		}
 	}
+}
+
+// openAll is open, and waits until all threads are up.
+func openAll(t testing.TB, opts Options) *backend {
+	t.Helper()
+	b := open(t, opts)
+	for deadline := time.Now().Add(10 * time.Second); ready(b) < b.threads-1; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d threads came up", ready(b)+1, b.threads)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return b
+}
+
+// ready is the number of threads that have joined the caller's.
+func ready(b *backend) int {
+	word := make([]byte, 4)
+	b.host.read(b.control.addr+ctlReady, word)
+	return int(word[0])
 }
 
 func TestOps(t *testing.T) {

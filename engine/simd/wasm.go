@@ -7,6 +7,7 @@ type valType byte
 
 const (
 	i32  valType = 0x7f
+	i64  valType = 0x7e
 	f32  valType = 0x7d
 	f64  valType = 0x7c
 	v128 valType = 0x7b

@@ -36,7 +36,7 @@ func TestStatements(t *testing.T) {
 	ctx := context.Background()
 	r := wazero.NewRuntime(ctx)
 	defer r.Close(ctx)
-	if _, err := r.InstantiateWithConfig(ctx, memoryModule(), wazero.NewModuleConfig().WithName("env")); err != nil {
+	if _, err := r.InstantiateWithConfig(ctx, memoryModule(false), wazero.NewModuleConfig().WithName("env")); err != nil {
 		t.Fatal(err)
 	}
 	instance, err := r.Instantiate(ctx, m.bytes())
