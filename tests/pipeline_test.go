@@ -3,15 +3,13 @@ package tests
 import (
 	"context"
 	"encoding/json"
-	"image"
-	"image/png"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"wisp/engine/diffusion"
+	"wisp/tests/golden/pipeline"
 )
 
 // directory is a diffusers pipeline directory as a [diffusion.Model].
@@ -57,64 +55,6 @@ func hasPrefix(name string, prefixes []string) bool {
 	return len(prefixes) == 0
 }
 
-// pipelineCase is one entry of a golden.json.
-type pipelineCase struct {
-	Prompt   string   `json:"prompt"`
-	Negative string   `json:"negative_prompt"`
-	Seed     uint64   `json:"seed"`
-	Steps    int      `json:"steps"`
-	Guidance float32  `json:"guidance"`
-	Width    int      `json:"width"`
-	Height   int      `json:"height"`
-	Schedule string   `json:"schedule"`
-	Files    []string `json:"files"` // one picture for each seed from Seed on
-}
-
-func (c pipelineCase) request() diffusion.Request {
-	return diffusion.Request{
-		Prompt: c.Prompt, NegativePrompt: c.Negative, Seed: c.Seed, Schedule: c.Schedule, Steps: c.Steps, Guidance: c.Guidance,
-		Width: c.Width, Height: c.Height, Count: len(c.Files),
-	}
-}
-
-// readPNG returns the picture's pixels as RGB triples.
-func readPNG(t *testing.T, file string) (rgb []uint8, size image.Point) {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	img, err := png.Decode(f)
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	size = img.Bounds().Size()
-	for y := range size.Y {
-		for x := range size.X {
-			r, g, b, _ := img.At(x, y).RGBA()
-			rgb = append(rgb, uint8(r>>8), uint8(g>>8), uint8(b>>8))
-		}
-	}
-	return rgb, size
-}
-
-// psnr is the peak signal-to-noise ratio of a picture against RGB triples in
-// decibels; 99 where they are equal.
-func psnr(img *image.NRGBA, rgb []uint8) float64 {
-	var sum float64
-	for i := range len(img.Pix) / 4 {
-		for c := range 3 {
-			d := float64(img.Pix[4*i+c]) - float64(rgb[3*i+c])
-			sum += d * d
-		}
-	}
-	if sum == 0 {
-		return 99
-	}
-	return 10 * math.Log10(255*255/(sum/float64(len(rgb))))
-}
-
 // What a picture must reach against diffusers, from f32 weights and from the
 // packed ones of a page.
 const (
@@ -146,28 +86,27 @@ func TestPipelines(t *testing.T) {
 
 // checkPipeline draws the pictures of dir/golden.json with a model.
 func checkPipeline(t *testing.T, b labelled, m diffusion.Model, dir string, bound float64) {
-	var file struct {
-		Cases []pipelineCase `json:"cases"`
+	cases, err := pipeline.Read(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	readJSON(t, filepath.Join(dir, "golden.json"), &file)
 	p, err := diffusion.New(t.Context(), b.Backend, m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	for _, c := range file.Cases {
-		r, err := p.Generate(t.Context(), c.request(), nil)
+	for _, c := range cases {
+		r, err := p.Generate(t.Context(), c.Request(), nil)
 		if err != nil {
 			t.Errorf("%.30q: %v", c.Prompt, err)
 			continue
 		}
 		for i, name := range c.Files {
-			want, size := readPNG(t, filepath.Join(dir, name))
-			if got := r.Images[i].Bounds().Size(); got != size {
-				t.Errorf("%s: size %v, want %v", name, got, size)
+			db, err := pipeline.PSNR(r.Images[i], filepath.Join(dir, name))
+			if err != nil {
+				t.Error(err)
 				continue
 			}
-			db := psnr(r.Images[i], want)
 			t.Logf("parity: %-18s %-7s %-7s PSNR %.1f dB after %d steps", filepath.Base(dir), b.label, name, db, c.Steps)
 			if db < bound {
 				t.Errorf("%s: PSNR %.1f dB, want %.0f", name, db, bound)
