@@ -6,19 +6,6 @@ const $ = (id) => document.getElementById(id);
 const form = $("form"), prompt = $("prompt"), go = $("go"), error = $("error"), notice = $("notice");
 const steps = $("steps"), guidance = $("guidance"), seed = $("seed"), lock = $("lock");
 
-// What to do about each kind of failure; the message says what happened.
-const advice = {
-	"unsupported": "Try a current version of Chrome, Edge, Firefox or Safari.",
-	"network": "Check your connection, then try again.",
-	"corrupt": "Try again; if it stays, the copy on the server is damaged.",
-	"quota": "Free some disk space, or leave private browsing, then try again.",
-	"out-of-memory": "Close other tabs, then try again.",
-	"device-lost": "Try again.",
-	"bad-model": "",
-	"bad-request": "",
-	"internal": "Reload the page to go on.",
-};
-
 // A model may be named in the address, but only one of this site.
 function modelURL() {
 	const name = new URLSearchParams(location.search).get("model");
@@ -30,6 +17,7 @@ function modelURL() {
 let loading = null; // the promise of the generator
 let run = null; // the AbortController of the picture under way
 let shown = null; // the last object URL
+let touched = false; // the visitor has moved a slider; else they follow the model
 
 // ready loads the model once; after a failure the next call tries again.
 function ready() {
@@ -55,13 +43,16 @@ function loadingProgress({ stage, loaded, total }) {
 // introduce fills the page with what the model offers.
 function introduce(generator) {
 	const { defaults, settings } = generator;
-	setRange(steps, defaults.steps);
-	setRange(guidance, defaults.guidance);
+	if (!touched) {
+		setRange(steps, defaults.steps);
+		setRange(guidance, defaults.guidance);
+	}
 	fillStyles(texts(settings.styles));
 	fillExamples(texts(settings.examples));
-	$("model").textContent = [`Model: ${generator.name}`, generator.licence, `runs on ${backendName(generator.backend)}`].filter(Boolean).join(" · ");
+	$("model").textContent = [`Model: ${generator.name}`, generator.licence !== "unknown" && generator.licence, `runs on ${backendName(generator.backend)}`].filter(Boolean).join(" · ");
 	if (!run) work(null);
 	document.documentElement.dataset.state = "ready";
+	performance.mark("wisp-ready");
 	return generator;
 }
 
@@ -71,8 +62,10 @@ const backendName = (name) => ({ simd: "the processor (WebAssembly SIMD)", webgp
 function setRange(input, value) {
 	input.max = Math.max(input.max, value);
 	input.value = value;
-	input.dispatchEvent(new Event("input"));
+	showRange(input);
 }
+
+const showRange = (input) => ($(`${input.id}-value`).textContent = input.value);
 
 function fillStyles(styles) {
 	const box = $("styles");
@@ -80,19 +73,20 @@ function fillStyles(styles) {
 	for (const style of ["", ...styles]) {
 		const label = document.createElement("label");
 		const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: style, checked: style === "" });
-		label.append(radio, style === "" ? "Any" : capital(style.replace(/ style$/, "")));
+		label.append(radio, style === "" ? "Any" : capital(brief(style)));
 		box.append(label);
 	}
 	box.hidden = styles.length === 0;
 }
 
+const brief = (style) => style.replace(/ style$/, "").replace(/^3d\b/, "3D");
 const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
 
 function fillExamples(examples) {
 	const box = $("examples");
 	for (const old of box.querySelectorAll("button")) old.remove();
 	for (const text of examples.slice(0, 6)) {
-		const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
+		const button = Object.assign(document.createElement("button"), { type: "button", textContent: text.replace(/ style$/, "") });
 		button.addEventListener("click", () => {
 			choose(text);
 			draw();
@@ -127,8 +121,8 @@ const say = (text) => ($("spoken").textContent = text);
 function showError(err) {
 	error.hidden = !err;
 	if (!err) return;
-	const text = String(err.message ?? err).replace(/^(?:[a-z]+: )+/, "").replace(/[.\s]+$/, "");
-	error.textContent = `${capital(text)}. ${advice[err.code] ?? advice.internal}`.trim();
+	const message = err.message ?? String(err);
+	error.textContent = `${capital(message)}${/[.)]$/.test(message) ? "" : "."}`;
 	error.dataset.code = err.code ?? "internal";
 	console.error("wisp:", err);
 }
@@ -146,11 +140,12 @@ function request() {
 	if (keep && typed !== "" && !/^\d{1,15}$/.test(typed)) throw new WispError("bad-request", "the seed is not a whole number of at most 15 digits");
 	return {
 		prompt: style && words ? `${words}, ${style}` : words,
-		steps: Number(steps.value),
-		guidance: Number(guidance.value),
 		seed: keep && typed !== "" ? Number(typed) : undefined,
 	};
 }
+
+// sliders is read once the model is there, which sets them.
+const sliders = () => ({ steps: Number(steps.value), guidance: Number(guidance.value) });
 
 async function draw() {
 	if (run) return;
@@ -165,7 +160,7 @@ async function draw() {
 		const generator = await abortable(ready(), signal);
 		work("Reading the words");
 		say("Drawing");
-		const r = await generator.generate({ ...wanted, ...chosen(wanted, generator), signal, previews: true, onStep });
+		const r = await generator.generate({ ...wanted, ...sliders(), signal, previews: true, onStep });
 		await show(r);
 	} catch (err) {
 		if (err.code !== "aborted") showError(err);
@@ -176,10 +171,6 @@ async function draw() {
 		busy(false);
 	}
 }
-
-// chosen replaces what the sliders said before the model was there.
-let touched = false;
-const chosen = (wanted, { defaults }) => (touched ? {} : { steps: defaults.steps, guidance: defaults.guidance });
 
 // abortable lets the wait for the model be cancelled; loading itself goes on.
 function abortable(promise, signal) {
@@ -262,9 +253,9 @@ document.addEventListener("keydown", (event) => {
 	if (event.key === "Escape") run?.abort();
 });
 for (const range of [steps, guidance]) {
-	range.addEventListener("input", (event) => {
-		if (event.isTrusted) touched = true;
-		$(`${range.id}-value`).textContent = range.value;
+	range.addEventListener("input", () => {
+		touched = true;
+		showRange(range);
 	});
 }
 seed.addEventListener("input", () => setLock(seed.value.trim() !== ""));

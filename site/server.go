@@ -48,13 +48,28 @@ const maxCached = 64 << 20
 // wherever the visitor points it; nothing may be sent by a form, and no
 // foreign script runs.
 const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
-	"img-src 'self' blob: data:; connect-src 'self' https: http://localhost:* http://127.0.0.1:*; object-src 'none'; base-uri 'none'; form-action 'none'"
+	"img-src 'self' blob: data:; connect-src 'self' blob: https: http://localhost:* http://127.0.0.1:*; object-src 'none'; base-uri 'none'; form-action 'none'"
 
 // Handler serves the files: hash-named ones for a year, the rest by ETag and
 // compressed. Headers isolate the page from other origins (COOP, COEP), so
 // that threads may share memory. Directories are not listed.
 func Handler(files fs.FS) http.Handler {
-	return &handler{files: files, cache: map[string]*document{}}
+	h := &handler{files: files, cache: map[string]*document{}}
+	go h.prepare("wisp.wasm")
+	return h
+}
+
+// prepare compresses a large file before the first visitor waits for it.
+func (h *handler) prepare(name string) {
+	f, info, err := open(h.files, name)
+	if err != nil {
+		return // a built site has it under another name
+	}
+	defer f.Close()
+	if d, err := h.document(name, f, info); err == nil {
+		d.zst()
+		d.gzip()
+	}
 }
 
 type handler struct {
@@ -201,7 +216,7 @@ func gzipped(data []byte) []byte {
 func zstandard(data []byte) []byte {
 	// Browsers refuse windows over 8 MiB (RFC 9659); the only errors are of
 	// options.
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithWindowSize(8<<20))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(8<<20))
 	if err != nil {
 		panic(err)
 	}

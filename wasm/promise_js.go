@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/hack-pad/safejs"
 
@@ -43,31 +44,37 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// codes maps failures to the codes of WispError, first match wins.
-var codes = []struct {
-	err  error
-	code string
+// kinds maps failures to the codes of WispError, first match wins. Lead says
+// in plain words what happened and what to do; where it is empty, the error
+// itself does.
+var kinds = []struct {
+	err        error
+	code, lead string
 }{
-	{context.Canceled, "aborted"},
-	{engine.ErrDeviceLost, "device-lost"},
-	{engine.ErrOutOfMemory, "out-of-memory"},
-	{engine.ErrUnsupported, "unsupported"},
-	{loader.ErrNetwork, "network"},
-	{loader.ErrCorrupt, "corrupt"},
-	{loader.ErrQuota, "quota"},
-	{loader.ErrBadModel, "bad-model"},
-	{diffusion.ErrBadModel, "bad-model"},
-	{diffusion.ErrBadRequest, "bad-request"},
+	{context.Canceled, "aborted", ""},
+	{engine.ErrDeviceLost, "device-lost", "the graphics card was lost: try again"},
+	{engine.ErrOutOfMemory, "out-of-memory", "there is not enough memory: close other tabs or choose a smaller picture, and try again"},
+	{engine.ErrUnsupported, "unsupported", "this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari"},
+	{loader.ErrNetwork, "network", "the model could not be downloaded: check the connection and try again"},
+	{loader.ErrCorrupt, "corrupt", "a part of the model arrived damaged, more than once: try again, and if it stays, the copy on the server is damaged"},
+	{loader.ErrQuota, "quota", "the browser has no room for the model: free some disk space, or leave private browsing"},
+	{loader.ErrBadModel, "bad-model", ""},
+	{diffusion.ErrBadModel, "bad-model", ""},
+	{diffusion.ErrBadRequest, "bad-request", ""},
 }
 
 // failure is the object that a promise is rejected with.
 func failure(err error) object {
-	code := "internal"
-	for _, c := range codes {
-		if errors.Is(err, c.err) {
-			code = c.code
-			break
+	for _, k := range kinds {
+		if !errors.Is(err, k.err) {
+			continue
 		}
+		// The code says what the sentinel says.
+		detail := strings.Replace(strings.TrimPrefix(err.Error(), "loader: "), k.err.Error()+": ", "", 1)
+		if k.lead == "" {
+			return object{"code": k.code, "message": detail}
+		}
+		return object{"code": k.code, "message": k.lead + " (" + detail + ")"}
 	}
-	return object{"code": code, "message": err.Error()}
+	return object{"code": "internal", "message": err.Error()}
 }

@@ -79,6 +79,13 @@ func (p *tab) listen(event any) {
 	}
 }
 
+// requests lists the addresses that the tab has asked for.
+func (p *tab) requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string{}, p.urls...)
+}
+
 func exception(d *runtime.ExceptionDetails) string {
 	if d.Exception != nil {
 		return d.Exception.Description
@@ -137,15 +144,30 @@ func (p *tab) until(expression string) {
 func (p *tab) draw(prompt string) {
 	p.t.Helper()
 	before := eval[int](p, `Number(document.documentElement.dataset.pictures ?? 0)`)
-	p.run(chromedp.SetValue("#prompt", prompt), chromedp.Click("#go"))
+	p.fill("prompt", prompt)
+	p.run(chromedp.Click("#go"))
 	p.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures ?? 0) > %d`, before))
+}
+
+// keepSeed fills in the seed, which locks it.
+func (p *tab) keepSeed(seed string) { p.fill("seed", seed) }
+
+// fill sets an input as a visitor does, with the events that follow.
+func (p *tab) fill(id, value string) {
+	p.t.Helper()
+	p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{
+		const input = document.getElementById(%q);
+		input.value = %q;
+		input.dispatchEvent(new Event("input", { bubbles: true }));
+	}`, id, value)))
 }
 
 // refused presses Generate with a prompt and returns the code and the text of
 // the error that must follow.
 func (p *tab) refused(prompt string) (code, text string) {
 	p.t.Helper()
-	p.run(chromedp.SetValue("#prompt", prompt), chromedp.Click("#go"))
+	p.fill("prompt", prompt)
+	p.run(chromedp.Click("#go"))
 	return p.failed()
 }
 
@@ -160,9 +182,10 @@ func (p *tab) failed() (code, text string) {
 	return answer[0], answer[1]
 }
 
-// screenshot writes what the tab shows.
+// screenshot writes what the tab shows once it stands still.
 func (p *tab) screenshot(path string) {
 	p.t.Helper()
+	eval[bool](p, `new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => done(true))), 250))`)
 	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		p.t.Fatal(err)
@@ -175,14 +198,17 @@ func (p *tab) screenshot(path string) {
 	}
 }
 
-// look sets the window and the colour scheme.
+// look sets the window and the colour scheme, and stills what moves.
 func (p *tab) look(width, height int64, scale float64, mobile bool, scheme string) {
 	p.t.Helper()
 	metrics := emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: scale, Mobile: mobile}
 	if _, err := chromedp.Call(p.ctx, emulation.SetDeviceMetricsOverride, metrics); err != nil {
 		p.t.Fatal(err)
 	}
-	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme},
+		{Name: "prefers-reduced-motion", Value: "reduce"},
+	}}
 	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, media); err != nil {
 		p.t.Fatal(err)
 	}

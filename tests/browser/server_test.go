@@ -6,7 +6,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,8 +22,8 @@ var (
 	update   = flag.Bool("update", false, "write the screenshots of the README")
 )
 
-// built is where TestMain puts the engine.
-var built string
+// pages serves the site with the model; TestMain makes it.
+var pages http.Handler
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -33,8 +32,8 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	root, err := site.Root()
+	built := filepath.Join(root, "build", "site")
 	if err == nil {
-		built = filepath.Join(root, "build", "site")
 		err = site.Compile(context.Background(), root, built)
 	}
 	if *modelDir == "" {
@@ -50,6 +49,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	pages = site.Handler(site.Layers{site.Under("models/default", os.DirFS(*modelDir)), site.Files(), os.DirFS(built)})
 	return m.Run()
 }
 
@@ -68,12 +68,6 @@ type server struct {
 func serve(t testing.TB) *server {
 	t.Helper()
 	s := &server{}
-	files := site.Layers{
-		site.Under("models/default", os.DirFS(*modelDir)),
-		site.Files(),
-		os.DirFS(built),
-	}
-	next := site.Handler(fs.FS(files))
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r.URL.Path)
@@ -84,7 +78,7 @@ func serve(t testing.TB) *server {
 		case extra != nil && strings.HasPrefix(r.URL.Path, "/test/"):
 			extra.ServeHTTP(w, r)
 		default:
-			next.ServeHTTP(&counter{w, s, strings.HasSuffix(r.URL.Path, ".bin")}, r)
+			pages.ServeHTTP(&counter{w, s, strings.HasSuffix(r.URL.Path, ".bin")}, r)
 		}
 	}))
 	t.Cleanup(s.Close)

@@ -1,0 +1,347 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"image/png"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// The essential path: a first visit downloads the model and draws; a second
+// one downloads no byte of it and draws the same picture for the same seed.
+func TestFirstAndSecondVisit(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	size, _ := s.count()
+	if size < 1<<20 {
+		t.Fatalf("the first visit fetched %d bytes of the model", size)
+	}
+	p.keepSeed("7")
+	p.draw("red heart")
+	first := eval[string](p, pictureText)
+	if _, requests := s.count(); len(requests) != 0 {
+		t.Errorf("drawing made requests: %v", requests)
+	}
+	p.open(s.URL)
+	if size, _ := s.count(); size != 0 {
+		t.Errorf("the second visit fetched %d bytes of the model", size)
+	}
+	p.keepSeed("7")
+	p.draw("red heart")
+	if second := eval[string](p, pictureText); second != first {
+		t.Error("the same words and seed gave another picture")
+	}
+	for _, url := range p.requests() {
+		if !strings.HasPrefix(url, s.URL) && !strings.HasPrefix(url, "blob:"+s.URL) {
+			t.Errorf("a request to %s", url)
+		}
+	}
+	checkPNG(t, first)
+}
+
+// pictureText is the picture's file in base64.
+const pictureText = `(async () => {
+	const bytes = new Uint8Array(await (await fetch(document.getElementById("picture").src)).arrayBuffer());
+	return btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""));
+})()`
+
+// checkPNG decodes the file, whose chunks Go verifies, and looks for the
+// settings.
+func checkPNG(t *testing.T, text string) {
+	t.Helper()
+	file, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := img.Bounds().Size(); size.X < 64 || size.Y < 64 {
+		t.Errorf("the picture is %v", size)
+	}
+	for _, want := range []string{"tEXtparameters\x00red heart\nSteps: ", "Seed: 7,"} {
+		if !bytes.Contains(file, []byte(want)) {
+			t.Errorf("the file does not hold %q", want)
+		}
+	}
+}
+
+// What a visitor may type, and what must come of it; the page goes on working.
+func TestBadInput(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	if code, text := p.refused("   "); code != "bad-request" || !strings.Contains(text, "say what to draw") {
+		t.Errorf("an empty prompt: %s: %s", code, text)
+	}
+	p.draw(strings.TrimSpace(strings.Repeat("red heart ", 1000)))
+	if notice := eval[string](p, `document.getElementById("notice").textContent`); !strings.Contains(notice, "longer than the model can read") {
+		t.Errorf("a prompt of 10,000 characters: the notice is %q", notice)
+	}
+	p.keepSeed("a seed")
+	if code, text := p.refused("red heart"); code != "bad-request" || !strings.Contains(text, "seed") {
+		t.Errorf("a seed of letters: %s: %s", code, text)
+	}
+	p.keepSeed("1")
+	p.draw("<img src=x onerror=alert(1)> \"red\" heart 😀")
+	if alt := eval[string](p, `document.getElementById("picture").alt`); !strings.HasPrefix(alt, "<img") {
+		t.Errorf("markup in the prompt: alt is %q", alt)
+	}
+	if n := eval[int](p, `document.querySelectorAll("main img").length`); n != 2 {
+		t.Errorf("%d images on the page, want 2", n)
+	}
+}
+
+// Requests that the module must refuse, each with its code, and go on.
+func TestBadRequests(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	_, err := p.call(`globalThis.g = await createGenerator(); return g.backend`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, request, field string }{
+		{"width of 0", `{prompt: "a", width: 0}`, "width"},
+		{"odd height", `{prompt: "a", height: 101}`, "height"},
+		{"huge width", `{prompt: "a", width: 1e9}`, "width"},
+		{"no steps", `{prompt: "a", steps: 0}`, "steps"},
+		{"half a step", `{prompt: "a", steps: 2.5}`, "steps"},
+		{"steps not a number", `{prompt: "a", steps: "many"}`, "steps"},
+		{"guidance not finite", `{prompt: "a", guidance: NaN}`, "guidance"},
+		{"negative seed", `{prompt: "a", seed: -1}`, "seed"},
+		{"unknown sampler", `{prompt: "a", sampler: "magic"}`, "magic"},
+		{"prompt not a string", `{prompt: 7}`, "prompt"},
+		{"no prompt", `{}`, "prompt"},
+		{"no pictures", `{prompt: "a", count: 0}`, "count"},
+		{"unknown manner", `{prompt: "a", busy: "now"}`, "busy"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := p.call(`return (await g.generate(` + c.request + `)).seed`)
+			if err == nil || !strings.HasPrefix(err.Error(), "bad-request: ") || !strings.Contains(err.Error(), c.field) {
+				t.Errorf("got %v, want a bad-request that names %q", err, c.field)
+			}
+		})
+	}
+	if _, err := p.call(`return (await g.generate({prompt: "a", steps: 1})).seed`); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// A model that is missing, damaged or foreign gives a typed error, and the
+// page draws once the model is well again.
+func TestBadModel(t *testing.T) {
+	chunk := smallestChunk(t)
+	whole, err := os.ReadFile(filepath.Join(*modelDir, chunk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)/2] ^= 4
+	for _, c := range []struct {
+		name, file string
+		status     int
+		body       []byte
+		code, text string
+	}{
+		{"missing chunk", chunk, 404, nil, "network", "404"},
+		{"truncated chunk", chunk, 200, whole[:len(whole)/2], "corrupt", "damaged"},
+		{"flipped bit", chunk, 200, flipped, "corrupt", "damaged"},
+		{"missing manifest", "manifest.json", 404, nil, "network", "404"},
+		{"unknown version", "manifest.json", 200, []byte(`{"format":"wisp","version":99}`), "bad-model", "version 99"},
+		{"not a manifest", "manifest.json", 200, []byte(`<!doctype html>`), "bad-model", "manifest"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, p := serve(t), newTab(t)
+			s.set(func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasSuffix(r.URL.Path, "/"+c.file) {
+					return false
+				}
+				w.WriteHeader(c.status)
+				w.Write(c.body)
+				return true
+			})
+			p.run(chromedp.Navigate(s.URL))
+			if code, text := p.failed(); code != c.code || !strings.Contains(text, c.text) {
+				t.Errorf("the page says %s: %s; want %s with %q", code, text, c.code, c.text)
+			}
+			s.set(nil)
+			p.draw("red heart")
+		})
+	}
+}
+
+// smallestChunk is the name of the model's smallest chunk.
+func smallestChunk(t *testing.T) string {
+	t.Helper()
+	var manifest struct {
+		Chunks []struct {
+			SHA256 string
+			Stored int64
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(*modelDir, "manifest.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &manifest)
+	}
+	if err != nil || len(manifest.Chunks) == 0 {
+		t.Fatalf("%d chunks: %v", len(manifest.Chunks), err)
+	}
+	best := manifest.Chunks[0]
+	for _, c := range manifest.Chunks {
+		if c.Stored < best.Stored {
+			best = c
+		}
+	}
+	return best.SHA256 + ".bin"
+}
+
+// While the engine loads and draws, the page's own thread stays free.
+func TestPageNeverFreezes(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.run(chromedp.Navigate(s.URL))
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		const channel = new MessageChannel();
+		let last = performance.now();
+		globalThis.longest = 0;
+		channel.port1.onmessage = () => {
+			const now = performance.now();
+			longest = Math.max(longest, now - last);
+			last = now;
+			setTimeout(() => channel.port2.postMessage(0), 1);
+		};
+		channel.port2.postMessage(0);
+	}`))
+	p.until(`document.documentElement.dataset.state === "ready"`)
+	p.draw("rocket")
+	// A frozen page would stand still for a step or more; this leaves room for
+	// a loaded test machine.
+	if longest := eval[float64](p, `longest`); longest > 250 {
+		t.Errorf("the page stood still for %.0f ms", longest)
+	}
+}
+
+// Cancelling ends the picture at once, while the model loads and while it
+// draws, and the next one is drawn.
+func TestCancel(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	held := make(chan struct{})
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, ".bin") {
+			<-held
+		}
+		return false
+	})
+	p.run(chromedp.Navigate(s.URL))
+	p.fill("prompt", "red heart")
+	p.run(chromedp.Click("#go"))
+	p.until(`document.getElementById("go").textContent === "Cancel"`)
+	p.run(chromedp.Click("#go"))
+	p.until(`document.getElementById("go").textContent === "Generate"`)
+	close(held)
+	p.until(`document.documentElement.dataset.state === "ready"`)
+
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("steps").max = 500`))
+	p.fill("steps", "500")
+	p.fill("prompt", "red heart")
+	p.run(chromedp.Click("#go"))
+	p.until(`/Step [2-9]/.test(document.getElementById("doing").textContent)`)
+	p.run(chromedp.KeyEvent("\u001b"))
+	p.until(`document.getElementById("go").textContent === "Generate"`)
+	p.fill("steps", "2")
+	p.draw("red heart")
+}
+
+// The module's ways with a request while another is under way.
+func TestBusy(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	result, err := p.call(`
+		const g = await createGenerator();
+		const outcome = (promise) => promise.then((r) => r.seed, (err) => err.code);
+		const draw = (seed, more) => outcome(g.generate({ prompt: "a", steps: 3, seed, ...more }));
+		const stop = new AbortController();
+		const queued = await Promise.all([draw(1), draw(2), draw(3, { busy: "reject" })]);
+		const aborted = await Promise.all([draw(4), draw(5), draw(6, { busy: "abort" })]);
+		const signalled = draw(7, { signal: stop.signal, onStep: () => stop.abort() });
+		const signalledOutcome = await signalled;
+		const waiting = draw(8, { steps: 500 });
+		setTimeout(() => g.dispose(), 50);
+		return [...queued, ...aborted, signalledOutcome, await waiting, await draw(9)];
+	`)
+	const want = `[1,2,"bad-request","aborted","aborted",6,"aborted","aborted","aborted"]`
+	if err != nil || string(result) != want {
+		t.Errorf("got %s, %v; want %s", result, err, want)
+	}
+}
+
+// capabilities answers before any weights are downloaded, and knows what an
+// earlier visit left.
+func TestCapabilities(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
+	var c struct {
+		Runs                                  bool
+		Backend                               string
+		Threads                               int
+		DownloadBytes, CachedBytes, PeakBytes int64
+	}
+	ask := func() {
+		result, err := p.call(`return await capabilities()`)
+		if err == nil {
+			err = json.Unmarshal(result, &c)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask()
+	if !c.Runs || c.Backend == "" || c.Threads < 1 || c.DownloadBytes < 1<<20 || c.CachedBytes != 0 || c.PeakBytes < c.DownloadBytes {
+		t.Errorf("before: %+v", c)
+	}
+	if size, _ := s.count(); size != 0 {
+		t.Errorf("asking fetched %d bytes of the model", size)
+	}
+	total := c.DownloadBytes
+	if _, err := p.call(`(await createGenerator()).dispose()`); err != nil {
+		t.Fatal(err)
+	}
+	if size, _ := s.count(); size != total {
+		t.Errorf("loading fetched %d bytes, capabilities said %d", size, total)
+	}
+	if ask(); c.DownloadBytes != 0 || c.CachedBytes != total {
+		t.Errorf("after: %+v, want %d bytes cached", c, total)
+	}
+	if _, err := p.call(`await createGenerator({ backend: "magic" })`); err == nil || !strings.HasPrefix(err.Error(), "bad-request: ") {
+		t.Errorf("an unknown backend: %v", err)
+	}
+}
+
+// The screenshots of the README; kept only with -update.
+func TestScreenshots(t *testing.T) {
+	dir := t.TempDir()
+	if *update {
+		dir = filepath.Join("..", "..", "site", "screenshots")
+	}
+	s, p := serve(t), newTab(t)
+	p.look(1200, 800, 1, false, "light")
+	p.open(s.URL)
+	p.keepSeed("3")
+	p.draw("red heart")
+	p.screenshot(filepath.Join(dir, "page.png"))
+	p.look(1200, 800, 1, false, "dark")
+	p.screenshot(filepath.Join(dir, "dark.png"))
+	p.look(390, 844, 2, true, "light")
+	p.screenshot(filepath.Join(dir, "phone.png"))
+	if width := eval[int](p, `document.documentElement.scrollWidth`); width != 390 {
+		t.Errorf("on a phone of 390 pixels the page is %d wide", width)
+	}
+}
