@@ -109,7 +109,7 @@ func (s *selfTest) add(t *testing.T, j *job) {
 	for _, c := range j.cases {
 		j.Requests = append(j.Requests, map[string]any{
 			"prompt": c.Prompt, "negativePrompt": c.Negative, "seed": c.Seed, "steps": c.Steps, "guidance": c.Guidance,
-			"width": c.Width, "height": c.Height, "count": len(c.Files),
+			"schedule": c.Schedule, "width": c.Width, "height": c.Height, "count": len(c.Files),
 		})
 	}
 	s.jobs = append(s.jobs, j)

@@ -23,13 +23,14 @@ type Case struct {
 	Guidance float32  `json:"guidance"`
 	Width    int      `json:"width"`
 	Height   int      `json:"height"`
+	Schedule string   `json:"schedule"`
 	Files    []string `json:"files"` // one picture for each seed from Seed on
 }
 
 // Request asks a pipeline for the pictures of the case.
 func (c Case) Request() diffusion.Request {
 	return diffusion.Request{
-		Prompt: c.Prompt, NegativePrompt: c.Negative, Seed: c.Seed, Steps: c.Steps, Guidance: c.Guidance,
+		Prompt: c.Prompt, NegativePrompt: c.Negative, Seed: c.Seed, Steps: c.Steps, Guidance: c.Guidance, Schedule: c.Schedule,
 		Width: c.Width, Height: c.Height, Count: len(c.Files),
 	}
 }
