@@ -29,24 +29,24 @@ const (
 // a new package decides its place by adding a line. What lies under tests may
 // import anything but wasm, and needs none.
 var arrows = map[string][]string{
-	".":                     {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/pack", "site"},
-	"engine":                {float16Module},
-	"engine/cpu":            {"engine"},
-	"engine/simd":           {"engine", wazeroModule, safejsModule},
-	"engine/enginetest":     {"engine", "engine/cpu", float16Module},
-	"engine/model":          {"engine"},
-	"engine/sampler":        {},
-	"engine/rng":            {},
-	"engine/token":          {},
-	"engine/diffusion":      {"engine", "engine/model", "engine/rng", "engine/sampler", "engine/token"},
-	"webgpu":                {"engine", "shaders", safejsModule, float16Module},
-	"shaders":               {"engine"}, // for its dtypes
-	"loader":                {"loader/quant", zstdModule, safejsModule, indexedDBModule},
-	"loader/quant":          {float16Module},
-	"loader/safetensors":    {float16Module},
-	"loader/pack":           {"loader", "loader/quant", "loader/safetensors", float16Module},
-	"wasm":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", safejsModule},
-	"site":                  {zstdModule},
+	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/pack", "site"},
+	"engine":             {float16Module},
+	"engine/cpu":         {"engine"},
+	"engine/simd":        {"engine", wazeroModule, safejsModule},
+	"engine/enginetest":  {"engine", "engine/cpu", float16Module},
+	"engine/model":       {"engine"},
+	"engine/sampler":     {},
+	"engine/rng":         {},
+	"engine/token":       {},
+	"engine/diffusion":   {"engine", "engine/model", "engine/rng", "engine/sampler", "engine/token"},
+	"webgpu":             {"engine", "shaders", safejsModule, float16Module},
+	"shaders":            {"engine"}, // for its dtypes
+	"loader":             {"loader/quant", zstdModule, safejsModule, indexedDBModule},
+	"loader/quant":       {float16Module},
+	"loader/safetensors": {float16Module},
+	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
+	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", safejsModule},
+	"site":               {zstdModule},
 }
 
 // jsOnly are the imports that only files named *_js.go may have, and hostOnly
