@@ -329,7 +329,7 @@ func TestCapabilities(t *testing.T) {
 func TestScreenshots(t *testing.T) {
 	dir := t.TempDir()
 	if *update {
-		dir = filepath.Join("..", "..", "site", "screenshots")
+		dir = "shots"
 	}
 	s, p := serve(t), newTab(t)
 	p.look(1200, 800, 1, false, "light")
