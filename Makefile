@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page parity fuzz
+.PHONY: serve build size setup check unit test test-browser test-page bench parity fuzz
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -43,6 +43,7 @@ unit:
 
 # Go tests inside browsers:
 #   make test-browser PKG=./engine/simd BROWSER=firefox ARGS='-run Conv -v'
+# RUNNER='-prelude webgpu/replay.js' is what ./webgpu needs beside.
 PKG ?= ./engine/simd ./loader ./tests
 BROWSER ?= chromium firefox
 test-browser: build/browser-run
@@ -52,9 +53,22 @@ test-browser: build/browser-run
 build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 	go build -o $@ ./tests/browser/run
 
-# The page and its module in both browsers: make test-page ARGS='-run Damage -v'
+# The page and its module in both browsers: make test-page ARGS='-run BadModel -v'.
+# WISP_MODEL=DIR tests another packed model, WISP_EXPORT=DIR holds the directory
+# that the default model was packed from to the same goldens.
 test-page:
 	go test -tags browser -count=1 -timeout 8m $(ARGS) ./tests/browser
+
+# A visit in headless Chromium, best of three, beside the bounds that it must
+# keep; JSON=1 prints an object a line. A ratio over 1 is within the bound.
+bench:
+	@mkdir -p build; go test -tags browser -run '^$$' -bench Page -benchtime 1x -timeout 8m ./tests/browser > build/bench.txt || { cat build/bench.txt; exit 1; }
+	@awk -v json='$(JSON)' 'BEGIN { bound["cold-ready"] = 4; bound["warm-ready"] = 1; bound["picture"] = 1.5; \
+			if (!json) printf "%-12s %5s %8s %8s %8s\n", "case", "unit", "wisp", "bound", "ratio" } \
+		/^BenchmarkPage/ { for (i = 3; i < NF; i += 2) if (split($$(i+1), u, "/") == 2 && u[2] in bound) { \
+			b = bound[u[2]]; f = json ? "{\"case\":\"%s\",\"unit\":\"%s\",\"wisp\":%.3f,\"peer\":%g,\"peer_name\":\"bound\",\"ratio\":%.2f}\n" \
+				: "%-12s %5s %8.3f %8g %8.2f\n"; printf f, u[2], u[1], $$i, b, b / $$i; n++ } } \
+		END { exit n != 3 }' build/bench.txt
 
 # Every network and pipeline against torch, diffusers and transformers: the
 # largest error, its scale, the cosine; PSNR for pictures.
