@@ -15,8 +15,12 @@ import (
 	"strings"
 )
 
+// glue lists the scripts that the engine's worker loads beside it: Go's, and
+// the WebGPU backend's half in JavaScript.
+var glue = []string{"wasm_exec.js", "replay.js"}
+
 // Compile builds the engine from the checkout at root and puts wisp.wasm and
-// Go's wasm_exec.js into out. It needs the go command and nothing else.
+// the scripts beside it into out. It needs the go command and nothing else.
 func Compile(ctx context.Context, root, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
@@ -35,11 +39,16 @@ func Compile(ctx context.Context, root, out string) error {
 	if err != nil {
 		return fmt.Errorf("site: go env GOROOT: %w", err)
 	}
-	glue, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(goroot)), "lib", "wasm", "wasm_exec.js"))
-	if err != nil {
-		return fmt.Errorf("site: %w", err)
+	for i, file := range []string{filepath.Join(strings.TrimSpace(string(goroot)), "lib", "wasm", glue[0]), filepath.Join(root, "webgpu", glue[1])} {
+		script, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("site: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(out, glue[i]), script, 0o644); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(filepath.Join(out, "wasm_exec.js"), glue, 0o644)
+	return nil
 }
 
 // Root finds the checkout of wisp around the working directory.
@@ -86,7 +95,7 @@ func Build(files fs.FS, models fs.FS, out string) error {
 	if err != nil {
 		return err
 	}
-	for _, file := range append(page, "wasm_exec.js") {
+	for _, file := range append(page, glue...) {
 		data, err := fs.ReadFile(files, file)
 		if err != nil {
 			return fmt.Errorf("site: %w", err)

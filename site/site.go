@@ -13,5 +13,5 @@ import (
 var files embed.FS
 
 // Files returns the page and everything it loads but the engine (wisp.wasm and
-// wasm_exec.js, see [Compile]) and the models.
+// the scripts beside it, see [Compile]) and the models.
 func Files() fs.FS { return files }

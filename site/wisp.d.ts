@@ -36,8 +36,36 @@ export interface Capabilities {
 	peakBytes: number;
 }
 
+/**
+ * A model: the address of its directory, which may end in `#sha256=` and the
+ * SHA-256 of its manifest; `stored:` and the id of a model that this browser
+ * keeps; or all files of a model directory, as a file input or a drop gives them.
+ */
+export type Model = string | URL | Iterable<File>;
+
 /** Tells what would run, and what it would cost, before any weights are downloaded. */
-export function capabilities(model?: string | URL): Promise<Capabilities>;
+export function capabilities(model?: Model): Promise<Capabilities>;
+
+export interface StoredModel {
+	id: string;
+	name: string;
+	licence: string;
+	/** Where it was opened last; empty for one that was opened from files. */
+	location: string;
+	/** When, in milliseconds since 1970. */
+	opened: number;
+	bytes: number;
+	/** Less than bytes where a download was interrupted. */
+	cachedBytes: number;
+	/** Of the cached bytes, those that other models need, too. */
+	sharedBytes: number;
+}
+
+/** Lists the models that this browser keeps, the one opened last first. */
+export function models(): Promise<StoredModel[]>;
+
+/** Deletes a model from this browser, but for what other models share. */
+export function removeModel(id: string): Promise<void>;
 
 export interface Progress {
 	/** Bytes of the download, bytes handed to the engine, or networks compiled. */
@@ -53,8 +81,8 @@ export interface Progress {
 export type Busy = "queue" | "abort" | "reject";
 
 export interface GeneratorOptions {
-	/** Address of a model directory; without one, the default model beside wisp.js. */
-	model?: string | URL;
+	/** Without one, the default model beside wisp.js. */
+	model?: Model;
 	backend?: "auto" | "webgpu" | "simd" | "cpu";
 	/** Upper bound; 1 unless the page is cross-origin isolated. */
 	threads?: number;

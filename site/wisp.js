@@ -17,7 +17,21 @@ const here = new URL(".", import.meta.url).href;
 // The default model lies beside this module.
 const defaultModel = new URL("models/default/", here).href;
 
-const absolute = (model) => new URL(model ?? defaultModel, globalThis.document?.baseURI ?? here).href;
+// named returns what the engine takes for a model: an address, "stored:" and
+// the id of one that is kept, or an array of files.
+function named(model = defaultModel) {
+	if (typeof model === "string" && model.startsWith("stored:")) return model;
+	if (typeof model === "string" || model instanceof URL) return absolute(model);
+	return [...model];
+}
+
+function absolute(address) {
+	try {
+		return new URL(address, globalThis.document?.baseURI ?? here).href;
+	} catch {
+		throw new WispError("bad-model", `the model's address "${address}" is not a URL`);
+	}
+}
 
 // Engine is a worker and the calls that wait for it.
 class Engine {
@@ -95,16 +109,21 @@ function takeEngine() {
 
 const aborted = () => new WispError("aborted", "the request was cancelled");
 
-export async function capabilities(model) {
+// ask makes one call that needs no generator.
+async function ask(method, argument) {
 	const engine = takeEngine();
 	try {
-		const answer = await engine.call("capabilities", absolute(model));
-		if (spare === null) spare = engine;
+		const answer = await engine.call(method, argument);
+		spare ??= engine;
 		return answer;
 	} finally {
 		if (spare !== engine) engine.close();
 	}
 }
+
+export const capabilities = async (model) => ask("capabilities", named(model ?? undefined));
+export const models = () => ask("models");
+export const removeModel = (id) => ask("removeModel", id);
 
 export async function createGenerator({ model, backend = "auto", threads, signal, onProgress, onWarning, busy = "queue" } = {}) {
 	checkBusy(busy);
@@ -113,7 +132,7 @@ export async function createGenerator({ model, backend = "auto", threads, signal
 	const stop = () => engine.close(aborted());
 	signal?.addEventListener("abort", stop, { once: true });
 	try {
-		const facts = await engine.call("create", { model: absolute(model), backend, threads }, (event) => {
+		const facts = await engine.call("create", { model: named(model), backend, threads }, (event) => {
 			if (event.type === "warning") onWarning?.(event.message);
 			else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
 		});

@@ -17,7 +17,7 @@ async function start() {
 	const answer = fetch(new URL("wisp.wasm", base).href).catch(() => { throw unreachable; });
 	answer.catch(() => {}); // awaited below, unless the next line throws first
 	try {
-		importScripts(new URL("wasm_exec.js", base).href);
+		importScripts(new URL("wasm_exec.js", base).href, new URL("replay.js", base).href);
 	} catch {
 		throw unreachable;
 	}
@@ -59,7 +59,9 @@ function ended(why) {
 let generator = null;
 
 const methods = {
-	capabilities: (url) => wispEngine.capabilities(url),
+	capabilities: (model) => wispEngine.capabilities(model),
+	models: () => wispEngine.models(),
+	removeModel: (id) => wispEngine.removeModel(id),
 	async create(options, event) {
 		generator = await wispEngine.create(options, event);
 		const { name, licence, backend, defaults, samplers, settings } = generator;

@@ -2,108 +2,21 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/hack-pad/safejs"
 
 	"wisp/engine"
-	"wisp/engine/cpu"
 	"wisp/engine/diffusion"
-	"wisp/engine/simd"
 	"wisp/loader"
 )
-
-// database is the name of the IndexedDB database that keeps chunks.
-const database = "wisp"
-
-// parts is what a pipeline loads of a model: the image encoder stays behind.
-var parts = []loader.Part{
-	{Component: "text_encoder"}, {Component: "unet"},
-	{Component: "vae", Prefixes: []string{"decoder.", "post_quant_conv."}},
-}
-
-// open fetches the manifest of the model that an address names.
-func open(ctx context.Context, address string, o loader.Options) (*loader.Model, error) {
-	store, err := loader.OpenIndexedDB(ctx, database)
-	if err != nil && o.OnWarning != nil {
-		o.OnWarning(err)
-	}
-	o.Parts = parts
-	if err != nil {
-		return openWith(ctx, address, nil, o)
-	}
-	return openWith(ctx, address, store, o)
-}
-
-func openWith(ctx context.Context, address string, store loader.Store, o loader.Options) (*loader.Model, error) {
-	source, err := loader.NewFetch(address, store != nil)
-	if err != nil {
-		return nil, err
-	}
-	return loader.Open(ctx, source, store, o)
-}
-
-// newBackend starts the backend of that name; "auto" takes the best there is.
-func newBackend(name string) (engine.Backend, error) {
-	switch name {
-	case "", "auto", "simd":
-		return simd.New(simd.Options{})
-	case "cpu":
-		return cpu.New(), nil
-	case "webgpu":
-		return nil, fmt.Errorf("%w: this build has no WebGPU backend; use \"auto\" or \"simd\"", engine.ErrUnsupported)
-	}
-	return nil, fmt.Errorf("%w: backend %q is not one of auto, simd, cpu", diffusion.ErrBadRequest, name)
-}
-
-// capabilities tells, before any weights are downloaded, what would run.
-func capabilities(ctx context.Context, args arguments) (any, error) {
-	address, err := args.at(0).String()
-	if err != nil {
-		return nil, fmt.Errorf("%w: the model's address is not a string", diffusion.ErrBadRequest)
-	}
-	result := object{"runs": true, "backend": "simd", "threads": 1, "reason": ""}
-	if b, err := newBackend("auto"); err != nil {
-		result["runs"], result["backend"], result["reason"] = false, "", err.Error()
-	} else {
-		b.Close()
-	}
-	m, err := open(ctx, address, loader.Options{ManifestOnly: true})
-	if err != nil {
-		return nil, err
-	}
-	cached, total, err := m.Cached(ctx)
-	if err != nil {
-		return nil, err
-	}
-	result["cachedBytes"], result["downloadBytes"] = cached, total-cached
-	result["peakBytes"] = peakBytes(m.Manifest())
-	return map[string]any(result), nil
-}
-
-// peakBytes estimates the memory of a loaded model: its weights as f32, and as
-// much again as the largest component for activations and loading.
-func peakBytes(m *loader.Manifest) int64 {
-	sums := map[string]int64{}
-	for _, t := range m.Tensors {
-		n := int64(4)
-		for _, d := range t.Shape {
-			n *= int64(d)
-		}
-		sums[t.Component] += n
-	}
-	var total, largest int64
-	for _, n := range sums {
-		total += n
-		largest = max(largest, n)
-	}
-	return total + largest
-}
 
 // generator is a pipeline with its backend. It lives as long as the worker,
 // which is how the page disposes of it. Calls of generate take turns.
 type generator struct {
+	choice   string // of the backend, by the page
+	threads  int    // the most the page wants; 0 for no bound
+	model    *loader.Model
 	backend  engine.Backend
 	pipeline *diffusion.Pipeline
 	yield    func() // lets messages in
@@ -113,12 +26,13 @@ type generator struct {
 	cancel context.CancelFunc // of the generate under way; nil without
 }
 
-// create loads a model: create({model, backend}, onEvent).
+// create loads a model: create({model, backend, threads}, onEvent).
 func create(ctx context.Context, args arguments) (any, error) {
-	var address, name string
+	g := &generator{yield: newYield()}
 	f := fields{object: args.at(0)}
-	f.text("model", &address)
-	f.text("backend", &name)
+	f.text("backend", &g.choice)
+	f.integer("threads", &g.threads)
+	model, _ := f.get("model")
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -126,26 +40,51 @@ func create(ctx context.Context, args arguments) (any, error) {
 	progress := func(stage string, loaded, total int64) {
 		tell(object{"type": "progress", "stage": stage, "loaded": loaded, "total": total})
 	}
-	backend, err := newBackend(name)
-	if err != nil {
+	warn := func(err error) { tell(object{"type": "warning", "message": err.Error()}) }
+	var err error
+	if g.backend, err = newBackend(ctx, g.choice, g.threads); err != nil {
 		return nil, err
 	}
-	m, err := open(ctx, address, loader.Options{
-		OnProgress: progress,
-		OnWarning:  func(err error) { tell(object{"type": "warning", "message": err.Error()}) },
-	})
-	if err == nil {
-		var p *diffusion.Pipeline
-		if p, err = diffusion.New(ctx, backend, m, progress); err == nil {
-			return (&generator{backend: backend, pipeline: p, yield: newYield()}).value(m), nil
-		}
+	if g.model, err = open(ctx, model, loader.Options{OnProgress: progress, OnWarning: warn}); err == nil {
+		err = g.load(ctx, progress)
 	}
-	backend.Close()
-	return nil, err
+	if err != nil && lost(err) && g.fallBack(ctx, progress) {
+		warn(err)
+		err = nil
+	}
+	if err != nil {
+		g.backend.Close()
+		return nil, err
+	}
+	return g.value(), nil
+}
+
+// load puts the model on the backend.
+func (g *generator) load(ctx context.Context, progress func(stage string, loaded, total int64)) (err error) {
+	g.pipeline, err = diffusion.New(ctx, g.backend, g.model, progress)
+	return err
+}
+
+// fallBack moves from a graphics card that failed to WebAssembly, where the
+// choice was ours; the weights come from the library.
+func (g *generator) fallBack(ctx context.Context, progress func(stage string, loaded, total int64)) bool {
+	if g.backend.Name() != "webgpu" || g.choice != "" && g.choice != "auto" {
+		return false
+	}
+	b, err := newSIMD(g.threads)
+	if err != nil {
+		return false
+	}
+	if g.pipeline != nil {
+		g.pipeline.Close()
+	}
+	g.backend.Close()
+	g.backend = b
+	return g.load(ctx, progress) == nil
 }
 
 // value is the generator as JavaScript sees it.
-func (g *generator) value(m *loader.Model) any {
+func (g *generator) value() any {
 	stop := func(safejs.Value, []safejs.Value) any {
 		g.stop()
 		return nil
@@ -155,10 +94,10 @@ func (g *generator) value(m *loader.Model) any {
 	for _, s := range g.pipeline.Samplers() {
 		samplers = append(samplers, map[string]any{"name": s.Name, "label": s.Label})
 	}
-	settings, _ := m.Config("wisp")
+	settings, _ := g.model.Config("wisp")
 	return map[string]any{
 		"generate": promising(g.generate), "cancel": must(safejs.FuncOf(stop)),
-		"backend": g.backend.Name(), "name": m.Manifest().Name, "licence": m.Manifest().Licence,
+		"backend": g.backend.Name(), "name": g.model.Manifest().Name, "licence": g.model.Manifest().Licence,
 		"samplers": samplers, "settings": string(settings),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "width": d.Width, "height": d.Height},
 	}
@@ -199,7 +138,7 @@ func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
 		return nil, err
 	}
 	tell := args.callback(1)
-	result, err := g.pipeline.Generate(ctx, r, func(e diffusion.Event) {
+	on := func(e diffusion.Event) {
 		o := object{"stage": e.Stage, "step": e.Step, "steps": e.Steps, "preview": nil}
 		if e.Preview != nil {
 			if preview, err := picture(e.Preview); err == nil {
@@ -208,7 +147,11 @@ func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
 		}
 		tell(o)
 		g.yield()
-	})
+	}
+	result, err := g.pipeline.Generate(ctx, r, on)
+	if err != nil && lost(err) && g.fallBack(ctx, func(string, int64, int64) {}) {
+		result, err = g.pipeline.Generate(ctx, r, on)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,15 @@
 // global, wispEngine, whose functions return promises. It translates between
 // JavaScript values and the Go packages and knows nothing of the page.
 //
-//	wispEngine.capabilities(modelURL)              → {runs, backend, threads, reason, ...}
-//	wispEngine.create({model, backend}, onEvent)   → generator
+//	wispEngine.capabilities(model)                 → {runs, backend, threads, reason, ...}
+//	wispEngine.create({model, backend, threads}, onEvent) → generator
+//	wispEngine.models(), removeModel(id)           what this browser keeps
 //	generator.defaults, generator.samplers         what the model recommends and offers
 //	generator.generate(request, onEvent)           → {images, seed, timings, ...}
 //	generator.cancel()                             ends the generate under way
 //
-// A promise is rejected with {code, message}. site/worker.js carries these
+// A model is the address of its directory, "stored:" and the id of one that is
+// kept, or an array of File objects. A promise is rejected with {code, message}. site/worker.js carries these
 // calls over postMessage; start there or at create.
 package main
 
@@ -20,6 +22,8 @@ func main() {
 	engine := map[string]any{
 		"capabilities": promising(capabilities),
 		"create":       promising(create),
+		"models":       promising(models),
+		"removeModel":  promising(removeModel),
 	}
 	if err := safejs.Global().Set("wispEngine", engine); err != nil {
 		panic(err)

@@ -36,6 +36,39 @@ func promising(f func(ctx context.Context, args arguments) (any, error)) safejs.
 	}))
 }
 
+// await waits for a promise.
+func await(ctx context.Context, promise safejs.Value) (safejs.Value, error) {
+	type outcome struct {
+		value safejs.Value
+		err   error
+	}
+	done := make(chan outcome, 1)
+	var kept, broken safejs.Func
+	settle := func(o outcome) any {
+		kept.Release()
+		broken.Release()
+		done <- o
+		return nil
+	}
+	kept = must(safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+		return settle(outcome{value: arguments(args).at(0)})
+	}))
+	broken = must(safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+		text, _ := must(safejs.Global().Get("String")).Invoke(arguments(args).at(0))
+		reason, _ := text.String()
+		return settle(outcome{err: errors.New(reason)})
+	}))
+	if _, err := promise.Call("then", kept, broken); err != nil {
+		return safejs.Value{}, err
+	}
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		return safejs.Value{}, ctx.Err()
+	}
+}
+
 // must is for what fails only in a browser without the language's own classes.
 func must[T any](v T, err error) T {
 	if err != nil {

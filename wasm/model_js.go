@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/hack-pad/safejs"
+
+	"wisp/engine/diffusion"
+	"wisp/loader"
+)
+
+// database is the name of the IndexedDB database that keeps models.
+const database = "wisp"
+
+// storedScheme begins the address of a model that the library has and no
+// server need have: the rest is its id.
+const storedScheme = "stored:"
+
+// parts is what a pipeline loads of a model: the image encoder stays behind.
+var parts = []loader.Part{
+	{Component: "text_encoder"}, {Component: "unet"},
+	{Component: "vae", Prefixes: []string{"decoder.", "post_quant_conv."}},
+}
+
+// openLibrary opens the models kept in this browser.
+func openLibrary(ctx context.Context) (*loader.Library, error) {
+	db, err := loader.OpenIndexedDB(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	return loader.NewLibrary(db), nil
+}
+
+// open fetches the manifest of the model that an address names or, where it is
+// an array of File objects, of the model that they are.
+func open(ctx context.Context, model safejs.Value, o loader.Options) (*loader.Model, error) {
+	o.Parts, o.Lock = parts, loader.WebLock
+	o.OpenMirror = func(url string) (loader.Source, error) { return loader.NewFetch(url, true) }
+	library, err := openLibrary(ctx)
+	var store loader.Store // nil where nothing can be kept
+	if err == nil {
+		store = library
+	} else if o.OnWarning != nil {
+		o.OnWarning(err)
+	}
+	source, err := newSource(model, store != nil, &o)
+	if err != nil {
+		return nil, err
+	}
+	return loader.Open(ctx, source, store, o)
+}
+
+// newSource is where the model's files come from.
+func newSource(model safejs.Value, stored bool, o *loader.Options) (loader.Source, error) {
+	if model.Type() == safejs.TypeObject {
+		return newFiles(model)
+	}
+	address, err := model.String()
+	if err != nil || model.Type() != safejs.TypeString {
+		return nil, fmt.Errorf("%w: model is neither an address nor files", diffusion.ErrBadRequest)
+	}
+	if id, ok := strings.CutPrefix(address, storedScheme); ok {
+		o.ManifestSHA256 = id
+		return nowhere(address), nil
+	}
+	base, pin, err := loader.SplitAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	o.ManifestSHA256 = pin
+	return loader.NewFetch(base, stored)
+}
+
+// nowhere is the source of a model that must be in the library.
+type nowhere string
+
+func (n nowhere) Location() string { return string(n) }
+
+func (n nowhere) Open(context.Context, string) (io.ReadCloser, error) {
+	return nil, fmt.Errorf("this model is no longer kept here: %w", fs.ErrNotExist)
+}
+
+// files is a model that the visitor opened from disk: its files by name.
+type files map[string]safejs.Value
+
+func newFiles(list safejs.Value) (files, error) {
+	n, err := list.Length()
+	if err != nil {
+		return nil, err
+	}
+	f := files{}
+	for i := range n {
+		file, err := list.Index(i)
+		if err != nil {
+			return nil, err
+		}
+		name, err := file.Get("name")
+		if err != nil {
+			return nil, err
+		}
+		text, err := name.String()
+		if err != nil {
+			return nil, err
+		}
+		f[text] = file
+	}
+	if _, ok := f[loader.ManifestName]; !ok {
+		return nil, fmt.Errorf("%w: there is no %s among the files: drop all files of a model's folder", loader.ErrBadModel, loader.ManifestName)
+	}
+	return f, nil
+}
+
+// Open reads a file of the visitor's disk.
+func (f files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	file, ok := f[name]
+	if !ok {
+		return nil, fmt.Errorf("%s is not among the files: %w", name, fs.ErrNotExist)
+	}
+	promise, err := file.Call("arrayBuffer")
+	if err != nil {
+		return nil, err
+	}
+	buffer, err := await(ctx, promise)
+	if err != nil {
+		return nil, err
+	}
+	array, err := must(safejs.Global().Get("Uint8Array")).New(buffer)
+	if err != nil {
+		return nil, err
+	}
+	n, err := array.Length()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, n)
+	if _, err := safejs.CopyBytesToGo(data, array); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+// capabilities tells, before any weights are downloaded, what would run.
+func capabilities(ctx context.Context, args arguments) (any, error) {
+	result := object{"runs": true, "backend": "", "threads": 1, "reason": ""}
+	if b, err := newBackend(ctx, "auto", 0); err != nil {
+		result["runs"], result["reason"] = false, failure(err)["message"]
+	} else {
+		result["backend"] = b.Name()
+		if b.Name() == "simd" {
+			result["threads"] = threadCount(0)
+		}
+		b.Close()
+	}
+	m, err := open(ctx, args.at(0), loader.Options{ManifestOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	cached, total, err := m.Cached(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result["cachedBytes"], result["downloadBytes"] = cached, total-cached
+	result["peakBytes"] = peakBytes(m.Manifest())
+	return map[string]any(result), nil
+}
+
+// peakBytes estimates the memory of a loaded model: its weights as f32, and as
+// much again as the largest component for activations and loading.
+func peakBytes(m *loader.Manifest) int64 {
+	sums := map[string]int64{}
+	for _, t := range m.Tensors {
+		n := int64(4)
+		for _, d := range t.Shape {
+			n *= int64(d)
+		}
+		sums[t.Component] += n
+	}
+	var total, largest int64
+	for _, n := range sums {
+		total += n
+		largest = max(largest, n)
+	}
+	return total + largest
+}
+
+// models lists what this browser keeps, opened last first.
+func models(ctx context.Context, _ arguments) (any, error) {
+	library, err := openLibrary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := library.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for _, e := range entries {
+		list = append(list, map[string]any{
+			"id": e.ID, "name": e.Name, "licence": e.Licence, "location": e.Location,
+			"opened": e.Opened.UnixMilli(), "bytes": e.Bytes, "cachedBytes": e.Cached, "sharedBytes": e.Shared,
+		})
+	}
+	return list, nil
+}
+
+// removeModel deletes a model from this browser: removeModel(id).
+func removeModel(ctx context.Context, args arguments) (any, error) {
+	id, err := args.at(0).String()
+	if err != nil {
+		return nil, fmt.Errorf("%w: the model's id is not a string", diffusion.ErrBadRequest)
+	}
+	library, err := openLibrary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, library.Remove(ctx, id)
+}
