@@ -11,7 +11,7 @@
 // (n, oh, ow, out), 6 out (n, oh, ow, out). What is switched off is
 // bound to anything. Mirrors engine/cpu/conv2d.go.
 
-override rows_per_thread: u32 = 8;
+override rows_per_thread: u32 = 8; // or 4
 override kw: u32 = 3;
 override up: u32 = 1;
 override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4
@@ -140,7 +140,14 @@ fn activate(v: f32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) id: u32) {
 	let row0 = (group.y + dims.first) * tile_rows;
 	let col0 = group.x * 64u;
-	var sum: array<vec4<f32>, 8>;
+	var s0 = vec4<f32>(); // one row of sums each: arrays would leave the registers
+	var s1 = vec4<f32>();
+	var s2 = vec4<f32>();
+	var s3 = vec4<f32>();
+	var s4 = vec4<f32>();
+	var s5 = vec4<f32>();
+	var s6 = vec4<f32>();
+	var s7 = vec4<f32>();
 	var corners: array<vec3<i32>, 2>; // of the rows that this invocation loads
 	for (var j = 0u; j < loads; j++) {
 		corners[j] = corner(row0 + id / depth + j * (threads / depth));
@@ -171,27 +178,55 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 			let w1 = w_tile[at + 16u];
 			let w2 = w_tile[at + 32u];
 			let w3 = w_tile[at + 48u];
-			for (var r = 0u; r < rows_per_thread; r++) {
-				let v = x_tile[d * x_step + local.y * rows_per_thread + r];
-				sum[r] += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+			let first = d * x_step + local.y * rows_per_thread;
+			var v = x_tile[first];
+			s0 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+			v = x_tile[first + 1u];
+			s1 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+			v = x_tile[first + 2u];
+			s2 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+			v = x_tile[first + 3u];
+			s3 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+			if (rows_per_thread == 8u) {
+				v = x_tile[first + 4u];
+				s4 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+				v = x_tile[first + 5u];
+				s5 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+				v = x_tile[first + 6u];
+				s6 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+				v = x_tile[first + 7u];
+				s7 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
 			}
 		}
 	}
-	for (var r = 0u; r < rows_per_thread; r++) {
-		let row = row0 + local.y * rows_per_thread + r;
-		for (var j = 0u; j < 4u; j++) {
-			let col = col0 + local.x + 16u * j;
-			if (row < dims.rows && col < dims.cols) {
-				store(row, dims.col0 + col, sum[r][j]);
-			}
-		}
+	let row = row0 + local.y * rows_per_thread;
+	let col = col0 + local.x;
+	store4(row, col, s0);
+	store4(row + 1u, col, s1);
+	store4(row + 2u, col, s2);
+	store4(row + 3u, col, s3);
+	if (rows_per_thread == 8u) {
+		store4(row + 4u, col, s4);
+		store4(row + 5u, col, s5);
+		store4(row + 6u, col, s6);
+		store4(row + 7u, col, s7);
 	}
 }
 
+// store4 finishes four columns, 16 apart.
+fn store4(row: u32, col: u32, sums: vec4<f32>) {
+	if (row >= dims.rows) { return; }
+	store(row, col, sums.x);
+	store(row, col + 16u, sums.y);
+	store(row, col + 32u, sums.z);
+	store(row, col + 48u, sums.w);
+}
+
 fn store(row: u32, col: u32, total: f32) {
+	if (col >= dims.cols) { return; }
 	var v = total;
-	let at = row * dims.width + col;
-	if (dims.has_bias > 0u) { v += bias[col]; }
+	let at = row * dims.width + dims.col0 + col;
+	if (dims.has_bias > 0u) { v += bias[dims.col0 + col]; }
 	if (dims.has_residual > 0u) { v += f32(residual[at]); }
 	out[at] = elem(activate(v));
 }

@@ -105,18 +105,13 @@ func linear(c *compiler, n *engine.Node) error {
 // needs to be busy.
 const busy = 192
 
-// tileRows chooses the rows of a matrix tile for each invocation: as many as
-// leave the device busy.
+// tileRows chooses the rows of a matrix tile for each invocation: eight where
+// that leaves the device busy.
 func tileRows(rows, cols int) int {
-	for tile := 8; tile > 2; tile /= 2 {
-		if (rows+8*tile-1)/(8*tile)*((cols+63)/64) >= busy {
-			return tile
-		}
+	if (rows+63)/64*((cols+63)/64) >= busy {
+		return 8
 	}
-	if rows > 16 {
-		return 4
-	}
-	return 2
+	return 4
 }
 
 // eachLinear prepares the steps of a linear layer, one for each part of its

@@ -198,7 +198,7 @@ func (p *program) Run(ctx context.Context, in, out map[string]engine.Tensor) err
 
 // widen compiles the program anew with activations in f32.
 func (p *program) widen() error {
-	p.backend.info.Reason = "a result in f16 was not finite"
+	p.backend.info.Reason = errNotFinite.Error()
 	p.Close()
 	p.elem = engine.F32
 	return p.compile()

@@ -13,6 +13,9 @@ import (
 
 // start tests the device and chooses the precision.
 func (b *Backend) start(ctx context.Context, o Options) error {
+	if o.Fast && b.info.Adapter.CPU() {
+		return fmt.Errorf("webgpu: %v computes on the CPU: %w", b.info.Adapter, engine.ErrUnsupported)
+	}
 	reference, err := b.selfTest(ctx, engine.F32)
 	if err != nil {
 		return err
@@ -22,6 +25,9 @@ func (b *Backend) start(ctx context.Context, o Options) error {
 	}
 	if err := b.measure(ctx); err != nil {
 		return err
+	}
+	if o.Fast && b.info.GFLOPS < slowest {
+		return fmt.Errorf("webgpu: %v makes only %.1f GFLOP/s: %w", b.info.Adapter, b.info.GFLOPS, engine.ErrUnsupported)
 	}
 	switch {
 	case o.Precision == "f32":
@@ -139,7 +145,7 @@ func (b *Backend) trial(ctx context.Context, g *engine.Graph, in, weights map[st
 // measure times the matrix kernel, with as much work as the device does in a
 // few milliseconds, since a run alone takes about that long.
 func (b *Backend) measure(ctx context.Context) error {
-	const rows, d = 256, 512
+	const rows, d = 64, 512
 	for _, layers := range []int{1, 16, 128} {
 		g, err := engine.Build(func(g *engine.Graph) {
 			x := g.Input("x", engine.F32, rows, d)

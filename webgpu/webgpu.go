@@ -18,9 +18,12 @@ import (
 	"wisp/shaders"
 )
 
-// Options choose what [New] makes of a device. The zero value is right for
-// pages; the rest is for tests.
+// Options choose what [New] makes of a device.
 type Options struct {
+	// Fast declines, as engine.ErrUnsupported, a device on which WebAssembly
+	// SIMD is the better choice: one that computes on the CPU, or hardly
+	// faster.
+	Fast bool
 	// Precision is "f32" or "f16" for the storage of activations; empty for
 	// f16 where the adapter has it and passes the self-test.
 	Precision string
@@ -30,6 +33,10 @@ type Options struct {
 	// NoSubgroups leaves the subgroups feature out.
 	NoSubgroups bool
 }
+
+// slowest is the rate in GFLOP/s, as measured at the start, below which a
+// device is no better than WebAssembly SIMD on a few cores.
+const slowest = 20
 
 // Info says what a backend runs on and how.
 type Info struct {
@@ -250,4 +257,5 @@ func encode(t engine.Tensor, d engine.DType) []byte {
 	return out
 }
 
-var errNotFinite = errors.New("not finite in f16")
+// errNotFinite: a result has left the range of f16.
+var errNotFinite = errors.New("a result in f16 was not finite")

@@ -2,8 +2,15 @@ package webgpu
 
 import (
 	"context"
+	"errors"
+	"math"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/hack-pad/safejs"
+
+	"wisp/engine"
 	"wisp/engine/enginetest"
 )
 
@@ -18,26 +25,266 @@ func open(t *testing.T, o Options) *Backend {
 	return b
 }
 
-func TestTable(t *testing.T) {
-	b := open(t, Options{Precision: "f32"})
-	t.Logf("%v, %.1f GFLOP/s, features %v, limits %+v", b.Info().Adapter, b.Info().GFLOPS, b.Info().Adapter.Features, b.Info().Adapter.Limits)
-	enginetest.Run(t, b)
-}
-
 // halfTolerance is the bound on the normalised mean squared error where
 // activations are stored as f16.
 const halfTolerance = 1e-4
 
-func TestTableHalf(t *testing.T) {
-	b := open(t, Options{Precision: "f16"})
-	for _, c := range enginetest.Cases() {
-		c.NMSE = max(c.NMSE, halfTolerance)
-		if c.Name == "group_norm/offset" {
-			c.NMSE = 1e-3 // numbers near 100 are 1/16 apart in f16
-		}
-		t.Run(c.Name, func(t *testing.T) { enginetest.Check(t, b, c) })
+// checkHalf is enginetest.Check with the bound for f16.
+func checkHalf(t *testing.T, b *Backend, c enginetest.Case) {
+	c.NMSE = max(c.NMSE, halfTolerance)
+	if c.Name == "group_norm/offset" {
+		c.NMSE = 1e-3 // numbers near 100 are 1/16 apart in f16
 	}
-	if reason := b.Info().Reason; reason != "" {
-		t.Errorf("a case fell back to f32: %s", reason)
+	enginetest.Check(t, b, c)
+}
+
+// TestTable runs the op table in f32, and again in f16 where the adapter has
+// it, with the cases of our own that reach what the table's sizes do not.
+func TestTable(t *testing.T) {
+	b := open(t, Options{})
+	t.Logf("%v: %.1f GFLOP/s, %s %s, features %v, limits %+v", b.info.Adapter, b.info.GFLOPS, b.info.Precision, b.info.Reason, b.info.Adapter.Features, b.info.Adapter.Limits)
+	if agent := userAgent(t); strings.Contains(agent, "Firefox") != (b.elem == engine.F16) {
+		t.Errorf("precision is %s in %s: %s", b.info.Precision, agent, b.info.Reason)
+	}
+	cases := append(enginetest.Cases(), largeCases()...)
+	if b.elem == engine.F16 {
+		t.Run("f16", func(t *testing.T) {
+			for _, c := range cases {
+				t.Run(c.Name, func(t *testing.T) { checkHalf(t, b, c) })
+			}
+			if b.info.Reason != "" {
+				t.Errorf("a case fell back to f32: %s", b.info.Reason)
+			}
+		})
+	}
+	t.Run("f32", func(t *testing.T) {
+		b.elem = engine.F32
+		for _, c := range cases {
+			t.Run(c.Name, func(t *testing.T) { enginetest.Check(t, b, c) })
+		}
+	})
+	// Bindings so small that what networks have is cut as a large VAE is by
+	// the default limits.
+	t.Run("cut", func(t *testing.T) {
+		b.limits.Buffer, b.limits.Binding = 1<<20, 32<<10
+		b.dropArena()
+		for _, c := range cases {
+			op, _, _ := strings.Cut(c.Name, "/")
+			if c.Weights != engine.F32 || op == "attention" || op == "matmul" || op == "large" {
+				continue
+			}
+			t.Run(c.Name, func(t *testing.T) { enginetest.Check(t, b, c) })
+		}
+	})
+}
+
+func userAgent(t *testing.T) string {
+	navigator, err := safejs.Global().Get("navigator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent, err := property(navigator, "userAgent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return agent
+}
+
+func largeCases() []enginetest.Case {
+	one := func(name string, f func(g *engine.Graph) *engine.Node) enginetest.Case {
+		return enginetest.Case{Name: "large/" + name, Build: func(g *engine.Graph) { g.Output("y", f(g)) }}
+	}
+	input := func(g *engine.Graph, shape ...int) *engine.Node { return g.Input("x", engine.F32, shape...) }
+	same := [4]int{1, 1, 1, 1}
+	dense := one("weight_as_activation", func(g *engine.Graph) *engine.Node {
+		return engine.Add(input(g, 6, 40), engine.Reshape(g.Weight("w", 6, 8, 5, 1), 6, 40))
+	})
+	dense.Weights = engine.Q8
+	return []enginetest.Case{
+		dense,
+		one("linear_tile8", func(g *engine.Graph) *engine.Node {
+			return engine.Linear(input(g, 801, 20), g.Weight("w", 1000, 20), g.Weight("b", 1000))
+		}),
+		one("linear_tile4", func(g *engine.Graph) *engine.Node {
+			return engine.Linear(input(g, 401, 20), g.Weight("w", 1000, 20), g.Weight("b", 1000))
+		}),
+		one("linear_computed", func(g *engine.Graph) *engine.Node {
+			w := engine.Affine(g.Input("w", engine.F32, 7, 10), 0.1, 0)
+			return engine.Linear(input(g, 9, 10), w, engine.Reshape(engine.Slice(w, 1, 3, 4), 7))
+		}),
+		one("conv_tile8", func(g *engine.Graph) *engine.Node {
+			return engine.Conv2D(input(g, 1, 90, 101, 4), g.Weight("w", 96, 4, 3, 3), nil, 1, same)
+		}),
+		one("conv_up2", func(g *engine.Graph) *engine.Node {
+			return engine.ReLU(engine.Conv2D(engine.Upsample2D(input(g, 2, 9, 7, 12), 18, 14), g.Weight("w", 20, 12, 3, 3), g.Weight("b", 20), 1, same))
+		}),
+		one("conv_up2_1x1", func(g *engine.Graph) *engine.Node {
+			return engine.Conv2D(engine.Upsample2D(input(g, 1, 9, 7, 12), 18, 14), g.Weight("w", 20, 12, 1, 1), nil, 1, [4]int{})
+		}),
+		one("conv_up3_kept", func(g *engine.Graph) *engine.Node { // the enlarged image is read twice
+			x := engine.Upsample2D(input(g, 1, 5, 5, 8), 15, 15)
+			return engine.Add(x, engine.Conv2D(x, g.Weight("w", 8, 8, 3, 3), nil, 1, same))
+		}),
+		one("group_norm_runs", func(g *engine.Graph) *engine.Node {
+			return engine.SiLU(engine.GroupNorm(input(g, 2, 60, 61, 24), g.Weight("gamma", 24), g.Weight("beta", 24), 3, 1e-5))
+		}),
+		one("group_norm_runs_offset", func(g *engine.Graph) *engine.Node {
+			x := engine.Affine(input(g, 1, 60, 61, 24), 1, 30)
+			return engine.GroupNorm(x, g.Weight("gamma", 24), g.Weight("beta", 24), 3, 1e-5)
+		}),
+		one("attention_hd512", func(g *engine.Graph) *engine.Node {
+			return engine.Attention(input(g, 1, 40, 512), g.Input("k", engine.F32, 1, 37, 512), g.Input("v", engine.F32, 1, 37, 512), 1, 0.044, false)
+		}),
+		one("attention_hd80", func(g *engine.Graph) *engine.Node {
+			x := input(g, 1, 70, 160)
+			return engine.Attention(x, x, x, 2, 0.1, false)
+		}),
+		one("attention_hd128", func(g *engine.Graph) *engine.Node {
+			x := input(g, 1, 50, 128)
+			return engine.Attention(x, x, x, 1, 0.1, true)
+		}),
+	}
+}
+
+// slow is a program of many dispatches that takes a CPU adapter seconds.
+func slow(t *testing.T, b *Backend) (engine.Program, map[string]engine.Tensor, map[string]engine.Tensor) {
+	t.Helper()
+	g, err := engine.Build(func(g *engine.Graph) {
+		x := g.Input("x", engine.F32, 512, 512)
+		for range 60 {
+			x = engine.Linear(x, g.Weight("w", 512, 512), nil)
+		}
+		g.Output("y", x)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := b.Upload(engine.NewTensor(engine.F32, 512, 512))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.Compile(g, map[string]engine.Buffer{"w": w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, map[string]engine.Tensor{"x": engine.NewTensor(engine.F32, 512, 512)}, map[string]engine.Tensor{"y": engine.NewTensor(engine.F32, 512, 512)}
+}
+
+// TestCancel: a run ends within 100 ms of its cancellation, every time, and
+// the next one is right.
+func TestCancel(t *testing.T) {
+	b := open(t, Options{})
+	p, in, out := slow(t, b)
+	for i := range 10 {
+		ctx, cancel := context.WithCancel(context.Background())
+		asked := make(chan time.Time, 1)
+		time.AfterFunc(time.Duration(40+5*i)*time.Millisecond, func() {
+			asked <- time.Now()
+			cancel()
+		})
+		err := p.Run(ctx, in, out)
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("run %d: got %v, want a cancellation", i, err)
+		}
+		if late := time.Since(<-asked); late > 100*time.Millisecond {
+			t.Errorf("run %d ended %v after it was cancelled", i, late)
+		}
+	}
+	enginetest.Check(t, b, small)
+}
+
+// TestDeviceLost: losing the device in mid-run is a typed error, also of all
+// that follows, and a new backend works.
+func TestDeviceLost(t *testing.T) {
+	b := open(t, Options{Precision: "f32"})
+	p, in, out := slow(t, b)
+	time.AfterFunc(30*time.Millisecond, func() {
+		device, err := b.dev.(*jsDevice).replay.Get("device")
+		if err == nil {
+			_, err = device.Call("destroy")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if err := p.Run(context.Background(), in, out); !errors.Is(err, engine.ErrDeviceLost) {
+		t.Errorf("run: got %v, want ErrDeviceLost", err)
+	}
+	if err := p.Run(context.Background(), in, out); !errors.Is(err, engine.ErrDeviceLost) {
+		t.Errorf("next run: got %v, want ErrDeviceLost", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	b.Close()
+	enginetest.Check(t, open(t, Options{Precision: "f32"}), small)
+}
+
+var small = enginetest.Case{NMSE: halfTolerance, Build: func(g *engine.Graph) {
+	g.Output("y", engine.SiLU(g.Input("x", engine.F32, 64, 64)))
+}}
+
+// TestOutOfMemory: what the browser's error scopes report reaches the caller
+// as a typed error, and the backend still works.
+func TestOutOfMemory(t *testing.T) {
+	b := open(t, Options{Precision: "f32"})
+	device, err := b.dev.(*jsDevice).replay.Get("device")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Every outer scope reports a failure; filling this machine's memory in
+	// earnest is no test.
+	scopes := 0
+	fail, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any {
+		promise, _ := safejs.Global().Get("Promise")
+		var report any
+		if scopes++; scopes%2 == 0 {
+			report = map[string]any{"message": "no memory"}
+		}
+		value, _ := promise.Call("resolve", report)
+		return value
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fail.Release()
+	if err := device.Set("popErrorScope", fail); err != nil {
+		t.Fatal(err)
+	}
+	c := enginetest.Case{Build: func(g *engine.Graph) {
+		g.Output("y", engine.SiLU(g.Input("x", engine.F32, 64, 4096)))
+	}}
+	if _, err := compileCase(b, c); !errors.Is(err, engine.ErrOutOfMemory) {
+		t.Errorf("got %v, want ErrOutOfMemory", err)
+	}
+	if err := device.Delete("popErrorScope"); err != nil {
+		t.Fatal(err)
+	}
+	enginetest.Check(t, b, c)
+}
+
+// TestWiden: a program whose numbers leave the range of f16 is run in f32.
+func TestWiden(t *testing.T) {
+	b := open(t, Options{})
+	if b.elem != engine.F16 {
+		t.Logf("in f32 already: %s", b.info.Reason)
+	}
+	enginetest.Check(t, b, enginetest.Case{Build: func(g *engine.Graph) {
+		x := engine.Affine(g.Input("x", engine.F32, 8, 8), 60000, 0)
+		g.Output("y", engine.Affine(engine.Add(x, x), 1e-4, 0))
+	}})
+	if b.info.Adapter.has("shader-f16") && b.info.Reason != errNotFinite.Error() {
+		t.Errorf("the reason is %q", b.info.Reason)
+	}
+}
+
+// TestDefaultLimits: a device with nothing but what all have passes.
+func TestDefaultLimits(t *testing.T) {
+	b := open(t, Options{DefaultLimits: true})
+	if b.limits != DefaultLimits || b.elem != engine.F32 {
+		t.Errorf("limits %+v, precision %s", b.limits, b.info.Precision)
+	}
+	if math.IsNaN(b.info.GFLOPS) || b.info.GFLOPS <= 0 {
+		t.Errorf("%v GFLOP/s", b.info.GFLOPS)
 	}
 }
