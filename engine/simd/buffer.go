@@ -18,12 +18,21 @@ type buffer struct {
 	stored span // empty once dropped
 	pinned bool // a program reads the stored form
 	f32    span // made where a program reads single elements and stored is not f32
-	packed map[packing]span
+	packed map[packing]*form
+}
+
+// form is a packed form of a weight.
+type form struct {
+	span
+	used bool // by a program; else only another form was made from it
 }
 
 // packing describes a packed form: the weight seen as (rows, k), k being
-// (k/taps, taps) for a convolution.
-type packing struct{ rows, k, taps int }
+// (k/taps, taps) for a convolution, transformed for Winograd's or not.
+type packing struct {
+	rows, k, taps int
+	winograd      bool
+}
 
 // Upload copies the weight into the module's memory as it is; Compile converts it.
 func (b *backend) Upload(t engine.Tensor) (engine.Buffer, error) {
@@ -35,7 +44,7 @@ func (b *backend) Upload(t engine.Tensor) (engine.Buffer, error) {
 		return nil, fmt.Errorf("simd: upload %v %v: %w", t.DType, t.Shape, err)
 	}
 	b.host.write(s.addr, t.Data)
-	return &buffer{b: b, dtype: t.DType, shape: t.Shape, stored: s, packed: map[packing]span{}}, nil
+	return &buffer{b: b, dtype: t.DType, shape: t.Shape, stored: s, packed: map[packing]*form{}}, nil
 }
 
 // Size is the number of bytes of all forms.
@@ -52,7 +61,7 @@ func (w *buffer) Release() {
 	w.drop(&w.stored)
 	w.drop(&w.f32)
 	for _, s := range w.packed {
-		w.b.mem.release(s)
+		w.b.mem.release(s.span)
 	}
 	w.packed = nil
 }
@@ -62,9 +71,19 @@ func (w *buffer) drop(s *span) {
 	*s = span{}
 }
 
-// trim drops the stored form once others serve every program.
+// trim drops the forms that no program uses, but for one from which the others
+// can be made again.
 func (w *buffer) trim() {
-	if !w.pinned && (w.f32.size > 0 || len(w.packed) > 0) {
+	source := w.f32.size > 0
+	for p, s := range w.packed {
+		if !s.used {
+			w.b.mem.release(s.span)
+			delete(w.packed, p)
+		} else if !p.winograd {
+			source = true
+		}
+	}
+	if source && !w.pinned {
 		w.drop(&w.stored)
 	}
 }
@@ -77,7 +96,9 @@ func (w *buffer) keep() error {
 	}
 	values := make([]float32, w.shape.Elems())
 	for p, s := range w.packed {
-		w.b.unpack(p, s, values)
+		if !p.winograd {
+			w.b.unpack(p, s.span, values)
+		}
 	}
 	t := engine.FromFloat32s(values, w.shape...)
 	if w.f32.size > 0 {
@@ -139,31 +160,65 @@ func (w *buffer) converted() (span, error) {
 	return s, w.b.runNow(kConvert, rows, w.stored.addr, s.addr, rows, k, int(w.dtype))
 }
 
-// panels returns the address of the packed form, making it if need be.
+// panels returns the address of a packed form for a program to read, making it
+// if need be.
 func (w *buffer) panels(p packing) (int, error) {
-	if s, ok := w.packed[p]; ok {
-		return s.addr, nil
-	}
-	if err := w.keep(); err != nil {
+	s, err := w.form(p)
+	if err != nil {
 		return 0, err
+	}
+	s.used = true
+	return s.addr, nil
+}
+
+func (w *buffer) form(p packing) (*form, error) {
+	if s, ok := w.packed[p]; ok {
+		return s, nil
+	}
+	make := w.pack
+	if p.winograd {
+		make = w.winograd
+	}
+	s, err := make(p)
+	if err != nil {
+		return nil, err
+	}
+	w.packed[p] = &form{span: s}
+	return w.packed[p], nil
+}
+
+// pack makes the form for a direct product.
+func (w *buffer) pack(p packing) (span, error) {
+	if err := w.keep(); err != nil {
+		return span{}, err
 	}
 	src := w.stored
 	if w.dtype != engine.F32 {
 		s, err := w.converted()
 		if err != nil {
-			return 0, err
+			return span{}, err
 		}
 		defer w.b.mem.release(s)
 		src = s
 	}
-	n := roundUp(p.rows, w.b.fl.nr) / w.b.fl.nr
+	n := w.b.fl.panels(p.rows)
 	s, err := w.b.mem.alloc(4 * n * w.b.fl.nr * p.k)
 	if err != nil {
-		return 0, err
+		return span{}, err
 	}
-	if err := w.b.runNow(kPackT, n, src.addr, 4*p.k, s.addr, p.rows, p.k, p.taps, 1, 0, 0, n); err != nil {
-		return 0, err
+	return s, w.b.runNow(kPackT, n, src.addr, 4*p.k, s.addr, p.rows, p.k, p.taps, 1, 0, 0, n)
+}
+
+// winograd makes the transformed form from the direct one.
+func (w *buffer) winograd(p packing) (span, error) {
+	p.winograd = false
+	direct, err := w.form(p)
+	if err != nil {
+		return span{}, err
 	}
-	w.packed[p] = s
-	return s.addr, nil
+	s, err := w.b.mem.alloc(w.b.fl.winogradBytes(p.rows, p.k/p.taps))
+	if err != nil {
+		return span{}, err
+	}
+	return s, w.b.runNow(kWinogradWeights, w.b.fl.panels(p.rows), direct.addr, s.addr, p.k/p.taps, w.b.fl.panels(p.rows))
 }

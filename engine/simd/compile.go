@@ -10,11 +10,12 @@ import (
 // compiler turns an optimised graph into command words.
 type compiler struct {
 	*program
-	graph   *engine.Graph
-	weights map[string]*buffer
-	plan    engine.Plan
-	work    int   // bytes of work memory behind the planned arena
-	err     error // the first failure; later steps do nothing
+	graph         *engine.Graph
+	weights       map[string]*buffer
+	plan          engine.Plan
+	work          int   // bytes of work memory behind the planned arena
+	winogradBytes int   // of weights in that form
+	err           error // the first failure; later steps do nothing
 }
 
 // place is an address in a command: fixed, or an offset in the arena, which
@@ -285,7 +286,7 @@ func (c *compiler) product(kernel kernelID, p product) {
 	blocks := (p.m + 8*fl.mr - 1) / (8 * fl.mr)
 	block := roundUp((p.m+blocks-1)/blocks, fl.mr)
 	blocks = (p.m + block - 1) / block
-	panels := (p.n + fl.nr - 1) / fl.nr
+	panels := fl.panels(p.n)
 	columns := min(panels, max(1, (minUnits+blocks*p.batch-1)/(blocks*p.batch)))
 	perColumn := (panels + columns - 1) / columns
 	columns = (panels + perColumn - 1) / perColumn
@@ -322,7 +323,7 @@ func (c *compiler) panels(w *engine.Node, p packing) place {
 		}
 		return place{addr: addr}
 	}
-	n := roundUp(p.rows, c.b.fl.nr) / c.b.fl.nr
+	n := c.b.fl.panels(p.rows)
 	dst := c.workspace(4 * n * c.b.fl.nr * p.k)
 	c.command(kPackT, n, float64(p.rows*p.k), c.value(w), 4*p.k, dst, p.rows, p.k, p.taps, 1, 0, 0, n)
 	return dst
@@ -334,7 +335,7 @@ func (c *compiler) linear(n *engine.Node) {
 	p := product{n: w.Shape[0], k: w.Shape[1], taps: 1, batch: 1}
 	p.m = n.Elems() / p.n
 	p.a, p.out = c.value(x), c.value(n)
-	p.w = c.panels(w, packing{p.n, p.k, 1})
+	p.w = c.panels(w, packing{p.n, p.k, 1, false})
 	c.epilogue(&p, e, bias, residual)
 	p.extra = []any{4 * p.k}
 	c.product(kLinear, p)
@@ -344,7 +345,7 @@ func (c *compiler) matmul(n *engine.Node) {
 	a, b := n.Inputs[0], n.Inputs[1]
 	p := product{m: n.Shape.Dim(-2), n: n.Shape.Dim(-1), k: a.Shape.Dim(-1), taps: 1}
 	p.batch = n.Elems() / (p.m * p.n)
-	panels := (p.n + c.b.fl.nr - 1) / c.b.fl.nr
+	panels := c.b.fl.panels(p.n)
 	p.stepA, p.stepW, p.stepOut = 4*p.m*p.k, 4*panels*c.b.fl.nr*p.k, 4*p.m*p.n
 	p.w = c.workspace(p.batch * p.stepW)
 	kernel, stride := kPack, 4*p.n
@@ -358,30 +359,12 @@ func (c *compiler) matmul(n *engine.Node) {
 	c.product(kLinear, p)
 }
 
-func (c *compiler) conv2d(n *engine.Node) {
-	a := n.Attrs.(engine.Conv2DAttrs)
-	x, w, bias, residual := a.Operands(n)
-	kh, kw := w.Shape[2], w.Shape[3]
-	p := product{n: w.Shape[0], k: w.Shape[1], taps: kh * kw, batch: 1}
-	p.m = n.Elems() / p.n
-	p.a, p.out = c.value(x), c.value(n)
-	p.w = c.panels(w, packing{p.n, p.k * p.taps, p.taps})
-	c.epilogue(&p, a.Epilogue, bias, residual)
-	if kh == 1 && kw == 1 && a.Stride == 1 && a.Pad == [4]int{} {
-		p.extra = []any{4 * p.k}
-		c.product(kLinear, p)
-		return
-	}
-	p.extra = []any{x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], kh, kw, a.Stride, a.Pad[0], a.Pad[1], 0, 0, c.zeros(4 * p.k)}
-	c.product(kConv2D, p)
-}
-
 func (c *compiler) attention(n *engine.Node) {
 	a := n.Attrs.(engine.AttentionAttrs)
 	q, k, v := n.Inputs[0], n.Inputs[1], n.Inputs[2]
 	b, tq, tk, d := q.Shape[0], q.Shape[1], k.Shape[1], q.Shape[2]
 	hd, nr := d/a.Heads, c.b.fl.nr
-	keyPanels, valuePanels := (tk+nr-1)/nr, (hd+nr-1)/nr
+	keyPanels, valuePanels := c.b.fl.panels(tk), c.b.fl.panels(hd)
 	keyBytes := 4 * b * a.Heads * keyPanels * nr * hd
 	keys := c.workspace(keyBytes + 4*b*a.Heads*valuePanels*nr*tk)
 	values := keys.plus(keyBytes)

@@ -16,6 +16,9 @@ var (
 	wazeroTile   = flavour{mr: 3, nr: 16}
 )
 
+// panels is the number of panels that hold n columns.
+func (fl flavour) panels(n int) int { return (n + fl.nr - 1) / fl.nr }
+
 // kernelID is the index of a kernel in the module's table.
 type kernelID uint32
 
@@ -26,6 +29,9 @@ const (
 	kPackT
 	kLinear
 	kConv2D
+	kWinogradInput
+	kWinogradWeights
+	kWinogradOutput
 	kAttention
 	kGroupNormStats
 	kGroupNormCombine
@@ -67,6 +73,7 @@ func emitModule(fl flavour) []byte {
 	table := [kernelCount]func(f *fn){
 		kConvert: e.convert, kPack: e.pack, kPackT: e.packT,
 		kLinear: e.linear, kConv2D: e.conv2d, kAttention: e.attention,
+		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,
 		kLayerNorm: e.layerNorm, kSoftmax: e.softmax, kEmbedding: e.embedding,
 		kAdd: e.elementwise(vec.add), kSub: e.elementwise(vec.sub), kMul: e.elementwise(vec.mul),
