@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page bench parity fuzz
+.PHONY: serve build size setup check unit test test-browser test-page bench parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -82,3 +82,13 @@ FUZZTIME ?= 10s
 fuzz:
 	for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+# The default model from EXPORT=DIR, the diffusers directory that train/ makes,
+# then what depends on it: the pictures that diffusers draws, the screenshots.
+# PYTHON needs torch, diffusers and transformers.
+PYTHON ?= python3
+gen:
+	@test -n "$(EXPORT)" || { echo "name the directory: make gen EXPORT=DIR"; exit 1; }
+	go run . pack -in "$(EXPORT)" -out site/models/default -quant q8
+	$(PYTHON) tests/golden/pipeline/make.py "$(EXPORT)" tests/golden/pipeline/default
+	go test -tags browser -count=1 -run TestScreenshots ./tests/browser -update
