@@ -70,6 +70,11 @@ bench:
 				: "%-12s %5s %8.3f %8g %8.2f\n"; printf f, u[2], u[1], $$i, b, b / $$i; n++ } } \
 		END { exit n != 3 }' build/bench.txt
 
+# The loader against a failing server, a full disk, other tabs and the death of
+# the browser, in both browsers: about five minutes.
+test-faults:
+	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/faults
+
 # Every network and pipeline against torch, diffusers and transformers: the
 # largest error, its scale, the cosine; PSNR for pictures.
 parity:

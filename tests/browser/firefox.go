@@ -21,6 +21,7 @@ var prefs = map[string]any{
 	"app.update.enabled":                              false,
 	"browser.aboutwelcome.enabled":                    false,
 	"browser.newtabpage.enabled":                      false,
+	"browser.pagethumbnails.capturing_disabled":       true, // it would load the page once more, in a container of its own
 	"browser.region.update.enabled":                   false,
 	"browser.safebrowsing.blockedURIs.enabled":        false,
 	"browser.safebrowsing.downloads.enabled":          false,
