@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,28 +206,62 @@ func smallestChunk(t *testing.T) string {
 	return best.SHA256 + ".bin"
 }
 
-// While the engine loads and draws, the page's own thread stays free.
+// While the engine loads and draws, the page's own thread stays free. A page
+// that freezes does so on every visit; one that once stood still had to wait
+// for a busy machine.
 func TestPageNeverFreezes(t *testing.T) {
 	s, p := serve(t), newTab(t)
-	p.run(chromedp.Navigate(s.URL))
-	p.run(chromedp.Evaluate[chromedp.Void](`{
-		const channel = new MessageChannel();
-		let last = performance.now();
-		globalThis.longest = 0;
-		channel.port1.onmessage = () => {
-			const now = performance.now();
-			longest = Math.max(longest, now - last);
-			last = now;
-			setTimeout(() => channel.port2.postMessage(0), 1);
-		};
-		channel.port2.postMessage(0);
-	}`))
-	p.until(`document.documentElement.dataset.state === "ready"`)
-	p.draw("rocket")
-	// A frozen page would stand still for a step or more; this leaves room for
-	// a loaded test machine.
-	if longest := eval[float64](p, `longest`); longest > 250 {
-		t.Errorf("the page stood still for %.0f ms", longest)
+	var longest []float64
+	for range 5 {
+		p.run(chromedp.Navigate(s.URL))
+		p.run(chromedp.Evaluate[chromedp.Void](`{
+			const channel = new MessageChannel();
+			let last = performance.now();
+			globalThis.longest = 0;
+			channel.port1.onmessage = () => {
+				const now = performance.now();
+				longest = Math.max(longest, now - last);
+				last = now;
+				setTimeout(() => channel.port2.postMessage(0), 1);
+			};
+			channel.port2.postMessage(0);
+		}`))
+		p.until(`document.documentElement.dataset.state === "ready"`)
+		p.draw("rocket")
+		longest = append(longest, eval[float64](p, `longest`))
+		if slices.Min(longest) <= 100 {
+			return
+		}
+	}
+	t.Errorf("on each visit the page stood still, for %.0f ms", longest)
+}
+
+// A cancelled request ends within 200 ms, on the best of a few attempts, since
+// the machine may be busy.
+func TestCancelIsPrompt(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	result, err := p.call(`
+		const g = await createGenerator();
+		const waits = [];
+		for (let i = 0; i < 5; i++) {
+			const stop = new AbortController();
+			let from = 0;
+			const onStep = ({ step }) => {
+				if (step === 2 && from === 0) setTimeout(() => { from = performance.now(); stop.abort(); }, 10);
+			};
+			const code = await g.generate({ prompt: "rocket", steps: 500, signal: stop.signal, onStep }).then(() => "finished", (err) => err.code);
+			if (code !== "aborted") throw new Error(code);
+			waits.push(performance.now() - from);
+		}
+		g.dispose();
+		return Math.min(...waits);
+	`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ms, err := strconv.ParseFloat(string(result), 64); err != nil || ms > 200 {
+		t.Errorf("cancelling took %s ms", result)
 	}
 }
 
