@@ -14,6 +14,7 @@ type benchCase struct {
 	name  string
 	flops float64
 	build func(g *engine.Graph) *engine.Node
+	dtype engine.DType
 }
 
 func benchCases() []benchCase {
@@ -34,38 +35,44 @@ func benchCases() []benchCase {
 			return engine.Attention(g.Input("q", engine.F32, 1, tq, d), g.Input("k", engine.F32, 1, tk, d), g.Input("v", engine.F32, 1, tk, d), heads, 0.15, false)
 		}
 	}
-	return []benchCase{
-		{"linear/4096x320x1280", 2 * 4096 * 320 * 1280, linear(4096, 320, 1280)},
-		{"linear/77x768x3072", 2 * 77 * 768 * 3072, linear(77, 768, 3072)},
-		{"linear/1x1280x1280", 2 * 1280 * 1280, linear(1, 1280, 1280)},
-		{"conv2d/3x3_320_64", 2 * 4096 * 320 * 320 * 9, conv(64, 320, 320, 3)},
-		{"conv2d/3x3_64_128", 2 * 16384 * 64 * 64 * 9, conv(128, 64, 64, 3)},
-		{"conv2d/3x3_320_8", 2 * 64 * 320 * 320 * 9, conv(8, 320, 320, 3)},
-		{"conv2d/1x1_320_64", 2 * 4096 * 320 * 320, conv(64, 320, 320, 1)},
-		{"conv2d/3x3_4_320_64", 2 * 4096 * 4 * 320 * 9, conv(64, 4, 320, 3)},
-		{"conv2d/3x3_64_3_128", 2 * 16384 * 64 * 3 * 9, conv(128, 64, 3, 3)},
-		{"attention/4096x8x40", 4 * 4096 * 4096 * 320, attention(4096, 4096, 8, 40)},
-		{"attention/4096x77x8x40", 4 * 4096 * 77 * 320, attention(4096, 77, 8, 40)},
-		{"attention/256x8x40", 4 * 256 * 256 * 320, attention(256, 256, 8, 40)},
+	cases := []benchCase{
+		{"linear/4096x320x1280", 2 * 4096 * 320 * 1280, linear(4096, 320, 1280), 0},
+		{"linear/77x768x3072", 2 * 77 * 768 * 3072, linear(77, 768, 3072), 0},
+		{"linear/1x1280x1280", 2 * 1280 * 1280, linear(1, 1280, 1280), 0},
+		{"conv2d/3x3_320_64", 2 * 4096 * 320 * 320 * 9, conv(64, 320, 320, 3), 0},
+		{"conv2d/3x3_64_128", 2 * 16384 * 64 * 64 * 9, conv(128, 64, 64, 3), 0},
+		{"conv2d/3x3_320_8", 2 * 64 * 320 * 320 * 9, conv(8, 320, 320, 3), 0},
+		{"conv2d/1x1_320_64", 2 * 4096 * 320 * 320, conv(64, 320, 320, 1), 0},
+		{"conv2d/3x3_4_320_64", 2 * 4096 * 4 * 320 * 9, conv(64, 4, 320, 3), 0},
+		{"conv2d/3x3_64_3_128", 2 * 16384 * 64 * 3 * 9, conv(128, 64, 3, 3), 0},
+		{"attention/4096x8x40", 4 * 4096 * 4096 * 320, attention(4096, 4096, 8, 40), 0},
+		{"attention/4096x77x8x40", 4 * 4096 * 77 * 320, attention(4096, 77, 8, 40), 0},
+		{"attention/256x8x40", 4 * 256 * 256 * 320, attention(256, 256, 8, 40), 0},
 		{"group_norm/silu_320_64", 0, func(g *engine.Graph) *engine.Node {
 			return engine.SiLU(engine.GroupNorm(g.Input("x", engine.F32, 1, 64, 64, 320), g.Weight("g", 320), g.Weight("b", 320), 32, 1e-5))
-		}},
+		}, 0},
 		{"layer_norm/4096x320", 0, func(g *engine.Graph) *engine.Node {
 			return engine.LayerNorm(g.Input("x", engine.F32, 4096, 320), g.Weight("g", 320), g.Weight("b", 320), 1e-5)
-		}},
-		{"geglu/4096x1280", 0, func(g *engine.Graph) *engine.Node { return engine.GEGLU(g.Input("x", engine.F32, 4096, 2560)) }},
-		{"silu/1M", 0, func(g *engine.Graph) *engine.Node { return engine.SiLU(g.Input("x", engine.F32, 1<<20)) }},
-		{"gelu/1M", 0, func(g *engine.Graph) *engine.Node { return engine.GELU(g.Input("x", engine.F32, 1<<20)) }},
+		}, 0},
+		{"geglu/4096x1280", 0, func(g *engine.Graph) *engine.Node { return engine.GEGLU(g.Input("x", engine.F32, 4096, 2560)) }, 0},
+		{"silu/1M", 0, func(g *engine.Graph) *engine.Node { return engine.SiLU(g.Input("x", engine.F32, 1<<20)) }, 0},
+		{"gelu/1M", 0, func(g *engine.Graph) *engine.Node { return engine.GELU(g.Input("x", engine.F32, 1<<20)) }, 0},
 		{"add/1M", 0, func(g *engine.Graph) *engine.Node {
 			return engine.Add(g.Input("x", engine.F32, 1<<20), g.Input("y", engine.F32, 1<<20))
-		}},
+		}, 0},
 		{"concat/64x64x320x320", 0, func(g *engine.Graph) *engine.Node {
 			return engine.Concat(-1, g.Input("x", engine.F32, 4096, 320), g.Input("y", engine.F32, 4096, 320))
-		}},
+		}, 0},
 		{"upsample2d/32_320", 0, func(g *engine.Graph) *engine.Node {
 			return engine.Upsample2D(g.Input("x", engine.F32, 1, 32, 32, 320), 64, 64)
-		}},
+		}, 0},
 	}
+	for _, d := range []engine.DType{engine.F16, engine.Q8, engine.Q4} {
+		cases = append(cases, benchCase{"linear/4096x320x1280_" + d.String(), 2 * 4096 * 320 * 1280, linear(4096, 320, 1280), d},
+			benchCase{"linear/77x768x3072_" + d.String(), 2 * 77 * 768 * 3072, linear(77, 768, 3072), d},
+			benchCase{"linear/1x1280x1280_" + d.String(), 2 * 1280 * 1280, linear(1, 1280, 1280), d})
+	}
+	return cases
 }
 
 // BenchmarkOps times the execution of one op without copying inputs or
@@ -101,7 +108,7 @@ func benchmark(b *testing.B, be *backend, c benchCase) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	in, weights := enginetest.Data(g, engine.F32)
+	in, weights := enginetest.Data(g, c.dtype)
 	buffers := map[string]engine.Buffer{}
 	for name, w := range weights {
 		if buffers[name], err = be.Upload(w); err != nil {

@@ -24,7 +24,9 @@ type buffer struct {
 // form is a packed form of a weight.
 type form struct {
 	span
-	used bool // by a program; else only another form was made from it
+	dtype engine.DType
+	bytes int  // of a panel
+	used  bool // by a program; else only another form was made from it
 }
 
 // packing describes a packed form: the weight seen as (rows, k), k being
@@ -96,8 +98,11 @@ func (w *buffer) keep() error {
 	}
 	values := make([]float32, w.shape.Elems())
 	for p, s := range w.packed {
-		if !p.winograd {
-			w.b.unpack(p, s.span, values)
+		if p.winograd {
+			continue
+		}
+		if err := w.b.unpack(p, s, values); err != nil {
+			return err
 		}
 	}
 	t := engine.FromFloat32s(values, w.shape...)
@@ -113,17 +118,29 @@ func (w *buffer) keep() error {
 	return nil
 }
 
-// unpack is the inverse of packing, on the host.
-func (b *backend) unpack(p packing, s span, values []float32) {
-	data := make([]byte, s.size)
-	b.host.read(s.addr, data)
+// unpack is the inverse of packing, on the host: the module unpacks a panel at
+// a time to f32.
+func (b *backend) unpack(p packing, s *form, values []float32) error {
+	panel, err := b.mem.alloc(4 * b.fl.nr * p.k)
+	if err != nil {
+		return err
+	}
+	defer b.mem.release(panel)
+	data := make([]byte, 4*b.fl.nr*p.k)
 	nr, c := b.fl.nr, p.k/p.taps
-	for row := range p.rows {
-		for i := range p.k { // i = channel·taps + tap
-			at := (row/nr*p.k+i%p.taps*c+i/p.taps)*nr + row%nr
-			values[row*p.k+i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*at:]))
+	for first := 0; first < p.rows; first += nr {
+		if err := b.runNow(kUnpack, 1, s.addr+first/nr*s.bytes, panel.addr, p.k, p.taps, int(s.dtype)); err != nil {
+			return err
+		}
+		b.host.read(panel.addr, data)
+		for row := first; row < min(first+nr, p.rows); row++ {
+			for i := range p.k { // i = channel·taps + tap
+				at := (i%p.taps*c+i/p.taps)*nr + row - first
+				values[row*p.k+i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*at:]))
+			}
 		}
 	}
+	return nil
 }
 
 // raw returns the address of the stored form for a program to read.
@@ -160,15 +177,13 @@ func (w *buffer) converted() (span, error) {
 	return s, w.b.runNow(kConvert, rows, w.stored.addr, s.addr, rows, k, int(w.dtype))
 }
 
-// panels returns the address of a packed form for a program to read, making it
-// if need be.
-func (w *buffer) panels(p packing) (int, error) {
+// panels returns a packed form for a program to read, making it if need be.
+func (w *buffer) panels(p packing) (*form, error) {
 	s, err := w.form(p)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		s.used = true
 	}
-	s.used = true
-	return s.addr, nil
+	return s, err
 }
 
 func (w *buffer) form(p packing) (*form, error) {
@@ -183,42 +198,41 @@ func (w *buffer) form(p packing) (*form, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.packed[p] = &form{span: s}
-	return w.packed[p], nil
+	w.packed[p] = s
+	return s, nil
 }
 
-// pack makes the form for a direct product.
-func (w *buffer) pack(p packing) (span, error) {
+// pack makes the form for a direct product, in the type of the stored form.
+func (w *buffer) pack(p packing) (*form, error) {
 	if err := w.keep(); err != nil {
-		return span{}, err
+		return nil, err
 	}
-	src := w.stored
-	if w.dtype != engine.F32 {
-		s, err := w.converted()
-		if err != nil {
-			return span{}, err
-		}
-		defer w.b.mem.release(s)
-		src = s
+	fl := w.b.fl
+	s := &form{dtype: w.dtype, bytes: fl.panelBytes(w.dtype, p.k)}
+	if rows, _ := w.shape.Rows(); rows != p.rows && (w.dtype == engine.Q8 || w.dtype == engine.Q4) {
+		return nil, fmt.Errorf("a quantised weight %v cannot be read as %d rows", w.shape, p.rows)
 	}
-	n := w.b.fl.panels(p.rows)
-	s, err := w.b.mem.alloc(4 * n * w.b.fl.nr * p.k)
-	if err != nil {
-		return span{}, err
+	var err error
+	if s.span, err = w.b.mem.alloc(fl.panels(p.rows) * s.bytes); err != nil {
+		return nil, err
 	}
-	return s, w.b.runNow(kPackT, n, src.addr, 4*p.k, s.addr, p.rows, p.k, p.taps, 1, 0, 0, n)
+	return s, w.b.runNow(kPackWeights, fl.panels(p.rows), w.stored.addr, s.addr, p.rows, p.k, p.taps, int(w.dtype), s.bytes)
 }
 
 // winograd makes the transformed form from the direct one.
-func (w *buffer) winograd(p packing) (span, error) {
+func (w *buffer) winograd(p packing) (*form, error) {
 	p.winograd = false
 	direct, err := w.form(p)
 	if err != nil {
-		return span{}, err
+		return nil, err
 	}
-	s, err := w.b.mem.alloc(w.b.fl.winogradBytes(p.rows, p.k/p.taps))
-	if err != nil {
-		return span{}, err
+	fl, c := w.b.fl, p.k/p.taps
+	s := &form{dtype: engine.F32, bytes: fl.panelBytes(engine.F32, c)}
+	if s.span, err = w.b.mem.alloc(fl.winogradBytes(p.rows, c)); err != nil {
+		return nil, err
 	}
-	return s, w.b.runNow(kWinogradWeights, w.b.fl.panels(p.rows), direct.addr, s.addr, p.k/p.taps, w.b.fl.panels(p.rows))
+	if err := w.b.reserveScratch(fl.panelBytes(engine.F32, p.k)); err != nil {
+		return nil, err
+	}
+	return s, w.b.runNow(kWinogradWeights, fl.panels(p.rows), direct.addr, int(direct.dtype), direct.bytes, s.addr, c, fl.panels(p.rows))
 }

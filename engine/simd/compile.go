@@ -14,6 +14,7 @@ type compiler struct {
 	weights       map[string]*buffer
 	plan          engine.Plan
 	work          int   // bytes of work memory behind the planned arena
+	nodeWork      int   // of them those of the node at hand
 	winogradBytes int   // of weights in that form
 	err           error // the first failure; later steps do nothing
 }
@@ -136,8 +137,10 @@ func (c *compiler) constant(n *engine.Node) int {
 
 // workspace reserves n bytes behind the arena for the commands of one node.
 func (c *compiler) workspace(n int) place {
-	c.work = max(c.work, n)
-	return place{c.plan.Size, true}
+	at := place{c.plan.Size + c.nodeWork, true}
+	c.nodeWork += roundUp(n, engine.ArenaAlign)
+	c.work = max(c.work, c.nodeWork)
+	return at
 }
 
 // zeros is the place of n bytes of zeros.
@@ -202,6 +205,7 @@ const chunk = 4096
 
 // node writes the commands of one node.
 func (c *compiler) node(n *engine.Node) {
+	c.nodeWork = 0
 	switch n.Op {
 	case engine.OpInput, engine.OpWeight, engine.OpReshape, engine.OpConst:
 	case engine.OpConv2D:
@@ -272,6 +276,8 @@ func (c *compiler) unary(k kernelID, n *engine.Node, p, q any) {
 // product is what a linear layer, a convolution and a matrix product share.
 type product struct {
 	a, w, bias, out, res  place
+	dtype                 engine.DType // of the panels
+	bytes                 int          // of a panel
 	act                   engine.Op
 	m, n, k, taps         int // k is that of one tap
 	batch                 int
@@ -279,20 +285,28 @@ type product struct {
 	extra                 []any
 }
 
-// matmulArgs emits the product, choosing its units: blocks of about eight
-// tiles of rows, cut across the columns too while there are few of them.
+// product emits the product, choosing its units: blocks of some tiles of rows,
+// cut across the columns too while there are few of them.
 func (c *compiler) product(kernel kernelID, p product) {
 	fl := c.b.fl
-	blocks := (p.m + 8*fl.mr - 1) / (8 * fl.mr)
+	most := 8 * fl.mr
+	if p.dtype != engine.F32 { // each unit unpacks its weights
+		most = 32 * fl.mr
+	}
+	blocks := (p.m + most - 1) / most
 	block := roundUp((p.m+blocks-1)/blocks, fl.mr)
 	blocks = (p.m + block - 1) / block
 	panels := fl.panels(p.n)
 	columns := min(panels, max(1, (minUnits+blocks*p.batch-1)/(blocks*p.batch)))
 	perColumn := (panels + columns - 1) / columns
 	columns = (panels + perColumn - 1) / perColumn
-	c.scratch = max(c.scratch, 4*block*p.taps)
+	unpacked := roundUp(4*block*p.taps, 16)
+	c.scratch = max(c.scratch, unpacked)
+	if p.dtype != engine.F32 {
+		c.scratch = max(c.scratch, unpacked+fl.panelBytes(engine.F32, p.k*p.taps))
+	}
 	flops := 2 * float64(p.m) * float64(p.n) * float64(p.k) * float64(p.taps) * float64(p.batch)
-	args := []any{p.a, p.w, p.bias, p.out, p.res, int(activationCode(p.act)), p.m, p.n, 4 * p.k, p.taps,
+	args := []any{p.a, p.w, int(p.dtype), p.bytes, unpacked, p.bias, p.out, p.res, int(activationCode(p.act)), p.m, p.n, 4 * p.k, p.taps,
 		block, perColumn, columns, blocks * columns, p.stepA, p.stepW, p.stepOut}
 	c.command(kernel, p.batch*blocks*columns, flops, append(args, p.extra...)...)
 }
@@ -313,20 +327,22 @@ func (c *compiler) epilogue(p *product, e engine.Epilogue, bias, residual *engin
 	}
 }
 
-// panels is the place of w, seen as (rows, k), packed: a weight once at
-// compilation, anything else at every run.
-func (c *compiler) panels(w *engine.Node, p packing) place {
+// panels sets the right side of p: w, seen as (rows, k), packed: a weight once
+// at compilation, anything else at every run.
+func (c *compiler) panels(p *product, w *engine.Node, as packing) {
+	p.bytes = c.b.fl.panelBytes(engine.F32, as.k)
 	if r := engine.Root(w); r.Op == engine.OpWeight {
-		addr, err := c.weights[r.Name].panels(p)
+		s, err := c.weights[r.Name].panels(as)
 		if err != nil {
 			c.fail(err)
+			return
 		}
-		return place{addr: addr}
+		p.w, p.dtype, p.bytes = place{addr: s.addr}, s.dtype, s.bytes
+		return
 	}
-	n := c.b.fl.panels(p.rows)
-	dst := c.workspace(4 * n * c.b.fl.nr * p.k)
-	c.command(kPackT, n, float64(p.rows*p.k), c.value(w), 4*p.k, dst, p.rows, p.k, p.taps, 1, 0, 0, n)
-	return dst
+	n := c.b.fl.panels(as.rows)
+	p.w = c.workspace(n * p.bytes)
+	c.command(kPackWeights, n, float64(as.rows*as.k), c.value(w), p.w, as.rows, as.k, as.taps, int(engine.F32), p.bytes)
 }
 
 func (c *compiler) linear(n *engine.Node) {
@@ -335,7 +351,7 @@ func (c *compiler) linear(n *engine.Node) {
 	p := product{n: w.Shape[0], k: w.Shape[1], taps: 1, batch: 1}
 	p.m = n.Elems() / p.n
 	p.a, p.out = c.value(x), c.value(n)
-	p.w = c.panels(w, packing{p.n, p.k, 1, false})
+	c.panels(&p, w, packing{p.n, p.k, 1, false})
 	c.epilogue(&p, e, bias, residual)
 	p.extra = []any{4 * p.k}
 	c.product(kLinear, p)
@@ -346,13 +362,14 @@ func (c *compiler) matmul(n *engine.Node) {
 	p := product{m: n.Shape.Dim(-2), n: n.Shape.Dim(-1), k: a.Shape.Dim(-1), taps: 1}
 	p.batch = n.Elems() / (p.m * p.n)
 	panels := c.b.fl.panels(p.n)
-	p.stepA, p.stepW, p.stepOut = 4*p.m*p.k, 4*panels*c.b.fl.nr*p.k, 4*p.m*p.n
+	p.bytes = c.b.fl.panelBytes(engine.F32, p.k)
+	p.stepA, p.stepW, p.stepOut = 4*p.m*p.k, panels*p.bytes, 4*p.m*p.n
 	p.w = c.workspace(p.batch * p.stepW)
 	kernel, stride := kPack, 4*p.n
 	if n.Attrs.(engine.MatMulAttrs).TransB {
 		kernel, stride = kPackT, 4*p.k
 	}
-	c.command(kernel, p.batch*panels, float64(p.batch*p.n*p.k), c.value(b), stride, p.w, p.n, p.k, 1, p.batch, 0, 4*p.n*p.k, panels)
+	c.command(kernel, p.batch*panels, float64(p.batch*p.n*p.k), c.value(b), stride, p.w, p.n, p.k, p.batch, 0, 4*p.n*p.k, panels)
 	p.a, p.out = c.value(a), c.value(n)
 	c.epilogue(&p, engine.Epilogue{}, nil, nil)
 	p.extra = []any{4 * p.k}
@@ -369,8 +386,8 @@ func (c *compiler) attention(n *engine.Node) {
 	keys := c.workspace(keyBytes + 4*b*a.Heads*valuePanels*nr*tk)
 	values := keys.plus(keyBytes)
 	size := float64(k.Elems())
-	c.command(kPackT, b*a.Heads*keyPanels, 4*size, c.value(k), 4*d, keys, tk, hd, 1, a.Heads, 4*tk*d, 4*hd, keyPanels)
-	c.command(kPack, b*a.Heads*valuePanels, size, c.value(v), 4*d, values, hd, tk, 1, a.Heads, 4*tk*d, 4*hd, valuePanels)
+	c.command(kPackT, b*a.Heads*keyPanels, 4*size, c.value(k), 4*d, keys, tk, hd, a.Heads, 4*tk*d, 4*hd, keyPanels)
+	c.command(kPack, b*a.Heads*valuePanels, size, c.value(v), 4*d, values, hd, tk, a.Heads, 4*tk*d, 4*hd, valuePanels)
 	causal := 0
 	if a.Causal {
 		causal = 1

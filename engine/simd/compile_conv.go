@@ -14,7 +14,7 @@ func (c *compiler) conv2d(n *engine.Node) {
 		c.winograd(n, a, w, p)
 		return
 	}
-	p.w = c.panels(w, packing{p.n, p.k * p.taps, p.taps, false})
+	c.panels(&p, w, packing{p.n, p.k * p.taps, p.taps, false})
 	if kh == 1 && kw == 1 && a.Stride == 1 && a.Pad == [4]int{} {
 		p.extra = []any{4 * p.k}
 		c.product(kLinear, p)
@@ -24,66 +24,104 @@ func (c *compiler) conv2d(n *engine.Node) {
 	c.product(kConv2D, p)
 }
 
-// winogradBudget bounds the bytes of weights that a program holds in
-// Winograd's form, four times those of f32.
-const winogradBudget = 512 << 20
+// winogradLimits bound the memory that Winograd's convolutions take, in bytes.
+// Weights in that form are four times those in f32, so a program holds only so
+// many; beyond it they are transformed at every run, which costs little where
+// there are many pixels. A convolution is done in chunks of tiles and groups
+// of columns whose data stays in cache.
+type winogradLimits struct {
+	kept    int // all weights of a program that are kept
+	chunk   int // transformed pixels and products of a chunk, with kept weights
+	pixels  int // and where each chunk has the weights transformed again
+	weights int // transformed weights of a group
+}
+
+var defaultLimits = winogradLimits{kept: 256 << 20, chunk: 3 << 20, pixels: 24 << 20, weights: 8 << 20}
 
 func (fl flavour) winogradBytes(rows, c int) int {
 	return 4 * winoMats * fl.panels(rows) * fl.nr * c
 }
 
 // useWinograd decides by an estimate of both ways, in multiply-adds: products,
-// transforms of pixels, and reading the weights once from outside the caches.
+// transforms of pixels, and reading the weights once from outside the caches
+// or transforming them.
 func (c *compiler) useWinograd(n, w *engine.Node) bool {
 	a := n.Attrs.(engine.Conv2DAttrs)
 	out, in := w.Shape[0], w.Shape[1]
-	if w.Shape[2] != 3 || w.Shape[3] != 3 || a.Stride != 1 || in%4 != 0 || out%4 != 0 || w.Op != engine.OpWeight {
+	if w.Shape[2] != 3 || w.Shape[3] != 3 || a.Stride != 1 || in%4 != 0 || out%4 != 0 {
 		return false
 	}
 	const (
-		pixel  = 220 // per channel of an input tile, 200 of an output tile: measured
-		weight = 11  // per f32
+		pixel     = 220 // per channel of an input tile, 200 of an output tile: measured
+		weight    = 11  // per f32 read
+		transform = 500 // per filter of 3×3
 	)
 	tiles := float64(n.Shape[0] * winogradTiles(n.Shape[1]) * winogradTiles(n.Shape[2]))
 	filters := float64(in * out)
 	direct := filters * 9 * (float64(n.Elems()/out) + weight)
 	fast := filters*winoMats*(tiles+weight) + tiles*pixel*float64(in+out)
-	bytes := c.b.fl.winogradBytes(out, in)
-	if fast > 0.85*direct || c.winogradBytes+bytes > winogradBudget {
-		return false
+	if !c.keepWinograd(w) {
+		fast += filters * transform
 	}
-	c.winogradBytes += bytes
-	return true
+	return fast < 0.85*direct
+}
+
+// keepWinograd reports whether the transformed weight fits in the budget.
+func (c *compiler) keepWinograd(w *engine.Node) bool {
+	return w.Op == engine.OpWeight && c.winogradBytes+c.b.fl.winogradBytes(w.Shape[0], w.Shape[1]) <= c.b.limits.kept
 }
 
 func winogradTiles(pixels int) int { return (pixels + winoTile - 1) / winoTile }
 
-// winogradCache bounds the transformed pixels that are under way at a time, in
-// bytes: a convolution is done in chunks of tiles whose data stays in cache.
-const winogradCache = 3 << 20
-
-// winograd convolves by transforms: for each chunk of tiles the input, 36
-// products as one batch, and the output.
+// winograd convolves by transforms: for each chunk of tiles the input, then for
+// each group of columns the weights, 36 products as one batch, and the output.
 func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node, p product) {
-	h, wd := n.Shape[1], n.Shape[2]
-	x := n.Inputs[0]
+	fl := c.b.fl
+	x, h, wd := n.Inputs[0], n.Shape[1], n.Shape[2]
 	across, perImage := winogradTiles(wd), winogradTiles(h)*winogradTiles(wd)
 	tiles := n.Shape[0] * perImage
-	most := max(8*c.b.fl.mr, winogradCache/(4*winoMats*(p.k+p.n)))
+	keep := c.keepWinograd(w)
+	group, bound := p.n, c.b.limits.chunk
+	if !keep {
+		group = min(roundUp(p.n, fl.nr), max(1, c.b.limits.weights/fl.winogradBytes(fl.nr, p.k))*fl.nr)
+		bound = c.b.limits.pixels
+	}
+	most := max(8*fl.mr, bound/(4*winoMats*(p.k+group)))
 	chunks := (tiles + most - 1) / most
 	most = (tiles + chunks - 1) / chunks
-	v := c.workspace(4 * winoMats * most * (p.k + p.n))
+
+	v := c.workspace(4*winoMats*most*(p.k+group) + fl.winogradBytes(group, p.k))
 	m := v.plus(4 * winoMats * most * p.k)
+	u := m.plus(4 * winoMats * most * group)
+	direct := product{n: p.n, k: p.k}
+	if keep {
+		c.winogradBytes += fl.winogradBytes(p.n, p.k)
+		c.panels(&direct, w, packing{p.n, p.k * p.taps, p.taps, true})
+		u = direct.w
+	} else {
+		c.panels(&direct, w, packing{p.n, p.k * p.taps, p.taps, false})
+		c.scratch = max(c.scratch, fl.panelBytes(engine.F32, p.k*p.taps))
+	}
 	c.scratch = max(c.scratch, 4*winoMats)
-	weights := c.panels(w, packing{p.n, p.k * p.taps, p.taps, true})
 	for first := 0; first < tiles; first += most {
 		count := min(most, tiles-first)
 		c.command(kWinogradInput, count, float64(500*count*p.k), p.a, v, x.Shape[1], x.Shape[2], 4*p.k, across, perImage,
 			a.Pad[0], a.Pad[1], 0, 0, c.zeros(4*p.k), first, 4*count*p.k)
-		c.product(kLinear, product{a: v, w: weights, out: m, bias: c.zeros(4 * roundUp(p.n, c.b.fl.nr)),
-			m: count, n: p.n, k: p.k, taps: 1, batch: winoMats, extra: []any{4 * p.k},
-			stepA: 4 * count * p.k, stepW: 4 * c.b.fl.panels(p.n) * c.b.fl.nr * p.k, stepOut: 4 * count * p.n})
-		c.command(kWinogradOutput, count, float64(400*count*p.n), m, p.out, p.res, p.bias, int(activationCode(p.act)),
-			h, wd, 4*p.n, across, perImage, first, 4*count*p.n)
+		for col := 0; col < p.n; col += group {
+			cols := min(group, p.n-col)
+			if !keep {
+				c.command(kWinogradWeights, fl.panels(cols), float64(500*cols*p.k), direct.w.plus(col/fl.nr*direct.bytes), int(direct.dtype), direct.bytes,
+					u, p.k, fl.panels(cols))
+			}
+			c.product(kLinear, product{a: v, w: u, bytes: fl.panelBytes(engine.F32, p.k), out: m, bias: c.zeros(4 * roundUp(p.n, fl.nr)),
+				m: count, n: cols, k: p.k, taps: 1, batch: winoMats, extra: []any{4 * p.k},
+				stepA: 4 * count * p.k, stepW: fl.panels(cols) * fl.panelBytes(engine.F32, p.k), stepOut: 4 * count * cols})
+			res := p.res
+			if res != (place{}) {
+				res = res.plus(4 * col)
+			}
+			c.command(kWinogradOutput, count, float64(400*count*cols), m, p.out.plus(4*col), res, p.bias.plus(4*col), int(activationCode(p.act)),
+				h, wd, 4*p.n, 4*cols, across, perImage, first, 4*count*cols)
+		}
 	}
 }

@@ -134,6 +134,7 @@ func (a i32v) loadV(offset int) vec     { return vec{cat(memV(0x00, offset), a)}
 func (a i32v) loadSplat(offset int) vec { return vec{cat(memV(0x09, offset), a)} }
 func (a i32v) loadU16x4(offset int) vec { return vec{cat(memV(0x04, offset), a)} }
 func (a i32v) loadS8x8(offset int) vec  { return vec{cat(memV(0x01, offset), a)} }
+func (a i32v) loadU8x8(offset int) vec  { return vec{cat(memV(0x02, offset), a)} }
 func (a i32v) splat() vec               { return vec{opV(0x11, a)} }
 
 // loadLane is v with 32-bit lane i replaced from memory at a.
@@ -163,8 +164,10 @@ func (a vec) addI(b vec) vec   { return vec{opV(0xae, a, b)} } // i32x4
 func (a vec) ltI(b vec) vec    { return vec{opV(0x39, a, b)} } // i32x4, signed
 func (a vec) eqI(b vec) vec    { return vec{opV(0x37, a, b)} } // i32x4
 func (a vec) shlI(n int) vec   { return vec{opV(0xab, a, num(n))} }
-func (a vec) lowS16() vec      { return vec{opV(0xa7, a)} } // low four i16 as i32x4
-func (a vec) highS16() vec     { return vec{opV(0xa8, a)} } // high four i16 as i32x4
+func (a vec) shrI(n int) vec   { return vec{opV(0xad, a, num(n))} } // unsigned
+func (a vec) shrSI(n int) vec  { return vec{opV(0xac, a, num(n))} } // signed
+func (a vec) lowS16() vec      { return vec{opV(0xa7, a)} }         // low four i16 as i32x4
+func (a vec) highS16() vec     { return vec{opV(0xa8, a)} }         // high four i16 as i32x4
 func (a vec) lane(i byte) f32v { return f32v{append(opV(0x1f, a), i)} }
 
 // sum adds the four lanes, pairwise; a is evaluated four times.

@@ -47,6 +47,13 @@ func (f *fn) float() f32v  { return f32v{f.local(f32)} }
 func (f *fn) double() f64v { return f64v{f.local(f64)} }
 func (f *fn) long() i64v   { return i64v{f.local(i64)} }
 func (f *fn) vector() vec  { return vec{f.local(v128)} }
+func (f *fn) ints(n int) []i32v {
+	vs := make([]i32v, n)
+	for i := range vs {
+		vs[i] = f.int()
+	}
+	return vs
+}
 func (f *fn) vectors(n int) []vec {
 	vs := make([]vec, n)
 	for i := range vs {
@@ -90,9 +97,11 @@ func (f *fn) assign(v, x code) {
 	f.emit(append(code{0x21}, v[1:]...))
 }
 
-func (f *fn) store(addr i32v, offset int, x i32v)  { f.emit(cat(mem([]byte{0x36}, offset), addr, x)) }
-func (f *fn) storeF(addr i32v, offset int, x f32v) { f.emit(cat(mem([]byte{0x38}, offset), addr, x)) }
-func (f *fn) storeV(addr i32v, offset int, x vec)  { f.emit(cat(memV(0x0b, offset), addr, x)) }
+func (f *fn) store(addr i32v, offset int, x i32v)   { f.emit(cat(mem([]byte{0x36}, offset), addr, x)) }
+func (f *fn) store8(addr i32v, offset int, x i32v)  { f.emit(cat(mem([]byte{0x3a}, offset), addr, x)) }
+func (f *fn) store16(addr i32v, offset int, x i32v) { f.emit(cat(mem([]byte{0x3b}, offset), addr, x)) }
+func (f *fn) storeF(addr i32v, offset int, x f32v)  { f.emit(cat(mem([]byte{0x38}, offset), addr, x)) }
+func (f *fn) storeV(addr i32v, offset int, x vec)   { f.emit(cat(memV(0x0b, offset), addr, x)) }
 func (f *fn) storeLane(addr i32v, offset int, x vec, i byte) {
 	f.emit(cat(append(memV(0x5a, offset), i), addr, x))
 }

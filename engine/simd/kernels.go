@@ -25,6 +25,8 @@ type kernelID uint32
 // The kernels, in the order of their entries in kernelTable.
 const (
 	kConvert kernelID = iota
+	kPackWeights
+	kUnpack
 	kPack
 	kPackT
 	kLinear
@@ -61,6 +63,7 @@ type emitter struct {
 
 	act        *fn
 	convertRow *fn
+	unpack     *fn
 	micro      *fn
 }
 
@@ -69,9 +72,10 @@ func emitModule(fl flavour) []byte {
 	e := &emitter{flavour: fl, m: &module{shared: fl.shared}}
 	e.act = e.emitActivations()
 	e.convertRow = e.emitConvertRow()
+	e.unpack = e.emitUnpack()
 	e.micro = e.emitMicro()
 	table := [kernelCount]func(f *fn){
-		kConvert: e.convert, kPack: e.pack, kPackT: e.packT,
+		kConvert: e.convert, kPackWeights: e.packWeights, kUnpack: e.unpackPanel, kPack: e.pack, kPackT: e.packT,
 		kLinear: e.linear, kConv2D: e.conv2d, kAttention: e.attention,
 		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,

@@ -1,13 +1,16 @@
 package simd
 
 // Arguments of kLinear and kConv2D: out = act(a·b + bias + residual), where b
-// is packed by kPack or kPackT and a is read row by row through a table of
+// is in panels (kPackWeights, kPack, kPackT) and a is read row by row through a table of
 // pointers, so that a convolution needs no im2col copy (Dukhan 2019, "The
 // Indirect Convolution Algorithm"): each output pixel has one pointer a tap, to
 // the channels of the input pixel under it or to zeros. A linear layer has one.
 const (
 	gmA         = iota
 	gmW         // panels
+	gmType      // engine.DType of the panels
+	gmBytes     // panelBytes
+	gmUnpacked  // offset in the scratch memory for a panel in f32
 	gmBias      // one for each column; zeros where there is none
 	gmOut       // rows of n elements
 	gmRes       // residual, rows as gmOut, or 0
@@ -242,8 +245,9 @@ func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v)) {
 	block, panels, colBlocks, perMatrix := f.arg(gmBlock), f.arg(gmPanels), f.arg(gmColBlocks), f.arg(gmUnits)
 	stepA, stepW, stepOut := f.arg(gmStepA), f.arg(gmStepW), f.arg(gmStepOut)
 	ldo := f.let(n.shl(2))
-	panelBytes := f.let(k.mul(taps).times(e.nr))
-	matrix, unit, row, rows, col, last, wp, at := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
+	panelBytes, dtype, kAll := f.arg(gmBytes), f.arg(gmType), f.let(k.shr(2).mul(taps))
+	unpacked := f.let(scratch().add(f.param(0).load(4 * gmUnpacked)))
+	matrix, unit, row, rows, col, last, wp, panel, at := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
 	f.units(func(u i32v) {
 		f.set(matrix, u.div(perMatrix))
 		f.set(unit, u.rem(perMatrix))
@@ -257,7 +261,12 @@ func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v)) {
 		base := f.let(row.mul(ldo).add(matrix.mul(stepOut)))
 		f.loop(col, first, last, e.nr, func() {
 			f.set(at, base.add(col.shl(2)))
-			f.call(e.micro, scratch(), taps, k, wp, bias.add(col.shl(2)), out.add(at), ldo,
+			f.set(panel, wp)
+			f.when(dtype, func() {
+				f.call(e.unpack, wp, unpacked, kAll, taps, dtype)
+				f.set(panel, unpacked)
+			})
+			f.call(e.micro, scratch(), taps, k, panel, bias.add(col.shl(2)), out.add(at), ldo,
 				pick(res, res.add(at), num(0)), ldo, least(num(e.nr), n.sub(col)), rows)
 			f.set(wp, wp.add(panelBytes))
 		})

@@ -36,7 +36,7 @@ func (e *emitter) emitConvertRow() *fn {
 	f.choice(f.param(5),
 		func() { f.copy(dst, src.add(row.mul(k).shl(2)), k.shl(2)) }, // F32
 		half(func(x vec) vec { return e.f16(f, x) }),                 // F16
-		half(func(x vec) vec { return x.shlI(16) }),                  // BF16
+		half(bf16), // BF16
 		func() { f.copy(dst, src.add(row.mul(k).shl(2)), k.shl(2)) }, // I32
 		func() { // Q8
 			q := f.let(src.add(quantBytes(rows, k)).add(row.mul(k)))
@@ -80,18 +80,19 @@ func (e *emitter) f16(f *fn, x vec) vec {
 	return f.letV(r.or(special).or(x.and(bits(0x8000)).shlI(16)))
 }
 
-// Arguments of kPack and kPackT: a matrix b to panels. Panel p holds columns
+// bf16 converts bfloat16, zero-extended to 32 bits, to f32.
+func bf16(x vec) vec { return x.shlI(16) }
+
+// Arguments of kPack and kPackT: f32 matrices b to panels. Panel p holds columns
 // p·nr to p·nr+nr−1 as [k][nr], the order in which the matmul tile reads it;
 // columns beyond n hold anything. Several matrices of two batch dimensions may
-// be packed at once. With taps, kPackT packs convolution weights: row j of the
-// source is (k/taps, taps) and becomes (taps, k/taps).
+// be packed at once.
 const (
 	pkSrc    = iota
 	pkStride // bytes between rows of the source
 	pkDst
 	pkN
 	pkK
-	pkTaps   // kPackT only
 	pkHeads  // size of the inner batch dimension
 	pkOuter  // bytes between matrices of the outer batch dimension
 	pkInner  // bytes between matrices of the inner batch dimension
@@ -131,32 +132,23 @@ func (e *emitter) pack(f *fn) {
 	})
 }
 
-// packT packs b given as its transpose (n, k), as weights are stored.
+// packT packs b given as its transpose (n, k).
 func (e *emitter) packT(f *fn) {
-	stride, n, k, taps := f.arg(pkStride), f.arg(pkN), f.arg(pkK), f.arg(pkTaps)
-	rows := make([]i32v, e.nr)
-	for j := range rows {
-		rows[j] = f.int()
-	}
-	at, tap, i := f.int(), f.int(), f.int()
-	v := f.vector()
+	stride, n, k := f.arg(pkStride), f.arg(pkN), f.arg(pkK)
+	rows, i, v := f.ints(e.nr), f.int(), f.vector()
 	e.packUnits(f, func(src, dst, col i32v) {
 		for j := range rows { // columns beyond the last repeat it
 			f.set(rows[j], src.add(least(col.plus(j), n.plus(-1)).mul(stride)))
 		}
-		f.loop(tap, num(0), taps, 1, func() {
-			f.set(at, tap.shl(2))
-			f.loop(i, tap, k, 0, func() {
-				for j := range rows {
-					f.setV(v, rows[j].add(at).loadLane(0, v, byte(j%4)))
-					if j%4 == 3 {
-						f.storeV(dst, 4*(j-3), v)
-					}
+		f.loop(i, num(0), k, 1, func() {
+			for j := range rows {
+				f.setV(v, rows[j].loadLane(0, v, byte(j%4)))
+				f.set(rows[j], rows[j].plus(4))
+				if j%4 == 3 {
+					f.storeV(dst, 4*(j-3), v)
 				}
-				f.set(at, at.add(taps.shl(2)))
-				f.set(i, i.add(taps))
-				f.set(dst, dst.plus(4*e.nr))
-			})
+			}
+			f.set(dst, dst.plus(4*e.nr))
 		})
 	})
 }

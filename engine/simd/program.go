@@ -58,12 +58,8 @@ func (p *program) ready() error {
 	if err := p.b.reserve(&p.b.arena, p.arenaSize); err != nil {
 		return err
 	}
-	if stride := roundUp(p.scratch, engine.ArenaAlign); p.b.stride < stride {
-		if err := p.b.reserve(&p.b.scratch, stride*p.b.threads); err != nil {
-			return err
-		}
-		p.b.stride = stride
-		p.b.setScratch()
+	if err := p.b.reserveScratch(p.scratch); err != nil {
+		return err
 	}
 	if p.base == p.b.arena.addr {
 		return nil

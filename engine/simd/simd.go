@@ -47,6 +47,7 @@ type backend struct {
 	fl      flavour
 	mem     *memory
 	threads int
+	limits  winogradLimits
 
 	control span // see threads.go
 	zeros   span // read as absent biases and padding pixels
@@ -66,7 +67,7 @@ func New(opts Options) (engine.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{host: h, fl: fl, mem: newMemory(h), threads: opts.Threads}
+	b := &backend{host: h, fl: fl, mem: newMemory(h), threads: opts.Threads, limits: defaultLimits}
 	if b.control, err = b.mem.alloc(ctlBytes); err == nil {
 		err = b.startThreads()
 	}
@@ -133,6 +134,21 @@ func (b *backend) reserve(s *span, size int) error {
 	grown, err := b.mem.alloc(size)
 	*s = grown
 	return err
+}
+
+// reserveScratch makes each thread's scratch memory at least size bytes.
+func (b *backend) reserveScratch(size int) error {
+	stride := roundUp(size, engine.ArenaAlign)
+	if b.stride >= stride {
+		return nil
+	}
+	if err := b.reserve(&b.scratch, stride*b.threads); err != nil {
+		b.stride = 0
+		return err
+	}
+	b.stride = stride
+	b.setScratch()
+	return nil
 }
 
 // zeroBytes returns the address of n zero bytes. A larger area replaces a

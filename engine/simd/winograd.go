@@ -107,22 +107,28 @@ func (e *emitter) winoB(f *fn, d []vec) {
 // Arguments of kWinogradWeights: U from weights packed for direct convolution.
 const (
 	wwSrc    = iota // panels (9, c, nr)
+	wwType          // engine.DType of the panels
+	wwBytes         // panelBytes
 	wwU             // 36 matrices, each packed in panels (c, nr)
 	wwC             //
-	wwPanels        //
+	wwPanels        // of a matrix
 	wwWords
 )
 
 // winogradWeights transforms weights. A unit is a panel.
 func (e *emitter) winogradWeights(f *fn) {
-	c, panels := f.arg(wwC), f.arg(wwPanels)
+	c, panels, dtype := f.arg(wwC), f.arg(wwPanels), f.arg(wwType)
 	row := f.let(c.times(4 * e.nr)) // bytes of one tap or matrix of a panel
 	step := f.let(row.mul(panels))
 	src, dst, at, p := f.int(), f.int(), f.int(), f.int()
 	g, half := f.vectors(9), f.vectors(3*winoSide)
 	out := f.vectors(winoSide)
 	f.units(func(u i32v) {
-		f.set(src, f.param(0).load(4*wwSrc).add(u.mul(row).times(9)))
+		f.set(src, f.param(0).load(4*wwSrc).add(u.mul(f.param(0).load(4*wwBytes))))
+		f.when(dtype, func() {
+			f.call(e.unpack, src, scratch(), c.times(9), num(9), dtype)
+			f.set(src, scratch())
+		})
 		f.set(dst, f.param(0).load(4*wwU).add(u.mul(row)))
 		f.loop(at, num(0), row, 16, func() {
 			f.set(p, src.add(at))
@@ -160,16 +166,18 @@ func (e *emitter) winoG(f *fn, a, b, c vec, out []vec) {
 	f.setV(out[5], c)
 }
 
-// Arguments of kWinogradOutput: the result from 36 matrices (tiles, c).
+// Arguments of kWinogradOutput: some channels of the result from 36 matrices
+// (tiles, those channels).
 const (
 	woM      = iota
-	woOut    // (n, h, w, c)
+	woOut    // first of the channels in (n, h, w, c)
 	woRes    // residual as out, or 0
 	woBias   //
 	woAct    // activationCode
 	woH      //
 	woW      //
 	woC      // bytes of a pixel
+	woPart   // bytes of the channels at hand
 	woAcross // as in kWinogradInput
 	woTiles  //
 	woFirst  //
@@ -179,15 +187,14 @@ const (
 
 // winogradOutput transforms products back and finishes them. A unit is a tile.
 func (e *emitter) winogradOutput(f *fn) {
-	h, w, c, across, tiles, step := f.arg(woH), f.arg(woW), f.arg(woC), f.arg(woAcross), f.arg(woTiles), f.arg(woStep)
+	h, w, c, part, across, tiles, step := f.arg(woH), f.arg(woW), f.arg(woC), f.arg(woPart), f.arg(woAcross), f.arg(woTiles), f.arg(woStep)
 	res, act, out := f.arg(woRes), f.arg(woAct), f.arg(woOut)
-	tile, y, x, at, from, p, first, offset := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
+	tile, y, x, at, from, p, first, offset, pixel := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
 	line := f.let(w.mul(c)) // bytes
 	m, t := f.vectors(winoSide), f.vectors(winoTile*winoSide)
 	o := f.vectors(winoTile)
-	// pixels runs body for each pixel of the tile inside the image, with its
-	// place in the tile and its byte offset.
-	pixel := f.int()
+	// pixels runs body for each pixel in line i of the tile that is inside the
+	// image, with pixel at its byte offset.
 	pixels := func(i int, body func(j int)) {
 		f.set(pixel, first.add(line.times(i)))
 		for j := range winoTile {
@@ -200,8 +207,8 @@ func (e *emitter) winogradOutput(f *fn) {
 		f.set(y, tile.rem(tiles).div(across).times(winoTile))
 		f.set(x, tile.rem(tiles).rem(across).times(winoTile))
 		f.set(first, tile.div(tiles).mul(h).add(y).mul(w).add(x).mul(c))
-		f.set(from, f.param(0).load(4*woM).add(u.mul(c)))
-		f.loop(at, num(0), c, 16, func() {
+		f.set(from, f.param(0).load(4*woM).add(u.mul(part)))
+		f.loop(at, num(0), part, 16, func() {
 			for i := range winoSide { // t = Aᵀ M, column by column
 				f.set(p, from.add(at).add(step.times(i)))
 				for j := range m {
@@ -226,7 +233,7 @@ func (e *emitter) winogradOutput(f *fn) {
 		})
 		f.when(act, func() {
 			for i := range winoTile {
-				pixels(i, func(int) { f.call(e.act, out.add(pixel), out.add(pixel), c.shr(2), act) })
+				pixels(i, func(int) { f.call(e.act, out.add(pixel), out.add(pixel), part.shr(2), act) })
 			}
 		})
 	})

@@ -1,7 +1,6 @@
 package simd
 
 import (
-	"fmt"
 	"testing"
 
 	"wisp/engine"
@@ -29,14 +28,18 @@ func TestWinograd(t *testing.T) {
 		in, weights := enginetest.Data(g, engine.F16)
 		want := oracle(t, g, weights, in)
 		flavours(t, func(t *testing.T, b *backend) {
-			buffers := upload(t, b, weights)
-			got := runOnce(t, b, g, buffers, in)
-			if err := enginetest.Compare(got, want, 1e-10); err != nil {
-				t.Errorf("%+v: %v", c, err)
-			}
-			p := packing{c.out, c.in * 9, 9, true}
-			if f := buffers["w"].(*buffer).packed[p]; f == nil || !f.used {
-				t.Errorf("%s: convolved directly", fmt.Sprint(c))
+			for _, keep := range []bool{true, false} {
+				if b.limits = defaultLimits; !keep { // small groups and chunks too
+					b.limits = winogradLimits{pixels: 1 << 20, weights: 200 << 10}
+				}
+				buffers := upload(t, b, weights)
+				if err := enginetest.Compare(runOnce(t, b, g, buffers, in), want, 1e-10); err != nil {
+					t.Errorf("%+v, weights kept %v: %v", c, keep, err)
+				}
+				f := buffers["w"].(*buffer).packed[packing{c.out, c.in * 9, 9, true}]
+				if kept := f != nil && f.used; kept != keep {
+					t.Errorf("%+v: transformed weights kept: %v, want %v", c, kept, keep)
+				}
 			}
 		})
 	}
