@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page bench parity fuzz gen
+.PHONY: serve build size setup check unit test test-browser test-page test-faults bench parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -43,9 +43,10 @@ unit:
 
 # Go tests inside browsers:
 #   make test-browser PKG=./engine/simd BROWSER=firefox ARGS='-run Conv -v'
-# RUNNER='-prelude webgpu/replay.js' is what ./webgpu needs beside.
-PKG ?= ./engine/simd ./loader ./tests
+# RUNNER is the half of the WebGPU backend that is JavaScript.
+PKG ?= ./engine/simd ./loader ./webgpu ./tests
 BROWSER ?= chromium firefox
+RUNNER ?= -prelude webgpu/replay.js
 test-browser: build/browser-run
 	for b in $(BROWSER); do echo "== $$b"; \
 		GOOS=js GOARCH=wasm go test -vet=off -count=1 -p 1 -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" $(ARGS) $(PKG); done
