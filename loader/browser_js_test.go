@@ -17,12 +17,11 @@ import (
 
 // These tests run in a browser's worker: make test-browser PKG=./loader.
 
-// needBrowser ends a test that node cannot run. It is no skip that hides a
-// failure: the browser runs are the ones that count.
+// needBrowser fails a test where there is no browser around it, as in node.
 func needBrowser(t *testing.T) {
 	t.Helper()
 	if _, ok := global("indexedDB"); !ok {
-		t.Skip("no IndexedDB here: run it in a browser")
+		t.Fatal("no IndexedDB here: make test-browser PKG=./loader runs it in browsers")
 	}
 }
 
