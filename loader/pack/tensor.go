@@ -72,6 +72,10 @@ func group(class, name string) int {
 	return 0
 }
 
+// large is the checkpoint size from which a component's progress is reported:
+// below it takes a second or two.
+const large = 256 << 20
+
 // addComponent packs the weights of a component into chunks of its own.
 func (p *packer) addComponent(ctx context.Context, c part) error {
 	dir, file := path.Split(c.weights)
@@ -84,6 +88,10 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 	slices.SortStableFunc(tensors, func(a, b safetensors.Tensor) int { return group(c.class, a.Name) - group(c.class, b.Name) })
 	stored := p.w.stored
 	var sum summary
+	var size int64
+	for _, t := range tensors {
+		size += t.Size
+	}
 	for i, t := range tensors {
 		if i > 0 && group(c.class, t.Name) != group(c.class, tensors[i-1].Name) {
 			if err := p.w.flush(ctx); err != nil {
@@ -98,7 +106,11 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 		if err != nil {
 			return fmt.Errorf("tensor %s: %w", t.Name, err)
 		}
+		before := sum.before
 		sum.add(t, e)
+		if tenth := sum.before * 10 / size; size >= large && tenth > before*10/size {
+			p.report("%s: %d %% of %s", c.name, 10*tenth, mb(size))
+		}
 		if p.opts.PerTensor {
 			p.report("  %s", e)
 		}
