@@ -163,27 +163,33 @@ func compare(got, want engine.Tensor) (d difference, err error) {
 // the largest magnitude of the result.
 const goldenTolerance = 2e-5
 
-// checkGolden runs a graph on every backend, requires each of its
-// outputs to be within tolerance of its largest magnitude, and logs a line for
-// each, which `make parity` shows.
+// checkGolden runs a graph on every backend and requires each of its outputs
+// to be within tolerance of its largest magnitude.
 func checkGolden(t *testing.T, g *engine.Graph, weights map[string]engine.Tensor, want golden, tolerance float64) {
 	t.Helper()
 	for _, b := range backends(t) {
-		got, err := run(b, g, weights, maps.Clone(want.in))
+		checkGoldenOn(t, b, g, weights, want, tolerance)
+	}
+}
+
+// checkGoldenOn runs a graph on one backend. It logs a line for each output,
+// which `make parity` shows.
+func checkGoldenOn(t *testing.T, b labelled, g *engine.Graph, weights map[string]engine.Tensor, want golden, tolerance float64) {
+	t.Helper()
+	got, err := run(b, g, weights, maps.Clone(want.in))
+	if err != nil {
+		t.Errorf("%s: %v", b.label, err)
+		return
+	}
+	for name := range want.out {
+		d, err := compare(got[name], want.out[name])
 		if err != nil {
-			t.Errorf("%s: %v", b.label, err)
+			t.Errorf("%s: output %q: %v", b.label, name, err)
 			continue
 		}
-		for name := range want.out {
-			d, err := compare(got[name], want.out[name])
-			if err != nil {
-				t.Errorf("%s: output %q: %v", b.label, name, err)
-				continue
-			}
-			t.Logf("parity: %-18s %-7s %-7s max abs %.2e of %.3g, NMSE %.1e, cosine %.9f", path.Base(t.Name()), b.label, name, d.maxAbs, d.scale, d.nmse, d.cosine)
-			if d.maxAbs > tolerance*d.scale {
-				t.Errorf("%s: output %q is off by %.3g of %.3g", b.label, name, d.maxAbs, d.scale)
-			}
+		t.Logf("parity: %-18s %-7s %-7s max abs %.2e of %.3g, NMSE %.1e, cosine %.9f", path.Base(t.Name()), b.label, name, d.maxAbs, d.scale, d.nmse, d.cosine)
+		if d.maxAbs > tolerance*d.scale {
+			t.Errorf("%s: output %q is off by %.3g of %.3g", b.label, name, d.maxAbs, d.scale)
 		}
 	}
 }

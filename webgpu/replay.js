@@ -41,7 +41,9 @@ globalThis.wispReplay = (() => {
 			if (!again) throw failure("unsupported", "the WebGPU adapter went away");
 			device = await again.requestDevice().catch((e) => { throw failure("unsupported", `the browser refuses a WebGPU device: ${e.message}`); });
 		}
-		return new Replay(device, description(adapter));
+		const replay = new Replay(device, description(adapter));
+		await replay.listen();
+		return replay;
 	}
 
 	// The time that one submission should take, so that the page's own frames
@@ -63,6 +65,9 @@ globalThis.wispReplay = (() => {
 			this.pending = new Set(); // error scopes still open
 			this.fault = null; // the first error that nothing has reported yet
 			this.pace = 1; // measured over estimated time
+			this.done = 0; // when a submission was last seen to end
+			this.idles = false; // the browser is slow to tell of finished work
+			this.nudging = null; // the timer against that
 			this.waiting = new Set(); // how to fail what waits for the device
 			device.lost.then((why) => {
 				this.fault = failure("lost", `the WebGPU device was lost: ${why.message || why.reason}`);
@@ -83,7 +88,30 @@ globalThis.wispReplay = (() => {
 				if (this.fault?.kind === "lost") return reject(this.fault);
 				this.waiting.add(reject);
 				promise.then(resolve, reject).finally(() => this.waiting.delete(reject));
+				this.nudge();
 			});
+		}
+
+		// nudge submits nothing every few milliseconds while something waits, in
+		// browsers that look for finished work ten times a second (Firefox) but
+		// also at each submission.
+		nudge() {
+			if (!this.idles || this.nudging) return;
+			this.nudging = setInterval(() => {
+				if (this.waiting.size > 0) return this.device.queue.submit([]);
+				clearInterval(this.nudging);
+				this.nudging = null;
+			}, 4);
+		}
+
+		// listen finds out whether the browser is slow to tell of finished work:
+		// the first wait ends at any time, the second takes a whole round.
+		async listen() {
+			const { queue } = this.device;
+			await this.until(queue.onSubmittedWorkDone());
+			const start = performance.now();
+			await this.until(queue.onSubmittedWorkDone());
+			this.idles = performance.now() - start > 30;
 		}
 
 		// watched runs make inside error scopes and notes what they catch.
@@ -274,16 +302,7 @@ globalThis.wispReplay = (() => {
 		async submitAll(job) {
 			const { commands } = job.program;
 			const { queue } = this.device;
-			const under = []; // way: {done, cost, start}
-			let last = 0; // when the submission before was done
-			const settle = async () => {
-				const { done, cost, start } = under.shift();
-				await this.until(done);
-				const now = performance.now();
-				const measured = (1000 * (now - Math.max(start, last))) / cost;
-				last = now;
-				this.pace += 0.25 * (Math.min(Math.max(measured, this.pace / 4), this.pace * 4) - this.pace);
-			};
+			const underWay = [];
 			for (let i = 0; i < commands.length;) {
 				this.stopped(job);
 				const from = i;
@@ -292,10 +311,22 @@ globalThis.wispReplay = (() => {
 				const encoder = this.device.createCommandEncoder();
 				this.encode(encoder, commands, from, i);
 				queue.submit([encoder.finish()]);
-				under.push({ done: queue.onSubmittedWorkDone(), cost: Math.max(cost, 1), start: performance.now() });
-				if (under.length >= inFlight) await settle();
+				underWay.push(this.timed(cost));
+				if (underWay.length >= inFlight) await this.until(underWay.shift());
 			}
-			while (under.length > 0) await settle();
+		}
+
+		// timed resolves when the work just submitted is done, and learns from it.
+		timed(cost) {
+			const start = performance.now();
+			const done = this.device.queue.onSubmittedWorkDone().then(() => {
+				const now = performance.now();
+				const measured = (1000 * (now - Math.max(start, this.done))) / Math.max(cost, 1);
+				this.done = now;
+				this.pace += 0.25 * (Math.min(Math.max(measured, this.pace / 4), this.pace * 4) - this.pace);
+			});
+			done.catch(() => {}); // the device is lost; whoever waits is told
+			return done;
 		}
 
 		// profile runs each command in a pass of its own and resolves to their
