@@ -13,10 +13,11 @@ type compiler struct {
 	graph         *engine.Graph
 	weights       map[string]*buffer
 	plan          engine.Plan
-	work          int   // bytes of work memory behind the planned arena
-	nodeWork      int   // of them those of the node at hand
-	winogradBytes int   // of weights in that form
-	err           error // the first failure; later steps do nothing
+	work          int                         // bytes of work memory behind the planned arena
+	nodeWork      int                         // of them those of the node at hand
+	winogradBytes int                         // of weights in that form
+	upsampled     map[*engine.Node]upsampling // convolutions that enlarge their input on the way
+	err           error                       // the first failure; later steps do nothing
 }
 
 // place is an address in a command: fixed, or an offset in the arena, which
@@ -31,9 +32,11 @@ func (p place) plus(n int) place { return place{p.addr + n, p.arena} }
 // Compile plans the arena, packs the weights and writes the command list.
 func (b *backend) Compile(g *engine.Graph, weights map[string]engine.Buffer) (engine.Program, error) {
 	g = engine.Optimize(g, b.Supports)
+	upsampled := fuseUpsample(g)
 	c := &compiler{
-		program: &program{b: b, graph: g, consts: map[*engine.Node]span{}, places: map[*engine.Node]place{}},
-		graph:   g, weights: map[string]*buffer{},
+		upsampled: upsampled,
+		program:   &program{b: b, graph: g, consts: map[*engine.Node]span{}, places: map[*engine.Node]place{}},
+		graph:     g, weights: map[string]*buffer{},
 		plan: engine.MakePlan(g, inPlace),
 	}
 	if err := c.compile(weights); err != nil {
@@ -54,9 +57,13 @@ func (c *compiler) compile(weights map[string]engine.Buffer) error {
 		}
 		c.weights[n.Name] = w
 	}
+	last := c.lastReaders()
 	for _, n := range c.graph.Nodes {
 		if c.node(n); c.err != nil {
 			return fmt.Errorf("%v: %w", n, c.err)
+		}
+		for _, w := range last[n] {
+			w.trim() // at once, so that no two forms of all weights exist together
 		}
 	}
 	for _, o := range c.graph.Outputs {
@@ -65,11 +72,28 @@ func (c *compiler) compile(weights map[string]engine.Buffer) error {
 	if c.err != nil {
 		return c.err
 	}
-	for _, w := range c.weights {
-		w.trim()
-	}
 	c.arenaSize = c.plan.Size + c.work
 	return c.finish()
+}
+
+// lastReaders lists the weights that no node after a given one reads.
+func (c *compiler) lastReaders() map[*engine.Node][]*buffer {
+	reader := map[string]*engine.Node{}
+	for _, n := range c.graph.Nodes {
+		for _, in := range n.Inputs {
+			if r := engine.Root(in); r.Op == engine.OpWeight {
+				reader[r.Name] = n
+			}
+		}
+	}
+	for _, o := range c.graph.Outputs {
+		delete(reader, engine.Root(o.Node).Name) // read when the outputs are placed
+	}
+	last := map[*engine.Node][]*buffer{}
+	for name, n := range reader {
+		last[n] = append(last[n], c.weights[name])
+	}
+	return last
 }
 
 // inPlace tells the planner which results may take over the bytes of an input:

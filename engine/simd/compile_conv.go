@@ -1,6 +1,57 @@
 package simd
 
-import "wisp/engine"
+import (
+	"slices"
+
+	"wisp/engine"
+)
+
+// upsampling is log2 of the factors by which a convolution enlarges its input.
+type upsampling struct{ h, w int }
+
+// fuseUpsample removes from g each nearest-neighbour upsampling by powers of
+// two that only convolutions read: they find their pixels through pointers, so
+// the larger image need not exist. It returns those convolutions.
+func fuseUpsample(g *engine.Graph) map[*engine.Node]upsampling {
+	readers := map[*engine.Node][]*engine.Node{}
+	for _, n := range g.Nodes {
+		for _, in := range n.Inputs {
+			readers[in] = append(readers[in], n)
+		}
+	}
+	kept := map[*engine.Node]bool{}
+	for _, o := range g.Outputs {
+		kept[o.Node] = true
+	}
+	fused := map[*engine.Node]upsampling{}
+	g.Nodes = slices.DeleteFunc(g.Nodes, func(u *engine.Node) bool {
+		if u.Op != engine.OpUpsample2D || kept[u] || len(readers[u]) == 0 {
+			return false
+		}
+		x := u.Inputs[0]
+		h, okH := log2Factor(u.Shape[1], x.Shape[1])
+		w, okW := log2Factor(u.Shape[2], x.Shape[2])
+		if !okH || !okW || slices.ContainsFunc(readers[u], func(n *engine.Node) bool {
+			return n.Op != engine.OpConv2D || slices.Contains(n.Inputs[1:], u)
+		}) {
+			return false
+		}
+		for _, n := range readers[u] {
+			n.Inputs[0] = x
+			fused[n] = upsampling{h, w}
+		}
+		return true
+	})
+	return fused
+}
+
+// log2Factor is the power of two that turns from into to.
+func log2Factor(to, from int) (log int, ok bool) {
+	for from<<log < to {
+		log++
+	}
+	return log, from<<log == to
+}
 
 func (c *compiler) conv2d(n *engine.Node) {
 	a := n.Attrs.(engine.Conv2DAttrs)
@@ -15,12 +66,13 @@ func (c *compiler) conv2d(n *engine.Node) {
 		return
 	}
 	c.panels(&p, w, packing{p.n, p.k * p.taps, p.taps, false})
-	if kh == 1 && kw == 1 && a.Stride == 1 && a.Pad == [4]int{} {
+	up := c.upsampled[n]
+	if kh == 1 && kw == 1 && a.Stride == 1 && a.Pad == [4]int{} && up == (upsampling{}) {
 		p.extra = []any{4 * p.k}
 		c.product(kLinear, p)
 		return
 	}
-	p.extra = []any{x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], kh, kw, a.Stride, a.Pad[0], a.Pad[1], 0, 0, c.zeros(4 * p.k)}
+	p.extra = []any{x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], kh, kw, a.Stride, a.Pad[0], a.Pad[1], up.h, up.w, c.zeros(4 * p.k)}
 	c.product(kConv2D, p)
 }
 
@@ -80,7 +132,7 @@ func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node
 	x, h, wd := n.Inputs[0], n.Shape[1], n.Shape[2]
 	across, perImage := winogradTiles(wd), winogradTiles(h)*winogradTiles(wd)
 	tiles := n.Shape[0] * perImage
-	keep := c.keepWinograd(w)
+	keep, up := c.keepWinograd(w), c.upsampled[n]
 	group, bound := p.n, c.b.limits.chunk
 	if !keep {
 		group = min(roundUp(p.n, fl.nr), max(1, c.b.limits.weights/fl.winogradBytes(fl.nr, p.k))*fl.nr)
@@ -106,7 +158,7 @@ func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node
 	for first := 0; first < tiles; first += most {
 		count := min(most, tiles-first)
 		c.command(kWinogradInput, count, float64(500*count*p.k), p.a, v, x.Shape[1], x.Shape[2], 4*p.k, across, perImage,
-			a.Pad[0], a.Pad[1], 0, 0, c.zeros(4*p.k), first, 4*count*p.k)
+			a.Pad[0], a.Pad[1], up.h, up.w, c.zeros(4*p.k), first, 4*count*p.k)
 		for col := 0; col < p.n; col += group {
 			cols := min(group, p.n-col)
 			if !keep {

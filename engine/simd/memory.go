@@ -51,10 +51,13 @@ func (m *memory) take(i, n int) {
 	}
 }
 
+// growStep bounds what is asked of the host ahead of need.
+const growStep = 64 << 20
+
 // grow makes room for n more bytes at the end, and for a quarter of the
-// memory's size if the host has that much.
+// memory's size, up to growStep, if the host has that much.
 func (m *memory) grow(n int) error {
-	for _, want := range []int{max(n, m.size/4), n} {
+	for _, want := range []int{max(n, min(m.size/4, growStep)), n} {
 		pages := (want + pageSize - 1) / pageSize
 		if (m.size/pageSize)+pages > maxPages || !m.host.grow(pages) {
 			continue

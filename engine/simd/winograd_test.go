@@ -44,3 +44,41 @@ func TestWinograd(t *testing.T) {
 		})
 	}
 }
+
+// TestUpsampledConv fuses an upsampling into the convolutions that read it,
+// but not where something else does.
+func TestUpsampledConv(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		outH    int
+		k       int
+		shared  bool
+		removed bool
+	}{
+		{"3x3", 16, 3, false, true}, {"4x", 32, 3, false, true}, {"1x1", 16, 1, false, true},
+		{"odd_factor", 24, 3, false, false}, {"same_size", 8, 3, false, true}, {"smaller", 5, 3, false, false}, {"shared", 16, 3, true, false},
+	} {
+		for _, channels := range []int{6, 48} { // directly, by Winograd's
+			g := build(t, func(g *engine.Graph) {
+				u := engine.Upsample2D(g.Input("x", engine.F32, 2, 8, 7, channels), c.outH, 14)
+				p := c.k / 2
+				y := engine.Conv2D(u, g.Weight("w", channels, channels, c.k, c.k), g.Weight("b", channels), 1, [4]int{p, p, p, p})
+				if c.shared {
+					y = engine.Add(y, u)
+				}
+				g.Output("y", y)
+			})
+			in, weights := enginetest.Data(g, engine.F32)
+			want := oracle(t, g, weights, in)
+			flavours(t, func(t *testing.T, b *backend) {
+				if err := enginetest.Compare(runOnce(t, b, g, upload(t, b, weights), in), want, enginetest.Tolerance); err != nil {
+					t.Errorf("%s, %d channels: %v", c.name, channels, err)
+				}
+				o := engine.Optimize(g, b.Supports)
+				if removed := len(fuseUpsample(o)) > 0; removed != c.removed {
+					t.Errorf("%s: upsampling fused: %v, want %v", c.name, removed, c.removed)
+				}
+			})
+		}
+	}
+}
