@@ -21,8 +21,8 @@ size: build
 		printf '%-28s %10d %10d\n' "$$f" "$$(wc -c <"$$f")" "$$(gzip -9c "$$f" | wc -c)"; done; \
 	for m in models/*/; do printf '%-28s %10d\n' "$$m" "$$(cat "$$m"* | wc -c)"; done
 
-# Everything, in the order of what fails soonest.
-test: setup check unit test-browser test-page test-faults
+# Everything but test-faults, in the order of what fails soonest.
+test: setup check unit test-browser test-page
 
 # The browsers, where they are missing and may be installed.
 setup:
@@ -59,10 +59,6 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 # that the default model was packed from to the same goldens.
 test-page:
 	go test -tags browser -count=1 -timeout 8m $(ARGS) ./tests/browser
-
-# The loader against a failing server and store, in both browsers.
-test-faults:
-	go test -tags browser -count=1 -timeout 9m $(ARGS) ./tests/faults
 
 # A visit in headless Chromium, best of three, beside the bounds that it must
 # keep; JSON=1 prints an object a line. A ratio over 1 is within the bound.
