@@ -25,9 +25,9 @@ const keyBlock = 128
 func (fl flavour) queryBlock() int { return 8 * fl.mr }
 
 // attentionScratch is the scratch memory of a unit, in bytes: pointers to the
-// queries and to the scores, running maxima and sums, scores, results.
+// queries and to the scores, running maxima and sums, scores, results, queries.
 func (fl flavour) attentionScratch(hd int) int {
-	return 4 * fl.queryBlock() * (4 + keyBlock + roundUp(hd, fl.nr))
+	return 4 * fl.queryBlock() * (4 + keyBlock + 2*roundUp(hd, fl.nr))
 }
 
 // attention computes softmax(scale·q·kᵀ)·v with a running maximum and sum
@@ -43,7 +43,8 @@ func (e *emitter) attention(f *fn) {
 	scores := f.let(scratch().plus(16 * qb))
 	result := f.let(scores.plus(4 * keyBlock * qb))
 	ldr := f.let(hd.plus(e.nr - 1).div(num(e.nr)).times(4 * e.nr)) // bytes of a row of result
-	scale := f.letV(f.param(0).loadSplat(4 * atScale).mul(all(log2e)))
+	scaled := f.let(result.add(ldr.times(qb)))
+	scale := f.letV(f.param(0).loadSplat(4 * atScale).mul(f.splat(log2e)))
 	ld := f.let(heads.mul(hd).shl(2)) // bytes of a token
 	headBytes := f.let(hd.shl(2))
 	first, rows, head, seen, count, at, col, k, v, p := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
@@ -52,7 +53,13 @@ func (e *emitter) attention(f *fn) {
 		f.set(first, u.rem(blocks).times(qb))
 		f.set(rows, least(num(qb), tq.sub(first)))
 		offset := f.let(head.div(heads).mul(tq).add(first).mul(ld).add(head.rem(heads).mul(headBytes)))
-		f.fillRows(queries, f.let(f.param(0).load(4*atQ).add(offset)), ld, rows)
+		f.fillRows(queries, scaled, ldr, rows)
+		f.set(at, f.param(0).load(4*atQ).add(offset))
+		f.each(num(0), rows, func(i i32v) { // the scale and log₂e, once and for all
+			to := f.let(scaled.add(i.mul(ldr)))
+			f.rowVectors(hd, func(o i32v, rest *i32v) { f.storeV(to.add(o), 0, at.add(o).loadV(0).mul(scale)) })
+			f.set(at, at.add(ld))
+		})
 		f.fillRows(rowsOfP, scores, num(4*keyBlock), rows)
 		f.each(num(0), rows, func(i i32v) {
 			f.storeF(maxima.add(i.shl(2)), 0, fnum(negInf))
@@ -72,7 +79,7 @@ func (e *emitter) attention(f *fn) {
 			f.each(num(0), rows, func(i i32v) {
 				own := f.let(first.add(i).sub(key).plus(1)) // keys up to the query's own, in this block
 				visible := f.let(pick(causal, least(count, pick(own.gt(num(0)), own, num(0))), count))
-				e.softmaxStep(f, scores.add(i.times(4*keyBlock)), visible, count, scale,
+				e.softmaxStep(f, scores.add(i.times(4*keyBlock)), visible, count,
 					maxima.add(i.shl(2)), sums.add(i.shl(2)), f.let(result.add(i.mul(ldr))), ldr, key)
 			})
 			f.set(p, v.add(key.times(4*e.nr)))
@@ -84,7 +91,7 @@ func (e *emitter) attention(f *fn) {
 		})
 		f.set(at, f.param(0).load(4*atOut).add(offset))
 		f.each(num(0), rows, func(i i32v) {
-			inv := f.letV(all(1).div(sums.add(i.shl(2)).loadSplat(0)))
+			inv := f.letV(f.splat(1).div(sums.add(i.shl(2)).loadSplat(0)))
 			from := f.let(result.add(i.mul(ldr)))
 			f.rowVectors(hd, func(o i32v, rest *i32v) { f.put(at.add(o), from.add(o).loadV(0).mul(inv), rest) })
 			f.set(at, at.add(ld))
@@ -92,11 +99,10 @@ func (e *emitter) attention(f *fn) {
 	})
 }
 
-// softmaxStep turns the visible scores of one row into 2^(scale·score − max)
-// and the rest up to count into zeros, and brings the row's maximum, sum and
-// result to the new maximum. key is 0 for the first block, when there is no
-// result yet. scale includes log₂e.
-func (e *emitter) softmaxStep(f *fn, row, visible, count i32v, scale vec, maximum, sum, result, ldr, key i32v) {
+// softmaxStep turns the visible scores of one row into 2^(score − max) and the
+// rest up to count into zeros, and brings the row's maximum, sum and result to
+// the new maximum. key is 0 for the first block, when there is no result yet.
+func (e *emitter) softmaxStep(f *fn, row, visible, count, maximum, sum, result, ldr, key i32v) {
 	row = f.let(row)
 	at, whole := f.int(), f.let(visible.and(num(-16)).shl(2))
 	x, top := f.vectors(4), f.vectors(4)
@@ -111,12 +117,12 @@ func (e *emitter) softmaxStep(f *fn, row, visible, count i32v, scale vec, maximu
 		f.rowVectors(visible.and(num(15)), func(more i32v, rest *i32v) { body(0, whole.add(more), rest) })
 	}
 	for i := range top {
-		f.setV(top[i], all(negInf))
+		f.setV(top[i], f.splat(negInf))
 	}
 	walk(func(i int, at i32v, rest *i32v) {
-		f.setV(x[i], row.add(at).loadV(16*i).mul(scale))
+		f.setV(x[i], row.add(at).loadV(16*i))
 		if rest != nil {
-			f.setV(x[i], choose(laneMask(*rest), x[i], all(negInf)))
+			f.setV(x[i], choose(laneMask(*rest), x[i], f.splat(negInf)))
 		}
 		f.setV(top[i], top[i].pmax(x[i]))
 	})
@@ -127,16 +133,16 @@ func (e *emitter) softmaxStep(f *fn, row, visible, count i32v, scale vec, maximu
 	shift := f.letV(now.splat())
 	total := top
 	for i := range total {
-		f.setV(total[i], all(0))
+		f.setV(total[i], f.splat(0))
 	}
 	walk(func(i int, at i32v, rest *i32v) {
-		f.setV(x[i], e.exp2(f, row.add(at).loadV(16*i).mul(scale).sub(shift)))
+		f.setV(x[i], e.exp2(f, row.add(at).loadV(16*i).sub(shift)))
 		f.setV(x[i], f.masked(x[i], rest))
 		f.storeV(row.add(at), 16*i, x[i])
 		f.setV(total[i], total[i].add(x[i]))
 	})
 	f.setV(total[0], total[0].add(total[1]).add(total[2].add(total[3])))
-	f.loop(at, visible.plus(3).and(num(-4)), count, 4, func() { f.storeV(row.add(at.shl(2)), 0, all(0)) })
+	f.loop(at, visible.plus(3).and(num(-4)), count, 4, func() { f.storeV(row.add(at.shl(2)), 0, f.splat(0)) })
 	f.when(now.ne(old), func() {
 		shrink := e.exp2(f, old.sub(now).splat())
 		f.storeF(sum, 0, sum.loadF(0).mul(shrink.lane(0)))

@@ -1,5 +1,7 @@
 package simd
 
+import "math"
+
 // fn is a function under construction: statements append to its code.
 type fn struct {
 	m      *module
@@ -8,6 +10,8 @@ type fn struct {
 	index  int
 	params int
 	locals []valType
+	consts map[uint32]vec // see splat
+	begin  code           // sets the constants
 	out    code
 }
 
@@ -26,7 +30,27 @@ func (f *fn) body() []byte {
 		i = j
 	}
 	b := append(vector(nil, n), runs...)
-	return append(append(b, f.out...), 0x0b)
+	return append(append(append(b, f.begin...), f.out...), 0x0b)
+}
+
+// splat is a variable that holds x in every lane from the start of the
+// function: engines make a constant anew wherever it stands, in four
+// instructions, and do not move it out of a loop.
+func (f *fn) splat(x float32) vec { return f.splatBits(math.Float32bits(x)) }
+
+// splatBits is splat for a 32-bit pattern.
+func (f *fn) splatBits(u uint32) vec {
+	if v, ok := f.consts[u]; ok {
+		return v
+	}
+	if f.consts == nil {
+		f.consts = map[uint32]vec{}
+	}
+	v := vec{f.local(v128)}
+	f.begin = append(append(f.begin, bits(u).code...), 0x21)
+	f.begin = append(f.begin, v.code[1:]...)
+	f.consts[u] = v
+	return v
 }
 
 func (f *fn) emit(c code) { f.out = append(f.out, c...) }

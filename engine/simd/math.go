@@ -18,9 +18,9 @@ var (
 
 // poly evaluates Σ c[i]·xⁱ by Horner's rule into a new variable.
 func (e *emitter) poly(f *fn, c []float32, x vec) vec {
-	p := f.letV(all(c[len(c)-1]))
+	p := f.letV(f.splat(c[len(c)-1]))
 	for i := len(c) - 2; i >= 0; i-- {
-		f.setV(p, e.madd(p, x, all(c[i])))
+		f.setV(p, e.madd(p, x, f.splat(c[i])))
 	}
 	return p
 }
@@ -33,48 +33,48 @@ const roundBias = 3<<22 + 127
 // |r| ≤ ln2/2 and a polynomial. It stays at 1e-38 below −87.3 and at 2.2e38
 // above 88.3; a NaN stays.
 func (e *emitter) exp(f *fn, x vec) vec {
-	c := f.letV(x.pmin(all(88.3)).pmax(all(-87.3)))
-	t := f.letV(e.madd(c, all(1.44269504), all(roundBias)))
-	n := f.letV(t.sub(all(roundBias)))
-	r := f.letV(e.madd(n, all(-0.693359375), c))
-	f.setV(r, e.madd(n, all(2.12194440e-4), r))
+	c := f.letV(x.pmin(f.splat(88.3)).pmax(f.splat(-87.3)))
+	t := f.letV(e.madd(c, f.splat(1.44269504), f.splat(roundBias)))
+	n := f.letV(t.sub(f.splat(roundBias)))
+	r := f.letV(e.madd(n, f.splat(-0.693359375), c))
+	f.setV(r, e.madd(n, f.splat(2.12194440e-4), r))
 	p := e.poly(f, expPoly, r)
-	f.setV(p, e.madd(p, r.mul(r), r).add(all(1)).mul(t.shlI(23)))
+	f.setV(p, e.madd(p, r.mul(r), r).add(f.splat(1)).mul(t.shlI(23)))
 	return p
 }
 
 // exp2 is 2ˣ for x ≤ 0, within 2e-7 relative; it stays at 1e-38 below −126.
 func (e *emitter) exp2(f *fn, x vec) vec {
-	c := f.letV(x.pmax(all(-126)))
-	t := f.letV(c.add(all(roundBias)))
-	r := f.letV(c.sub(t.sub(all(roundBias))))
+	c := f.letV(x.pmax(f.splat(-126)))
+	t := f.letV(c.add(f.splat(roundBias)))
+	r := f.letV(c.sub(t.sub(f.splat(roundBias))))
 	p := e.poly(f, exp2Poly, r)
-	f.setV(p, e.madd(p, r, all(1)).mul(t.shlI(23)))
+	f.setV(p, e.madd(p, r, f.splat(1)).mul(t.shlI(23)))
 	return p
 }
 
 // sigmoid is 1/(1 + e⁻ˣ).
 func (e *emitter) sigmoid(f *fn, x vec) vec {
-	return f.letV(all(1).div(e.exp(f, all(0).sub(x)).add(all(1))))
+	return f.letV(f.splat(1).div(e.exp(f, f.splat(0).sub(x)).add(f.splat(1))))
 }
 
 // tanh is x + x³·P(x²) near zero, else 1 − 2/(e²ˣ + 1) by symmetry.
 func (e *emitter) tanh(f *fn, x vec) vec {
 	a := f.letV(x.abs())
-	far := f.letV(all(1).sub(all(2).div(e.exp(f, a.add(a)).add(all(1)))))
+	far := f.letV(f.splat(1).sub(f.splat(2).div(e.exp(f, a.add(a)).add(f.splat(1)))))
 	square := f.letV(x.mul(x))
 	near := e.poly(f, tanhPoly, square)
 	f.setV(near, e.madd(near.mul(square), a, a))
-	return f.letV(choose(a.lt(all(0.625)), near, far).or(x.and(bits(1 << 31))))
+	return f.letV(choose(a.lt(f.splat(0.625)), near, far).or(x.and(f.splatBits(1 << 31))))
 }
 
 // gelu is x·Φ(x) = x/2·(1 + erf(x/√2)), within 2e-7·max(x, 1): the left tail,
 // where 1 + erf is all rounding, stays next to 0 however far it goes.
 func (e *emitter) gelu(f *fn, x vec) vec {
-	z := f.letV(x.mul(all(0.70710678)).pmin(all(3.95)).pmax(all(-3.95)))
+	z := f.letV(x.mul(f.splat(0.70710678)).pmin(f.splat(3.95)).pmax(f.splat(-3.95)))
 	u := f.letV(z.mul(z))
 	p, q := e.poly(f, erfP, u), e.poly(f, erfQ, u)
-	half := f.letV(x.pmax(all(-5.6)).mul(all(0.5)))
+	half := f.letV(x.pmax(f.splat(-5.6)).mul(f.splat(0.5)))
 	return f.letV(e.madd(half, z.mul(p).div(q), half))
 }
 
@@ -87,11 +87,11 @@ var activations = [...]struct {
 	{engine.OpGELU, (*emitter).gelu},
 	{engine.OpGELUTanh, func(e *emitter, f *fn, x vec) vec {
 		// (1 + tanh(u))/2 = sigmoid(2u), u = √(2/π)·(x + 0.044715x³).
-		u := e.madd(x.mul(x).mul(x), all(2*0.7978845608*0.044715), x.mul(all(2*0.7978845608)))
+		u := e.madd(x.mul(x).mul(x), f.splat(2*0.7978845608*0.044715), x.mul(f.splat(2*0.7978845608)))
 		return x.mul(e.sigmoid(f, f.letV(u)))
 	}},
-	{engine.OpQuickGELU, func(e *emitter, f *fn, x vec) vec { return x.mul(e.sigmoid(f, x.mul(all(1.702)))) }},
-	{engine.OpReLU, func(e *emitter, f *fn, x vec) vec { return x.pmax(all(0)) }},
+	{engine.OpQuickGELU, func(e *emitter, f *fn, x vec) vec { return x.mul(e.sigmoid(f, x.mul(f.splat(1.702)))) }},
+	{engine.OpReLU, func(e *emitter, f *fn, x vec) vec { return x.pmax(f.splat(0)) }},
 	{engine.OpTanh, (*emitter).tanh},
 	{engine.OpSigmoid, (*emitter).sigmoid},
 }
@@ -107,18 +107,19 @@ func activationCode(op engine.Op) uint32 {
 }
 
 // emitActivations adds act(src, dst, n, code): dst[i] = activation(src[i]) for
-// n elements. src and dst are the same or disjoint.
+// n elements. src and dst are the same or disjoint. Each activation is a
+// function of its own, which sets up no constants but its own.
 func (e *emitter) emitActivations() *fn {
-	f := e.m.newFunc([]valType{i32, i32, i32, i32})
-	src, dst, n := f.param(0), f.param(1), f.param(2)
 	var cases []func()
+	f := e.m.newFunc(params(4))
 	for _, a := range activations {
-		cases = append(cases, func() {
-			f.rowVectors(n, func(at i32v, rest *i32v) {
-				x := f.letV(src.add(at).loadV(0))
-				f.put(dst.add(at), a.emit(e, f, x), rest)
-			})
+		g := e.m.newFunc(params(3))
+		src, dst, n := g.param(0), g.param(1), g.param(2)
+		g.rowVectors(n, func(at i32v, rest *i32v) {
+			x := g.letV(src.add(at).loadV(0))
+			g.put(dst.add(at), a.emit(e, g, x), rest)
 		})
+		cases = append(cases, func() { f.call(g, src, dst, n) })
 	}
 	f.choice(f.param(3).plus(-1), cases...)
 	return f

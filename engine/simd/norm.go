@@ -46,8 +46,8 @@ func (e *emitter) groupNormStats(f *fn) {
 			pivot, sum, square, x := f.vectors(nv), f.vectors(nv), f.vectors(nv), f.vector()
 			for v := range nv {
 				f.setV(pivot[v], base.add(at).loadV(16*v))
-				f.setV(sum[v], all(0))
-				f.setV(square[v], all(0))
+				f.setV(sum[v], f.splat(0))
+				f.setV(square[v], f.splat(0))
 			}
 			f.set(p, base.add(first.mul(ld)).add(at))
 			f.loop(i, num(0), count, 1, func() {
@@ -167,13 +167,13 @@ func (e *emitter) layerNorm(f *fn) {
 	f.units(func(u i32v) {
 		f.set(src, x.add(u.mul(d).shl(2)))
 		f.set(dst, out.add(u.mul(d).shl(2)))
-		f.setV(sum, all(0))
+		f.setV(sum, f.splat(0))
 		f.rowVectors(d, func(at i32v, rest *i32v) {
 			f.setV(v, src.add(at).loadV(0))
 			f.setV(sum, sum.add(f.masked(v, rest)))
 		})
 		mean := f.letV(sum.sum().div(count).splat())
-		f.setV(sum, all(0))
+		f.setV(sum, f.splat(0))
 		f.rowVectors(d, func(at i32v, rest *i32v) {
 			f.setV(v, src.add(at).loadV(0).sub(mean))
 			f.setV(v, f.masked(v, rest))
@@ -202,18 +202,18 @@ func (e *emitter) softmax(f *fn) {
 	f.units(func(u i32v) {
 		f.set(src, x.add(u.mul(d).shl(2)))
 		f.set(dst, out.add(u.mul(d).shl(2)))
-		f.setV(top, all(negInf))
+		f.setV(top, f.splat(negInf))
 		f.rowVectors(d, func(at i32v, rest *i32v) {
 			f.setV(v, src.add(at).loadV(0))
 			if rest != nil {
-				f.setV(v, choose(laneMask(*rest), v, all(negInf)))
+				f.setV(v, choose(laneMask(*rest), v, f.splat(negInf)))
 			}
 			f.setV(top, top.pmax(v))
 		})
 		f.setV(top, top.top().splat())
-		f.setV(sum, all(0))
+		f.setV(sum, f.splat(0))
 		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(v, e.exp2(f, src.add(at).loadV(0).sub(top).mul(all(log2e))))
+			f.setV(v, e.exp2(f, src.add(at).loadV(0).sub(top).mul(f.splat(log2e))))
 			f.setV(sum, sum.add(f.masked(v, rest)))
 			f.put(dst.add(at), v, rest)
 		})

@@ -75,9 +75,9 @@ func (e *emitter) dequantise(f *fn, row i32v, q func(i i32v) i32v) {
 // largest exponent is infinity or NaN.
 func (e *emitter) f16(f *fn, x vec) vec {
 	x = f.letV(x)
-	r := f.letV(x.and(bits(0x7fff)).shlI(13).mul(bits(0x77800000))) // ·2¹¹²
-	special := x.and(bits(0x7c00)).eqI(bits(0x7c00)).and(bits(0x7f800000))
-	return f.letV(r.or(special).or(x.and(bits(0x8000)).shlI(16)))
+	r := f.letV(x.and(f.splatBits(0x7fff)).shlI(13).mul(f.splatBits(0x77800000))) // ·2¹¹²
+	special := x.and(f.splatBits(0x7c00)).eqI(f.splatBits(0x7c00)).and(f.splatBits(0x7f800000))
+	return f.letV(r.or(special).or(x.and(f.splatBits(0x8000)).shlI(16)))
 }
 
 // bf16 converts bfloat16, zero-extended to 32 bits, to f32.

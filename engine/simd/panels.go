@@ -154,7 +154,7 @@ func (e *emitter) emitUnpack() *fn {
 	x := f.vector()
 	f.choice(f.param(4),
 		func() { f.copy(dst, src, k.times(4*e.nr)) },
-		half(e.f16Finite),
+		half(func(x vec) vec { return f16Finite(f, x) }),
 		half(bf16),
 		func() {}, // I32 is no weight
 		quantised(e.nr, func() {
@@ -167,8 +167,8 @@ func (e *emitter) emitUnpack() *fn {
 		quantised(e.nr/2, func() {
 			for v := 0; v < e.nr/4; v += 2 {
 				f.setV(x, at.loadU8x8(2*v).lowS16())
-				f.storeV(dst, 16*v, x.and(bits(15)).addI(bits(0xfffffff8)).toFloat().mul(scale.loadV(16*v)))
-				f.storeV(dst, 16*v+16, x.shrI(4).addI(bits(0xfffffff8)).toFloat().mul(scale.loadV(16*v+16)))
+				f.storeV(dst, 16*v, x.and(f.splatBits(15)).addI(f.splatBits(0xfffffff8)).toFloat().mul(scale.loadV(16*v)))
+				f.storeV(dst, 16*v+16, x.shrI(4).addI(f.splatBits(0xfffffff8)).toFloat().mul(scale.loadV(16*v+16)))
 			}
 		}),
 	)
@@ -177,8 +177,8 @@ func (e *emitter) emitUnpack() *fn {
 
 // f16Finite converts half floats, zero-extended to 32 bits, to f32, taking the
 // largest exponent for a number: weights have no infinities.
-func (e *emitter) f16Finite(x vec) vec {
-	return x.shlI(16).shrSI(3).and(bits(0x8fffe000)).mul(bits(0x77800000))
+func f16Finite(f *fn, x vec) vec {
+	return x.shlI(16).shrSI(3).and(f.splatBits(0x8fffe000)).mul(f.splatBits(0x77800000))
 }
 
 // Arguments of kUnpack.

@@ -92,16 +92,16 @@ func column(d []vec, i int) []vec {
 
 // winoB replaces d by Bᵀd.
 func (e *emitter) winoB(f *fn, d []vec) {
-	even, odd := f.letV(e.madd(d[2], all(-4), d[4])), f.letV(e.madd(d[1], all(-4), d[3]))
-	first := e.madd(d[2], all(-5), e.madd(d[0], all(4), d[4]))
-	last := e.madd(d[3], all(-5), e.madd(d[1], all(4), d[5]))
+	even, odd := f.letV(e.madd(d[2], f.splat(-4), d[4])), f.letV(e.madd(d[1], f.splat(-4), d[3]))
+	first := e.madd(d[2], f.splat(-5), e.madd(d[0], f.splat(4), d[4]))
+	last := e.madd(d[3], f.splat(-5), e.madd(d[1], f.splat(4), d[5]))
 	e2, o2 := f.letV(d[4].sub(d[2])), f.letV(d[3].sub(d[1]))
 	f.setV(d[0], first)
 	f.setV(d[5], last)
 	f.setV(d[1], even.add(odd))
 	f.setV(d[2], even.sub(odd))
-	f.setV(d[3], e.madd(o2, all(2), e2))
-	f.setV(d[4], e.madd(o2, all(-2), e2))
+	f.setV(d[3], e.madd(o2, f.splat(2), e2))
+	f.setV(d[4], e.madd(o2, f.splat(-2), e2))
 }
 
 // Arguments of kWinogradWeights: U from weights packed for direct convolution.
@@ -156,13 +156,13 @@ func (e *emitter) winogradWeights(f *fn) {
 
 // winoG sets out to G (a, b, c)ᵀ.
 func (e *emitter) winoG(f *fn, a, b, c vec, out []vec) {
-	ends := f.letV(a.add(c).mul(all(-1. / 6)))
-	far := f.letV(e.madd(a, all(1./24), c.mul(all(1./6))))
-	f.setV(out[0], a.mul(all(0.25)))
-	f.setV(out[1], e.madd(b, all(-1./6), ends))
-	f.setV(out[2], e.madd(b, all(1./6), ends))
-	f.setV(out[3], e.madd(b, all(1./12), far))
-	f.setV(out[4], e.madd(b, all(-1./12), far))
+	ends := f.letV(a.add(c).mul(f.splat(-1. / 6)))
+	far := f.letV(e.madd(a, f.splat(1./24), c.mul(f.splat(1./6))))
+	f.setV(out[0], a.mul(f.splat(0.25)))
+	f.setV(out[1], e.madd(b, f.splat(-1./6), ends))
+	f.setV(out[2], e.madd(b, f.splat(1./6), ends))
+	f.setV(out[3], e.madd(b, f.splat(1./12), far))
+	f.setV(out[4], e.madd(b, f.splat(-1./12), far))
 	f.setV(out[5], c)
 }
 
@@ -244,7 +244,7 @@ func (e *emitter) winoA(f *fn, m, out []vec) {
 	a, b := f.letV(m[1].add(m[2])), f.letV(m[1].sub(m[2]))
 	c, d := f.letV(m[3].add(m[4])), f.letV(m[3].sub(m[4]))
 	f.setV(out[0], m[0].add(a).add(c))
-	f.setV(out[1], e.madd(d, all(2), b))
-	f.setV(out[2], e.madd(c, all(4), a))
-	f.setV(out[3], e.madd(d, all(8), b).add(m[5]))
+	f.setV(out[1], e.madd(d, f.splat(2), b))
+	f.setV(out[2], e.madd(c, f.splat(4), a))
+	f.setV(out[3], e.madd(d, f.splat(8), b).add(m[5]))
 }
