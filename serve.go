@@ -143,7 +143,13 @@ func pageFiles(ctx context.Context, dir, model string) (fs.FS, error) {
 		return append(layers, d.FS()), nil
 	}
 	page, models, err := checkout(ctx)
-	return append(layers, page, site.Under("models", models)), err
+	if err != nil {
+		return nil, err
+	}
+	if page, err = site.Assemble(page); err != nil {
+		return nil, err
+	}
+	return append(layers, page, site.Under("models", models)), nil
 }
 
 func build(ctx context.Context, f *flag.FlagSet, args []string) error {

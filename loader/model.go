@@ -71,6 +71,7 @@ type Model struct {
 	store   Store
 	opts    Options
 	man     *Manifest
+	id      string // SHA-256 of the manifest, hex
 	files   map[string][]byte
 
 	mu       sync.Mutex
@@ -126,6 +127,7 @@ func (m *Model) openManifest(ctx context.Context) error {
 	if m.man, err = ParseManifest(text); err != nil {
 		return err
 	}
+	m.id = sumHex(text)
 	if lib != nil && !m.opts.ManifestOnly {
 		if err := lib.remember(ctx, location, text, m.man); err != nil {
 			if ctx.Err() != nil {
@@ -150,6 +152,9 @@ func (m *Model) addMirrors() error {
 	}
 	return nil
 }
+
+// ID is the SHA-256 of the manifest, hex: what a [Library] knows the model by.
+func (m *Model) ID() string { return m.id }
 
 // Manifest describes the model; it is not to be changed.
 func (m *Model) Manifest() *Manifest { return m.man }

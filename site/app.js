@@ -1,95 +1,129 @@
 // The page: it reads the form, calls wisp.js and shows what happens. All the
-// work is done in wisp.js's worker.
-import { createGenerator, toPNG, WispError } from "./wisp.js";
+// work is done in wisp.js's worker. The parts beside it: picture.js (the
+// easel), past.js (the visitor's pictures), models.js and grid.js (dialogs),
+// drop.js (files), offline.js (the service worker).
+import { createGenerator, WispError } from "./wisp.js";
+import { chooseLanguage, language, languages, remember, setLanguage } from "./strings.js";
+import { $, capital, create, fill, megabytes, press, pressed, say, showError, showNotice, t, work } from "./ui.js";
+import * as easel from "./picture.js";
+import * as past from "./past.js";
+import * as modelDialog from "./models.js";
+import * as gridDialog from "./grid.js";
+import { start as watchDrops } from "./drop.js";
+import { start as goOffline } from "./offline.js";
 
-const $ = (id) => document.getElementById(id);
-const form = $("form"), prompt = $("prompt"), go = $("go"), error = $("error"), notice = $("notice");
-const steps = $("steps"), guidance = $("guidance"), seed = $("seed"), lock = $("lock");
+const form = $("form"), prompt = $("prompt"), seed = $("seed"), lock = $("lock");
+const root = document.documentElement.dataset; // state and pictures, for tests and style
+
+let model = modelInAddress();
+let loading = null; // the promise of the generator
+let generator = null; // once it is there
+let run = null; // the AbortController of the picture under way
+const touched = new Set(); // the settings that the visitor chose: the others follow the model
 
 // A model may be named in the address, but only one of this site.
-function modelURL() {
+function modelInAddress() {
 	const name = new URLSearchParams(location.search).get("model");
 	if (!name) return undefined;
 	const url = new URL(name, location.href);
 	return url.origin === location.origin ? url.href : undefined;
 }
 
-let loading = null; // the promise of the generator
-let run = null; // the AbortController of the picture under way
-let shown = null; // the last object URL
-let touched = false; // the visitor has moved a slider; else they follow the model
-
 // ready loads the model once; after a failure the next call tries again.
 function ready() {
-	loading ??= createGenerator({
-		model: modelURL(),
-		onProgress: loadingProgress,
-		onWarning: (message) => console.info("wisp:", message),
-	}).then(introduce, (err) => {
-		loading = null;
-		throw err;
-	});
+	if (!loading) {
+		root.state = "loading";
+		const mine = loading = createGenerator({
+			model,
+			backend: $("backend").value,
+			busy: "abort",
+			onProgress: loadingProgress,
+			onWarning: (message) => console.info("wisp:", message),
+		}).then((g) => {
+			if (loading !== mine) g.dispose(); // another model was chosen meanwhile
+			else introduce(g);
+			return g;
+		}, (err) => {
+			if (loading === mine) loading = null;
+			throw err;
+		});
+	}
 	return loading;
 }
 
-const megabytes = (n) => (n / 1e6).toFixed(1);
+// reload begins anew, with another model or backend.
+function reload() {
+	run?.abort();
+	generator?.dispose();
+	generator = loading = null;
+	load();
+}
+
+function load() {
+	showError(null);
+	work(t("loading"));
+	ready().catch((err) => {
+		if (!run) work(null);
+		showError(err);
+	});
+}
 
 function loadingProgress({ stage, loaded, total }) {
-	if (stage === "download") work(`Downloading the model, once: ${megabytes(loaded)} of ${megabytes(total)} MB`, loaded, total);
-	if (stage === "load" && loaded < total) work("Reading the model", loaded, total);
-	if (stage === "compile") work("Getting ready", loaded, total);
+	if (stage === "download") work(t("downloading", { loaded: megabytes(loaded), total: megabytes(total) }), loaded, total);
+	if (stage === "load" && loaded < total) work(t("reading"), loaded, total);
+	if (stage === "compile") work(t("preparing"), loaded, total);
 }
 
 // introduce fills the page with what the model offers.
-function introduce(generator) {
-	const { defaults, settings } = generator;
-	if (!touched) {
-		setRange(steps, defaults.steps);
-		setRange(guidance, defaults.guidance);
+function introduce(g) {
+	generator = g;
+	const { defaults, settings, samplers, schedules } = g;
+	fill($("sampler"), samplers.map((s) => [s.name, s.label]));
+	fill($("schedule"), [["", t("modelsOwn")], ...schedules.map((s) => [s.name, s.label])]);
+	for (const side of ["width", "height"]) {
+		fill($(side), [0.5, 0.75, 1, 1.25, 1.5, 2].map((f) => String(defaults[side] * f)).map((v) => [v, v]));
 	}
+	setForm(defaults, (name) => !touched.has(name));
 	fillStyles(texts(settings.styles));
 	fillExamples(texts(settings.examples));
-	$("model").textContent = [`Model: ${generator.name}`, generator.licence !== "unknown" && generator.licence, `runs on ${backendName(generator.backend)}`].filter(Boolean).join(" · ");
+	showModel();
 	if (!run) work(null);
-	document.documentElement.dataset.state = "ready";
+	root.state = "ready";
 	performance.mark("wisp-ready");
-	return generator;
+}
+
+function showModel() {
+	if (!generator) return;
+	const backend = $("backend").querySelector(`[value=${CSS.escape(generator.backend)}]`)?.textContent;
+	$("model").textContent = [t("model", { name: generator.name }), generator.licence !== "unknown" && generator.licence, backend].filter(Boolean).join(" · ");
 }
 
 const texts = (list) => (Array.isArray(list) ? list.filter((s) => typeof s === "string").slice(0, 24) : []);
-const backendName = (name) => ({ simd: "the processor (WebAssembly SIMD)", webgpu: "the graphics card (WebGPU)", cpu: "the processor (plain WebAssembly)" })[name] ?? name;
 
-function setRange(input, value) {
-	input.max = Math.max(input.max, value);
-	input.value = value;
-	showRange(input);
-}
-
-const showRange = (input) => ($(`${input.id}-value`).textContent = input.value);
+const brief = (style) => style.replace(/ style$/, "").replace(/^3d\b/, "3D");
 
 function fillStyles(styles) {
+	const before = chosenStyle();
 	const box = $("styles");
 	for (const old of box.querySelectorAll("label")) old.remove();
 	for (const style of ["", ...styles]) {
-		const label = document.createElement("label");
-		const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: style, checked: style === "" });
-		label.append(radio, style === "" ? "Any" : capital(brief(style)));
-		box.append(label);
+		const radio = create("input", { type: "radio", name: "style", value: style, checked: style === (styles.includes(before) ? before : "") });
+		box.append(create("label", {}, radio, create("span", { textContent: style === "" ? t("anyStyle") : capital(brief(style)) })));
 	}
 	box.hidden = styles.length === 0;
 }
 
-const brief = (style) => style.replace(/ style$/, "").replace(/^3d\b/, "3D");
-const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
+const chosenStyle = () => new FormData(form).get("style") ?? "";
+const radios = () => [...form.querySelectorAll("[name=style]")];
 
 function fillExamples(examples) {
 	const box = $("examples");
 	for (const old of box.querySelectorAll("button")) old.remove();
 	for (const text of examples.slice(0, 6)) {
-		const button = Object.assign(document.createElement("button"), { type: "button", textContent: text.replace(/ style$/, "") });
+		const button = create("button", { type: "button", textContent: text.replace(/ style$/, "") });
 		button.addEventListener("click", () => {
-			choose(text);
-			draw();
+			setPrompt(text);
+			draw({ fresh: true });
 		});
 		box.append(button);
 	}
@@ -97,78 +131,103 @@ function fillExamples(examples) {
 	prompt.placeholder = examples[0] ?? "";
 }
 
-// choose puts an example into the form; a style at its end goes to the chips.
-function choose(text) {
-	const radios = [...form.elements].filter((e) => e.name === "style");
-	const radio = radios.find((r) => r.value && text.endsWith(`, ${r.value}`));
+// setPrompt puts words into the form; a style at their end goes to the chips.
+function setPrompt(text) {
+	const radio = radios().find((r) => r.value && text.endsWith(`, ${r.value}`));
 	prompt.value = radio ? text.slice(0, -radio.value.length - 2) : text;
-	(radio ?? radios[0]).checked = true;
+	const chip = radio ?? radios()[0];
+	if (chip) chip.checked = true;
 }
 
-// work shows what is being done and how far it is; null ends it.
-function work(text, loaded, total) {
-	$("work").hidden = text === null;
-	if (text === null) return;
-	$("doing").textContent = text;
-	const bar = $("bar");
-	if (total > 0) bar.value = loaded / total;
-	else bar.removeAttribute("value");
+// The settings that are inputs of the same id, and how they read.
+const inputs = { steps: Number, guidance: Number, sampler: String, schedule: String, width: Number, height: Number, count: Number };
+
+// setForm shows settings in the form, those of them that wanted says.
+function setForm(settings, wanted = () => true) {
+	for (const name of Object.keys(inputs)) {
+		if (settings[name] === undefined || !wanted(name)) continue;
+		const input = $(name);
+		const value = String(settings[name]);
+		if (input.tagName === "SELECT" && ![...input.options].some((o) => o.value === value)) input.add(new Option(value, value));
+		if (input.type === "range") input.max = Math.max(input.max, settings[name]);
+		input.value = value;
+		showRange(input);
+	}
 }
 
-// say speaks to screen readers: only what matters, never every step.
-const say = (text) => ($("spoken").textContent = text);
-
-function showError(err) {
-	error.hidden = !err;
-	if (!err) return;
-	const message = err.message ?? String(err);
-	error.textContent = `${capital(message)}${/[.)]$/.test(message) ? "" : "."}`;
-	error.dataset.code = err.code ?? "internal";
-	console.error("wisp:", err);
+function showRange(input) {
+	if (input.type === "range") $(`${input.id}-value`).textContent = input.value;
 }
 
-function showNotice(text) {
-	notice.textContent = text;
-	notice.hidden = !text;
+// restore puts the settings of a picture back into the form, seed included.
+function restore(settings) {
+	const { samplerLabel, scheduleLabel } = settings;
+	const labelled = (list, label) => list?.find((s) => s.label.toLowerCase() === label?.toLowerCase())?.name;
+	const all = {
+		...settings,
+		sampler: settings.sampler ?? labelled(generator?.samplers, samplerLabel),
+		schedule: settings.schedule ?? labelled(generator?.schedules, scheduleLabel),
+	};
+	for (const name of Object.keys(inputs)) if (all[name] !== undefined) touched.add(name);
+	setForm(all);
+	if (settings.prompt !== undefined) setPrompt(settings.prompt);
+	if (settings.negativePrompt !== undefined) $("negative").value = settings.negativePrompt;
+	if (settings.seed !== undefined) {
+		seed.value = settings.seed;
+		press(lock, true);
+	}
 }
 
-function request() {
-	const style = new FormData(form).get("style");
+// request reads the form. fresh rolls a new seed unless one is kept; otherwise
+// the one that is shown is used again.
+function request({ fresh = false, count } = {}) {
 	const words = prompt.value.trim();
+	const style = chosenStyle();
 	const typed = seed.value.trim();
-	const keep = lock.getAttribute("aria-pressed") === "true";
-	if (keep && typed !== "" && !/^\d{1,15}$/.test(typed)) throw new WispError("bad-request", "the seed is not a whole number of at most 15 digits");
+	const keep = typed !== "" && (pressed(lock) || !fresh);
+	if (keep && !/^\d{1,15}$/.test(typed)) throw new WispError("bad-request", t("badSeed"));
+	const read = Object.entries(inputs).map(([name, kind]) => [name, $(name).value === "" ? undefined : kind($(name).value)]);
 	return {
+		...Object.fromEntries(read),
+		...(count && { count }),
 		prompt: style && words ? `${words}, ${style}` : words,
-		seed: keep && typed !== "" ? Number(typed) : undefined,
+		negativePrompt: $("negative").value.trim(),
+		seed: keep ? Number(typed) : undefined,
 	};
 }
 
-// sliders is read once the model is there, which sets them.
-const sliders = () => ({ steps: Number(steps.value), guidance: Number(guidance.value) });
+let typing = 0; // the timer of a live picture to come
+let resting = 0; // the timer after which a live picture counts
 
-async function draw() {
-	if (run) return;
-	run = new AbortController();
+// draw makes a picture. A live one supersedes what is under way and is not
+// remembered until the visitor rests.
+async function draw(options = {}) {
+	run?.abort();
+	const mine = run = new AbortController();
+	const { signal } = mine;
+	clearTimeout(resting);
+	clearTimeout(typing);
 	busy(true);
 	showError(null);
-	showNotice("");
-	const { signal } = run;
+	showNotice(null);
 	try {
-		const wanted = request();
-		if (loading === null || document.documentElement.dataset.state !== "ready") work("Loading the model");
-		const generator = await abortable(ready(), signal);
-		work("Reading the words");
-		say("Drawing");
-		const r = await generator.generate({ ...wanted, ...sliders(), signal, previews: true, onStep });
-		await show(r);
+		request(options); // what is wrong with it is said before the model is there
+		if (!generator) work(t("loading"));
+		const g = await abortable(ready(), signal);
+		work(t("words"));
+		if (!options.live) say(t("drawing"));
+		const result = await g.generate({ ...request(options), signal, previews: true, onStep: (step) => onStep(step, mine) });
+		if (run === mine) await show(result, g, options.live);
 	} catch (err) {
-		if (err.code !== "aborted") showError(err);
-		else say("Cancelled");
-		if (["internal", "out-of-memory", "device-lost"].includes(err.code)) loading = null;
+		if (run !== mine) return; // a newer picture took its place
+		if (err.code === "aborted") say(t("cancelled"));
+		else showError(err);
+		if (["internal", "out-of-memory", "device-lost"].includes(err.code)) generator = loading = null;
 	} finally {
-		run = null;
-		busy(false);
+		if (run === mine) {
+			run = null;
+			busy(false);
+		}
 	}
 }
 
@@ -181,104 +240,178 @@ function abortable(promise, signal) {
 }
 
 function busy(on) {
-	go.textContent = on ? "Cancel" : "Generate";
-	go.classList.toggle("cancel", on);
+	$("go").textContent = t(on ? "cancel" : "generate");
+	$("go").classList.toggle("cancel", on);
 	$("frame").classList.toggle("busy", on);
 	if (on) return;
 	$("preview").hidden = true;
-	if (loading === null || document.documentElement.dataset.state === "ready") work(null);
+	if (generator || !loading) work(null);
 }
 
-function onStep({ stage, step, steps, preview }) {
-	if (stage === "denoise") work(`Step ${step} of ${steps}`, step, steps);
-	if (stage === "decode") work("Finishing the picture");
-	if (preview) paint(preview);
+function onStep({ stage, step, steps, preview }, mine) {
+	if (run !== mine) return;
+	if (stage === "denoise") work(t("step", { step, steps }), step, steps);
+	if (stage === "decode") work(t("finishing"));
+	if (preview && Number($("count").value) === 1) easel.preview(preview);
 }
 
-function paint(image) {
-	const canvas = $("preview");
-	canvas.width = image.width;
-	canvas.height = image.height;
-	canvas.getContext("2d").putImageData(image, 0, 0);
-	canvas.hidden = false;
-	$("frame").classList.add("drawn");
-	$("empty").hidden = true;
-}
+const rest = 1500; // milliseconds
 
-async function show(r) {
-	const blob = await toPNG(r, 0);
-	const picture = $("picture");
-	const url = URL.createObjectURL(blob);
-	if (shown) URL.revokeObjectURL(shown);
-	shown = url;
-	picture.src = url;
-	picture.alt = r.settings.prompt;
-	await picture.decode();
-	picture.hidden = false;
-	picture.classList.remove("fresh");
-	void picture.offsetWidth; // lets the animation start again
-	picture.classList.add("fresh");
-	$("frame").classList.add("drawn");
-	$("frame").style.aspectRatio = `${r.settings.width} / ${r.settings.height}`;
-	$("empty").hidden = true;
-	const save = $("save");
-	save.href = url;
-	save.download = `${r.settings.prompt.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "wisp"}-${r.seed}.png`;
-	$("facts").textContent = facts(r);
-	$("caption").hidden = false;
-	if (lock.getAttribute("aria-pressed") !== "true") seed.value = r.seed;
-	if (r.truncated) showNotice("The description is longer than the model can read, so its end was left out.");
-	say(`The picture is ready: ${r.settings.prompt}`);
-	document.documentElement.dataset.pictures = Number(document.documentElement.dataset.pictures ?? 0) + 1;
-}
-
-const time = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-
-function facts({ settings, seed, backend, timings }) {
-	return `${settings.width} × ${settings.height} · seed ${seed} · ${settings.steps} steps · ${time(timings.total)} on ${backend}: ` +
-		`words ${time(timings.text)}, steps ${time(timings.denoise)}, decoding ${time(timings.decode)}`;
+async function show(result, g, live) {
+	const pictures = await easel.fromResult(result);
+	await easel.show(pictures, easel.factsOf(result));
+	if (!pressed(lock)) seed.value = result.seed;
+	if (result.truncated) showNotice(t("truncated"));
+	if (!live) say(t("ready", { prompt: result.settings.prompt }));
+	root.pictures = Number(root.pictures ?? 0) + 1;
+	const keep = async () => {
+		for (const p of pictures) {
+			p.id = await past.history.add({ time: Date.now(), blob: p.blob, settings: p.settings, seed: p.seed, model: g.name, favourite: false });
+		}
+	};
+	if (live) resting = setTimeout(keep, rest);
+	else await keep();
 }
 
 form.addEventListener("submit", (event) => {
 	event.preventDefault();
 	if (run) run.abort();
-	else draw();
+	else draw({ fresh: true });
 });
 prompt.addEventListener("keydown", (event) => {
 	if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
 	event.preventDefault();
-	if (!run) draw();
+	draw({ fresh: true });
 });
 document.addEventListener("keydown", (event) => {
 	if (event.key === "Escape") run?.abort();
 });
-for (const range of [steps, guidance]) {
-	range.addEventListener("input", () => {
-		touched = true;
-		showRange(range);
+
+// Live drawing: after a pause in typing, and at once when a setting changes.
+const pause = 250; // milliseconds
+function drawLive(wait) {
+	clearTimeout(typing);
+	if (!$("live").checked || !generator || prompt.value.trim().length < 2) return;
+	typing = setTimeout(() => draw({ live: true }), wait);
+}
+prompt.addEventListener("input", (event) => {
+	if (!event.isComposing) drawLive(pause);
+});
+prompt.addEventListener("compositionend", () => drawLive(pause));
+$("negative").addEventListener("input", () => drawLive(pause));
+for (const name of Object.keys(inputs)) {
+	$(name).addEventListener("input", () => {
+		touched.add(name);
+		showRange($(name));
+		drawLive(pause);
 	});
 }
-seed.addEventListener("input", () => setLock(seed.value.trim() !== ""));
-lock.addEventListener("click", () => setLock(lock.getAttribute("aria-pressed") !== "true"));
-$("dice").addEventListener("click", () => (seed.value = crypto.getRandomValues(new Uint32Array(1))[0]));
+$("styles").addEventListener("change", () => drawLive(0));
+seed.addEventListener("input", () => {
+	press(lock, seed.value.trim() !== "");
+	drawLive(pause);
+});
+lock.addEventListener("click", () => press(lock, !pressed(lock)));
+$("dice").addEventListener("click", () => {
+	seed.value = crypto.getRandomValues(new Uint32Array(1))[0];
+	drawLive(0);
+});
 $("again").addEventListener("click", () => {
-	setLock(false);
-	draw();
+	press(lock, false);
+	draw({ fresh: true });
+});
+$("vary").addEventListener("click", () => {
+	press(lock, false);
+	draw({ fresh: true, count: 4 });
+});
+$("reset").addEventListener("click", () => {
+	touched.clear();
+	if (generator) setForm({ ...generator.defaults, sampler: generator.samplers[0]?.name, count: 1 });
+	$("negative").value = "";
+	drawLive(0);
+});
+$("backend").addEventListener("change", reload);
+
+easel.whenChosen((picture) => {
+	if (!pressed(lock)) seed.value = picture.seed;
+});
+$("star").addEventListener("click", async () => {
+	const picture = easel.current();
+	if (picture?.id === undefined) return;
+	picture.favourite = !picture.favourite;
+	press($("star"), picture.favourite);
+	await past.history.setFavourite(picture.id, picture.favourite);
+});
+past.start(async (picture) => {
+	restore(picture.settings);
+	await easel.show([picture], `${picture.settings.prompt} · ${t("seed").toLowerCase()} ${picture.seed}`);
+	$("easel").scrollIntoView({ block: "nearest" });
 });
 
-function setLock(on) {
-	lock.setAttribute("aria-pressed", on);
+// A link carries the words and the settings behind the #, which browsers do
+// not send to any server.
+const inLink = ["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"];
+$("link").addEventListener("click", async () => {
+	const { settings } = easel.current();
+	const url = new URL(location.href);
+	url.hash = new URLSearchParams(inLink.filter((k) => settings[k] !== undefined && settings[k] !== "").map((k) => [k, settings[k]]));
+	try {
+		await navigator.clipboard.writeText(url.href);
+		showNotice(t("linkCopied"));
+	} catch {
+		showNotice(url.href);
+	}
+});
+function followLink() {
+	const given = new URLSearchParams(location.hash.slice(1));
+	if (!given.has("prompt")) return;
+	const read = inLink.filter((k) => given.has(k)).map((k) => [k, (inputs[k] ?? (k === "seed" ? Number : String))(given.get(k))]);
+	restore(Object.fromEntries(read.filter(([, value]) => !Number.isNaN(value))));
+	draw();
 }
+addEventListener("hashchange", followLink);
+
+modelDialog.start((chosen) => {
+	model = chosen;
+	touched.clear();
+	reload();
+}, () => generator);
+gridDialog.start(() => ({
+	generator,
+	request: () => request({ fresh: true }),
+	styles: radios().map((r) => r.value).filter(Boolean),
+}));
+watchDrops({
+	restore: (settings, name) => {
+		restore(settings);
+		showNotice(t("restored", { name }));
+		if (generator) draw();
+	},
+	open: (files) => {
+		model = files;
+		touched.clear();
+		reload();
+	},
+});
+goOffline({ idle: () => run === null, generate: async (settings, signal) => (await ready()).generate({ ...settings, signal, busy: "queue" }), facts: () => generator });
+
+chooseLanguage();
+fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));
+$("language").value = language();
+$("language").addEventListener("change", (event) => {
+	setLanguage(event.target.value);
+	remember(event.target.value);
+	busy(run !== null);
+	showModel();
+	if (generator) introduce(generator);
+});
 
 // The model comes with the page, unless the visitor asked to save data: then
 // it waits for the first picture.
 if (navigator.connection?.saveData) {
-	showNotice("To save data, the model is downloaded when you first press Generate.");
-	document.documentElement.dataset.state = "waiting";
+	showNotice(t("saver"));
+	root.state = "waiting";
 } else {
-	work("Loading the model");
-	ready().catch((err) => {
-		if (!run) work(null);
-		showError(err);
-	});
+	load();
 }
+followLink();

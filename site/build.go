@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -70,42 +73,92 @@ func Root() (string, error) {
 }
 
 // Build writes a directory for any static host: the page, the engine under a
-// name that carries its hash, and the models. The files of an older build in
-// out are replaced.
+// name that carries its hash, compressed twins for hosts that look for them, a
+// headers file for hosts that read one, and the models. The files of an older
+// build in out are replaced.
 func Build(files fs.FS, models fs.FS, out string) error {
+	page, err := rename(files)
+	if err != nil {
+		return err
+	}
+	assembled, err := Assemble(page)
+	if err != nil {
+		return err
+	}
+	if page[worker], err = fs.ReadFile(assembled, worker); err != nil {
+		return err
+	}
+	page["_headers"] = headersFile()
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	old, _ := filepath.Glob(filepath.Join(out, "wisp-????????????????.wasm"))
+	old, _ := filepath.Glob(filepath.Join(out, "wisp-????????????????.wasm*"))
 	for _, name := range old {
 		if err := os.Remove(name); err != nil {
 			return err
 		}
 	}
-	wasm, err := fs.ReadFile(files, "wisp.wasm")
-	if err != nil {
-		return fmt.Errorf("site: %w", err)
-	}
-	sum := sha256.Sum256(wasm)
-	name := "wisp-" + hex.EncodeToString(sum[:8]) + ".wasm"
-	if err := os.WriteFile(filepath.Join(out, name), wasm, 0o644); err != nil {
-		return err
-	}
-	page, err := fs.Glob(Files(), "*")
-	if err != nil {
-		return err
-	}
-	for _, file := range append(page, glue...) {
-		data, err := fs.ReadFile(files, file)
-		if err != nil {
-			return fmt.Errorf("site: %w", err)
-		}
-		data = bytes.ReplaceAll(data, []byte("wisp.wasm"), []byte(name))
-		if err := os.WriteFile(filepath.Join(out, file), data, 0o644); err != nil {
+	for name, data := range page {
+		if err := writeTwins(filepath.Join(out, name), data); err != nil {
 			return err
 		}
 	}
 	return copyTree(models, filepath.Join(out, "models"))
+}
+
+// rename returns the page's files with the engine under its hashed name.
+func rename(files fs.FS) (memory, error) {
+	wasm, err := fs.ReadFile(files, "wisp.wasm")
+	if err != nil {
+		return nil, fmt.Errorf("site: %w", err)
+	}
+	sum := sha256.Sum256(wasm)
+	engine := "wisp-" + hex.EncodeToString(sum[:8]) + ".wasm"
+	page := memory{engine: wasm}
+	names, err := fs.Glob(embedded, "*")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range append(names, "wasm_exec.js") {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("site: %w", err)
+		}
+		page[name] = bytes.ReplaceAll(data, []byte("wisp.wasm"), []byte(engine))
+	}
+	return page, nil
+}
+
+// writeTwins writes a file and, where that saves something, its .gz and .zst.
+func writeTwins(path string, data []byte) error {
+	twins := map[string][]byte{"": data}
+	if !packed[filepath.Ext(path)] {
+		twins[".gz"], twins[".zst"] = gzipped(data), zstandard(data)
+	}
+	for ext, twin := range twins {
+		if ext != "" && len(twin) >= len(data) {
+			continue
+		}
+		if err := os.WriteFile(path+ext, twin, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headersFile is what Netlify, Cloudflare Pages and their like read: the
+// headers that [Handler] sends.
+func headersFile() []byte {
+	header := http.Header{}
+	isolate(header)
+	var b bytes.Buffer
+	b.WriteString("/*\n")
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		fmt.Fprintf(&b, "  %s: %s\n", name, header.Get(name))
+	}
+	b.WriteString("/models/*.bin\n  Cache-Control: public, max-age=31536000, immutable\n")
+	b.WriteString("/wisp-*.wasm\n  Cache-Control: public, max-age=31536000, immutable\n")
+	return b.Bytes()
 }
 
 // copyTree copies every regular file of src.

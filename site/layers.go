@@ -1,13 +1,33 @@
 package site
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
+	"time"
 )
 
 // Layers is a file system made of several: the first that has a name wins.
 type Layers []fs.FS
+
+// Glob lists the names that match in any layer.
+func (l Layers) Glob(pattern string) ([]string, error) {
+	var names []string
+	for _, layer := range l {
+		found, err := fs.Glob(layer, pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range found {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names, nil
+}
 
 // Open opens the named file of the first layer that has it.
 func (l Layers) Open(name string) (fs.File, error) {
@@ -48,3 +68,44 @@ func cutPath(name, prefix string) (string, bool) {
 	}
 	return "", false
 }
+
+// memory is a file system of files without directories, by name.
+type memory map[string][]byte
+
+func (m memory) Open(name string) (fs.File, error) {
+	data, ok := m[name]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return memoryFile{bytes.NewReader(data), name}, nil
+}
+
+func (m memory) Glob(pattern string) ([]string, error) {
+	var names []string
+	for name := range m {
+		ok, err := path.Match(pattern, name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// memoryFile is an open file of a memory, and its own FileInfo.
+type memoryFile struct {
+	*bytes.Reader
+	name string
+}
+
+func (f memoryFile) Stat() (fs.FileInfo, error) { return f, nil }
+func (f memoryFile) Close() error               { return nil }
+func (f memoryFile) Name() string               { return f.name }
+func (f memoryFile) Size() int64                { return f.Reader.Size() }
+func (f memoryFile) Mode() fs.FileMode          { return 0o444 }
+func (f memoryFile) ModTime() time.Time         { return time.Time{} }
+func (f memoryFile) IsDir() bool                { return false }
+func (f memoryFile) Sys() any                   { return nil }

@@ -44,12 +44,6 @@ var hashed = regexp.MustCompile(`(^|/)([0-9a-f]{64}\.bin|[^/]+-[0-9a-f]{16}\.(wa
 // maxCached is the largest file that is compressed and kept in memory.
 const maxCached = 64 << 20
 
-// policy lets the page load from its own origin and fetch models from
-// wherever the visitor points it; nothing may be sent by a form, and no
-// foreign script runs.
-const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
-	"img-src 'self' blob: data:; connect-src 'self' blob: https: http://localhost:* http://127.0.0.1:*; object-src 'none'; base-uri 'none'; form-action 'none'"
-
 // Handler serves the files: hash-named ones for a year, the rest by ETag and
 // compressed. Headers isolate the page from other origins (COOP, COEP), so
 // that threads may share memory. Directories are not listed.
@@ -118,6 +112,7 @@ func isolate(header http.Header) {
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("Content-Security-Policy", policy)
+	header.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 }

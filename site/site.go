@@ -5,13 +5,81 @@
 package site
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"io/fs"
+	"path"
+	"slices"
 )
 
-//go:embed *.html *.css *.js *.d.ts *.svg
-var files embed.FS
+//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest
+var embedded embed.FS
 
 // Files returns the page and everything it loads but the engine (wisp.wasm and
-// the scripts beside it, see [Compile]) and the models.
-func Files() fs.FS { return files }
+// wasm_exec.js, see [Compile]), its service worker (see [Assemble]) and the
+// models.
+func Files() fs.FS { return embedded }
+
+// policy lets a page run its own code and connect to its own site, and nothing
+// else. sw.js adds the origins of models that the visitor allowed.
+const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; " +
+	"img-src 'self' blob: data:; connect-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'"
+
+// worker is the service worker's own file.
+const worker = "sw.js"
+
+// Assemble puts the service worker of exactly these page files before them:
+// its first line names every file with its hash, and the version they make.
+func Assemble(files fs.FS) (fs.FS, error) {
+	names, err := offline(files)
+	if err != nil {
+		return nil, err
+	}
+	list := struct {
+		Version string            `json:"version"`
+		Policy  string            `json:"policy"`
+		Files   map[string]string `json:"files"`
+	}{Policy: policy, Files: map[string]string{}}
+	all := sha256.New()
+	for _, name := range names {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("site: %w", err)
+		}
+		sum := sha256.Sum256(data)
+		list.Files[name] = hex.EncodeToString(sum[:])
+		fmt.Fprintf(all, "%s %x\n", name, sum)
+	}
+	text, err := fs.ReadFile(embedded, worker)
+	if err != nil {
+		return nil, err
+	}
+	all.Write(text)
+	list.Version = hex.EncodeToString(all.Sum(nil)[:8])
+	head, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	built := fmt.Appendf(nil, "const build = %s;\n%s", head, text)
+	return Layers{memory{worker: built}, files}, nil
+}
+
+// offline lists the files that the page needs without a network.
+func offline(files fs.FS) ([]string, error) {
+	names, err := fs.Glob(embedded, "*")
+	if err != nil {
+		return nil, err
+	}
+	names = append(names, "wasm_exec.js")
+	engine, err := fs.Glob(files, "wisp*.wasm")
+	if err != nil || len(engine) != 1 {
+		return nil, fmt.Errorf("site: there are %d engines wisp*.wasm, want one (%v)", len(engine), err)
+	}
+	names = append(names, engine...)
+	names = slices.DeleteFunc(names, func(name string) bool { return name == worker || path.Ext(name) == ".ts" })
+	slices.Sort(names)
+	return names, nil
+}

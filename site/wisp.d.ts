@@ -140,11 +140,17 @@ export interface Result {
 }
 
 export interface Generator {
+	/** As in StoredModel. */
+	readonly id: string;
 	readonly name: string;
 	readonly licence: string;
+	/** The model card's text; show it as text, never as markup. */
+	readonly card: string;
 	readonly backend: string;
-	readonly defaults: { steps: number; guidance: number; width: number; height: number };
+	readonly defaults: { steps: number; guidance: number; schedule: string; width: number; height: number };
+	/** Those that fit the model, its own first. */
 	readonly samplers: { name: string; label: string }[];
+	readonly schedules: { name: string; label: string }[];
 	/** The model's wisp.json, such as `styles` and `examples`. */
 	readonly settings: Record<string, unknown>;
 	generate(request: Request): Promise<Result>;

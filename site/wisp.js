@@ -1,6 +1,7 @@
 // wisp: pictures from words, on this device. The public module; its types and
 // documentation are in wisp.d.ts. The work is done in a worker (worker.js), so
 // that the page never waits.
+import { withText } from "./png.js";
 
 const codes = ["unsupported", "network", "corrupt", "quota", "out-of-memory", "device-lost", "aborted", "bad-request", "bad-model", "internal"];
 
@@ -220,11 +221,10 @@ export async function toPNG(result, i = 0) {
 	const image = result.images[i];
 	if (!image) throw new WispError("bad-request", `the result has no picture ${i}`);
 	const png = new Uint8Array(await (await encode(image)).arrayBuffer());
-	const header = 33; // signature and IHDR
 	// Picture i was drawn with the seed after the i-th. The last "Seed:" is
 	// meant: a prompt may hold the word.
 	const parameters = result.parameters.replace(/^(.*Seed: )\d+/s, (_, before) => before + (result.seed + i));
-	return new Blob([png.subarray(0, header), textChunk("parameters", parameters), png.subarray(header)], { type: "image/png" });
+	return withText(png, "parameters", parameters);
 }
 
 function encode(image) {
@@ -236,28 +236,4 @@ function encode(image) {
 	const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
 	canvas.getContext("2d").putImageData(image, 0, 0);
 	return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-}
-
-// textChunk is tEXt where Latin-1 can hold the text, else iTXt (PNG 11.3.3).
-function textChunk(keyword, text) {
-	const latin = /^[\x01-\xff]*$/.test(text);
-	const body = latin
-		? Uint8Array.from(`${keyword}\0${text}`, (c) => c.charCodeAt(0))
-		: new TextEncoder().encode(`${keyword}\0\0\0\0\0${text}`); // no compression, language or translation
-	const chunk = new Uint8Array(body.length + 12);
-	const view = new DataView(chunk.buffer);
-	view.setUint32(0, body.length);
-	chunk.set(new TextEncoder().encode(latin ? "tEXt" : "iTXt"), 4);
-	chunk.set(body, 8);
-	view.setUint32(body.length + 8, crc32(chunk.subarray(4, body.length + 8)));
-	return chunk;
-}
-
-function crc32(bytes) {
-	let crc = ~0;
-	for (const byte of bytes) {
-		crc ^= byte;
-		for (let i = 0; i < 8; i++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return ~crc >>> 0;
 }

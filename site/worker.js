@@ -64,8 +64,8 @@ const methods = {
 	removeModel: (id) => wispEngine.removeModel(id),
 	async create(options, event) {
 		generator = await wispEngine.create(options, event);
-		const { name, licence, backend, defaults, samplers, settings } = generator;
-		return { name, licence, backend, defaults, samplers, settings: settings ? JSON.parse(settings) : {} };
+		const { id, name, licence, card, backend, defaults, samplers, schedules, settings } = generator;
+		return { id, name, licence, card, backend, defaults, samplers, schedules, settings: settings ? JSON.parse(settings) : {} };
 	},
 	generate: (request, event) => generator.generate(request, event),
 	async cancel() { generator?.cancel(); },

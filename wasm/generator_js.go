@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/hack-pad/safejs"
@@ -48,7 +49,7 @@ func create(ctx context.Context, args arguments) (any, error) {
 	if g.model, err = open(ctx, model, loader.Options{OnProgress: progress, OnWarning: warn}); err == nil {
 		err = g.load(ctx, progress)
 	}
-	if err != nil && lost(err) && g.fallBack(ctx, progress) {
+	if err != nil && lost(err) && g.fallBack(ctx, err, progress) {
 		warn(err)
 		err = nil
 	}
@@ -65,18 +66,36 @@ func (g *generator) load(ctx context.Context, progress func(stage string, loaded
 	return err
 }
 
-// fallBack moves from a graphics card that failed to WebAssembly, where the
-// choice was ours; the weights come from the library.
-func (g *generator) fallBack(ctx context.Context, progress func(stage string, loaded, total int64)) bool {
-	if g.backend.Name() != "webgpu" || g.choice != "" && g.choice != "auto" {
+// fallBack recovers from a graphics card that failed: a lost device is opened
+// again, since a driver that was reset works as before; where that fails, or
+// memory did, WebAssembly takes over if the choice was ours. The weights come
+// from the library.
+func (g *generator) fallBack(ctx context.Context, why error, progress func(stage string, loaded, total int64)) bool {
+	if g.backend.Name() != "webgpu" {
+		return false
+	}
+	ours := g.choice == "" || g.choice == "auto"
+	if errors.Is(why, engine.ErrDeviceLost) {
+		name := "webgpu"
+		if ours {
+			name = "auto"
+		}
+		if b, err := newBackend(ctx, name, g.threads); err == nil && g.move(ctx, b, progress) {
+			return true
+		}
+	}
+	if !ours {
 		return false
 	}
 	b, err := newSIMD(g.threads)
-	if err != nil {
-		return false
-	}
+	return err == nil && g.move(ctx, b, progress)
+}
+
+// move loads the model on another backend in place of the one that failed.
+func (g *generator) move(ctx context.Context, b engine.Backend, progress func(stage string, loaded, total int64)) bool {
 	if g.pipeline != nil {
 		g.pipeline.Close()
+		g.pipeline = nil
 	}
 	g.backend.Close()
 	g.backend = b
@@ -90,16 +109,22 @@ func (g *generator) value() any {
 		return nil
 	}
 	d := g.pipeline.Defaults()
-	samplers := []any{}
+	labelled := func(name, label string) any { return map[string]any{"name": name, "label": label} }
+	samplers, schedules := []any{}, []any{}
 	for _, s := range g.pipeline.Samplers() {
-		samplers = append(samplers, map[string]any{"name": s.Name, "label": s.Label})
+		samplers = append(samplers, labelled(s.Name, s.Label))
+	}
+	for _, s := range g.pipeline.Schedules() {
+		schedules = append(schedules, labelled(s.Name, s.Label))
 	}
 	settings, _ := g.model.Config("wisp")
+	m := g.model.Manifest()
+	card, _ := g.model.File(m.Card)
 	return map[string]any{
 		"generate": promising(g.generate), "cancel": must(safejs.FuncOf(stop)),
-		"backend": g.backend.Name(), "name": g.model.Manifest().Name, "licence": g.model.Manifest().Licence,
-		"samplers": samplers, "settings": string(settings),
-		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "width": d.Width, "height": d.Height},
+		"backend": g.backend.Name(), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
+		"samplers": samplers, "schedules": schedules, "settings": string(settings),
+		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},
 	}
 }
 
@@ -149,7 +174,7 @@ func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
 		g.yield()
 	}
 	result, err := g.pipeline.Generate(ctx, r, on)
-	if err != nil && lost(err) && g.fallBack(ctx, func(string, int64, int64) {}) {
+	if err != nil && lost(err) && g.fallBack(ctx, err, func(string, int64, int64) {}) {
 		result, err = g.pipeline.Generate(ctx, r, on)
 	}
 	if err != nil {

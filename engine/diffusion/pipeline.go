@@ -166,6 +166,9 @@ func (p *Pipeline) Defaults() Request {
 // Samplers lists those that fit the model, its own first.
 func (p *Pipeline) Samplers() []sampler.Info { return sampler.List(p.scheduler) }
 
+// Schedules lists those that a request may name beside the model's own.
+func (p *Pipeline) Schedules() []sampler.Info { return sampler.Schedules }
+
 // sampler sets up a sampler by name; "" is the model's own, or the first that
 // fits where its own is none of ours.
 func (p *Pipeline) sampler(name, schedule string, steps int) (sampler.Sampler, error) {

@@ -117,11 +117,13 @@ func eval[T any](p *tab, expression string) T {
 	return v
 }
 
-// open navigates and waits until the model is ready.
+// open navigates and waits until the model is ready and the service worker,
+// which fetches the page's files once more, has them.
 func (p *tab) open(url string) {
 	p.t.Helper()
 	p.run(chromedp.Navigate(url))
 	p.until(`document.documentElement.dataset.state === "ready"`)
+	eval[bool](p, `navigator.serviceWorker.ready.then(() => true)`)
 }
 
 // until waits for an expression to be true; an error on the page ends the test.

@@ -49,7 +49,12 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	pages = site.Handler(site.Layers{site.Under("models/default", os.DirFS(*modelDir)), site.Files(), os.DirFS(built)})
+	assembled, err := site.Assemble(site.Layers{site.Files(), os.DirFS(built)})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	pages = site.Handler(site.Layers{site.Under("models/default", os.DirFS(*modelDir)), assembled})
 	return m.Run()
 }
 

@@ -1,0 +1,64 @@
+// The page's side of the service worker: register it, offer updates, answer
+// what it asks.
+import { call as callAPI } from "./sdapi.js";
+import { $, showNotice, t } from "./ui.js";
+
+// start takes idle() (may the page be reloaded?), generate(request, signal) and
+// facts(), the generator or null.
+export function start(page) {
+	addEventListener("offline", () => showNotice(t("offline")));
+	const workers = navigator.serviceWorker;
+	if (!workers) return;
+	workers.addEventListener("message", ({ data, ports }) => answer(data, ports[0], page));
+	workers.startMessages();
+	const controlled = Boolean(workers.controller);
+	let reloading = false;
+	workers.addEventListener("controllerchange", async () => {
+		if (!controlled || reloading) return; // the first one takes nothing away
+		reloading = true;
+		while (!page.idle()) await new Promise((resolve) => setTimeout(resolve, 200));
+		location.reload();
+	});
+	register(workers).catch((err) => console.info("wisp: works without a service worker:", err.message));
+}
+
+async function register(workers) {
+	// After the page itself: it has the first claim to the connection.
+	await new Promise((resolve) => (document.readyState === "complete" ? resolve() : addEventListener("load", resolve, { once: true })));
+	const registration = await workers.register("sw.js", { updateViaCache: "none" });
+	const offer = (worker) => {
+		if (!worker || !workers.controller) return;
+		$("update").hidden = false;
+		$("reload").onclick = async () => {
+			const { updated } = await ask(worker, { type: "update" });
+			if (!updated) showNotice(t("updateLater"));
+		};
+	};
+	offer(registration.waiting);
+	registration.addEventListener("updatefound", () => {
+		const worker = registration.installing;
+		worker.addEventListener("statechange", () => worker.state === "installed" && offer(worker));
+	});
+}
+
+async function answer({ type, call, method, body } = {}, port, page) {
+	if (type === "idle") port?.postMessage({ idle: page.idle() });
+	if (type === "api?") port?.postMessage(true);
+	if (type === "api") port?.postMessage(await callAPI(call, method, body, page));
+}
+
+// allow asks the service worker to let the page fetch from another origin; the
+// page must be loaded again for it to count.
+export async function allow(origin) {
+	const worker = navigator.serviceWorker?.controller;
+	return worker ? (await ask(worker, { type: "allow", origin })).allowed : false;
+}
+
+// ask sends a message and waits for the answer.
+export function ask(worker, message) {
+	const { port1, port2 } = new MessageChannel();
+	return new Promise((resolve) => {
+		port1.onmessage = ({ data }) => resolve(data);
+		worker.postMessage(message, [port2]);
+	});
+}

@@ -1,0 +1,81 @@
+// The visitor's pictures, newest first: search, favourites, delete, export.
+import { History } from "./history.js";
+import { zip } from "./zip.js";
+import { $, create, download, fileName, press, pressed, t } from "./ui.js";
+
+const pageful = 48;
+let limit = pageful;
+let urls = []; // of the pictures in the list
+let onPick = () => {};
+
+export const history = new History();
+
+// start shows the list; pick is called with a picture that is clicked.
+export function start(pick) {
+	onPick = pick;
+	history.addEventListener("change", refresh);
+	refresh();
+}
+
+// refresh runs once at a time, and again if asked meanwhile.
+let running = null, again = false;
+function refresh() {
+	again = true;
+	running ??= (async () => {
+		while (again) {
+			again = false;
+			await render();
+		}
+	})().finally(() => (running = null));
+	return running;
+}
+
+async function render() {
+	const filtered = $("search").value.trim() !== "" || pressed($("stars"));
+	const { pictures, more } = await history.list({ search: $("search").value, favourites: pressed($("stars")), limit });
+	const old = urls;
+	urls = [];
+	$("past").replaceChildren(...pictures.map(row));
+	for (const url of old) URL.revokeObjectURL(url);
+	$("more").hidden = !more;
+	$("none").hidden = pictures.length > 0;
+	$("history").hidden = pictures.length === 0 && !filtered;
+}
+
+function row(picture) {
+	const url = URL.createObjectURL(picture.blob);
+	urls.push(url);
+	const img = create("img", { src: url, alt: picture.settings.prompt, title: picture.settings.prompt, loading: "lazy" });
+	const open = create("button", { type: "button", className: "thumb" }, img);
+	open.addEventListener("click", () => onPick(picture));
+	const star = create("button", { type: "button", className: "mark star", textContent: "★" });
+	star.setAttribute("aria-label", `${t("favourite")}: ${picture.settings.prompt}`);
+	press(star, picture.favourite === true);
+	star.addEventListener("click", () => history.setFavourite(picture.id, !picture.favourite));
+	const remove = create("button", { type: "button", className: "mark bin", textContent: "✕" });
+	remove.setAttribute("aria-label", `${t("remove")}: ${picture.settings.prompt}`);
+	remove.addEventListener("click", () => history.remove(picture.id));
+	return create("li", {}, open, star, remove);
+}
+
+let typing = 0;
+$("search").addEventListener("input", () => {
+	clearTimeout(typing);
+	typing = setTimeout(refresh, 150);
+});
+$("stars").addEventListener("click", () => {
+	press($("stars"), !pressed($("stars")));
+	refresh();
+});
+$("more").addEventListener("click", () => {
+	limit += pageful;
+	refresh();
+});
+$("export").addEventListener("click", async () => {
+	const { pictures } = await history.list({ search: $("search").value, favourites: pressed($("stars")) });
+	const files = pictures.map((p, i) => ({ name: `${String(i + 1).padStart(4, "0")}-${fileName(p.settings)}`, blob: p.blob, date: new Date(p.time) }));
+	download(await zip(files), "wisp.zip");
+});
+$("clear").addEventListener("click", () => {
+	if (confirm(t("clearSure"))) history.clear();
+});

@@ -1,0 +1,113 @@
+// The easel: the pictures of the last result, one of which is chosen, and what
+// can be done with it.
+import { toPNG } from "./wisp.js";
+import { enlarge } from "./enlarge.js";
+import { $, create, duration, fileName, press, showNotice, t } from "./ui.js";
+
+// What is on the easel: [{blob, url, settings, seed, id}] and which is chosen.
+let shown = [];
+let chosen = 0;
+
+export const current = () => shown[chosen] ?? null;
+
+// fromResult makes pictures of a result: {blob, settings, seed, image} each.
+export async function fromResult(result) {
+	return Promise.all(result.images.map(async (image, i) => ({
+		blob: await toPNG(result, i),
+		image,
+		seed: result.seed + i,
+		settings: { ...result.settings, seed: result.seed + i, count: 1 },
+	})));
+}
+
+// show puts pictures on the easel; facts is the line below.
+export async function show(pictures, facts) {
+	const old = shown;
+	const fresh = await Promise.all(pictures.map(async (p) => ({ ...p, url: URL.createObjectURL(p.blob), image: p.image ?? await pixels(p.blob) })));
+	shown = fresh;
+	const { width, height } = fresh[0].settings;
+	const box = $("pictures");
+	box.replaceChildren(...fresh.map(frame));
+	box.style.setProperty("--columns", Math.ceil(Math.sqrt(fresh.length)));
+	box.classList.toggle("many", fresh.length > 1);
+	$("frame").style.aspectRatio = `${width} / ${height}`;
+	$("frame").classList.add("drawn");
+	$("empty").hidden = true;
+	$("caption").hidden = false;
+	$("facts").textContent = facts;
+	for (const { url } of old) URL.revokeObjectURL(url);
+	choose(0);
+}
+
+async function pixels(blob) {
+	const bitmap = await createImageBitmap(blob);
+	const canvas = create("canvas", { width: bitmap.width, height: bitmap.height });
+	const context = canvas.getContext("2d");
+	context.drawImage(bitmap, 0, 0);
+	return context.getImageData(0, 0, bitmap.width, bitmap.height);
+}
+
+// frame is one picture: its file, for the context menu, under an enlarged copy.
+function frame(picture, i) {
+	const img = create("img", { src: picture.url, alt: picture.settings.prompt });
+	const canvas = create("canvas");
+	canvas.setAttribute("aria-hidden", "true");
+	paint(picture.image, canvas);
+	const button = create("button", { type: "button" }, img, canvas);
+	button.addEventListener("click", () => choose(i));
+	return button;
+}
+
+// Small pictures are enlarged here; the browser does well enough with others.
+function paint(image, canvas) {
+	enlarge(image, canvas, image.width <= 256 && image.height <= 256 ? 4 : 1);
+}
+
+export function preview(image) {
+	paint(image, $("preview"));
+	$("preview").hidden = false;
+	$("frame").classList.add("drawn");
+	$("empty").hidden = true;
+}
+
+function choose(i) {
+	chosen = i;
+	const picture = shown[i];
+	for (const [k, button] of [...$("pictures").children].entries()) {
+		if (shown.length > 1) press(button, k === i);
+		else button.removeAttribute("aria-pressed");
+	}
+	$("save").href = picture.url;
+	$("save").download = fileName(picture.settings);
+	press($("star"), picture.favourite === true);
+	onChoose(picture);
+}
+
+let onChoose = () => {};
+
+export function whenChosen(listener) {
+	onChoose = listener;
+}
+
+export function factsOf({ settings, seed, backend, timings }) {
+	return t("facts", {
+		...settings, seed, backend,
+		total: duration(timings.total), text: duration(timings.text), denoise: duration(timings.denoise), decode: duration(timings.decode),
+	});
+}
+
+$("copy").addEventListener("click", async () => {
+	try {
+		await navigator.clipboard.write([new ClipboardItem({ "image/png": current().blob })]);
+		showNotice(t("copied"));
+	} catch {
+		showNotice(t("noCopy"));
+	}
+});
+
+const asFile = (picture) => new File([picture.blob], fileName(picture.settings), { type: "image/png" });
+
+$("share").hidden = !navigator.canShare?.({ files: [new File([], "a.png", { type: "image/png" })] });
+$("share").addEventListener("click", () => {
+	navigator.share({ files: [asFile(current())] }).catch(() => {}); // the visitor changed their mind
+});

@@ -1,0 +1,18 @@
+// The live counter of requests: the service worker sees every one.
+import { ask } from "./offline.js";
+import { chooseLanguage } from "./strings.js";
+import { $, create, t } from "./ui.js";
+
+chooseLanguage();
+new BroadcastChannel("wisp-requests").onmessage = ({ data }) => show(data);
+const worker = navigator.serviceWorker?.controller;
+if (worker) show(await ask(worker, { type: "count" }));
+
+function show({ since, here, network }) {
+	$("first").hidden = true;
+	$("counter").hidden = $("since").hidden = false;
+	$("here").textContent = here;
+	$("network").textContent = network.length;
+	$("since").textContent = t("leavesSince", { time: new Date(since).toLocaleTimeString(document.documentElement.lang) });
+	$("log").replaceChildren(...network.slice(-50).map((url) => create("li", { textContent: url })));
+}

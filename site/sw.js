@@ -1,0 +1,148 @@
+// The service worker: after the first visit the page needs no network, and it
+// gets the headers that threads need on hosts that cannot set any.
+//
+// `build`, {version, files: {path: SHA-256}}, is put before this text when the
+// site is built. A version is installed whole, each file verified, or not at
+// all, and takes over only when the page says so: no page ever gets half of
+// two versions.
+"use strict";
+
+const cacheName = `wisp-${build.version}`;
+const settingsCache = "wisp-settings";
+const scope = new URL(self.registration.scope);
+
+self.addEventListener("install", (event) => event.waitUntil(install()));
+
+async function install() {
+	const cache = await caches.open(cacheName);
+	try {
+		await Promise.all(Object.entries(build.files).map(async ([path, hash]) => {
+			const answer = await fetch(new URL(path, scope), { cache: "no-cache" });
+			const body = await answer.arrayBuffer();
+			if (!answer.ok || await sha256(body) !== hash) throw new Error(`${path} is not of version ${build.version}`);
+			await cache.put(new URL(path, scope), new Response(body, { headers: { "Content-Type": answer.headers.get("Content-Type") } }));
+		}));
+	} catch (err) {
+		await caches.delete(cacheName);
+		throw err;
+	}
+}
+
+async function sha256(bytes) {
+	const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+	return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+self.addEventListener("activate", (event) => event.waitUntil((async () => {
+	for (const name of await caches.keys()) {
+		if (/^wisp-[0-9a-f]{16}$/.test(name) && name !== cacheName) await caches.delete(name);
+	}
+	await self.clients.claim();
+})()));
+
+// What the page asks for, with a port for the answer.
+self.addEventListener("message", (event) => {
+	const answer = (value) => event.ports[0]?.postMessage(value);
+	switch (event.data?.type) {
+	case "update": return event.waitUntil(update().then(answer));
+	case "allow": return event.waitUntil(allow(event.data.origin).then(answer));
+	case "count": return answer(count);
+	}
+});
+
+// update lets this version take over once no page is drawing.
+async function update() {
+	const pages = await self.clients.matchAll({ type: "window" });
+	const idle = await Promise.all(pages.map(async (page) => (await ask(page, { type: "idle" }, 1000))?.idle !== false));
+	if (!idle.every(Boolean)) return { updated: false };
+	await self.skipWaiting();
+	return { updated: true };
+}
+
+// ask puts a question to a page; undefined where it does not answer in time.
+function ask(page, question, patience) {
+	return new Promise((resolve) => {
+		const { port1, port2 } = new MessageChannel();
+		port1.onmessage = ({ data }) => resolve(data);
+		if (patience) setTimeout(resolve, patience);
+		page.postMessage(question, [port2]);
+	});
+}
+
+// The origins, beside our own, that the visitor lets the page fetch models from.
+async function allowed() {
+	const answer = await (await caches.open(settingsCache)).match(new URL("origins", scope));
+	return answer ? answer.json() : [];
+}
+
+async function allow(origin) {
+	const { origin: clean, protocol } = new URL(origin);
+	if (!["https:", "http:"].includes(protocol)) return { allowed: false };
+	const origins = [...new Set([...await allowed(), clean])];
+	await (await caches.open(settingsCache)).put(new URL("origins", scope), Response.json(origins));
+	return { allowed: true };
+}
+
+// What has gone where since this worker started, for privacy.html.
+const count = { since: Date.now(), here: 0, network: [] };
+const counting = new BroadcastChannel("wisp-requests");
+
+function note(url, answeredHere) {
+	if (answeredHere) count.here++;
+	else if (count.network.push(url) > 200) count.network.shift();
+	counting.postMessage(count);
+}
+
+self.addEventListener("fetch", (event) => {
+	const url = new URL(event.request.url);
+	if (!url.protocol.startsWith("http")) return;
+	const path = inScope(url);
+	if (path?.startsWith("sdapi/v1/")) {
+		note(url.href, true);
+		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request));
+	}
+	const file = path === "" ? "index.html" : path;
+	if (event.request.method === "GET" && Object.hasOwn(build.files, file ?? "")) return event.respondWith(serve(file, event.request));
+	note(url.href, false);
+});
+
+// inScope is the path of an address of ours, without the scope's own.
+function inScope(url) {
+	if (url.origin !== scope.origin || !url.pathname.startsWith(scope.pathname)) return null;
+	return decodeURIComponent(url.pathname.slice(scope.pathname.length));
+}
+
+async function serve(file, request) {
+	const kept = await (await caches.open(cacheName)).match(new URL(file, scope));
+	note(request.url, Boolean(kept));
+	const answer = kept ?? await fetch(request);
+	const headers = new Headers({
+		"Content-Type": answer.headers.get("Content-Type"),
+		"Cross-Origin-Opener-Policy": "same-origin",
+		"Cross-Origin-Embedder-Policy": "require-corp",
+		"Cross-Origin-Resource-Policy": "cross-origin",
+		"Content-Security-Policy": policy(await allowed()),
+		"Referrer-Policy": "no-referrer",
+		"X-Content-Type-Options": "nosniff",
+	});
+	return new Response(answer.body, { status: answer.status, headers });
+}
+
+// policy is that of server.go, with the origins of models added.
+const policy = (origins) => build.policy.replace("connect-src 'self'", ["connect-src 'self'", ...origins].join(" "));
+
+// api answers AUTOMATIC1111's interface with the page that is open: programs
+// written for a server run without one.
+async function api(call, request) {
+	const body = request.method === "POST" ? await request.json().catch(() => null) : {};
+	if (body === null) return failed(400, "the request is not JSON");
+	for (const page of await self.clients.matchAll({ type: "window" })) {
+		const here = await ask(page, { type: "api?" }, 500);
+		if (!here) continue;
+		const { status, answer } = await ask(page, { type: "api", call, method: request.method, body });
+		return Response.json(answer, { status });
+	}
+	return failed(503, "no page of wisp is open: open one, it does the drawing");
+}
+
+const failed = (status, detail) => Response.json({ error: "wisp", detail }, { status });

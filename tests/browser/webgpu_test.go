@@ -1,0 +1,119 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"wisp/site"
+)
+
+// losable serves replay.js with a way for the page to destroy the device in
+// the worker.
+func losable(t *testing.T, s *server) {
+	root, err := site.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join(root, "webgpu", "replay.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hook = `{
+		const open = wispReplay.open;
+		const channel = new BroadcastChannel("lose-device");
+		wispReplay.open = async (...options) => {
+			const replay = await open(...options);
+			channel.onmessage = () => replay.device.destroy();
+			return replay;
+		};
+	}`
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/replay.js" {
+			return false
+		}
+		w.Header().Set("Content-Type", "text/javascript")
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		w.Header().Set("Cross-Origin-Embedder-Policy", "require-corp")
+		w.Write(append(script, hook...))
+		return true
+	})
+}
+
+// The default model's picture on the graphics path is that of WebAssembly; the
+// page's thread stays free meanwhile; cancelling is prompt; and a device that
+// is lost in mid-picture is opened again without a reload.
+func TestWebGPUPage(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	losable(t, s)
+	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
+	result, err := p.call(`
+		const request = { prompt: "red heart", seed: 5, steps: 4 };
+		const simd = await createGenerator({ backend: "simd" });
+		const want = (await simd.generate(request)).images[0].data;
+		simd.dispose();
+		const g = await createGenerator({ backend: "webgpu" });
+		const decibels = (r) => {
+			const got = r.images[0].data;
+			let sum = 0;
+			for (let i = 0; i < want.length; i++) sum += (got[i] - want[i]) ** 2;
+			return sum === 0 ? 99 : 10 * Math.log10(255 ** 2 * want.length / sum);
+		};
+		let late = 0, last = performance.now();
+		const probe = setInterval(() => { late = Math.max(late, performance.now() - last - 10); last = performance.now(); }, 10);
+		const first = await g.generate(request);
+		clearInterval(probe);
+
+		const waits = [];
+		for (let i = 0; i < 10; i++) {
+			const stop = new AbortController();
+			let from = 0;
+			const onStep = ({ step }) => { if (step === 1) setTimeout(() => { from = performance.now(); stop.abort(); }, 10 + 7 * i); };
+			const code = await g.generate({ ...request, steps: 200, signal: stop.signal, onStep }).then(() => "finished", (err) => err.code);
+			if (code !== "aborted") throw new Error(code);
+			waits.push(performance.now() - from);
+		}
+
+		let once = true;
+		const lost = await g.generate({ ...request, onStep: () => { if (once) { once = false; new BroadcastChannel("lose-device").postMessage(0); } } });
+		const after = await g.generate(request);
+		g.dispose();
+		return { backends: [first.backend, lost.backend, after.backend], decibels: [first, lost, after].map(decibels), late, waits };
+	`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", result)
+	var got struct {
+		Backends []string
+		Decibels []float64
+		Late     float64
+		Waits    []float64
+	}
+	if err := json.Unmarshal(result, &got); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(got.Backends, " ") != "webgpu webgpu webgpu" {
+		t.Errorf("drawn by %v", got.Backends)
+	}
+	for _, db := range got.Decibels {
+		if db < 50 {
+			t.Errorf("PSNR %.1f dB against WebAssembly, want 50", db)
+		}
+	}
+	if got.Late > 50 {
+		t.Errorf("the page's thread stood still for %.0f ms", got.Late)
+	}
+	for _, ms := range got.Waits {
+		if ms > 100 {
+			t.Errorf("cancelling took %.0f ms", ms)
+		}
+	}
+}
