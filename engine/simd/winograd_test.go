@@ -15,9 +15,9 @@ func TestWinograd(t *testing.T) {
 		pad              [4]int
 	}{
 		{1, 16, 16, 64, 64, [4]int{1, 1, 1, 1}},
-		{2, 13, 9, 64, 60, [4]int{1, 1, 1, 1}},
-		{1, 12, 12, 128, 32, [4]int{}},
-		{3, 6, 7, 48, 52, [4]int{2, 0, 1, 3}},
+		{2, 17, 14, 64, 60, [4]int{1, 1, 1, 1}},
+		{1, 25, 22, 128, 32, [4]int{}},
+		{3, 13, 15, 48, 52, [4]int{2, 0, 1, 3}},
 		{1, 61, 57, 64, 64, [4]int{1, 1, 1, 1}},
 		{1, 40, 37, 20, 64, [4]int{1, 1, 1, 1}},
 	} {
@@ -36,6 +36,9 @@ func TestWinograd(t *testing.T) {
 				if err := enginetest.Compare(runOnce(t, b, g, buffers, in), want, 1e-10); err != nil {
 					t.Errorf("%+v, weights kept %v: %v", c, keep, err)
 				}
+				if n := countCommands(t, b, g, buffers, kWinogradInput); n == 0 {
+					t.Errorf("%+v, weights kept %v: convolved directly", c, keep)
+				}
 				f := buffers["w"].(*buffer).packed[packing{c.out, c.in * 9, 9, true}]
 				if kept := f != nil && f.used; kept != keep {
 					t.Errorf("%+v: transformed weights kept: %v, want %v", c, kept, keep)
@@ -43,6 +46,23 @@ func TestWinograd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// countCommands compiles a graph and counts the commands for one kernel.
+func countCommands(t *testing.T, b *backend, g *engine.Graph, buffers map[string]engine.Buffer, k kernelID) (n int) {
+	t.Helper()
+	p, err := b.Compile(g, buffers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	words := p.(*program).words
+	for at := 0; at < len(words); at += int(words[at+headWords]) {
+		if kernelID(words[at+headKernel]) == k {
+			n++
+		}
+	}
+	return n
 }
 
 // TestUpsampledConv fuses an upsampling into the convolutions that read it,
