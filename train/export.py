@@ -1,6 +1,6 @@
 """Writes an ordinary diffusers pipeline directory.
 
-  python export.py DIR            the trained EMA weights, float32
+  python export.py DIR            the trained weights, float32
   python export.py DIR --random   the same architecture, untrained (seed 0)
 """
 
@@ -18,10 +18,9 @@ import configs
 import tokenizer
 from common import STYLES, WORK
 
-STEPS, GUIDANCE = 8, 3.0
+STEPS, GUIDANCE, SCHEDULE = 6, 3.0, "trailing"
 EXAMPLES = [
-    "red heart", "pizza, 3d style", "rocket", "crying face, noto style", "rainbow",
-    "palm tree, flat style", "house", "cat face, twemoji style",
+    "red heart", "rainbow", "crying face", "tree", "cat face", "house", "pizza", "rocket",
 ]
 
 
@@ -47,6 +46,7 @@ def defaults():
     return {
         "steps": STEPS,
         "guidance": GUIDANCE,
+        "schedule": SCHEDULE,
         "styles": [words for words, _ in STYLES.values()],
         "examples": EXAMPLES,
     }
