@@ -95,6 +95,7 @@ fuzz:
 PYTHON ?= python3
 gen:
 	@test -n "$(EXPORT)" || { echo "name the directory: make gen EXPORT=DIR"; exit 1; }
+	cp train/model-card.md "$(EXPORT)/"
 	go run . pack -in "$(EXPORT)" -out site/models/default -quant q8
 	$(PYTHON) tests/golden/pipeline/make.py "$(EXPORT)" tests/golden/pipeline/default
 	go test -tags browser -count=1 -run TestScreenshots ./tests/browser -update
