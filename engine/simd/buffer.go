@@ -121,7 +121,7 @@ func (w *buffer) keep() error {
 // unpack is the inverse of packing, on the host: the module unpacks a panel at
 // a time to f32.
 func (b *backend) unpack(p packing, s *form, values []float32) error {
-	panel, err := b.mem.alloc(4 * b.fl.nr * p.k)
+	panel, err := b.mem.alloc(b.fl.unpackedBytes(p.k))
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (w *buffer) winograd(p packing) (*form, error) {
 	if s.span, err = w.b.mem.alloc(fl.winogradBytes(p.rows, c)); err != nil {
 		return nil, err
 	}
-	if err := w.b.reserveScratch(fl.panelBytes(engine.F32, p.k)); err != nil {
+	if err := w.b.reserveScratch(fl.unpackedBytes(p.k)); err != nil {
 		return nil, err
 	}
 	return s, w.b.runNow(kWinogradWeights, fl.panels(p.rows), direct.addr, int(direct.dtype), direct.bytes, s.addr, c, fl.panels(p.rows))

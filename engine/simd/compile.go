@@ -10,14 +10,14 @@ import (
 // compiler turns an optimised graph into command words.
 type compiler struct {
 	*program
-	graph         *engine.Graph
-	weights       map[string]*buffer
-	plan          engine.Plan
-	work          int                         // bytes of work memory behind the planned arena
-	nodeWork      int                         // of them those of the node at hand
-	winogradBytes int                         // of weights in that form
-	upsampled     map[*engine.Node]upsampling // convolutions that enlarge their input on the way
-	err           error                       // the first failure; later steps do nothing
+	graph        *engine.Graph
+	weights      map[string]*buffer
+	plan         engine.Plan
+	work         int                         // bytes of work memory behind the planned arena
+	nodeWork     int                         // of them those of the node at hand
+	keepWinograd bool                        // weights in that form are made once and kept
+	upsampled    map[*engine.Node]upsampling // convolutions that enlarge their input on the way
+	err          error                       // the first failure; later steps do nothing
 }
 
 // place is an address in a command: fixed, or an offset in the arena, which
@@ -57,6 +57,7 @@ func (c *compiler) compile(weights map[string]engine.Buffer) error {
 		}
 		c.weights[n.Name] = w
 	}
+	c.decideWinograd()
 	last := c.lastReaders()
 	for _, n := range c.graph.Nodes {
 		if c.node(n); c.err != nil {
@@ -327,7 +328,7 @@ func (c *compiler) product(kernel kernelID, p product) {
 	unpacked := roundUp(4*block*p.taps, 16)
 	c.scratch = max(c.scratch, unpacked)
 	if p.dtype != engine.F32 {
-		c.scratch = max(c.scratch, unpacked+fl.panelBytes(engine.F32, p.k*p.taps))
+		c.scratch = max(c.scratch, unpacked+fl.unpackedBytes(p.k*p.taps))
 	}
 	flops := 2 * float64(p.m) * float64(p.n) * float64(p.k) * float64(p.taps) * float64(p.batch)
 	args := []any{p.a, p.w, int(p.dtype), p.bytes, unpacked, p.bias, p.out, p.res, int(activationCode(p.act)), p.m, p.n, 4 * p.k, p.taps,

@@ -77,12 +77,12 @@ func (c *compiler) conv2d(n *engine.Node) {
 }
 
 // winogradLimits bound the memory that Winograd's convolutions take, in bytes.
-// Weights in that form are four times those in f32, so a program holds only so
-// many; beyond it they are transformed at every run, which costs little where
-// there are many pixels. A convolution is done in chunks of tiles and groups
+// Weights in that form are four times those in f32, so only a small network
+// keeps them; a larger one has them transformed at every run, which costs
+// little where there are many pixels. A convolution is done in chunks of tiles and groups
 // of columns whose data stays in cache.
 type winogradLimits struct {
-	kept    int // all weights of a program that are kept
+	kept    int // all weights of a program in that form
 	chunk   int // transformed pixels and products of a chunk, with kept weights
 	pixels  int // and where each chunk has the weights transformed again
 	weights int // transformed weights of a group
@@ -112,16 +112,29 @@ func (c *compiler) useWinograd(n, w *engine.Node) bool {
 	filters := float64(in * out)
 	direct := filters * 9 * (float64(n.Elems()/out) + weight)
 	fast := filters*winoMats*(tiles+weight) + tiles*pixel*float64(in+out)
-	if !c.keepWinograd(w) {
+	if !c.keeps(w) {
 		fast += filters * transform
 	}
 	return fast < 0.85*direct
 }
 
-// keepWinograd reports whether the transformed weight fits in the budget.
-func (c *compiler) keepWinograd(w *engine.Node) bool {
-	return w.Op == engine.OpWeight && c.winogradBytes+c.b.fl.winogradBytes(w.Shape[0], w.Shape[1]) <= c.b.limits.kept
+// decideWinograd keeps transformed weights if all that the program would use
+// fit in the limit.
+func (c *compiler) decideWinograd() {
+	c.keepWinograd = true
+	bytes, seen := 0, map[*engine.Node]bool{}
+	for _, n := range c.graph.Nodes {
+		if n.Op != engine.OpConv2D || seen[n.Inputs[1]] || !c.useWinograd(n, n.Inputs[1]) {
+			continue
+		}
+		seen[n.Inputs[1]] = true
+		bytes += c.b.fl.winogradBytes(n.Inputs[1].Shape[0], n.Inputs[1].Shape[1])
+	}
+	c.keepWinograd = bytes <= c.b.limits.kept
 }
+
+// keeps reports whether w is kept transformed.
+func (c *compiler) keeps(w *engine.Node) bool { return c.keepWinograd && w.Op == engine.OpWeight }
 
 func winogradTiles(pixels int) int { return (pixels + winoTile - 1) / winoTile }
 
@@ -132,7 +145,7 @@ func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node
 	x, h, wd := n.Inputs[0], n.Shape[1], n.Shape[2]
 	across, perImage := winogradTiles(wd), winogradTiles(h)*winogradTiles(wd)
 	tiles := n.Shape[0] * perImage
-	keep, up := c.keepWinograd(w), c.upsampled[n]
+	keep, up := c.keeps(w), c.upsampled[n]
 	group, bound := p.n, c.b.limits.chunk
 	if !keep {
 		group = min(roundUp(p.n, fl.nr), max(1, c.b.limits.weights/fl.winogradBytes(fl.nr, p.k))*fl.nr)
@@ -147,12 +160,11 @@ func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node
 	u := m.plus(4 * winoMats * most * group)
 	direct := product{n: p.n, k: p.k}
 	if keep {
-		c.winogradBytes += fl.winogradBytes(p.n, p.k)
 		c.panels(&direct, w, packing{p.n, p.k * p.taps, p.taps, true})
 		u = direct.w
 	} else {
 		c.panels(&direct, w, packing{p.n, p.k * p.taps, p.taps, false})
-		c.scratch = max(c.scratch, fl.panelBytes(engine.F32, p.k*p.taps))
+		c.scratch = max(c.scratch, fl.unpackedBytes(p.k*p.taps))
 	}
 	c.scratch = max(c.scratch, 4*winoMats)
 	for first := 0; first < tiles; first += most {

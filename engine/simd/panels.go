@@ -7,12 +7,12 @@ import "wisp/engine"
 // f32 on the way, once for a block of rows. A panel holds, for each tap and
 // channel of a convolution (one tap for a linear layer), one element of each
 // column, in their order as [tap][channel][nr]; a quantised one begins with the
-// scales, f32 as [block][nr]. Blocks run over the stored order (channel, tap).
+// scales, f16 as [block][nr], so that it is no larger than what was stored. Blocks run over the stored order (channel, tap).
 // In Q4 each byte holds columns j (low) and j+4 (high) of a group of eight.
 
 // panelBytes is the size of a panel of k elements a column.
 func (fl flavour) panelBytes(d engine.DType, k int) int {
-	scales := 4 * fl.nr * ((k + engine.QuantBlock - 1) / engine.QuantBlock)
+	scales := 2 * fl.nr * ((k + engine.QuantBlock - 1) / engine.QuantBlock)
 	switch d {
 	case engine.F16, engine.BF16:
 		return 2 * fl.nr * k
@@ -22,6 +22,12 @@ func (fl flavour) panelBytes(d engine.DType, k int) int {
 		return scales + fl.nr*k/2
 	}
 	return 4 * fl.nr * k
+}
+
+// unpackedBytes is the memory that unpacking a panel takes: its elements in
+// f32, then the scales.
+func (fl flavour) unpackedBytes(k int) int {
+	return 4 * fl.nr * (k + (k+engine.QuantBlock-1)/engine.QuantBlock)
 }
 
 // Arguments of kPackWeights.
@@ -68,9 +74,9 @@ func (e *emitter) packWeights(f *fn) {
 		blocks := f.let(quantBlocks(k))
 		f.loop(at, num(0), blocks, 1, func() {
 			for j := range rows {
-				f.storeF(dst, 4*j, e.f16(f, src.add(row[j].mul(blocks).add(at).shl(1)).loadU16(0).splat()).lane(0))
+				f.store16(dst, 2*j, src.add(row[j].mul(blocks).add(at).shl(1)).loadU16(0))
 			}
-			f.set(dst, dst.plus(4*e.nr))
+			f.set(dst, dst.plus(2*e.nr))
 		})
 		for j := range rows {
 			f.set(rows[j], src.add(quantBytes(n, k)))
@@ -119,7 +125,8 @@ func (e *emitter) packWeights(f *fn) {
 	})
 }
 
-// emitUnpack adds unpack(src, dst, k, taps, dtype): a panel to f32.
+// emitUnpack adds unpack(src, dst, k, taps, dtype): a panel to f32, with
+// unpackedBytes at dst.
 func (e *emitter) emitUnpack() *fn {
 	f := e.m.newFunc(params(5))
 	src, dst, k, taps := f.param(0), f.param(1), f.param(2), f.param(3)
@@ -135,14 +142,21 @@ func (e *emitter) emitUnpack() *fn {
 			})
 		}
 	}
-	scale := f.int()
+	scale, last := f.int(), f.int()
 	// quantised unpacks rows of bytes each holding nr elements, after the scales.
 	quantised := func(bytes int, row func()) func() {
 		return func() {
-			f.set(at, src.add(quantBlocks(k).times(4*e.nr)))
+			f.set(at, src)
+			f.set(scale, end)
+			f.set(last, end.add(quantBlocks(k).times(4*e.nr)))
+			f.while(scale.ne(last), func() {
+				f.storeV(scale, 0, f16Finite(f, at.loadU16x4(0)))
+				f.set(scale, scale.plus(16))
+				f.set(at, at.plus(8))
+			})
 			f.loop(tap, num(0), taps, 1, func() {
 				f.loop(i, tap, k, 0, func() {
-					f.set(scale, src.add(i.div(num(engine.QuantBlock)).times(4*e.nr)))
+					f.set(scale, end.add(i.div(num(engine.QuantBlock)).times(4*e.nr)))
 					row()
 					f.set(at, at.plus(bytes))
 					f.set(dst, dst.plus(4*e.nr))
@@ -184,7 +198,7 @@ func f16Finite(f *fn, x vec) vec {
 // Arguments of kUnpack.
 const (
 	upSrc   = iota // a panel
-	upDst          // (k, nr) in f32
+	upDst          // (k, nr) in f32, unpackedBytes
 	upK            //
 	upTaps         //
 	upDType        // engine.DType
