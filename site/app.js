@@ -204,6 +204,7 @@ let resting = 0; // the timer after which a live picture counts
 async function draw(options = {}) {
 	run?.abort();
 	const mine = run = new AbortController();
+	mine.live = options.live === true;
 	const { signal } = mine;
 	clearTimeout(resting);
 	clearTimeout(typing);
@@ -240,8 +241,10 @@ function abortable(promise, signal) {
 }
 
 function busy(on) {
-	$("go").textContent = t(on ? "cancel" : "generate");
-	$("go").classList.toggle("cancel", on);
+	// While a live picture is made, the button still asks for a proper one.
+	const cancels = on && !run.live;
+	$("go").textContent = t(cancels ? "cancel" : "generate");
+	$("go").classList.toggle("cancel", cancels);
 	$("frame").classList.toggle("busy", on);
 	if (on) return;
 	$("preview").hidden = true;
@@ -275,7 +278,7 @@ async function show(result, g, live) {
 
 form.addEventListener("submit", (event) => {
 	event.preventDefault();
-	if (run) run.abort();
+	if (run && !run.live) run.abort();
 	else draw({ fresh: true });
 });
 prompt.addEventListener("keydown", (event) => {

@@ -1,7 +1,6 @@
 // The easel: the pictures of the last result, one of which is chosen, and what
 // can be done with it.
 import { toPNG } from "./wisp.js";
-import { enlarge } from "./enlarge.js";
 import { $, create, duration, fileName, press, showNotice, t } from "./ui.js";
 
 // What is on the easel: [{blob, url, settings, seed, id}] and which is chosen.
@@ -27,7 +26,7 @@ export async function show(pictures, facts) {
 	shown = fresh;
 	const { width, height } = fresh[0].settings;
 	const box = $("pictures");
-	box.replaceChildren(...fresh.map(frame));
+	box.replaceChildren(...await Promise.all(fresh.map(frame)));
 	box.style.setProperty("--columns", Math.ceil(Math.sqrt(fresh.length)));
 	box.classList.toggle("many", fresh.length > 1);
 	$("frame").style.aspectRatio = `${width} / ${height}`;
@@ -48,24 +47,35 @@ async function pixels(blob) {
 }
 
 // frame is one picture: its file, for the context menu, under an enlarged copy.
-function frame(picture, i) {
+async function frame(picture, i) {
 	const img = create("img", { src: picture.url, alt: picture.settings.prompt });
 	const canvas = create("canvas");
 	canvas.setAttribute("aria-hidden", "true");
-	paint(picture.image, canvas);
+	await paint(picture.image, canvas);
 	const button = create("button", { type: "button" }, img, canvas);
 	button.addEventListener("click", () => choose(i));
 	return button;
 }
 
-// Small pictures are enlarged here; the browser does well enough with others.
-function paint(image, canvas) {
-	enlarge(image, canvas, image.width <= 256 && image.height <= 256 ? 4 : 1);
+// paint enlarges a small picture with a better filter than the style sheet's,
+// off this thread.
+async function paint(image, canvas) {
+	const factor = image.width <= 256 && image.height <= 256 ? 4 : 1;
+	const bitmap = await createImageBitmap(image, {
+		resizeWidth: image.width * factor, resizeHeight: image.height * factor, resizeQuality: "high",
+	});
+	canvas.width = bitmap.width;
+	canvas.height = bitmap.height;
+	canvas.getContext("bitmaprenderer").transferFromImageBitmap(bitmap);
 }
 
+// preview shows a step as it is: the next one is near.
 export function preview(image) {
-	paint(image, $("preview"));
-	$("preview").hidden = false;
+	const canvas = $("preview");
+	canvas.width = image.width;
+	canvas.height = image.height;
+	canvas.getContext("2d").putImageData(image, 0, 0);
+	canvas.hidden = false;
 	$("frame").classList.add("drawn");
 	$("empty").hidden = true;
 }

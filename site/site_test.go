@@ -1,0 +1,257 @@
+package site
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// testFiles is a page with an engine and a model.
+func testFiles(t *testing.T) (files fs.FS, chunk string) {
+	t.Helper()
+	sum := sha256.Sum256([]byte("chunk"))
+	chunk = "models/default/" + hex.EncodeToString(sum[:]) + ".bin"
+	engine := memory{"wisp.wasm": bytes.Repeat([]byte("wasm "), 1000), "wasm_exec.js": []byte("// glue"), chunk: []byte("chunk")}
+	engine["models/default/manifest.json"] = []byte(`{"format": "wisp"}`)
+	engine["models/default/.hidden"] = []byte("secret")
+	files, err := Assemble(Layers{Files(), engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files, chunk
+}
+
+func get(t *testing.T, h http.Handler, method, path string, header map[string]string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(method, "http://localhost/", nil)
+	r.URL.Path = path // as it is, without cleaning
+	for k, v := range header {
+		r.Header.Set(k, v)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func TestHandler(t *testing.T) {
+	files, chunk := testFiles(t)
+	h := Handler(files)
+	const revalidate, forever = "no-cache", "public, max-age=31536000, immutable"
+	for _, c := range []struct {
+		method, path string
+		status       int
+		ctype, cache string
+	}{
+		{"GET", "/", 200, "text/html; charset=utf-8", revalidate},
+		{"GET", "/index.html", 200, "text/html; charset=utf-8", revalidate},
+		{"HEAD", "/app.js", 200, "text/javascript; charset=utf-8", revalidate},
+		{"GET", "/style.css", 200, "text/css; charset=utf-8", revalidate},
+		{"GET", "/wisp.wasm", 200, "application/wasm", revalidate},
+		{"GET", "/wisp.webmanifest", 200, "application/manifest+json", revalidate},
+		{"GET", "/icon.svg", 200, "image/svg+xml", revalidate},
+		{"GET", "/models/default/manifest.json", 200, "application/json", revalidate},
+		{"GET", "/" + chunk, 200, "application/octet-stream", forever},
+		{"GET", "/models/", 404, "", ""},
+		{"GET", "/models", 404, "", ""},
+		{"GET", "/models/default/.hidden", 404, "", ""},
+		{"GET", "/site.go", 404, "", ""},
+		{"GET", "/../go.mod", 404, "", ""},
+		{"GET", "/models/../../go.mod", 404, "", ""},
+		{"GET", "//etc/passwd", 404, "", ""},
+		{"GET", "/none", 404, "", ""},
+		{"POST", "/", 405, "", ""},
+	} {
+		r := get(t, h, c.method, c.path, nil)
+		if r.StatusCode != c.status {
+			t.Errorf("%s %s: status %d, want %d", c.method, c.path, r.StatusCode, c.status)
+			continue
+		}
+		for name, want := range map[string]string{
+			"Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Opener-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
+		} {
+			if got := r.Header.Get(name); got != want && c.status != 405 {
+				t.Errorf("%s %s: %s is %q", c.method, c.path, name, got)
+			}
+		}
+		if c.status != 200 {
+			continue
+		}
+		if got := r.Header.Get("Content-Type"); got != c.ctype {
+			t.Errorf("%s: type %q, want %q", c.path, got, c.ctype)
+		}
+		if got := r.Header.Get("Cache-Control"); got != c.cache {
+			t.Errorf("%s: Cache-Control %q, want %q", c.path, got, c.cache)
+		}
+		if body, _ := io.ReadAll(r.Body); c.method == "HEAD" && len(body) > 0 {
+			t.Errorf("HEAD %s has a body of %d bytes", c.path, len(body))
+		}
+		if etag := r.Header.Get("ETag"); etag == "" {
+			t.Errorf("%s has no ETag", c.path)
+		} else if again := get(t, h, "GET", c.path, map[string]string{"If-None-Match": etag}); again.StatusCode != 304 {
+			t.Errorf("%s again: status %d, want 304", c.path, again.StatusCode)
+		}
+	}
+}
+
+func TestHandlerCompresses(t *testing.T) {
+	files, chunk := testFiles(t)
+	h := Handler(files)
+	want, err := fs.ReadFile(files, "wisp.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	etags := map[string]string{}
+	for _, c := range []struct{ accept, encoding string }{
+		{"", ""}, {"br", ""}, {"gzip, deflate, br", "gzip"}, {"gzip, deflate, br, zstd", "zstd"},
+		{"zstd;q=0, gzip;q=0.5", "gzip"}, {"gzip; q=0", ""}, {"gzip;q=0.000", ""},
+	} {
+		r := get(t, h, "GET", "/wisp.wasm", map[string]string{"Accept-Encoding": c.accept})
+		if got := r.Header.Get("Content-Encoding"); got != c.encoding {
+			t.Errorf("for %q: encoding %q, want %q", c.accept, got, c.encoding)
+		}
+		if got := decoded(t, r); !bytes.Equal(got, want) {
+			t.Errorf("for %q: %d bytes that differ from the file's %d", c.accept, len(got), len(want))
+		}
+		etag := r.Header.Get("ETag")
+		if other, ok := etags[etag]; ok && other != c.encoding {
+			t.Errorf("%q and %q share the ETag %s", c.encoding, other, etag)
+		}
+		etags[etag] = c.encoding
+	}
+	r := get(t, h, "GET", "/"+chunk, map[string]string{"Accept-Encoding": "zstd", "Range": "bytes=1-2"})
+	if body, _ := io.ReadAll(r.Body); r.StatusCode != 206 || string(body) != "hu" {
+		t.Errorf("a range of a chunk: status %d, %q", r.StatusCode, body)
+	}
+}
+
+func decoded(t *testing.T, r *http.Response) []byte {
+	t.Helper()
+	body := io.Reader(r.Body)
+	switch r.Header.Get("Content-Encoding") {
+	case "gzip":
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = z
+	case "zstd":
+		z, err := zstd.NewReader(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		body = z
+	}
+	data, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// workerFiles reads the list that a service worker starts with.
+func workerFiles(t *testing.T, files fs.FS) (version string, list map[string]string) {
+	t.Helper()
+	text, err := fs.ReadFile(files, worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	var build struct {
+		Version string
+		Files   map[string]string
+	}
+	if err := json.Unmarshal([]byte(strings.TrimSuffix(strings.TrimPrefix(line, "const build = "), ";")), &build); err != nil {
+		t.Fatal(err)
+	}
+	return build.Version, build.Files
+}
+
+func TestBuild(t *testing.T) {
+	files, _ := testFiles(t)
+	out := t.TempDir()
+	models := memory{"manifest.json": []byte("{}")}
+	if err := os.WriteFile(filepath.Join(out, "wisp-0123456789abcdef.wasm"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Build(files, dirOf(t, models), out); err != nil {
+		t.Fatal(err)
+	}
+	dist := os.DirFS(out)
+	_, list := workerFiles(t, dist)
+	for name, sum := range list {
+		data, err := fs.ReadFile(dist, name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if got := fmt.Sprintf("%x", sha256.Sum256(data)); got != sum {
+			t.Errorf("%s has the hash %s, the service worker expects %s", name, got, sum)
+		}
+	}
+	engines, _ := fs.Glob(dist, "wisp-*.wasm")
+	if len(engines) != 1 || list[engines[0]] == "" {
+		t.Fatalf("engines %v, in a list of %d files", engines, len(list))
+	}
+	script, err := fs.ReadFile(dist, "worker.js")
+	if err != nil || !bytes.Contains(script, []byte(`"`+engines[0]+`"`)) || bytes.Contains(script, []byte(`"wisp.wasm"`)) {
+		t.Errorf("worker.js does not name %s: %v", engines[0], err)
+	}
+	for _, name := range []string{"models/manifest.json", "_headers", "app.js.gz", "app.js.zst", "wisp.d.ts"} {
+		if _, err := fs.Stat(dist, name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// dirOf writes files to a directory: what is copied may have directories.
+func dirOf(t *testing.T, files memory) fs.FS {
+	t.Helper()
+	dir := t.TempDir()
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return os.DirFS(dir)
+}
+
+// A change to any file makes another version; nothing else does.
+func TestAssembleVersions(t *testing.T) {
+	build := func(glue string) string {
+		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "wasm_exec.js": []byte(glue)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		version, _ := workerFiles(t, files)
+		return version
+	}
+	if build("1") != build("1") || build("1") == build("2") {
+		t.Error("versions:", build("1"), build("1"), build("2"))
+	}
+	if _, err := Assemble(Files()); err == nil {
+		t.Error("a page without an engine was assembled")
+	}
+}
+
+func TestUnder(t *testing.T) {
+	f := Under("models", memory{"a": []byte("x")})
+	for name, ok := range map[string]bool{"models/a": true, "a": false, "models": false, "modelsa": false, "models/b": false} {
+		if _, err := f.Open(name); (err == nil) != ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
