@@ -119,7 +119,7 @@ func rename(files fs.FS) (memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range append(names, "wasm_exec.js") {
+	for _, name := range append(names, glue...) {
 		data, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, fmt.Errorf("site: %w", err)

@@ -73,7 +73,7 @@ func offline(files fs.FS) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names = append(names, "wasm_exec.js")
+	names = append(names, glue...)
 	engine, err := fs.Glob(files, "wisp*.wasm")
 	if err != nil || len(engine) != 1 {
 		return nil, fmt.Errorf("site: there are %d engines wisp*.wasm, want one (%v)", len(engine), err)

@@ -24,7 +24,7 @@ func testFiles(t *testing.T) (files fs.FS, chunk string) {
 	t.Helper()
 	sum := sha256.Sum256([]byte("chunk"))
 	chunk = "models/default/" + hex.EncodeToString(sum[:]) + ".bin"
-	engine := memory{"wisp.wasm": bytes.Repeat([]byte("wasm "), 1000), "wasm_exec.js": []byte("// glue"), chunk: []byte("chunk")}
+	engine := memory{"wisp.wasm": bytes.Repeat([]byte("wasm "), 1000), "wasm_exec.js": []byte("// Go's"), "replay.js": []byte("// WebGPU's"), chunk: []byte("chunk")}
 	engine["models/default/manifest.json"] = []byte(`{"format": "wisp"}`)
 	engine["models/default/.hidden"] = []byte("secret")
 	files, err := Assemble(Layers{Files(), engine})
@@ -210,6 +210,11 @@ func TestBuild(t *testing.T) {
 	if err != nil || !bytes.Contains(script, []byte(`"`+engines[0]+`"`)) || bytes.Contains(script, []byte(`"wisp.wasm"`)) {
 		t.Errorf("worker.js does not name %s: %v", engines[0], err)
 	}
+	for _, name := range glue {
+		if list[name] == "" {
+			t.Errorf("the service worker does not keep %s, without which the engine does not start", name)
+		}
+	}
 	for _, name := range []string{"models/manifest.json", "_headers", "app.js.gz", "app.js.zst", "wisp.d.ts"} {
 		if _, err := fs.Stat(dist, name); err != nil {
 			t.Error(err)
@@ -231,8 +236,8 @@ func dirOf(t *testing.T, files memory) fs.FS {
 
 // A change to any file makes another version; nothing else does.
 func TestAssembleVersions(t *testing.T) {
-	build := func(glue string) string {
-		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "wasm_exec.js": []byte(glue)}})
+	build := func(script string) string {
+		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "wasm_exec.js": []byte(script), "replay.js": nil}})
 		if err != nil {
 			t.Fatal(err)
 		}

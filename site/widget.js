@@ -1,0 +1,162 @@
+// <wisp-generator>: a picture from words in any page.
+//
+//   <script type="module" src="https://…/widget.js"></script>
+//   <wisp-generator prompt="red heart" seed="1"></wisp-generator>
+//
+// Attributes: model, prompt, steps, seed, backend, live (draw while typing),
+// name (in a form, the value is the picture). The model is downloaded at the
+// first picture. Parts to style: prompt, button, picture, status; custom
+// properties: --wisp-accent, --wisp-ink, --wisp-paper, --wisp-round.
+// Events: wisp-ready, wisp-progress, wisp-step, wisp-image ({result, blob}),
+// wisp-error ({code, message}).
+import { createGenerator, toPNG, WispError } from "./wisp.js";
+
+const style = new CSSStyleSheet();
+style.replaceSync(`
+	:host { display: inline-block; inline-size: 20rem; max-inline-size: 100%; color: var(--wisp-ink, CanvasText); font: 1rem/1.4 system-ui, sans-serif; }
+	:host([hidden]) { display: none; }
+	form { display: flex; gap: .4rem; margin: 0 0 .5rem; }
+	input, button { box-sizing: border-box; min-inline-size: 0; min-block-size: 2.5rem; padding: .3rem .8rem; border-radius: var(--wisp-round, 12px); font: inherit; }
+	input { flex: 1; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); background: var(--wisp-paper, Canvas); color: inherit; }
+	button { border: 0; background: var(--wisp-accent, #4549c8); color: #fff; cursor: pointer; }
+	:focus-visible { outline: 2px solid var(--wisp-accent, #4549c8); outline-offset: 2px; }
+	img { display: block; inline-size: 100%; border-radius: var(--wisp-round, 12px); }
+	p { margin: .4rem 0 0; min-block-size: 1.4em; font-size: .875rem; opacity: .8; overflow-wrap: anywhere; }
+	[hidden] { display: none; }
+`);
+
+const pause = 250; // milliseconds of rest before a live picture
+
+export class WispGenerator extends HTMLElement {
+	static formAssociated = true;
+	static observedAttributes = ["model", "backend", "prompt"];
+
+	#internals = this.attachInternals();
+	#generator = null; // promise
+	#run = null;
+	#typing = 0;
+	#url = null;
+	#form; #input; #button; #image; #status;
+
+	constructor() {
+		super();
+		const root = this.attachShadow({ mode: "open", delegatesFocus: true });
+		root.adoptedStyleSheets = [style];
+		const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+		this.#form = make("form", {});
+		this.#input = make("input", { type: "text", dir: "auto", autocomplete: "off", maxLength: 20000 });
+		this.#input.setAttribute("aria-label", "Describe a picture");
+		this.#input.part = "prompt";
+		this.#button = make("button", { type: "submit", textContent: "Draw" });
+		this.#button.part = "button";
+		this.#image = make("img", { hidden: true });
+		this.#image.part = "picture";
+		this.#status = make("p", {});
+		this.#status.part = "status";
+		this.#status.role = "status";
+		this.#form.append(this.#input, this.#button);
+		root.append(this.#form, this.#image, this.#status);
+		this.#form.addEventListener("submit", (event) => {
+			event.preventDefault();
+			if (this.#run) this.cancel();
+			else this.generate().catch(() => {}); // said by wisp-error
+		});
+		this.#input.addEventListener("input", () => {
+			clearTimeout(this.#typing);
+			if (this.hasAttribute("live") && this.#input.value.trim().length > 1) this.#typing = setTimeout(() => this.generate().catch(() => {}), pause);
+		});
+	}
+
+	attributeChangedCallback(name, before, now) {
+		if (name === "prompt") this.#input.value = now ?? "";
+		else if (before !== now) this.#drop(); // another model or backend
+	}
+
+	// An element that was only moved is back by the time this looks.
+	disconnectedCallback() {
+		queueMicrotask(() => this.isConnected || this.#drop());
+	}
+
+	#drop() {
+		clearTimeout(this.#typing);
+		this.cancel();
+		this.#generator?.then((g) => g.dispose(), () => {});
+		this.#generator = null;
+	}
+
+	#tell(name, detail) {
+		this.dispatchEvent(new CustomEvent(`wisp-${name}`, { detail, bubbles: true, composed: true }));
+	}
+
+	#load() {
+		this.#generator ??= createGenerator({
+			model: this.getAttribute("model") ?? undefined,
+			backend: this.getAttribute("backend") ?? "auto",
+			busy: "abort",
+			onProgress: (progress) => {
+				if (progress.stage === "download") this.#status.textContent = `Loading the model: ${Math.round(100 * progress.loaded / progress.total)} %`;
+				this.#tell("progress", progress);
+			},
+		}).then((g) => {
+			this.#tell("ready", { name: g.name, backend: g.backend });
+			return g;
+		}, (err) => {
+			this.#generator = null;
+			throw err;
+		});
+		return this.#generator;
+	}
+
+	// cancel ends the picture under way.
+	cancel() {
+		this.#run?.abort();
+	}
+
+	// generate draws with the attributes and what request adds; it supersedes a
+	// picture under way. The promise is of the result.
+	async generate(request = {}) {
+		this.cancel();
+		const mine = this.#run = new AbortController();
+		this.#button.textContent = "Cancel";
+		const number = (name) => (this.hasAttribute(name) ? Number(this.getAttribute(name)) : undefined);
+		try {
+			const generator = await this.#load();
+			if (mine.signal.aborted) throw new WispError("aborted", "the request was cancelled");
+			const result = await generator.generate({
+				prompt: this.#input.value, steps: number("steps"), seed: number("seed"), ...request,
+				signal: mine.signal,
+				onStep: (step) => {
+					if (step.stage === "denoise") this.#status.textContent = `Step ${step.step} of ${step.steps}`;
+					this.#tell("step", step);
+				},
+			});
+			const blob = await toPNG(result);
+			if (this.#run === mine) this.#show(result, blob);
+			return result;
+		} catch (err) {
+			if (this.#run === mine) {
+				this.#status.textContent = err.code === "aborted" ? "" : err.message;
+				if (err.code !== "aborted") this.#tell("error", { code: err.code ?? "internal", message: err.message });
+			}
+			throw err;
+		} finally {
+			if (this.#run === mine) {
+				this.#run = null;
+				this.#button.textContent = "Draw";
+			}
+		}
+	}
+
+	#show(result, blob) {
+		if (this.#url) URL.revokeObjectURL(this.#url);
+		this.#url = URL.createObjectURL(blob);
+		this.#image.src = this.#url;
+		this.#image.alt = result.settings.prompt;
+		this.#image.hidden = false;
+		this.#status.textContent = result.truncated ? "The end of the description was left out." : "";
+		this.#internals.setFormValue(new File([blob], `${result.seed}.png`, { type: "image/png" }));
+		this.#tell("image", { result, blob });
+	}
+}
+
+customElements.define("wisp-generator", WispGenerator);
