@@ -58,7 +58,7 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 # WISP_MODEL=DIR tests another packed model, WISP_EXPORT=DIR holds the directory
 # that the default model was packed from to the same goldens.
 test-page:
-	go test -tags browser -count=1 -timeout 8m $(ARGS) ./tests/browser
+	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/browser
 
 # A visit in headless Chromium, best of three, beside the bounds that it must
 # keep; JSON=1 prints an object a line. A ratio over 1 is within the bound.
