@@ -136,7 +136,7 @@ func (c *compiler) node(n *engine.Node) error {
 	c.views[n] = c.fresh(n)
 	first := len(c.steps)
 	for _, k := range kernels {
-		if k.op == n.Op && (k.when == nil || k.when(n)) {
+		if k.op == n.Op && (k.when == nil || k.when(c, n)) {
 			if err := k.emit(c, n); err != nil {
 				return err
 			}

@@ -8,13 +8,14 @@ import (
 // first kernel of its op whose condition holds.
 type kernel struct {
 	op   engine.Op
-	when func(n *engine.Node) bool // nil for always
+	when func(c *compiler, n *engine.Node) bool // nil for always
 	emit func(c *compiler, n *engine.Node) error
 }
 
 // kernels is the kernel table: first match wins, so order is preference.
 var kernels = []kernel{
 	{engine.OpLinear, fewRows, linearVec},
+	{engine.OpLinear, wide, linearWide},
 	{engine.OpLinear, nil, linear},
 	{engine.OpConv2D, pointwise, linear},
 	{engine.OpConv2D, nil, conv2d},

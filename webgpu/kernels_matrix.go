@@ -75,10 +75,10 @@ func (c *compiler) parts(n *engine.Node) ([]packed, error) {
 }
 
 // fewRows: reading the weights is all the work.
-func fewRows(n *engine.Node) bool { return n.Elems()/n.Shape.Dim(-1) <= 4 }
+func fewRows(_ *compiler, n *engine.Node) bool { return n.Elems()/n.Shape.Dim(-1) <= 4 }
 
 // pointwise: the convolution is a linear layer on pixels.
-func pointwise(n *engine.Node) bool {
+func pointwise(_ *compiler, n *engine.Node) bool {
 	a, w := n.Attrs.(engine.Conv2DAttrs), n.Inputs[1].Shape
 	return w[2] == 1 && w[3] == 1 && a.Stride == 1 && a.Pad == [4]int{} && n.Inputs[0].Op != engine.OpUpsample2D
 }
@@ -91,10 +91,21 @@ func linearVec(c *compiler, n *engine.Node) error {
 	})
 }
 
+// wide: the device is one on which workgroup memory costs most.
+func wide(c *compiler, _ *engine.Node) bool { return c.backend.wide }
+
+func linearWide(c *compiler, n *engine.Node) error {
+	return c.eachLinear(n, func(rows int, p packed, s step) error {
+		s.kernel = "linear_wide"
+		s.grid = [3]int{(p.rows + 63) / 64, (rows + 63) / 64, 1}
+		return c.add(s)
+	})
+}
+
 func linear(c *compiler, n *engine.Node) error {
 	return c.eachLinear(n, func(rows int, p packed, s step) error {
 		s.kernel = "linear"
-		tile := tileRows(rows, p.rows)
+		tile := c.tileRows(rows, p.rows)
 		s.constants["rows_per_thread"] = float64(tile)
 		s.grid = [3]int{(p.rows + 63) / 64, (rows + 8*tile - 1) / (8 * tile), 1}
 		return c.add(s)
@@ -106,9 +117,9 @@ func linear(c *compiler, n *engine.Node) error {
 const busy = 192
 
 // tileRows chooses the rows of a matrix tile for each invocation: eight where
-// that leaves the device busy.
-func tileRows(rows, cols int) int {
-	if (rows+63)/64*((cols+63)/64) >= busy {
+// that leaves the device busy, as a CPU is with little.
+func (c *compiler) tileRows(rows, cols int) int {
+	if (rows+63)/64*((cols+63)/64) >= busy || rows > 32 && c.backend.wide {
 		return 8
 	}
 	return 4
@@ -207,7 +218,7 @@ func conv2d(c *compiler, n *engine.Node) error {
 		for _, p := range parts {
 			s := o.step(p, at, size)
 			s.kernel = "conv2d"
-			tile := tileRows(pixels, p.rows)
+			tile := c.tileRows(pixels, p.rows)
 			s.constants["rows_per_thread"] = float64(tile)
 			s.constants["kw"], s.constants["up"] = float64(kw), float64(up)
 			s.reads[0] = x.part(b.in*es, b.images*(b.y1-b.y0)*im.w*im.c*es)

@@ -28,7 +28,7 @@ func groupsOf(n *engine.Node) groups {
 }
 
 // smallImage: one workgroup a group is enough.
-func smallImage(n *engine.Node) bool {
+func smallImage(_ *compiler, n *engine.Node) bool {
 	g := groupsOf(n)
 	return g.places*g.per <= 8192
 }

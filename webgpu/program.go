@@ -19,18 +19,17 @@ type program struct {
 	weights map[string]*weight
 	elem    engine.DType // of activations
 
-	steps     []step
-	pieces    []int // the step of each dispatch
-	sizes     []int // of the arena's buffers
-	inputs    []port
-	outputs   []port
-	owned     []bufferID
-	checks    []check
-	upload    []byte
-	download  []byte
-	loaded    programID
-	epoch     int // of the arena when it was loaded; 0 before
-	durations []float64
+	steps    []step
+	pieces   []int // the step of each dispatch
+	sizes    []int // of the arena's buffers
+	inputs   []port
+	outputs  []port
+	owned    []bufferID
+	checks   []check
+	upload   []byte
+	download []byte
+	loaded   programID
+	epoch    int // of the arena when it was loaded; 0 before
 }
 
 // port is where an input or output of the graph goes: the size bytes at offset
@@ -211,9 +210,14 @@ func (p *program) run(ctx context.Context, in, out map[string]engine.Tensor) err
 	for _, port := range p.inputs {
 		copy(p.upload[port.offset:], encode(in[port.name], p.elem))
 	}
-	if err := p.backend.dev.run(ctx, p.loaded, p.upload, p.download, p.durations); err != nil {
+	var durations []float64
+	if p.backend.profile != nil {
+		durations = make([]float64, len(p.pieces))
+	}
+	if err := p.backend.dev.run(ctx, p.loaded, p.upload, p.download, durations); err != nil {
 		return err
 	}
+	p.backend.record(p, durations)
 	for _, port := range p.outputs {
 		t, ok := out[port.name]
 		if !ok {

@@ -37,6 +37,9 @@ func (b *Backend) start(ctx context.Context, o Options) error {
 	default:
 		b.info.Reason, err = b.tryHalf(ctx, reference)
 	}
+	if o.Profile {
+		b.startProfile()
+	}
 	if err == nil && o.Precision == "f16" && b.elem != engine.F16 {
 		err = fmt.Errorf("webgpu: no f16: %s: %w", b.info.Reason, engine.ErrUnsupported)
 	}

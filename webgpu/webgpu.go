@@ -32,6 +32,9 @@ type Options struct {
 	DefaultLimits bool
 	// NoSubgroups leaves the subgroups feature out.
 	NoSubgroups bool
+	// Profile times every dispatch, where the device can; see Backend.Profile.
+	// Runs take longer.
+	Profile bool
 }
 
 // slowest is the rate in GFLOP/s, as measured at the start, below which a
@@ -54,12 +57,14 @@ type Backend struct {
 	limits Limits
 	info   Info
 	elem   engine.DType
+	wide   bool // matrices go through linear_wide: the device is a CPU
 
 	pipelines map[string]int // ids by key
 	modules   map[string]bool
 	arena     []arenaBuffer // shared by all programs, of which one runs at a time
 	epoch     int           // counts changes of the arena
 	uploaded  int           // bytes since the last flush
+	profile   map[string]*KernelTime
 }
 
 type arenaBuffer struct {
@@ -77,7 +82,7 @@ func newBackend(dev device) *Backend {
 	limits.Buffer = min(limits.Buffer, largest) / bindAlign * bindAlign
 	limits.Binding = min(limits.Binding, limits.Buffer) / bindAlign * bindAlign
 	return &Backend{
-		dev: dev, limits: limits, info: Info{Adapter: a, Precision: "f32"}, elem: engine.F32,
+		dev: dev, limits: limits, info: Info{Adapter: a, Precision: "f32"}, elem: engine.F32, wide: a.CPU(),
 		pipelines: map[string]int{}, modules: map[string]bool{}, epoch: 1,
 	}
 }

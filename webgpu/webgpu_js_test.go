@@ -64,8 +64,10 @@ func TestTable(t *testing.T) {
 		}
 	})
 	// Bindings so small that what networks have is cut as a large VAE is by
-	// the default limits.
+	// the default limits, with the matrix kernels that this device would not
+	// choose.
 	t.Run("cut", func(t *testing.T) {
+		b.wide = !b.wide
 		b.limits.Buffer, b.limits.Binding = 1<<20, 32<<10
 		b.dropArena()
 		for _, c := range cases {
@@ -275,6 +277,30 @@ func TestWiden(t *testing.T) {
 	}})
 	if b.info.Adapter.has("shader-f16") && b.info.Reason != errNotFinite.Error() {
 		t.Errorf("the reason is %q", b.info.Reason)
+	}
+}
+
+// TestProfile: every dispatch is timed and its work counted.
+func TestProfile(t *testing.T) {
+	b := open(t, Options{Profile: true, Precision: "f32"})
+	enginetest.Check(t, b, enginetest.Case{Build: func(g *engine.Graph) {
+		x := engine.Linear(g.Input("x", engine.F32, 200, 128), g.Weight("w", 128, 128), nil)
+		g.Output("y", engine.Softmax(x))
+	}})
+	found := map[string]KernelTime{}
+	for _, k := range b.Profile() {
+		found[k.Kernel] = k
+		t.Logf("%+v", k)
+	}
+	k := found["linear"]
+	if b.wide {
+		k = found["linear_wide"]
+	}
+	if k.Dispatches < 3 || k.Time <= 0 || k.FLOPs != 3*2*200*128*128 || k.Bytes != 3*4*(2*200*128+128*128) {
+		t.Errorf("linear: %+v", k)
+	}
+	if found["softmax"].Dispatches != 3 {
+		t.Errorf("softmax: %+v", found["softmax"])
 	}
 }
 

@@ -123,24 +123,21 @@ func (b *Backend) upload(w *weight, t engine.Tensor) error {
 		w.stride = align(len(t.Data), 16)
 		return w.add(part{rows: 1}, padded(t.Data, 16), nil)
 	}
-	rows, k := t.Shape.Rows()
-	taps, channels := w.conv()
-	w.stride = align(taps*align(channels, 4)*bits[w.dtype], 64) / 8
+	rows, _ := t.Shape.Rows()
 	scales, data := []byte(nil), t.Data
 	if w.quantised() {
 		scales, data = t.Data[:2*rows*w.blocks()], t.Data[2*rows*w.blocks():]
 	}
-	row := (k*bits[w.dtype] + 7) / 8 // bytes in the file
-	step := min(rows, b.limits.Binding/w.stride, b.limits.Binding/row)
-	if step == 0 {
-		return fmt.Errorf("a row of %d bytes is larger than the device's bindings: %w", w.stride, engine.ErrUnsupported)
+	parts, row, err := w.layout(b.limits)
+	if err != nil {
+		return err
 	}
-	for row0 := 0; row0 < rows; row0 += step {
-		p := part{row0: row0, rows: min(step, rows-row0)}
-		raw := data[row0*row : (row0+p.rows)*row]
+	taps, _ := w.conv()
+	for _, p := range parts {
+		raw := data[p.row0*row : (p.row0+p.rows)*row]
 		var s []byte
 		if scales != nil {
-			s = padded(scales[2*row0*w.blocks():2*(row0+p.rows)*w.blocks()], 16)
+			s = padded(scales[2*p.row0*w.blocks():2*(p.row0+p.rows)*w.blocks()], 16)
 		}
 		if taps == 1 && row == w.stride {
 			if err := w.add(p, padded(raw, 16), s); err != nil {
@@ -156,6 +153,23 @@ func (b *Backend) upload(w *weight, t engine.Tensor) error {
 		}
 	}
 	return nil
+}
+
+// layout sets the stride of a matrix and cuts its rows into parts that can be
+// bound. row is the size of a row in the file.
+func (w *weight) layout(limits Limits) (parts []part, row int, err error) {
+	rows, k := w.shape.Rows()
+	taps, channels := w.conv()
+	w.stride = align(taps*align(channels, 4)*bits[w.dtype], 64) / 8
+	row = (k*bits[w.dtype] + 7) / 8
+	step := min(rows, limits.Binding/w.stride, limits.Binding/row)
+	if step == 0 {
+		return nil, 0, fmt.Errorf("a row of %d bytes is larger than the device's bindings: %w", w.stride, engine.ErrUnsupported)
+	}
+	for row0 := 0; row0 < rows; row0 += step {
+		parts = append(parts, part{row0: row0, rows: min(step, rows-row0)})
+	}
+	return parts, row, nil
 }
 
 // add allocates a part and writes its bytes; packed data follows later.

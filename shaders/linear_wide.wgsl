@@ -1,0 +1,220 @@
+// linear_wide: linear with eight rows and eight columns to an invocation, which
+// reads workgroup memory least: for devices where that costs most, as it does
+// where a CPU plays the part.
+// out[r, c] = act(Σ_k x[r, k]·w[c, k] + bias[c] + residual[r, c]).
+//
+// Grid (columns / 64, rows / 64, 1) of 8×8 invocations. The tile of w is
+// transposed on its way to workgroup memory, so that sums are vectors of
+// columns. Products and sums are f32.
+//
+// Bindings as in linear.wgsl. Mirrors engine/cpu/matmul.go.
+
+override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4
+
+struct Dims {
+	first: u32,  // first row of workgroups: a grid may run in several pieces
+	rows: u32,
+	cols: u32,   // of this part of w
+	k4: u32,     // vectors of four along k
+	stride: u32, // of a row of w, in vec2<u32>
+	blocks: u32, // quantisation blocks of a row of w
+	col0: u32,   // first column of this part
+	width: u32,  // columns of out
+	act: u32,    // 0 none, 1 silu, ... as in activate
+	has_bias: u32,
+	has_residual: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<vec4<elem>>;
+@group(0) @binding(2) var<storage, read> w: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read> residual: array<elem>;
+@group(0) @binding(6) var<storage, read_write> out: array<elem>;
+
+const threads = 64u;
+const depth = 4u;            // vectors of k in a tile
+const w_step = 16u + 1u;     // vectors of columns; padded against bank conflicts
+const tile_rows = 64u;
+const x_step = tile_rows + 2u;
+
+var<workgroup> x_tile: array<vec4<f32>, depth * x_step>;
+var<workgroup> w_tile: array<vec4<f32>, 4u * depth * w_step>; // (k, column)
+
+// weight4 is w[row, 4k .. 4k+3].
+fn weight4(row: u32, k: u32) -> vec4<f32> {
+	let base = row * dims.stride;
+	switch weights {
+		case 1u: {
+			let v = w[base + k];
+			return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+		}
+		case 2u: {
+			let v = w[base + k];
+			return bitcast<vec4<f32>>(vec4<u32>(v.x << 16u, v.x & 0xffff0000u, v.y << 16u, v.y & 0xffff0000u));
+		}
+		case 3u: {
+			let v = bitcast<i32>(w[base + k / 2u][k & 1u]);
+			let q = vec4<i32>(extractBits(v, 0u, 8u), extractBits(v, 8u, 8u), extractBits(v, 16u, 8u), extractBits(v, 24u, 8u));
+			return vec4<f32>(q) * scale(row, k / 8u);
+		}
+		case 4u: {
+			let v = w[base + k / 4u][(k / 2u) & 1u] >> (16u * (k & 1u));
+			let q = vec4<u32>(v & 15u, (v >> 4u) & 15u, (v >> 8u) & 15u, (v >> 12u) & 15u);
+			return (vec4<f32>(q) - 8.0) * scale(row, k / 8u);
+		}
+		default: {
+			return bitcast<vec4<f32>>(vec4<u32>(w[base + 2u * k], w[base + 2u * k + 1u]));
+		}
+	}
+}
+
+fn scale(row: u32, block: u32) -> f32 {
+	let i = row * dims.blocks + block;
+	return unpack2x16float(scales[i / 2u])[i & 1u];
+}
+
+fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(min(-v, 80.0))); }
+
+// erf by Abramowitz & Stegun 7.1.26, error below 1.5e-7.
+fn erf(v: f32) -> f32 {
+	let t = 1.0 / (1.0 + 0.3275911 * abs(v));
+	let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+	return sign(v) * (1.0 - p * exp(-min(v * v, 80.0)));
+}
+
+fn activate(v: f32) -> f32 {
+	switch dims.act {
+		case 1u: { return v * sigmoid(v); }                                                                // silu
+		case 2u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }                                         // gelu
+		case 3u: { return v * sigmoid(1.5957691216 * (v + 0.044715 * v * v * v)); }                        // gelu_tanh
+		case 4u: { return v * sigmoid(1.702 * v); }                                                        // quick_gelu
+		case 5u: { return max(v, 0.0); }                                                                   // relu
+		case 6u: { return 2.0 * sigmoid(2.0 * v) - 1.0; }                                                  // tanh
+		case 7u: { return sigmoid(v); }                                                                    // sigmoid
+		default: { return v; }
+	}
+}
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+	let row0 = (group.y + dims.first) * tile_rows;
+	let col0 = group.x * 64u;
+	var t0 = vec4<f32>();
+	var s0 = vec4<f32>(); // one row of sums each: arrays would leave the registers
+	var s1 = vec4<f32>();
+	var t1 = vec4<f32>();
+	var s2 = vec4<f32>();
+	var t2 = vec4<f32>();
+	var s3 = vec4<f32>();
+	var t3 = vec4<f32>();
+	var s4 = vec4<f32>();
+	var t4 = vec4<f32>();
+	var s5 = vec4<f32>();
+	var t5 = vec4<f32>();
+	var s6 = vec4<f32>();
+	var t6 = vec4<f32>();
+	var s7 = vec4<f32>();
+	var t7 = vec4<f32>();
+	for (var k0 = 0u; k0 < dims.k4; k0 += depth) {
+		workgroupBarrier();
+		let k = k0 + id % depth;
+		for (var i = id / depth; i < tile_rows; i += threads / depth) {
+			var v = vec4<f32>();
+			if (row0 + i < dims.rows && k < dims.k4) {
+				v = vec4<f32>(x[(row0 + i) * dims.k4 + k]);
+			}
+			x_tile[(id % depth) * x_step + i] = v;
+		}
+		for (var i = id / depth; i < 64u; i += threads / depth) {
+			var v = vec4<f32>();
+			if (col0 + i < dims.cols && k < dims.k4) {
+				v = weight4(col0 + i, k);
+			}
+			let at = (id % depth) * 4u * w_step + i / 4u;
+			w_tile[at][i % 4u] = v.x;
+			w_tile[at + w_step][i % 4u] = v.y;
+			w_tile[at + 2u * w_step][i % 4u] = v.z;
+			w_tile[at + 3u * w_step][i % 4u] = v.w;
+		}
+		workgroupBarrier();
+		for (var d = 0u; d < depth; d++) {
+			let at = d * 4u * w_step + local.x;
+			let w0 = w_tile[at];
+			let w1 = w_tile[at + w_step];
+			let w2 = w_tile[at + 2u * w_step];
+			let w3 = w_tile[at + 3u * w_step];
+			let v0 = w_tile[at + 8u];
+			let v1 = w_tile[at + w_step + 8u];
+			let v2 = w_tile[at + 2u * w_step + 8u];
+			let v3 = w_tile[at + 3u * w_step + 8u];
+			let first = d * x_step + local.y * 8u;
+			let a0 = x_tile[first];
+			s0 = row4(s0, a0, w0, w1, w2, w3);
+			t0 = row4(t0, a0, v0, v1, v2, v3);
+			let a1 = x_tile[first + 1u];
+			s1 = row4(s1, a1, w0, w1, w2, w3);
+			t1 = row4(t1, a1, v0, v1, v2, v3);
+			let a2 = x_tile[first + 2u];
+			s2 = row4(s2, a2, w0, w1, w2, w3);
+			t2 = row4(t2, a2, v0, v1, v2, v3);
+			let a3 = x_tile[first + 3u];
+			s3 = row4(s3, a3, w0, w1, w2, w3);
+			t3 = row4(t3, a3, v0, v1, v2, v3);
+			let a4 = x_tile[first + 4u];
+			s4 = row4(s4, a4, w0, w1, w2, w3);
+			t4 = row4(t4, a4, v0, v1, v2, v3);
+			let a5 = x_tile[first + 5u];
+			s5 = row4(s5, a5, w0, w1, w2, w3);
+			t5 = row4(t5, a5, v0, v1, v2, v3);
+			let a6 = x_tile[first + 6u];
+			s6 = row4(s6, a6, w0, w1, w2, w3);
+			t6 = row4(t6, a6, v0, v1, v2, v3);
+			let a7 = x_tile[first + 7u];
+			s7 = row4(s7, a7, w0, w1, w2, w3);
+			t7 = row4(t7, a7, v0, v1, v2, v3);
+		}
+	}
+	let row = row0 + local.y * 8u;
+	let col = col0 + 4u * local.x;
+	store4(row, col, s0);
+	store4(row, col + 32u, t0);
+	store4(row + 1u, col, s1);
+	store4(row + 1u, col + 32u, t1);
+	store4(row + 2u, col, s2);
+	store4(row + 2u, col + 32u, t2);
+	store4(row + 3u, col, s3);
+	store4(row + 3u, col + 32u, t3);
+	store4(row + 4u, col, s4);
+	store4(row + 4u, col + 32u, t4);
+	store4(row + 5u, col, s5);
+	store4(row + 5u, col + 32u, t5);
+	store4(row + 6u, col, s6);
+	store4(row + 6u, col + 32u, t6);
+	store4(row + 7u, col, s7);
+	store4(row + 7u, col + 32u, t7);
+}
+
+// row4 adds four k of one row to its sums.
+fn row4(sums: vec4<f32>, v: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>) -> vec4<f32> {
+	return fma(vec4<f32>(v.w), w3, fma(vec4<f32>(v.z), w2, fma(vec4<f32>(v.y), w1, fma(vec4<f32>(v.x), w0, sums))));
+}
+
+// store4 finishes four columns.
+fn store4(row: u32, col: u32, sums: vec4<f32>) {
+	if (row >= dims.rows) { return; }
+	store(row, col, sums.x);
+	store(row, col + 1u, sums.y);
+	store(row, col + 2u, sums.z);
+	store(row, col + 3u, sums.w);
+}
+
+fn store(row: u32, col: u32, total: f32) {
+	if (col >= dims.cols) { return; }
+	var v = total;
+	let at = row * dims.width + dims.col0 + col;
+	if (dims.has_bias > 0u) { v += bias[dims.col0 + col]; }
+	if (dims.has_residual > 0u) { v += f32(residual[at]); }
+	out[at] = elem(activate(v));
+}

@@ -1,0 +1,85 @@
+package tests
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"wisp/engine"
+	"wisp/engine/model"
+	"wisp/webgpu"
+)
+
+// gpus are the published peaks of three devices: f32 operations and bytes a
+// second.
+var gpus = []struct {
+	name             string
+	flops, bandwidth float64
+}{
+	// 10 cores of 128 lanes at 1.47 GHz; 120 GB/s (Apple, "Apple introduces M4 chip", 2024).
+	{"Apple M4", 3.8e12, 120e9},
+	// 5888 lanes at 2.475 GHz; 192 bits of GDDR6X at 21 Gb/s (NVIDIA, Ada architecture whitepaper).
+	{"RTX 4070", 29.1e12, 504e9},
+	// 768 lanes at 1.35 GHz; 128 bits of LPDDR4X-4267 (Intel, i7-1185G7 specification).
+	{"Intel Xe", 2.07e12, 68e9},
+}
+
+// costCase is a network at a size, with what a device of WebGPU's default
+// limits may spend on it.
+type costCase struct {
+	name       string
+	model      string // in sizes.json
+	build      func(config []byte) (*engine.Graph, error)
+	dispatches int // at most
+	arena      int // bytes of activations in f32, at most
+}
+
+var costCases = []costCase{
+	{"sd15_unet_512", "sd15_unet", func(c []byte) (*engine.Graph, error) { return model.UNet2DCondition(c, 2, 64, 64, 77) }, 540, 192 << 20},
+	{"sd_vae_decode_512", "sd_vae", func(c []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(c, 1, 64, 64) }, 110, 641 << 20},
+	{"taesd_decode_512", "taesd", func(c []byte) (*engine.Graph, error) { return model.AutoencoderTinyDecoder(c, 1, 64, 64) }, 40, 192 << 20},
+	{"clip_l", "clip_l", func(c []byte) (*engine.Graph, error) { return model.CLIPText(c, 1, 77) }, 115, 2 << 20},
+}
+
+// TestCost plans large networks for a device of default limits: every operand
+// fits a binding, no score matrix is made, and neither dispatches nor memory
+// exceed their bounds. `make bench` prints its lines.
+func TestCost(t *testing.T) {
+	var file struct {
+		Models map[string]published `json:"models"`
+	}
+	readJSON(t, filepath.Join("golden", "model", "sizes.json"), &file)
+	for _, c := range costCases {
+		t.Run(c.name, func(t *testing.T) {
+			g, err := c.build(file.Models[c.model].Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range []engine.DType{engine.F32, engine.F16} {
+				cost, err := webgpu.Count(g, engine.F16, d, webgpu.DefaultLimits)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkCost(t, c, d, cost)
+			}
+		})
+	}
+}
+
+func checkCost(t *testing.T, c costCase, d engine.DType, cost webgpu.Cost) {
+	flops, bytes := cost.Totals()
+	t.Logf("cost: %-18s %v %4d dispatches %3d pipelines %6.0f GFLOP %6.2f GB moved %4d MB arena %4d MB weights",
+		c.name, d, len(cost.Steps), cost.Pipelines, flops/1e9, float64(bytes)/1e9, cost.Arena>>20, cost.Weights>>20)
+	for _, gpu := range gpus {
+		t.Logf("cost: %-18s %v on %-10s at least %7.1f ms", c.name, d, gpu.name, 1e3*cost.Roofline(gpu.flops, gpu.bandwidth))
+	}
+	if cost.Largest > webgpu.DefaultLimits.Binding {
+		t.Errorf("%v: a binding of %d bytes", d, cost.Largest)
+	}
+	if slices.ContainsFunc(cost.Steps, func(s webgpu.StepCost) bool { return s.Kernel == "softmax" || s.Kernel == "matmul" }) {
+		t.Errorf("%v: attention makes a score matrix", d)
+	}
+	if len(cost.Steps) > c.dispatches || cost.Arena > c.arena {
+		t.Errorf("%v: %d dispatches and %d bytes, want at most %d and %d", d, len(cost.Steps), cost.Arena, c.dispatches, c.arena)
+	}
+}
