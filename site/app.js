@@ -3,7 +3,8 @@
 // easel), past.js (the visitor's pictures), models.js and grid.js (dialogs),
 // drop.js (files), offline.js (the service worker).
 import { createGenerator, WispError } from "./wisp.js";
-import { chooseLanguage, language, languages, remember, setLanguage } from "./strings.js";
+import { recall, remember } from "./memory.js";
+import { chooseLanguage, language, languages, setLanguage } from "./strings.js";
 import { $, capital, create, fill, megabytes, press, pressed, say, showError, showNotice, t, work } from "./ui.js";
 import * as easel from "./picture.js";
 import * as past from "./past.js";
@@ -15,7 +16,7 @@ import { start as goOffline } from "./offline.js";
 const form = $("form"), prompt = $("prompt"), seed = $("seed"), lock = $("lock");
 const root = document.documentElement.dataset; // state and pictures, for tests and style
 
-let model = modelInAddress();
+let model = modelInAddress() ?? recall("model") ?? undefined;
 let loading = null; // the promise of the generator
 let generator = null; // once it is there
 let run = null; // the AbortController of the picture under way
@@ -41,14 +42,28 @@ function ready() {
 			onWarning: (message) => console.info("wisp:", message),
 		}).then((g) => {
 			if (loading !== mine) g.dispose(); // another model was chosen meanwhile
-			else introduce(g);
+			else {
+				introduce(g);
+				if (!run) drawLive(0); // what was typed meanwhile
+			}
 			return g;
 		}, (err) => {
-			if (loading === mine) loading = null;
+			if (loading === mine) {
+				loading = null;
+				remember("model", null); // the next visit shall not fail, too
+			}
 			throw err;
 		});
 	}
 	return loading;
+}
+
+// choose takes another model, and remembers it for the next visit: undefined
+// is the default one.
+function choose(chosen) {
+	model = chosen;
+	touched.clear();
+	reload();
 }
 
 // reload begins anew, with another model or backend.
@@ -87,6 +102,7 @@ function introduce(g) {
 	fillStyles(texts(settings.styles));
 	fillExamples(texts(settings.examples));
 	showModel();
+	remember("model", model === undefined ? null : typeof model === "string" ? model : `stored:${g.id}`);
 	if (!run) work(null);
 	root.state = "ready";
 	performance.mark("wisp-ready");
@@ -127,7 +143,6 @@ function fillExamples(examples) {
 		});
 		box.append(button);
 	}
-	box.hidden = examples.length === 0;
 	prompt.placeholder = examples[0] ?? "";
 }
 
@@ -198,6 +213,8 @@ function request({ fresh = false, count } = {}) {
 
 let typing = 0; // the timer of a live picture to come
 let resting = 0; // the timer after which a live picture counts
+let keep = null; // puts the pictures on the easel into the history, once
+let pace = 0; // milliseconds that the last picture took
 
 // draw makes a picture. A live one supersedes what is under way and is not
 // remembered until the visitor rests.
@@ -217,7 +234,9 @@ async function draw(options = {}) {
 		const g = await abortable(ready(), signal);
 		work(t("words"));
 		if (!options.live) say(t("drawing"));
-		const result = await g.generate({ ...request(options), signal, previews: true, onStep: (step) => onStep(step, mine) });
+		// A picture that is there in no time needs no previews, which take some.
+		const previews = !options.live || pace > 800;
+		const result = await g.generate({ ...request(options), signal, previews, onStep: (step) => onStep(step, mine) });
 		if (run === mine) await show(result, g, options.live);
 	} catch (err) {
 		if (run !== mine) return; // a newer picture took its place
@@ -261,19 +280,22 @@ function onStep({ stage, step, steps, preview }, mine) {
 const rest = 1500; // milliseconds
 
 async function show(result, g, live) {
-	const pictures = await easel.fromResult(result);
-	await easel.show(pictures, easel.factsOf(result));
+	const pictures = await easel.show(await easel.fromResult(result), easel.factsOf(result));
+	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
 	if (result.truncated) showNotice(t("truncated"));
 	if (!live) say(t("ready", { prompt: result.settings.prompt }));
 	root.pictures = Number(root.pictures ?? 0) + 1;
-	const keep = async () => {
-		for (const p of pictures) {
-			p.id = await past.history.add({ time: Date.now(), blob: p.blob, settings: p.settings, seed: p.seed, model: g.name, favourite: false });
-		}
-	};
+	let kept = null;
+	keep = () => (kept ??= keepAll(pictures, g.name));
 	if (live) resting = setTimeout(keep, rest);
 	else await keep();
+}
+
+async function keepAll(pictures, model) {
+	for (const p of pictures) {
+		p.id = await past.history.add({ time: Date.now(), blob: p.blob, settings: p.settings, seed: p.seed, model, favourite: p.favourite === true });
+	}
 }
 
 form.addEventListener("submit", (event) => {
@@ -340,14 +362,14 @@ easel.whenChosen((picture) => {
 });
 $("star").addEventListener("click", async () => {
 	const picture = easel.current();
-	if (picture?.id === undefined) return;
+	if (picture.id === undefined) await keep();
 	picture.favourite = !picture.favourite;
 	press($("star"), picture.favourite);
 	await past.history.setFavourite(picture.id, picture.favourite);
 });
 past.start(async (picture) => {
 	restore(picture.settings);
-	await easel.show([picture], `${picture.settings.prompt} · ${t("seed").toLowerCase()} ${picture.seed}`);
+	await easel.show([picture], { line: [picture.settings.prompt, `${t("seed").toLowerCase()} ${picture.seed}`, new Date(picture.time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" })].join(" · ") });
 	$("easel").scrollIntoView({ block: "nearest" });
 });
 
@@ -374,11 +396,7 @@ function followLink() {
 }
 addEventListener("hashchange", followLink);
 
-modelDialog.start((chosen) => {
-	model = chosen;
-	touched.clear();
-	reload();
-}, () => generator);
+modelDialog.start(choose, () => generator);
 gridDialog.start(() => ({
 	generator,
 	request: () => request({ fresh: true }),
@@ -390,11 +408,7 @@ watchDrops({
 		showNotice(t("restored", { name }));
 		if (generator) draw();
 	},
-	open: (files) => {
-		model = files;
-		touched.clear();
-		reload();
-	},
+	open: choose,
 });
 goOffline({ idle: () => run === null, generate: async (settings, signal) => (await ready()).generate({ ...settings, signal, busy: "queue" }), facts: () => generator });
 
@@ -403,7 +417,7 @@ fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, nam
 $("language").value = language();
 $("language").addEventListener("change", (event) => {
 	setLanguage(event.target.value);
-	remember(event.target.value);
+	remember("language", event.target.value);
 	busy(run !== null);
 	showModel();
 	if (generator) introduce(generator);

@@ -9,10 +9,17 @@ const maxFile = 64 << 20; // bytes of a picture or workflow
 
 // start watches the page; on.restore(settings, name), on.open(files).
 export function start(on) {
+	const mark = (on) => document.body.classList.toggle("dragged", on);
 	addEventListener("dragover", (event) => {
-		if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+		if (!event.dataTransfer?.types.includes("Files")) return;
+		event.preventDefault();
+		mark(true);
+	});
+	addEventListener("dragleave", (event) => {
+		if (!event.relatedTarget) mark(false); // it left the window
 	});
 	addEventListener("drop", async (event) => {
+		mark(false);
 		if (!event.dataTransfer?.types.includes("Files")) return;
 		event.preventDefault();
 		try {

@@ -20,39 +20,58 @@ export function start(use, generator) {
 }
 
 const box = dialog("models", async () => {
+	verdict("");
 	const card = inUse()?.card ?? "";
 	$("card").hidden = card === "";
 	$("card-text").textContent = card;
 	await list();
 });
 
+// The default model lies beside the page.
+const defaultLocation = new URL("models/default/", import.meta.url).href;
+
 async function list() {
-	let kept = [];
-	try {
-		kept = await models();
-	} catch {
-		// storage is refused: nothing is kept
-	}
-	$("kept").replaceChildren(...kept.map(row));
+	const kept = await models().catch(() => []); // storage is refused: nothing is kept
+	const rows = kept.map(row);
+	const current = inUse();
+	if (current && !kept.some(({ id }) => id === current.id)) rows.unshift(entry(current.name, [t("modelMemory"), licence(current), t("modelCurrent")]));
+	if (!kept.some(({ location }) => location === defaultLocation)) rows.push(entry(t("modelDefault"), [t("modelAbsent")], useButton(undefined)));
+	$("kept").replaceChildren(...rows);
+	const { usage = 0, quota = 0 } = await navigator.storage?.estimate?.() ?? {};
+	$("space").textContent = quota ? t("space", { used: megabytes(usage), free: Math.floor((quota - usage) / 1e6) }) : "";
+}
+
+const licence = (model) => model.licence !== "unknown" && model.licence;
+
+function entry(name, facts, ...buttons) {
+	const about = create("span", {}, create("strong", { textContent: name, dir: "auto" }), create("small", { textContent: facts.filter(Boolean).join(" · "), dir: "auto" }));
+	return create("li", {}, about, create("span", { className: "tools" }, ...buttons));
 }
 
 function row(model) {
-	const size = model.cachedBytes < model.bytes
-		? t("modelPart", { have: megabytes(model.cachedBytes), size: megabytes(model.bytes) })
-		: t("modelKept", { size: megabytes(model.bytes) });
+	const size = t("modelKept", { size: megabytes(model.cachedBytes) });
 	const current = inUse()?.id === model.id;
-	const facts = [size, model.licence !== "unknown" && model.licence, current && t("modelCurrent")].filter(Boolean).join(" · ");
-	const item = create("li", {}, create("strong", { textContent: model.name, dir: "auto" }), create("small", { textContent: facts, dir: "auto" }));
-	if (current) return item;
-	const use = create("button", { type: "button", className: "pill", textContent: t("use") });
-	use.addEventListener("click", () => choose(/^https?:/.test(model.location) ? model.location : `stored:${model.id}`));
 	const remove = create("button", { type: "button", className: "pill", textContent: t("remove") });
+	remove.setAttribute("aria-label", `${t("remove")}: ${model.name}`);
 	remove.addEventListener("click", async () => {
 		await removeModel(model.id);
+		if (current) verdict(t("modelGone"));
 		await list();
 	});
-	item.append(create("span", { className: "tools" }, use, remove));
-	return item;
+	return entry(model.name, [size, licence(model), current && t("modelCurrent")], ...(current ? [] : [useButton(address(model), model.name)]), remove);
+}
+
+// address is what a kept model is opened by.
+function address({ id, location }) {
+	if (location === defaultLocation) return undefined;
+	return /^https?:/.test(location) ? location : `stored:${id}`;
+}
+
+function useButton(model, name = t("modelDefault")) {
+	const use = create("button", { type: "button", className: "pill", textContent: t("use") });
+	use.setAttribute("aria-label", `${t("use")}: ${name}`);
+	use.addEventListener("click", () => choose(model));
+	return use;
 }
 
 function choose(model) {
@@ -100,7 +119,6 @@ $("allow").addEventListener("click", async () => {
 
 function verdict(text) {
 	$("verdict").textContent = text;
-	$("verdict").hidden = false;
 }
 
 $("use").addEventListener("click", () => choose(candidate));

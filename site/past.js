@@ -1,7 +1,7 @@
 // The visitor's pictures, newest first: search, favourites, delete, export.
 import { History } from "./history.js";
 import { zip } from "./zip.js";
-import { $, create, download, fileName, press, pressed, t } from "./ui.js";
+import { $, create, download, fileName, press, pressed, showNotice, t } from "./ui.js";
 
 const pageful = 48;
 let limit = pageful;
@@ -45,7 +45,7 @@ async function render() {
 function row(picture) {
 	const url = URL.createObjectURL(picture.blob);
 	urls.push(url);
-	const img = create("img", { src: url, alt: picture.settings.prompt, title: picture.settings.prompt, loading: "lazy" });
+	const img = create("img", { src: url, alt: picture.settings.prompt, title: picture.settings.prompt, loading: "lazy", decoding: "async" });
 	const open = create("button", { type: "button", className: "thumb" }, img);
 	open.addEventListener("click", () => onPick(picture));
 	const star = create("button", { type: "button", className: "mark star", textContent: "★" });
@@ -54,7 +54,10 @@ function row(picture) {
 	star.addEventListener("click", () => history.setFavourite(picture.id, !picture.favourite));
 	const remove = create("button", { type: "button", className: "mark bin", textContent: "✕" });
 	remove.setAttribute("aria-label", `${t("remove")}: ${picture.settings.prompt}`);
-	remove.addEventListener("click", () => history.remove(picture.id));
+	remove.addEventListener("click", async () => {
+		await history.remove(picture.id);
+		showNotice(t("removed"), () => history.add(picture));
+	});
 	return create("li", {}, open, star, remove);
 }
 

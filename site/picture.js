@@ -19,23 +19,30 @@ export async function fromResult(result) {
 	})));
 }
 
-// show puts pictures on the easel; facts is the line below.
-export async function show(pictures, facts) {
-	const old = shown;
+let newest = 0; // counts calls of show: one that was overtaken shows nothing
+
+// show puts pictures on the easel and returns them; facts is the line
+// below, more what it says when pointed at.
+export async function show(pictures, { line, more = "" }) {
+	const mine = ++newest;
 	const fresh = await Promise.all(pictures.map(async (p) => ({ ...p, url: URL.createObjectURL(p.blob), image: p.image ?? await pixels(p.blob) })));
+	const frames = await Promise.all(fresh.map(frame));
+	const old = mine === newest ? shown : fresh;
+	for (const { url } of old) URL.revokeObjectURL(url);
+	if (old === fresh) return fresh;
 	shown = fresh;
 	const { width, height } = fresh[0].settings;
 	const box = $("pictures");
-	box.replaceChildren(...await Promise.all(fresh.map(frame)));
+	box.replaceChildren(...frames);
 	box.style.setProperty("--columns", Math.ceil(Math.sqrt(fresh.length)));
 	box.classList.toggle("many", fresh.length > 1);
-	$("frame").style.aspectRatio = `${width} / ${height}`;
+	$("easel").style.setProperty("--ratio", width / height);
 	$("frame").classList.add("drawn");
 	$("empty").hidden = true;
-	$("caption").hidden = false;
-	$("facts").textContent = facts;
-	for (const { url } of old) URL.revokeObjectURL(url);
+	$("facts").textContent = line;
+	$("facts").title = more;
 	choose(0);
+	return fresh;
 }
 
 async function pixels(blob) {
@@ -99,11 +106,10 @@ export function whenChosen(listener) {
 	onChoose = listener;
 }
 
+// factsOf says how a result was made, and where the time went.
 export function factsOf({ settings, seed, backend, timings }) {
-	return t("facts", {
-		...settings, seed, backend,
-		total: duration(timings.total), text: duration(timings.text), denoise: duration(timings.denoise), decode: duration(timings.decode),
-	});
+	const { text, denoise, decode, total } = Object.fromEntries(Object.entries(timings).map(([part, ms]) => [part, duration(ms)]));
+	return { line: t("facts", { ...settings, seed, backend, total }), more: t("timings", { text, denoise, decode }) };
 }
 
 $("copy").addEventListener("click", async () => {

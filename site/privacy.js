@@ -12,7 +12,9 @@ function show({ since, here, network }) {
 	$("first").hidden = true;
 	$("counter").hidden = $("since").hidden = false;
 	$("here").textContent = here;
-	$("network").textContent = network.length;
+	const ours = network.filter((url) => new URL(url).origin === location.origin).length;
+	$("network").textContent = ours;
+	$("elsewhere").textContent = network.length - ours;
 	$("since").textContent = t("leavesSince", { time: new Date(since).toLocaleTimeString(document.documentElement.lang) });
 	$("log").replaceChildren(...network.slice(-50).map((url) => create("li", { textContent: url })));
 }

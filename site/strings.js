@@ -1,6 +1,7 @@
 // Every word that the page shows, in each of its languages. index.html holds
 // the English ones, too, so that the page can be read before this loads; a test
 // keeps the two alike. {name} is filled in.
+import { recall } from "./memory.js";
 
 const en = {
 	tagline: "Pictures from words, made on your own device.",
@@ -9,7 +10,6 @@ const en = {
 	anyStyle: "Any",
 	generate: "Generate",
 	cancel: "Cancel",
-	tryThese: "Try",
 	live: "Draw while I type",
 	settings: "Settings",
 	negative: "Leave out",
@@ -37,9 +37,10 @@ const en = {
 	backendCpu: "Processor, slow reference",
 	compare: "Compare two settings…",
 	reset: "Back to the model's settings",
-	empty: "Your picture appears here.",
+	empty: "Say what you would like to see.",
+	dropHere: "Drop a picture, a workflow or a model.",
 	another: "Another",
-	variations: "Four variations",
+	variations: "Variations",
 	save: "Save",
 	copy: "Copy",
 	share: "Share",
@@ -47,23 +48,30 @@ const en = {
 	favourite: "Favourite",
 	history: "Your pictures",
 	search: "Search your pictures",
-	onlyFavourites: "Favourites only",
-	exportAll: "Save all as ZIP",
-	clear: "Delete all but favourites",
-	clearSure: "Really delete them?",
+	onlyFavourites: "Favourites",
+	exportAll: "Save as ZIP",
+	clear: "Delete…",
+	clearSure: "Delete all pictures but your favourites? They cannot be brought back.",
 	more: "Show more",
 	remove: "Delete",
+	removed: "The picture is deleted.",
+	undo: "Undo",
 	noneFound: "No picture matches.",
 	models: "Models",
 	modelsIntro: "A model is downloaded once and kept by this browser until you delete it here.",
 	modelCurrent: "in use",
+	modelDefault: "The default model",
+	modelAbsent: "not kept here",
+	modelMemory: "in memory only: this browser keeps nothing",
+	modelGone: "The model is deleted. This page draws with it until it is closed.",
+	space: "{used} MB of this browser's storage in use, {free} MB free.",
 	use: "Use",
-	modelAddress: "Address of a model",
+	modelAddress: "Address of another model",
 	check: "Check",
 	openFiles: "Open a model's folder…",
-	card: "About this model",
+	orDrop: "or drop it on the page",
+	card: "About the model in use",
 	modelKept: "{size} MB kept here",
-	modelPart: "{have} of {size} MB kept here",
 	verdict: "Runs here on {backend}. {download} MB to download, about {memory} MB of memory.",
 	verdictNot: "Does not run here: {reason}.",
 	close: "Close",
@@ -103,7 +111,8 @@ const en = {
 	copied: "The picture is copied.",
 	linkCopied: "The link is copied. It holds the words and the settings, not the picture.",
 	noCopy: "This browser does not let pages copy pictures: save it instead.",
-	facts: "{width} × {height} · seed {seed} · {steps} steps · {total} on {backend}: words {text}, steps {denoise}, decoding {decode}",
+	facts: "{width} × {height} · seed {seed} · {steps} steps · {total} on {backend}",
+	timings: "words {text}, steps {denoise}, decoding {decode}",
 	model: "Model: {name}",
 	// what leaves this device
 	leavesTitle: "What leaves this device",
@@ -112,8 +121,9 @@ const en = {
 	leavesPolicy: "The page's content security policy lets it connect to its own site only, and to the sites of models that you allowed yourself; your browser enforces that.",
 	leavesCheck: "Check it: switch the network off and draw, or open the browser's network panel. Or watch here while you draw in another tab.",
 	leavesHere: "Requests answered on this device",
-	leavesNetwork: "Requests that went to the network",
-	leavesSince: "since {time}",
+	leavesNetwork: "Requests for files of this site",
+	leavesElsewhere: "Requests to anybody else",
+	leavesSince: "Counted since {time}, when the browser last started the counter; every tab of this site counts.",
 	leavesFirst: "The counter starts with your second visit: the first one has to fetch the page.",
 	back: "Back to drawing",
 	badValues: "name one to eight values for each setting, separated by commas",
@@ -126,7 +136,6 @@ const de = {
 	anyStyle: "Egal",
 	generate: "Malen",
 	cancel: "Abbrechen",
-	tryThese: "Zum Beispiel",
 	live: "Beim Tippen malen",
 	settings: "Einstellungen",
 	negative: "Weglassen",
@@ -154,9 +163,10 @@ const de = {
 	backendCpu: "Prozessor, langsame Referenz",
 	compare: "Zwei Einstellungen vergleichen…",
 	reset: "Zurück zu den Werten des Modells",
-	empty: "Hier erscheint dein Bild.",
+	empty: "Sag, was du sehen möchtest.",
+	dropHere: "Hier ein Bild, einen Arbeitsablauf oder ein Modell ablegen.",
 	another: "Noch eins",
-	variations: "Vier Varianten",
+	variations: "Varianten",
 	save: "Sichern",
 	copy: "Kopieren",
 	share: "Teilen",
@@ -164,23 +174,30 @@ const de = {
 	favourite: "Liebling",
 	history: "Deine Bilder",
 	search: "Deine Bilder durchsuchen",
-	onlyFavourites: "Nur Lieblinge",
-	exportAll: "Alle als ZIP sichern",
-	clear: "Alle bis auf Lieblinge löschen",
-	clearSure: "Wirklich löschen?",
+	onlyFavourites: "Lieblinge",
+	exportAll: "Als ZIP sichern",
+	clear: "Löschen…",
+	clearSure: "Alle Bilder bis auf die Lieblinge löschen? Sie sind dann fort.",
 	more: "Mehr zeigen",
 	remove: "Löschen",
+	removed: "Das Bild ist gelöscht.",
+	undo: "Zurückholen",
 	noneFound: "Kein Bild passt.",
 	models: "Modelle",
 	modelsIntro: "Ein Modell wird einmal geladen und bleibt in diesem Browser, bis du es hier löschst.",
 	modelCurrent: "in Gebrauch",
+	modelDefault: "Das Standardmodell",
+	modelAbsent: "nicht hier gespeichert",
+	modelMemory: "nur im Arbeitsspeicher: dieser Browser behält nichts",
+	modelGone: "Das Modell ist gelöscht. Diese Seite malt damit, bis sie geschlossen wird.",
+	space: "{used} MB vom Speicher dieses Browsers belegt, {free} MB frei.",
 	use: "Nehmen",
-	modelAddress: "Adresse eines Modells",
+	modelAddress: "Adresse eines anderen Modells",
 	check: "Prüfen",
 	openFiles: "Ordner eines Modells öffnen…",
-	card: "Über dieses Modell",
+	orDrop: "oder auf der Seite ablegen",
+	card: "Über das Modell in Gebrauch",
 	modelKept: "{size} MB hier gespeichert",
-	modelPart: "{have} von {size} MB hier gespeichert",
 	verdict: "Läuft hier auf {backend}. {download} MB zu laden, etwa {memory} MB Arbeitsspeicher.",
 	verdictNot: "Läuft hier nicht: {reason}.",
 	close: "Schließen",
@@ -219,7 +236,8 @@ const de = {
 	copied: "Das Bild ist kopiert.",
 	linkCopied: "Der Link ist kopiert. Er enthält die Worte und Einstellungen, nicht das Bild.",
 	noCopy: "Dieser Browser lässt Seiten keine Bilder kopieren: sichere es stattdessen.",
-	facts: "{width} × {height} · Startzahl {seed} · {steps} Schritte · {total} auf {backend}: Worte {text}, Schritte {denoise}, Dekodieren {decode}",
+	facts: "{width} × {height} · Startzahl {seed} · {steps} Schritte · {total} auf {backend}",
+	timings: "Worte {text}, Schritte {denoise}, Dekodieren {decode}",
 	model: "Modell: {name}",
 	leavesTitle: "Was dieses Gerät verlässt",
 	leavesNothing: "Deine Worte und Bilder: nie.",
@@ -227,14 +245,18 @@ const de = {
 	leavesPolicy: "Die Inhaltsrichtlinie der Seite erlaubt nur Verbindungen zu ihrer eigenen Adresse und zu denen von Modellen, die du selbst erlaubt hast; dein Browser setzt das durch.",
 	leavesCheck: "Prüfe es: Schalte das Netz ab und male, oder öffne die Netzwerkansicht des Browsers. Oder sieh hier zu, während du in einem anderen Tab malst.",
 	leavesHere: "Auf diesem Gerät beantwortete Anfragen",
-	leavesNetwork: "Anfragen, die ins Netz gingen",
-	leavesSince: "seit {time}",
+	leavesNetwork: "Anfragen nach Dateien dieser Seite",
+	leavesElsewhere: "Anfragen an jemand anderen",
+	leavesSince: "Gezählt seit {time}, als der Browser den Zähler zuletzt gestartet hat; jeder Tab dieser Seite zählt.",
 	leavesFirst: "Der Zähler beginnt mit deinem zweiten Besuch: Der erste muss die Seite holen.",
 	back: "Zurück zum Malen",
 	badValues: "nenne für jede Einstellung ein bis acht Werte, durch Kommas getrennt",
 };
 
-export const languages = { en: { name: "English", strings: en }, de: { name: "Deutsch", strings: de } };
+export const languages = {
+	en: { name: "English", direction: "ltr", strings: en },
+	de: { name: "Deutsch", direction: "ltr", strings: de },
+};
 
 let current = "en";
 
@@ -246,7 +268,7 @@ export function t(name, values = {}) {
 // chooseLanguage takes the visitor's wish: from the address, from an earlier
 // visit, from the browser.
 export function chooseLanguage() {
-	const wishes = [new URLSearchParams(location.search).get("lang"), remembered(), ...navigator.languages];
+	const wishes = [new URLSearchParams(location.search).get("lang"), recall("language"), ...navigator.languages];
 	for (const wish of wishes) {
 		const tag = wish?.split("-")[0];
 		if (Object.hasOwn(languages, tag ?? "")) return setLanguage(tag);
@@ -258,6 +280,7 @@ export function chooseLanguage() {
 export function setLanguage(tag) {
 	current = tag;
 	document.documentElement.lang = tag;
+	document.documentElement.dir = languages[tag].direction;
 	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
 	for (const attribute of ["title", "placeholder", "aria-label"]) {
 		for (const element of document.querySelectorAll(`[data-t-${attribute}]`)) {
@@ -267,19 +290,3 @@ export function setLanguage(tag) {
 }
 
 export const language = () => current;
-
-export function remember(tag) {
-	try {
-		localStorage.setItem("wisp-language", tag);
-	} catch {
-		// storage is refused: the choice lasts as long as the page
-	}
-}
-
-function remembered() {
-	try {
-		return localStorage.getItem("wisp-language");
-	} catch {
-		return null;
-	}
-}

@@ -42,9 +42,15 @@ export function showError(err) {
 	console.info("wisp:", err);
 }
 
-export function showNotice(text) {
+// showNotice tells something; undo, where given, is offered beside it.
+export function showNotice(text, undo) {
+	$("told").hidden = !text;
 	$("notice").textContent = text ?? "";
-	$("notice").hidden = !text;
+	$("undo").hidden = !undo;
+	$("undo").onclick = () => {
+		showNotice(null);
+		undo();
+	};
 }
 
 // press sets a toggle button.
