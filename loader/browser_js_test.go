@@ -358,3 +358,102 @@ func TestBrowserStorage(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+// openOPFS opens an empty directory.
+func openOPFS(t *testing.T, name string) *OPFS {
+	t.Helper()
+	needBrowser(t)
+	o, err := OpenOPFS(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := o.Files(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if err := o.Remove(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return o
+}
+
+// TestOPFS: a file comes back as it was written, over more than one buffer,
+// and belongs to one owner at a time.
+func TestOPFS(t *testing.T) {
+	o := openOPFS(t, "wisp-test")
+	if _, err := o.Open(t.Context(), "none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if err := o.Remove(t.Context(), "none"); err != nil {
+		t.Error(err)
+	}
+	if _, err := o.Create(t.Context(), "vast", 1<<60); !errors.Is(err, ErrQuota) {
+		t.Errorf("a file beyond the quota: %v", err)
+	}
+	f, err := o.Create(t.Context(), "a", 4<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := noise(rand.New(rand.NewPCG(8, 8)), 3*opfsBuffer+77)
+	if _, err := f.WriteAt(want[:100], 0); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.WriteAt(want[100:], 100); err != nil {
+		t.Error(err)
+	}
+	if _, err := o.Open(t.Context(), "a"); err == nil {
+		t.Error("two owners")
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	g, err := o.Open(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want)-50)
+	if _, err := g.ReadAt(got, 50); err != nil || !bytes.Equal(got, want[50:]) {
+		t.Errorf("read back: %v", err)
+	}
+	if _, err := g.ReadAt(make([]byte, 2), int64(len(want))-1); err == nil {
+		t.Error("read beyond the end")
+	}
+	if n, err := g.Size(); err != nil || n != int64(len(want)) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	g.Close()
+	if names, err := o.Files(t.Context()); err != nil || !slices.Equal(names, []string{"a"}) {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestLaidInBrowser: the second visit reads the private file system alone; a
+// file that another tab holds is as none.
+func TestLaidInBrowser(t *testing.T) {
+	o := openOPFS(t, "wisp-test-laid")
+	src, want := sample()
+	for visit := range 2 {
+		got, asked, warnings := loadWith(t, src, o, nil)
+		if err := sameTensors(got, want); err != nil {
+			t.Fatal(err)
+		}
+		if visit > 0 && len(asked) > 0 || warnings > 0 {
+			t.Errorf("visit %d downloaded %v with %d warnings", visit, asked, warnings)
+		}
+	}
+	names, err := o.Files(t.Context())
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	held, err := o.handle(t.Context(), names[0], false, "readwrite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	got, asked, _ := loadWith(t, src, o, nil)
+	if err := sameTensors(got, want); err != nil || len(asked) == 0 {
+		t.Errorf("beside another tab: %v, downloaded %v", err, asked)
+	}
+}

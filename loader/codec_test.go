@@ -153,3 +153,11 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkLaidSum(b *testing.B) {
+	p := make([]byte, 4<<20)
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		laidSum(p)
+	}
+}

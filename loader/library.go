@@ -32,6 +32,10 @@ type KV interface {
 // interrupted download can be listed and removed, and vouch for nothing: a
 // chunk is there when its record is there and has the right hash.
 type Library struct {
+	// Cache is what [Options.Cache] is, where there is any: what it holds goes
+	// first when room is wanted, and with its model.
+	Cache Cache
+
 	kv  KV
 	now func() time.Time
 
@@ -234,6 +238,7 @@ func (l *Library) Remove(ctx context.Context, id string) error {
 	if i < 0 {
 		return fmt.Errorf("loader: no stored model has the id %s: %w", id, fs.ErrNotExist)
 	}
+	removeLaid(ctx, l.Cache, func(of string) bool { return of == id })
 	return l.kv.Delete(ctx, append(orphans, exclusive(entries, i)...)...)
 }
 
@@ -248,9 +253,12 @@ func exclusive(entries []Entry, i int) []string {
 	return keys
 }
 
-// evict frees some room: first what belongs to no model, then the model opened
+// evict frees some room: first what is only a cache or belongs to no model, then the model opened
 // longest ago. It never touches a chunk of a model that this program opened.
 func (l *Library) evict(ctx context.Context) (freed bool, err error) {
+	if removeLaid(ctx, l.Cache, func(string) bool { return true }) {
+		return true, nil
+	}
 	entries, orphans, err := l.survey(ctx)
 	if err != nil {
 		return false, err

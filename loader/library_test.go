@@ -369,6 +369,72 @@ func TestPrefetch(t *testing.T) {
 	})
 }
 
+// crowd counts the files of a source that are open at a time.
+type crowd struct {
+	Source
+	mu        sync.Mutex
+	open, max int
+}
+
+type crowdFile struct {
+	io.ReadCloser
+	c *crowd
+}
+
+func (c *crowd) count(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open += n
+	c.max = max(c.max, c.open)
+}
+
+func (c *crowd) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	c.count(1)
+	r, err := c.Source.Open(ctx, name)
+	if err != nil {
+		c.count(-1)
+	}
+	return crowdFile{r, c}, err
+}
+
+func (f crowdFile) Close() error {
+	f.c.count(-1)
+	return f.ReadCloser.Close()
+}
+
+// TestRoomIsShared: loads and prefetches at once have as many chunks under way
+// as one load alone, and the room is whole again after failures.
+func TestRoomIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, want := sample()
+		c := &crowd{Source: slow{src}}
+		m, err := Open(t.Context(), c, &Memory{}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			defer cancel()
+			wg.Go(func() { m.Prefetch(ctx) })
+			wg.Go(func() { collect(ctx, m) })
+			wg.Go(func() { m.Prefetch(t.Context()) })
+			wg.Go(func() {
+				if got, err := collect(t.Context(), m); err != nil || sameTensors(got, want) != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if c.max != 3 {
+			t.Errorf("%d chunks were on their way at once, want 3", c.max)
+		}
+		if len(m.room) != 0 {
+			t.Errorf("%d places are taken for ever", len(m.room))
+		}
+	})
+}
+
 func TestMirrorsOfTheManifest(t *testing.T) {
 	b := newBuilder(1000)
 	b.man.Mirrors = []string{"https://mirror.example/m/"}

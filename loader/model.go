@@ -43,8 +43,8 @@ type Options struct {
 	// Parts is what will be loaded: the total of the progress and of Cached.
 	// Empty means everything.
 	Parts []Part
-	// Parallel bounds the fetches under way, and with them the chunks in
-	// memory; 0 is 4.
+	// Parallel bounds the chunks in memory, of every Load and Prefetch
+	// together: one decoded, the others on their way. 0 is 4, 2 the least.
 	Parallel int
 	// OnProgress hears of "download" (stored bytes, those in the store
 	// counted from the start) and "load" (raw bytes handed on). Calls do not
@@ -60,6 +60,8 @@ type Options struct {
 	// OpenMirror makes sources of the mirrors that the manifest lists; nil
 	// leaves them alone.
 	OpenMirror func(url string) (Source, error)
+	// Cache holds the tensors decoded for the next visit; nil for none.
+	Cache Cache
 	// Lock keeps two programs that share the store from downloading the same
 	// chunk: it waits for the name, and unlock lets it go. Nil is no locking.
 	Lock func(ctx context.Context, name string) (unlock func(), err error)
@@ -78,7 +80,10 @@ type Model struct {
 	writeOff bool // the store has no room: no more writing
 	readOff  bool // the store refuses everything, reading too
 	flights  map[string]*flight
+	here     map[string]bool // chunks that the store was seen to hold whole
 	progress progress
+
+	room chan struct{} // a place for each chunk in memory that is not decoded
 }
 
 // Open fetches and checks the manifest, and the small files unless told not
@@ -88,7 +93,8 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 		opts.Parallel = 4
 	}
 	opts.Retry = opts.Retry.withDefaults()
-	m := &Model{sources: append([]Source{src}, opts.Mirrors...), store: store, opts: opts, flights: map[string]*flight{}}
+	m := &Model{sources: append([]Source{src}, opts.Mirrors...), store: store, opts: opts, flights: map[string]*flight{},
+		here: map[string]bool{}, room: make(chan struct{}, max(1, opts.Parallel-1))}
 	if err := m.openManifest(ctx); err != nil {
 		return nil, err
 	}
@@ -201,7 +207,8 @@ func (m *Model) Tensors(ctx context.Context, component string, prefixes []string
 	return m.LoadPrefix(ctx, component, prefixes, func(t Tensor) error { return each(t.Name, t.DType, t.Shape, t.Data) })
 }
 
-// load streams the chunks under the wanted tensors and cuts them up.
+// load hands on the wanted tensors from the cache or, with their chunks
+// streamed and cut up, from the source, laying them out for the next visit.
 func (m *Model) load(ctx context.Context, parts []Part, each func(Tensor) error) error {
 	var want []*TensorInfo
 	for i := range m.man.Tensors {
@@ -210,6 +217,29 @@ func (m *Model) load(ctx context.Context, parts []Part, each func(Tensor) error)
 		}
 	}
 	slices.SortStableFunc(want, func(a, b *TensorInfo) int { return comparePlaces(a.Place, b.Place) })
+	if m.opts.Cache == nil {
+		return m.loadChunks(ctx, want, each)
+	}
+	name := m.laidName(parts)
+	n, err := m.fromCache(ctx, name, want, each)
+	if err != nil || n == len(want) {
+		return err
+	}
+	if n > 0 { // damaged: laid out anew by the next load, which sees all tensors
+		return m.loadChunks(ctx, want[n:], each)
+	}
+	l := m.lay(ctx, name, want)
+	err = m.loadChunks(ctx, want, func(t Tensor) error {
+		l.add(ctx, t.Data)
+		return each(t)
+	})
+	l.end(ctx, err)
+	return err
+}
+
+// loadChunks hands on tensors, which are in the order of their places, from
+// the chunks.
+func (m *Model) loadChunks(ctx context.Context, want []*TensorInfo, each func(Tensor) error) error {
 	pending := make([]piece, len(want))
 	for i, t := range want {
 		pending[i] = piece{place: t.Place, width: 1, done: func(data []byte) error {

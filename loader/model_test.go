@@ -151,6 +151,21 @@ func collect(ctx context.Context, m *Model) (map[string][]byte, error) {
 	return got, nil
 }
 
+// loadWith loads a model through a cache and tells which files it asked for.
+func loadWith(t *testing.T, src Source, c Cache, store Store) (got map[string][]byte, asked []string, warnings int) {
+	t.Helper()
+	rec := &recorder{Source: src}
+	m, err := Open(t.Context(), rec, store, Options{Cache: c, OnWarning: func(error) { warnings++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.asked = nil // the manifest and the files' chunks
+	if got, err = collect(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	return got, rec.asked, warnings
+}
+
 func sameTensors(got, want map[string][]byte) error {
 	for name, w := range want {
 		if !bytes.Equal(got[name], w) {

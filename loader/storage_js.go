@@ -17,8 +17,9 @@ type Storage struct {
 func BrowserStorage(ctx context.Context) (s Storage, err error) {
 	manager, ok := global("navigator", "storage")
 	if !ok {
-		return s, errors.New("loader: this browser does not tell about storage")
+		return s, errNoStorage
 	}
+	persisted := false
 	for _, method := range []string{"persist", "persisted"} {
 		if _, can := global("navigator", "storage", method); !can {
 			continue
@@ -27,9 +28,22 @@ func BrowserStorage(ctx context.Context) (s Storage, err error) {
 		if err != nil {
 			return s, err
 		}
-		if s.Persisted, err = v.Bool(); err != nil || s.Persisted {
+		if persisted, err = v.Bool(); err != nil || persisted {
 			break
 		}
+	}
+	s, err = estimate(ctx)
+	s.Persisted = persisted
+	return s, err
+}
+
+var errNoStorage = errors.New("loader: this browser does not tell about storage")
+
+// estimate asks for usage and quota.
+func estimate(ctx context.Context) (s Storage, err error) {
+	manager, ok := global("navigator", "storage")
+	if !ok {
+		return s, errNoStorage
 	}
 	estimate, err := callAsync(ctx, manager, "estimate")
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,10 +42,17 @@ func (r Retry) withDefaults() Retry {
 }
 
 // stream hands the raw bytes of the chunks to each, in the given order, while
-// it fetches the next ones. No more than Options.Parallel chunks are in memory
-// at a time, the one in use among them. Raw is only valid during the call.
+// it fetches the next ones, as far as the model's room goes. Raw is only valid
+// during the call.
 func (m *Model) stream(ctx context.Context, chunks []int, each func(i int, raw []byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var held atomic.Int64 // places in the room
+	leave := func() { held.Add(-1); <-m.room }
+	defer func() {
+		for held.Load() > 0 {
+			leave()
+		}
+	}()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
@@ -56,11 +64,11 @@ func (m *Model) stream(ctx context.Context, chunks []int, each func(i int, raw [
 	for i := range ready {
 		ready[i] = make(chan result, 1)
 	}
-	room := make(chan struct{}, m.opts.Parallel)
 	wg.Go(func() {
 		for j, i := range chunks {
 			select {
-			case room <- struct{}{}:
+			case m.room <- struct{}{}:
+				held.Add(1)
 			case <-ctx.Done():
 				ready[j] <- result{nil, failed(ctx, ErrNetwork, "download", ctx.Err())}
 				continue
@@ -82,13 +90,13 @@ func (m *Model) stream(ctx context.Context, chunks []int, each func(i int, raw [
 		if err != nil {
 			return err
 		}
+		leave() // what is decoded has a place of its own
 		if err := each(i, raw); err != nil {
 			return err
 		}
 		if c.Encoding != "raw" {
 			buf = raw
 		}
-		<-room
 	}
 	return nil
 }
@@ -145,7 +153,7 @@ func (m *Model) Prefetch(ctx context.Context, parts ...Part) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	room := make(chan struct{}, max(1, m.opts.Parallel/2)) // leave the line to Load
+	line := make(chan struct{}, max(1, cap(m.room)-1)) // leave the rest to Load
 	errs := make(chan error, 1)
 	var wg sync.WaitGroup
 	for _, i := range m.chunksOf(parts) {
@@ -154,14 +162,23 @@ func (m *Model) Prefetch(ctx context.Context, parts ...Part) error {
 			continue
 		}
 		select {
-		case room <- struct{}{}:
+		case line <- struct{}{}:
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil || !m.storing() {
 			break
 		}
 		wg.Go(func() {
-			defer func() { <-room }()
+			defer func() { <-line }()
+			select {
+			case m.room <- struct{}{}:
+				defer func() { <-m.room }()
+			case <-ctx.Done():
+				return
+			}
+			if m.seen(c) {
+				return
+			}
 			if _, err := m.chunk(ctx, c); err != nil {
 				select {
 				case errs <- err:
@@ -178,6 +195,20 @@ func (m *Model) Prefetch(ctx context.Context, parts ...Part) error {
 	default:
 		return ctx.Err()
 	}
+}
+
+// seen reports whether the store was found to hold the chunk.
+func (m *Model) seen(c Chunk) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.here[c.SHA256]
+}
+
+// saw notes that the store holds the chunk.
+func (m *Model) saw(c Chunk) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.here[c.SHA256] = true
 }
 
 // storing reports whether chunks are being kept.
@@ -259,6 +290,7 @@ func (m *Model) fromStore(ctx context.Context, c Chunk) ([]byte, error) {
 		return nil, nil
 	}
 	m.count(c)
+	m.saw(c)
 	return b, nil
 }
 
@@ -270,6 +302,7 @@ func (m *Model) keep(ctx context.Context, c Chunk, b []byte) error {
 	}
 	err := m.store.Put(ctx, c.SHA256, b)
 	if err == nil {
+		m.saw(c)
 		return nil
 	}
 	if ctx.Err() != nil {

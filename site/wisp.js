@@ -137,6 +137,8 @@ export async function createGenerator({ model, backend = "auto", threads, signal
 			if (event.type === "warning") onWarning?.(event.message);
 			else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
 		});
+		// Only a page may ask that the model be kept when the disk runs short.
+		navigator.storage?.persist?.().catch(() => {});
 		return new Generator(engine, facts, busy);
 	} catch (err) {
 		engine.close();

@@ -47,6 +47,11 @@ func create(ctx context.Context, args arguments) (any, error) {
 		return nil, err
 	}
 	if g.model, err = open(ctx, model, loader.Options{OnProgress: progress, OnWarning: warn}); err == nil {
+		// The rest downloads while a component is compiled; what fails there,
+		// load meets again and reports.
+		ahead, stop := context.WithCancel(ctx)
+		defer stop()
+		go g.model.Prefetch(ahead)
 		err = g.load(ctx, progress)
 	}
 	if err != nil && lost(err) && g.fallBack(ctx, err, progress) {

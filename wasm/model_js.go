@@ -14,7 +14,8 @@ import (
 	"wisp/loader"
 )
 
-// database is the name of the IndexedDB database that keeps models.
+// database is the name of the IndexedDB database that keeps models, and of the
+// directory of private files that holds their tensors decoded.
 const database = "wisp"
 
 // storedScheme begins the address of a model that the library has and no
@@ -33,7 +34,11 @@ func openLibrary(ctx context.Context) (*loader.Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loader.NewLibrary(db), nil
+	library := loader.NewLibrary(db)
+	if cache, err := loader.OpenOPFS(ctx, database); err == nil { // else there is none
+		library.Cache = cache
+	}
+	return library, nil
 }
 
 // open fetches the manifest of the model that an address names or, where it is
@@ -44,7 +49,7 @@ func open(ctx context.Context, model safejs.Value, o loader.Options) (*loader.Mo
 	library, err := openLibrary(ctx)
 	var store loader.Store // nil where nothing can be kept
 	if err == nil {
-		store = library
+		store, o.Cache = library, library.Cache
 	} else if o.OnWarning != nil {
 		o.OnWarning(err)
 	}
