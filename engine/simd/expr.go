@@ -6,33 +6,41 @@ package simd
 // a local; fn.set assigns to it. Evaluation happens where the code is emitted:
 // to compute something once, set a variable to it.
 type (
-	i32v struct{ code } // i32: an integer or an address
-	i64v struct{ code } // i64
-	f32v struct{ code } // f32
-	f64v struct{ code } // f64
-	vec  struct{ code } // v128; the arithmetic is on four f32 lanes unless named otherwise
+	i32v struct{ *expr } // i32: an integer or an address
+	i64v struct{ *expr } // i64
+	f32v struct{ *expr } // f32
+	f64v struct{ *expr } // f64
+	vec  struct{ *expr } // v128; the arithmetic is on four f32 lanes unless named otherwise
 )
 
 type code []byte
 
+// expr is what the types share. They are pointers, since the kernels are
+// thousands of calls on them, and a call costs code for each word passed.
+type expr struct{ code }
+
 // value is any of the expression types.
 type value interface{ bytes() code }
 
-func (c code) bytes() code { return c }
+func (e *expr) bytes() code { return e.code }
 
 // cat is the code of the operands in order, then op.
-func cat(op []byte, operands ...value) code {
-	var c code
+func cat(op []byte, operands ...value) *expr {
+	n := len(op)
+	for _, o := range operands {
+		n += len(o.bytes())
+	}
+	c := make(code, 0, n)
 	for _, o := range operands {
 		c = append(c, o.bytes()...)
 	}
-	return append(c, op...)
+	return &expr{append(c, op...)}
 }
 
-func op1(b byte, operands ...value) code { return cat([]byte{b}, operands...) }
+func op1(b byte, operands ...value) *expr { return cat([]byte{b}, operands...) }
 
 // opV is an instruction of the SIMD page (prefix 0xfd).
-func opV(n uint64, operands ...value) code { return cat(uleb([]byte{0xfd}, n), operands...) }
+func opV(n uint64, operands ...value) *expr { return cat(uleb([]byte{0xfd}, n), operands...) }
 
 // mem encodes an access with a byte offset. The alignment hint is 1: no engine
 // uses it, and addresses are only known to be multiples of 4.
@@ -43,7 +51,7 @@ func mem(op []byte, offset int) []byte {
 func memV(n uint64, offset int) []byte { return mem(uleb([]byte{0xfd}, n), offset) }
 
 // num is the constant n.
-func num(n int) i32v { return i32v{sleb([]byte{0x41}, int64(int32(uint32(n))))} }
+func num(n int) i32v { return i32v{cat(sleb([]byte{0x41}, int64(int32(uint32(n)))))} }
 
 func (a i32v) add(b i32v) i32v  { return i32v{op1(0x6a, a, b)} }
 func (a i32v) sub(b i32v) i32v  { return i32v{op1(0x6b, a, b)} }
@@ -81,16 +89,16 @@ func (a i32v) double() f64v { return f64v{op1(0xb7, a)} } // signed
 
 // pair is high<<32 | low.
 func pair(high, low i32v) i64v {
-	shifted := op1(0x86, i64v{op1(0xad, high)}, i64v{code{0x42, 32}})
+	shifted := op1(0x86, i64v{op1(0xad, high)}, i64v{cat([]byte{0x42, 32})})
 	return i64v{op1(0x84, i64v{shifted}, i64v{op1(0xad, low)})}
 }
 
 func (a i64v) low() i32v      { return i32v{op1(0xa7, a)} }
-func (a i64v) high() i32v     { return i64v{op1(0x88, a, i64v{code{0x42, 32}})}.low() }
-func (a i64v) sub(n int) i64v { return i64v{op1(0x7d, a, i64v{sleb([]byte{0x42}, int64(n))})} }
+func (a i64v) high() i32v     { return i64v{op1(0x88, a, i64v{cat([]byte{0x42, 32})})}.low() }
+func (a i64v) sub(n int) i64v { return i64v{op1(0x7d, a, i64v{cat(sleb([]byte{0x42}, int64(n)))})} }
 
 // fnum is the constant x.
-func fnum(x float32) f32v { return f32v{append(code{0x43}, float32Bytes(x)...)} }
+func fnum(x float32) f32v { return f32v{cat(append([]byte{0x43}, float32Bytes(x)...))} }
 
 func (a f32v) add(b f32v) f32v { return f32v{op1(0x92, a, b)} }
 func (a f32v) sub(b f32v) f32v { return f32v{op1(0x93, a, b)} }
@@ -103,7 +111,7 @@ func (a f32v) double() f64v    { return f64v{op1(0xbb, a)} }
 func (a f32v) splat() vec      { return vec{opV(0x13, a)} }
 
 // dnum is the constant x.
-func dnum(x float64) f64v { return f64v{append(code{0x44}, float64Bytes(x)...)} }
+func dnum(x float64) f64v { return f64v{cat(append([]byte{0x44}, float64Bytes(x)...))} }
 
 func (a f64v) add(b f64v) f64v { return f64v{op1(0xa0, a, b)} }
 func (a f64v) sub(b f64v) f64v { return f64v{op1(0xa1, a, b)} }
@@ -114,11 +122,11 @@ func (a f64v) single() f32v    { return f32v{op1(0xb6, a)} }
 
 // lanes is the constant with these 32-bit lanes.
 func lanes(a, b, c, d uint32) vec {
-	out := code{0xfd, 0x0c}
+	out := []byte{0xfd, 0x0c}
 	for _, u := range [4]uint32{a, b, c, d} {
 		out = append(out, byte(u), byte(u>>8), byte(u>>16), byte(u>>24))
 	}
-	return vec{out}
+	return vec{cat(out)}
 }
 
 // bits has the 32-bit pattern u in every lane.
@@ -168,7 +176,7 @@ func (a vec) shrI(n int) vec   { return vec{opV(0xad, a, num(n))} } // unsigned
 func (a vec) shrSI(n int) vec  { return vec{opV(0xac, a, num(n))} } // signed
 func (a vec) lowS16() vec      { return vec{opV(0xa7, a)} }         // low four i16 as i32x4
 func (a vec) highS16() vec     { return vec{opV(0xa8, a)} }         // high four i16 as i32x4
-func (a vec) lane(i byte) f32v { return f32v{append(opV(0x1f, a), i)} }
+func (a vec) lane(i byte) f32v { return f32v{cat([]byte{0xfd, 0x1f, i}, a)} }
 
 // sum adds the four lanes, pairwise; a is evaluated four times.
 func (a vec) sum() f32v { return a.lane(0).add(a.lane(2)).add(a.lane(1).add(a.lane(3))) }

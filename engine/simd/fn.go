@@ -55,12 +55,12 @@ func (f *fn) splatBits(u uint32) vec {
 
 func (f *fn) emit(c code) { f.out = append(f.out, c...) }
 
-func (f *fn) local(t valType) code {
+func (f *fn) local(t valType) *expr {
 	f.locals = append(f.locals, t)
 	return get(len(f.locals) - 1)
 }
 
-func get(index int) code { return uleb([]byte{0x20}, uint64(index)) }
+func get(index int) *expr { return cat(uleb([]byte{0x20}, uint64(index))) }
 
 // param is parameter i, an i32; it may be assigned to.
 func (f *fn) param(i int) i32v { return i32v{get(i)} }
@@ -121,42 +121,50 @@ func (f *fn) assign(v, x code) {
 	f.emit(append(code{0x21}, v[1:]...))
 }
 
-func (f *fn) store(addr i32v, offset int, x i32v)   { f.emit(cat(mem([]byte{0x36}, offset), addr, x)) }
-func (f *fn) store8(addr i32v, offset int, x i32v)  { f.emit(cat(mem([]byte{0x3a}, offset), addr, x)) }
-func (f *fn) store16(addr i32v, offset int, x i32v) { f.emit(cat(mem([]byte{0x3b}, offset), addr, x)) }
-func (f *fn) storeF(addr i32v, offset int, x f32v)  { f.emit(cat(mem([]byte{0x38}, offset), addr, x)) }
-func (f *fn) storeV(addr i32v, offset int, x vec)   { f.emit(cat(memV(0x0b, offset), addr, x)) }
+func (f *fn) store(addr i32v, offset int, x i32v) {
+	f.emit(cat(mem([]byte{0x36}, offset), addr, x).code)
+}
+func (f *fn) store8(addr i32v, offset int, x i32v) {
+	f.emit(cat(mem([]byte{0x3a}, offset), addr, x).code)
+}
+func (f *fn) store16(addr i32v, offset int, x i32v) {
+	f.emit(cat(mem([]byte{0x3b}, offset), addr, x).code)
+}
+func (f *fn) storeF(addr i32v, offset int, x f32v) {
+	f.emit(cat(mem([]byte{0x38}, offset), addr, x).code)
+}
+func (f *fn) storeV(addr i32v, offset int, x vec) { f.emit(cat(memV(0x0b, offset), addr, x).code) }
 func (f *fn) storeLane(addr i32v, offset int, x vec, i byte) {
-	f.emit(cat(append(memV(0x5a, offset), i), addr, x))
+	f.emit(cat(append(memV(0x5a, offset), i), addr, x).code)
 }
 
 // copy moves n bytes; the ranges may overlap.
-func (f *fn) copy(dst, src, n i32v) { f.emit(cat([]byte{0xfc, 0x0a, 0, 0}, dst, src, n)) }
+func (f *fn) copy(dst, src, n i32v) { f.emit(cat([]byte{0xfc, 0x0a, 0, 0}, dst, src, n).code) }
 
 // call calls g, whose results, if any, are dropped by the caller's choice of callI.
-func (f *fn) call(g *fn, args ...value) { f.emit(callCode(g, args)) }
+func (f *fn) call(g *fn, args ...value) { f.emit(callCode(g, args).code) }
 
 // callI is the i32 that g returns.
 func callI(g *fn, args ...value) i32v { return i32v{callCode(g, args)} }
 
-func callCode(g *fn, args []value) code {
+func callCode(g *fn, args []value) *expr {
 	return cat(uleb([]byte{0x10}, uint64(g.index)), args...)
 }
 
 // callIndirect calls entry i of the table, a function of the same type as like.
 func (f *fn) callIndirect(like *fn, i i32v, args ...value) {
 	op := append(uleb([]byte{0x11}, uint64(like.typ)), 0)
-	f.emit(cat(op, append(args, i)...))
+	f.emit(cat(op, append(args, i)...).code)
 }
 
 // scratch is the address of the memory that belongs to the running thread.
-func scratch() i32v { return i32v{code{0x23, 0}} }
+func scratch() i32v { return i32v{cat([]byte{0x23, 0})} }
 
 func (f *fn) setScratch(x i32v) { f.emit(append(x.code, 0x24, 0)) }
 
 // Atomic accesses of the thread proposal: n is the number of the instruction,
 // align the log2 of its size.
-func atomicOp(n, align byte, operands ...value) code {
+func atomicOp(n, align byte, operands ...value) *expr {
 	return cat([]byte{0xfe, n, align, 0}, operands...)
 }
 
@@ -171,18 +179,18 @@ func (a i32v) atomicSwap64(old, x i64v) i32v {
 	return i32v{op1(0x51, i64v{atomicOp(0x49, 3, a, old, x)}, old)}
 }
 
-func (f *fn) atomicStore(addr, x i32v)        { f.emit(atomicOp(0x17, 2, addr, x)) }
-func (f *fn) atomicStore64(addr i32v, x i64v) { f.emit(atomicOp(0x18, 3, addr, x)) }
+func (f *fn) atomicStore(addr, x i32v)        { f.emit(atomicOp(0x17, 2, addr, x).code) }
+func (f *fn) atomicStore64(addr i32v, x i64v) { f.emit(atomicOp(0x18, 3, addr, x).code) }
 
 // notify wakes every thread that waits at addr.
 func (f *fn) notify(addr i32v) {
-	f.emit(atomicOp(0x00, 2, addr, num(-1)))
+	f.emit(atomicOp(0x00, 2, addr, num(-1)).code)
 	f.emit(code{0x1a})
 }
 
 // wait blocks while the word at addr is x, for at most ms milliseconds.
 func (f *fn) wait(addr, x i32v, ms int) {
-	f.emit(atomicOp(0x01, 2, addr, x, i32v{sleb([]byte{0x42}, int64(ms)*1e6)}))
+	f.emit(atomicOp(0x01, 2, addr, x, i64v{cat(sleb([]byte{0x42}, int64(ms)*1e6))}).code)
 	f.emit(code{0x1a})
 }
 
