@@ -2,7 +2,7 @@
 
   python autoencoder.py train MINUTES    resumes from autoencoder.pt
   python autoencoder.py decoder MINUTES  goes on with the decoder alone, the latents kept as they are
-  python autoencoder.py encode           writes latents.pt and vae/
+  python autoencoder.py encode           writes latents.pt and vae/ (after compose.py)
 
 Two thirds of the arithmetic is at full resolution, so training sees 64x64
 crops: four times the steps in the same time.
@@ -118,17 +118,29 @@ def train(minutes, decoder_only):
 
 @torch.no_grad()
 def encode():
-    """Latents of all images (N, 8, 16, 16), scaled to unit deviation, and the finished vae/."""
+    """Latents scaled to unit deviation, and the finished vae/.
+
+    latents.pt: index, the manifest's common rows; latents (len(index), 8, 16, 16);
+    composed, those of composed.json's rows; scale.
+    """
     art, rows = images()
+    index = np.flatnonzero([r["common"] for r in rows])
     vae = autoencoder().to(memory_format=torch.channels_last)
     vae.load_state_dict(torch.load(CHECKPOINT)["vae"])
-    z = torch.cat([vae.encoder(to_tensor(art[i : i + 64])) for i in range(0, len(rows), 64)]).contiguous()
+
+    def latents(pictures):
+        with torch.autocast("cpu", torch.bfloat16):
+            parts = [vae.encoder(to_tensor(pictures[i : i + 64])) for i in range(0, len(pictures), 64)]
+        return torch.cat(parts).float().contiguous()
+
+    z = latents(art[index])
     # a decoder trained further keeps the scale its denoiser was trained with
     old = WORK / "latents.pt"
-    scale = torch.load(old)["scale"] if old.exists() else 1 / z[[r["common"] for r in rows]].std().item()
+    scale = torch.load(old)["scale"] if old.exists() else 1 / z.std().item()
     vae.register_to_config(scaling_factor=scale)
     vae.save_pretrained(WORK / "vae")
-    save({"latents": z * scale, "scale": scale}, old)
+    made = latents(np.fromfile(WORK / "composed.u8", np.uint8).reshape(-1, SIZE, SIZE, 3))
+    save({"index": torch.from_numpy(index), "latents": z * scale, "composed": made * scale, "scale": scale}, old)
     print(f"scaling_factor {scale:.4f}; channel means {[round(v, 2) for v in (z * scale).mean((0, 2, 3)).tolist()]}; "
           f"deviations {[round(v, 2) for v in (z * scale).std((0, 2, 3)).tolist()]}")
 

@@ -4,7 +4,11 @@ import json
 import re
 from collections import Counter
 
+from colours import PALETTE
 from common import STYLES, WORK
+
+# How often a style goes unnamed: a bare "pizza" should mean one of few styles.
+BARE = {"noto": 0.65, "3d": 0.5, "flat": 0.45, "twemoji": 0.45}
 
 # Names a visitor would use that the emoji's own label hides.
 SHORT = {
@@ -76,11 +80,20 @@ def names(row):
     return out
 
 
-def caption(row, rng):
-    """A random prompt for the picture: mostly a name, mostly with its style.
+def styled(text, style, bare, rng):
+    """The prompt with its style's words, unless it stays bare (that part of the time)."""
+    words = STYLES[style][0]
+    roll = rng.random()
+    if roll < bare:
+        return text
+    return f"{words} {text}" if roll > 0.95 else f"{text}, {words}"
 
-    Half the prompts carry no style, so that a bare "pizza" works; words from
-    the tag lists come in so that a synonym steers the picture too.
+
+def caption(row, rng, never=frozenset()):
+    """A random prompt for the picture: mostly a name, about half the time with its style.
+
+    Words from the tag lists come in so that a synonym steers the picture too, and
+    the picture's main colour, unless that makes a prompt that must never be seen.
     """
     choice = names(row)
     text = choice[0] if rng.random() < 0.65 else rng.choice(choice)
@@ -90,15 +103,16 @@ def caption(row, rng):
         text += ", " + ", ".join(rng.sample(words, min(len(words), rng.randint(1, 2))))
     elif len(words) > 1 and roll < 0.17:
         text = ", ".join(rng.sample(words, min(len(words), rng.randint(2, 3))))
+    elif row["colour"] and roll < 0.3 and not set(text.split()) & set(PALETTE) and f"{row['colour']} {text}" not in never:
+        text = f"{row['colour']} {text}"
     if rng.random() < 0.12:
         text = ("an " if text[0] in "aeiou" else "a ") + text
-    style = STYLES[row["style"]][0]
-    roll = rng.random()
-    if roll < 0.45:
-        text += ", " + style
-    elif roll < 0.5:
-        text = f"{style} {text}"
-    return text
+    return styled(text, row["style"], BARE.get(row["style"], 0.1), rng)
+
+
+def composed(row, rng):
+    """A random prompt for a composed picture: as it was made, with its style half the time."""
+    return styled(row["caption"], row["style"], 0.5, rng)
 
 
 def vocabulary():

@@ -20,6 +20,9 @@ STYLES = {
     "3d": ("3d style", 1.0),
     "blob": ("blob style", 0.5),
     "emojione": ("emojione style", 0.5),
+    "gradient": ("gradient style", 0.4),
+    "firefox": ("firefox style", 0.25),
+    "outline": ("outline style", 0.25),
 }
 
 

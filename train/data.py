@@ -2,7 +2,7 @@
 
 Writes to $WISP_TRAIN_DIR (default ~/wisp-train):
   images.u8      (N, 128, 128, 3) bytes, RGB on white
-  manifest.json  one row an image: concept, style, label, words, subject, common, heldout
+  manifest.json  one row an image: concept, style, label, words, subject, colour, common, heldout
   words.txt      every caption word, for the tokenizer
 """
 
@@ -11,7 +11,10 @@ import re
 import shutil
 import subprocess
 
-from common import HERE, WORK
+import numpy as np
+
+from colours import dominant
+from common import HERE, SIZE, WORK
 
 NPM = WORK / "npm"
 
@@ -22,6 +25,9 @@ PACKS = {
     "flat": "@iconify-json/fluent-emoji-flat",
     "blob": "@iconify-json/noto-v1",
     "emojione": "@iconify-json/emojione",
+    "gradient": "@iconify-json/fluent-emoji",
+    "firefox": "@iconify-json/fxemoji",
+    "outline": "@iconify-json/streamline-emojis",
 }
 ART_3D = "@lobehub/fluent-emoji-3d/assets"
 SMILEYS, COMPONENTS, FLAGS = 0, 2, 9  # emojibase groups; the last two are left out
@@ -61,23 +67,29 @@ def concepts():
         yield key, label, [w for w in words if w != label], row["group"]
 
 
+def bare(name):
+    """An icon's name without hyphens or the number of its first variant: packages disagree about both."""
+    return re.sub(r"-1$", "", name).replace("-", "")
+
+
 def jobs():
     """Joins concepts and packages: one render job and one manifest row an image."""
     common = set((HERE / "concepts.txt").read_text().split("\n"))
     held = set((HERE / "heldout.txt").read_text().split("\n"))
     packs = {style: package(f"{p}/icons.json") for style, p in PACKS.items()}
-    names = {}  # key -> icon name, for the packages that have no table of their own
+    bares = {style: {bare(icon): icon for icon in sorted(pack["icons"])} for style, pack in packs.items()}
+    names = {}  # key -> bare name, for the packages that have no table of their own
     own = {}
     for style in ("noto", "twemoji", "flat"):
         chars = package(f"{PACKS[style]}/chars.json")
         own[style] = {plain(h): n for h, n in chars.items()}
         for key, name in own[style].items():
-            names.setdefault(key, name)
+            names.setdefault(key, bare(name))
     art3d = {plain(f.stem): f for f in sorted((NPM / "node_modules" / ART_3D).glob("*.webp"))}
     for key, label, words, group in concepts():
         sources = {}
         for style, name in PACKS.items():
-            icon = own[style].get(key) if style in own else names.get(key)
+            icon = own[style].get(key) if style in own else bares[style].get(names.get(key))
             if icon in packs[style]["icons"]:
                 sources[style] = {"pack": name, "icon": icon}
         if key in art3d:
@@ -96,6 +108,9 @@ def main():
     todo, rows = zip(*jobs())
     (WORK / "jobs.json").write_text(json.dumps(todo))
     subprocess.run(["node", HERE / "render.mjs", WORK / "jobs.json", WORK / "images.u8"], cwd=NPM, check=True)
+    art = np.fromfile(WORK / "images.u8", np.uint8).reshape(-1, SIZE, SIZE, 3)
+    for row, picture in zip(rows, art):
+        row["colour"] = dominant(picture, 0.45) if row["common"] and row["subject"] else None
     (WORK / "manifest.json").write_text(json.dumps(rows))
     words = sorted({w for r in rows for w in [r["label"], *r["words"]]})
     (WORK / "words.txt").write_text("\n".join(words))

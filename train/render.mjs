@@ -1,4 +1,4 @@
-// Renders every job of jobs.json to 128x128 RGB on white, appended in order to
+// Renders every job of jobs.json to 128x128 RGB, on white or its background, appended in order to
 // one raw file. Run inside the directory that holds node_modules:
 //   node render.mjs jobs.json images.u8
 import { createRequire } from "node:module";
@@ -26,9 +26,10 @@ for (const job of jobs) {
   const input = job.file
     ? readFileSync(job.file)
     : svg(packs[job.pack] ??= require(`${job.pack}/icons.json`), job.icon);
+  const background = job.background ?? "#ffffff";
   const pixels = await sharp(input)
-    .resize(SIZE, SIZE, { fit: "contain", background: "#ffffff" })
-    .flatten({ background: "#ffffff" })
+    .resize(SIZE, SIZE, { fit: "contain", background })
+    .flatten({ background })
     .toColourspace("srgb").removeAlpha().raw().toBuffer();
   if (pixels.length !== SIZE * SIZE * 3) throw new Error(`${JSON.stringify(job)}: ${pixels.length} bytes`);
   writeSync(out, pixels);
