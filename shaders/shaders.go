@@ -11,12 +11,16 @@ package shaders
 import (
 	"embed"
 	"fmt"
+	"strings"
 
 	"wisp/engine"
 )
 
 //go:embed *.wgsl
 var files embed.FS
+
+// subgroups ends the names of kernels that need the feature of that name.
+const subgroups = "_subgroup"
 
 var preludes = map[engine.DType]string{
 	engine.F32: "alias elem = f32;\n",
@@ -32,6 +36,9 @@ func Source(name string, d engine.DType) (string, error) {
 	text, err := files.ReadFile(name + ".wgsl")
 	if err != nil {
 		return "", fmt.Errorf("shaders: no kernel %q", name)
+	}
+	if strings.HasSuffix(name, subgroups) {
+		prelude = "enable subgroups;\n" + prelude
 	}
 	return prelude + string(text), nil
 }

@@ -45,6 +45,15 @@ var kernels = []kernel{
 	{engine.OpPermute, nil, permute},
 }
 
+// summing is the variant of a kernel that adds up over workgroups which suits
+// the device.
+func (c *compiler) summing(kernel string) string {
+	if c.backend.subgroups {
+		return kernel + "_subgroup"
+	}
+	return kernel
+}
+
 // actCode is an activation's number in Dims.
 func actCode(op engine.Op) int {
 	if op == engine.OpNone {

@@ -85,7 +85,7 @@ func pointwise(_ *compiler, n *engine.Node) bool {
 
 func linearVec(c *compiler, n *engine.Node) error {
 	return c.eachLinear(n, func(rows int, p packed, s step) error {
-		s.kernel = "linear_vec"
+		s.kernel = c.summing("linear_vec")
 		s.grid = rowsOf((p.rows + 3) / 4)
 		return c.add(s)
 	})

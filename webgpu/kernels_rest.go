@@ -40,7 +40,7 @@ func groupNorm(c *compiler, n *engine.Node) error {
 	}
 	a, g := n.Attrs.(engine.NormAttrs), groupsOf(n)
 	return c.add(step{
-		kernel: "group_norm",
+		kernel: c.summing("group_norm"),
 		dims:   f(u(0, g.places, g.c, g.per, actCode(a.Act)), a.Eps),
 		reads:  []view{x, gamma, beta},
 		out:    c.views[n],
@@ -72,7 +72,7 @@ func groupNormSplit(c *compiler, n *engine.Node) error {
 		for _, p := range pieces {
 			at, size := (im[0]*g.places+p[0])*g.c*es, count*(p[1]-p[0])*g.c*es
 			err := c.add(step{
-				kernel: "group_norm_stats",
+				kernel: c.summing("group_norm_stats"),
 				dims:   u(0, p[1]-p[0], g.c, g.per, run, runs, p[0]/run),
 				reads:  []view{x.part(at, size)},
 				out:    stats,
@@ -108,7 +108,7 @@ func layerNorm(c *compiler, n *engine.Node) error {
 	}
 	return c.eachRow(n, func(rows int, at, size int) step {
 		return step{
-			kernel: "layer_norm",
+			kernel: c.summing("layer_norm"),
 			dims:   f(u(0, rows, n.Shape.Dim(-1)), n.Attrs.(engine.NormAttrs).Eps),
 			reads:  []view{x.part(at, size), gamma, beta},
 			out:    c.views[n].part(at, size),
@@ -123,7 +123,7 @@ func softmax(c *compiler, n *engine.Node) error {
 	}
 	return c.eachRow(n, func(rows int, at, size int) step {
 		return step{
-			kernel: "softmax",
+			kernel: c.summing("softmax"),
 			dims:   u(0, rows, n.Shape.Dim(-1)),
 			reads:  []view{x.part(at, size)},
 			out:    c.views[n].part(at, size),

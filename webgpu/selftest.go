@@ -16,12 +16,13 @@ func (b *Backend) start(ctx context.Context, o Options) error {
 	if o.Fast && b.info.Adapter.CPU() {
 		return fmt.Errorf("webgpu: %v computes on the CPU: %w", b.info.Adapter, engine.ErrUnsupported)
 	}
-	reference, err := b.selfTest(ctx, engine.F32)
+	reference, err := b.checked(ctx)
+	if err != nil && b.subgroups && !errors.Is(err, engine.ErrDeviceLost) && ctx.Err() == nil {
+		b.subgroups = false // the feature that drivers get wrong most
+		reference, err = b.checked(ctx)
+	}
 	if err != nil {
 		return err
-	}
-	if d := distance(reference[:len(selfTestWant)], selfTestWant[:]); !(d < 1e-6) {
-		return fmt.Errorf("webgpu: %v computes wrong results (error %.2g): %w", b.info.Adapter, d, engine.ErrUnsupported)
 	}
 	if err := b.measure(ctx); err != nil {
 		return err
@@ -46,6 +47,19 @@ func (b *Backend) start(ctx context.Context, o Options) error {
 	return err
 }
 
+// checked is the result of the self-test in f32, which the reference backend's
+// bears out.
+func (b *Backend) checked(ctx context.Context) ([]float32, error) {
+	got, err := b.selfTest(ctx, engine.F32)
+	if err != nil {
+		return nil, err
+	}
+	if d := distance(got[:len(selfTestWant)], selfTestWant[:]); !(d < 1e-6) {
+		return nil, fmt.Errorf("webgpu: %v computes wrong results (error %.2g): %w", b.info.Adapter, d, engine.ErrUnsupported)
+	}
+	return got, nil
+}
+
 // tryHalf switches to f16 where the self-test agrees with f32; else it returns
 // why not.
 func (b *Backend) tryHalf(ctx context.Context, reference []float32) (reason string, err error) {
@@ -63,7 +77,7 @@ func (b *Backend) tryHalf(ctx context.Context, reference []float32) (reason stri
 	return "", nil
 }
 
-// selfTestGraph is a convolution, a group norm, attention and a linear layer:
+// selfTestGraph is a convolution, two norms, attention and a linear layer:
 // the kernels that go wrong where drivers do.
 func selfTestGraph() (*engine.Graph, error) {
 	return engine.Build(func(g *engine.Graph) {
@@ -73,12 +87,13 @@ func selfTestGraph() (*engine.Graph, error) {
 		x = engine.SiLU(engine.GroupNorm(x, g.Weight("gamma", c), g.Weight("beta", c), 4, 1e-5))
 		t := engine.Reshape(x, 1, 64, c)
 		t = engine.Add(engine.Attention(t, t, t, 2, 0.25, false), t)
+		t = engine.LayerNorm(t, g.Weight("gamma", c), g.Weight("beta", c), 1e-5)
 		g.Output("y", engine.Linear(t, g.Weight("linear", c, c), nil))
 	})
 }
 
 // selfTestWant is the start of the reference backend's result.
-var selfTestWant = [8]float32{2.3700604, 0.46285963, -2.9671607, 2.4383893, 1.3659037, 2.130495, 0.9261983, -1.354039}
+var selfTestWant = [8]float32{2.4902825, 0.7804897, -3.1527467, 2.247861, 0.6918414, 2.4928498, 0.79655564, -1.5097445}
 
 // selfTestValues are n numbers in ±scale, the same everywhere.
 func selfTestValues(n int, scale float32) []float32 {

@@ -59,6 +59,9 @@ type Backend struct {
 	elem   engine.DType
 	wide   bool // matrices go through linear_wide: the device is a CPU
 
+	// subgroups: sums go through the _subgroup kernels.
+	subgroups bool
+
 	pipelines map[string]int // ids by key
 	modules   map[string]bool
 	arena     []arenaBuffer // shared by all programs, of which one runs at a time
@@ -82,7 +85,7 @@ func newBackend(dev device) *Backend {
 	limits.Buffer = min(limits.Buffer, largest) / bindAlign * bindAlign
 	limits.Binding = min(limits.Binding, limits.Buffer) / bindAlign * bindAlign
 	return &Backend{
-		dev: dev, limits: limits, info: Info{Adapter: a, Precision: "f32"}, elem: engine.F32, wide: a.CPU(),
+		dev: dev, limits: limits, info: Info{Adapter: a, Precision: "f32"}, elem: engine.F32, wide: a.CPU(), subgroups: a.has("subgroups"),
 		pipelines: map[string]int{}, modules: map[string]bool{}, epoch: 1,
 	}
 }

@@ -57,17 +57,26 @@ func TestTable(t *testing.T) {
 			}
 		})
 	}
+	if b.info.Adapter.has("subgroups") != b.subgroups || strings.Contains(userAgent(t), "Chrome") && !b.subgroups {
+		t.Errorf("subgroups are %v: %s", b.subgroups, b.info.Reason)
+	}
 	t.Run("f32", func(t *testing.T) {
 		b.elem = engine.F32
 		for _, c := range cases {
 			t.Run(c.Name, func(t *testing.T) { enginetest.Check(t, b, c) })
 		}
 	})
+	// What this device would not choose: every kernel runs on both adapters,
+	// but those that need subgroups.
+	t.Run("plain", func(t *testing.T) {
+		b.wide, b.subgroups = !b.wide, false
+		for _, c := range enginetest.Cases() {
+			t.Run(c.Name, func(t *testing.T) { enginetest.Check(t, b, c) })
+		}
+	})
 	// Bindings so small that what networks have is cut as a large VAE is by
-	// the default limits, with the matrix kernels that this device would not
-	// choose.
+	// the default limits.
 	t.Run("cut", func(t *testing.T) {
-		b.wide = !b.wide
 		b.limits.Buffer, b.limits.Binding = 1<<20, 32<<10
 		b.dropArena()
 		for _, c := range cases {
@@ -299,7 +308,7 @@ func TestProfile(t *testing.T) {
 	if k.Dispatches < 3 || k.Time <= 0 || k.FLOPs != 3*2*200*128*128 || k.Bytes != 3*4*(2*200*128+128*128) {
 		t.Errorf("linear: %+v", k)
 	}
-	if found["softmax"].Dispatches != 3 {
+	if found["softmax"].Dispatches+found["softmax_subgroup"].Dispatches != 3 {
 		t.Errorf("softmax: %+v", found["softmax"])
 	}
 }
