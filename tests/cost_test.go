@@ -28,35 +28,56 @@ var gpus = []struct {
 // limits may spend on it.
 type costCase struct {
 	name       string
-	model      string // in sizes.json
-	build      func(config []byte) (*engine.Graph, error)
+	graph      *engine.Graph
 	dispatches int // at most
 	arena      int // bytes of activations in f32, at most
 }
 
-var costCases = []costCase{
-	{"sd15_unet_512", "sd15_unet", func(c []byte) (*engine.Graph, error) { return model.UNet2DCondition(c, 2, 64, 64, 77) }, 540, 192 << 20},
-	{"sd_vae_decode_512", "sd_vae", func(c []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(c, 1, 64, 64) }, 110, 641 << 20},
-	{"taesd_decode_512", "taesd", func(c []byte) (*engine.Graph, error) { return model.AutoencoderTinyDecoder(c, 1, 64, 64) }, 40, 192 << 20},
-	{"clip_l", "clip_l", func(c []byte) (*engine.Graph, error) { return model.CLIPText(c, 1, 77) }, 115, 2 << 20},
-}
-
-// TestCost plans large networks for a device of default limits: every operand
-// fits a binding, no score matrix is made, and neither dispatches nor memory
-// exceed their bounds. `make bench` prints its lines.
-func TestCost(t *testing.T) {
+// costCases are Stable Diffusion 1.5 at 512 × 512 with guidance, its largest
+// attention alone, and the default model at its own size with guidance.
+func costCases(t *testing.T) []costCase {
 	var file struct {
 		Models map[string]published `json:"models"`
 	}
 	readJSON(t, filepath.Join("golden", "model", "sizes.json"), &file)
-	for _, c := range costCases {
+	known := func(name string) []byte { return file.Models[name].Config }
+	m, _ := openDefault(t)
+	ours := func(name string) []byte { config, _ := m.Config(name); return config }
+	must := func(g *engine.Graph, err error) *engine.Graph {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	unet, err := model.ReadUNet(ours("unet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	attention := must(engine.Build(func(g *engine.Graph) {
+		in := func(name string) *engine.Node { return g.Input(name, engine.F32, 1, 4096, 320) }
+		g.Output("out", engine.Attention(in("q"), in("k"), in("v"), 8, 0.158, false))
+	}))
+	return []costCase{
+		{"sd15_unet_512", must(model.UNet2DCondition(known("sd15_unet"), 2, 64, 64, 77)), 540, 192 << 20},
+		{"sd_vae_decode_512", must(model.AutoencoderKLDecoder(known("sd_vae"), 1, 64, 64)), 110, 641 << 20},
+		{"taesd_decode_512", must(model.AutoencoderTinyDecoder(known("taesd"), 1, 64, 64)), 40, 192 << 20},
+		{"clip_l", must(model.CLIPText(known("clip_l"), 1, 77)), 115, 2 << 20},
+		// q, k, v and the result: the scores of one head would be as large as 13 of them.
+		{"attention_4096x8", attention, 1, 4 * 4096 * 320 * 4},
+		{"default_unet", must(model.UNet2DCondition(ours("unet"), 2, unet.Height, unet.Width, 77)), 180, 2 << 20},
+		{"default_decode", must(model.Decoder(ours("vae"), 1, unet.Height, unet.Width)), 36, 10 << 20},
+	}
+}
+
+// TestCost plans networks for a device of default limits: every operand fits a
+// binding, no score matrix is made, and neither dispatches nor memory exceed
+// their bounds. `make bench-webgpu` prints its lines.
+func TestCost(t *testing.T) {
+	for _, c := range costCases(t) {
 		t.Run(c.name, func(t *testing.T) {
-			g, err := c.build(file.Models[c.model].Config)
-			if err != nil {
-				t.Fatal(err)
-			}
 			for _, d := range []engine.DType{engine.F32, engine.F16} {
-				cost, err := webgpu.Count(g, engine.F16, d, webgpu.DefaultLimits)
+				cost, err := webgpu.Count(c.graph, engine.F16, d, webgpu.DefaultLimits)
 				if err != nil {
 					t.Fatal(err)
 				}

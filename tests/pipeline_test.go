@@ -1,13 +1,17 @@
 package tests
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"image"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"wisp/engine"
+	"wisp/engine/cpu"
 	"wisp/engine/diffusion"
 	"wisp/tests/golden/pipeline"
 )
@@ -111,6 +115,81 @@ func checkPipeline(t *testing.T, b labelled, m diffusion.Model, dir string, boun
 			if db < bound {
 				t.Errorf("%s: PSNR %.1f dB, want %.0f", name, db, bound)
 			}
+		}
+	}
+}
+
+// holder is a backend that keeps count of the bytes it holds.
+type holder struct {
+	engine.Backend
+	bytes, most int
+}
+
+type held struct {
+	engine.Buffer
+	by   *holder
+	size int
+}
+
+func (h *holder) Upload(t engine.Tensor) (engine.Buffer, error) {
+	b, err := h.Backend.Upload(t)
+	h.bytes += len(t.Data)
+	h.most = max(h.most, h.bytes)
+	return held{b, h, len(t.Data)}, err
+}
+
+func (h held) Release() {
+	h.by.bytes -= h.size
+	h.Buffer.Release()
+}
+
+func (h *holder) Compile(g *engine.Graph, weights map[string]engine.Buffer) (engine.Program, error) {
+	plain := map[string]engine.Buffer{}
+	for name, w := range weights {
+		plain[name] = w.(held).Buffer
+	}
+	return h.Backend.Compile(g, plain)
+}
+
+// TestFrugalPipeline: with one component at a time on the backend, pictures
+// are the same, and the weights there are never more than the largest
+// component's.
+func TestFrugalPipeline(t *testing.T) {
+	dir := tinyPipelines(t)[0]
+	cases, err := pipeline.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := cases[0].Request()
+	request.Count, request.Previews = 2, true
+	var pictures [][]*image.NRGBA
+	largest, before := 0, 0 // bytes of a component, of those before it
+	for _, options := range [][]diffusion.Option{nil, {diffusion.Frugal()}} {
+		h := &holder{Backend: cpu.New()}
+		p, err := diffusion.New(t.Context(), h, directory{t, filepath.Join(dir, "model")}, func(string, int64, int64) {
+			largest, before = max(largest, h.bytes-before), h.bytes
+		}, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if options != nil && h.bytes != 0 {
+			t.Errorf("%d bytes of weights are loaded before they are needed", h.bytes)
+		}
+		r, err := p.Generate(t.Context(), request, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pictures = append(pictures, r.Images)
+		if options != nil && h.most != largest {
+			t.Errorf("%d bytes of weights at a time, the largest component has %d", h.most, largest)
+		}
+		if p.Close(); h.bytes != 0 {
+			t.Errorf("%d bytes are held after Close", h.bytes)
+		}
+	}
+	for i, img := range pictures[0] {
+		if !bytes.Equal(img.Pix, pictures[1][i].Pix) {
+			t.Errorf("picture %d differs", i)
 		}
 	}
 }

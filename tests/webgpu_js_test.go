@@ -1,10 +1,18 @@
 package tests
 
 import (
+	"image"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"wisp/engine"
+	"wisp/engine/cpu"
+	"wisp/engine/diffusion"
+	"wisp/engine/enginetest"
+	"wisp/engine/model"
+	"wisp/tests/golden/pipeline"
 	"wisp/webgpu"
 )
 
@@ -19,18 +27,27 @@ func openWebGPU(t *testing.T, precision string) *webgpu.Backend {
 	return b
 }
 
+// precisions starts a backend in f32 and, where the adapter has it, one in f16.
+func precisions(t *testing.T) []labelled {
+	t.Helper()
+	best := openWebGPU(t, "")
+	if best.Info().Precision == "f32" {
+		return []labelled{{best, "gpu32"}}
+	}
+	return []labelled{{openWebGPU(t, "f32"), "gpu32"}, {best, "gpu16"}}
+}
+
 // halfTolerance bounds the largest error against torch where activations are
 // stored as f16, relative to the largest magnitude of the result.
 const halfTolerance = 2e-2
 
+// tolerances are the bounds by precision.
+var tolerances = map[string]float64{"gpu32": goldenTolerance, "gpu16": halfTolerance}
+
 // TestNetworksWebGPU holds every network against diffusers on the device, in
 // f32 and, where the adapter has it, in f16.
 func TestNetworksWebGPU(t *testing.T) {
-	list := []labelled{{openWebGPU(t, "f32"), "gpu32"}}
-	bounds := map[string]float64{"gpu32": goldenTolerance, "gpu16": halfTolerance}
-	if b := openWebGPU(t, ""); b.Info().Precision == "f16" {
-		list = append(list, labelled{b, "gpu16"})
-	}
+	list := precisions(t)
 	for _, dir := range cases(t, "model") {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			var c networkCase
@@ -46,7 +63,7 @@ func TestNetworksWebGPU(t *testing.T) {
 			}
 			weights := readSafetensors(t, filepath.Join(dir, "weights.safetensors"))
 			for _, b := range list {
-				checkGoldenOn(t, b, g, weights, want, bounds[b.label])
+				checkGoldenOn(t, b, g, weights, want, tolerances[b.label])
 			}
 		})
 	}
@@ -54,13 +71,78 @@ func TestNetworksWebGPU(t *testing.T) {
 
 // TestPipelinesWebGPU draws the pictures of the tiny pipelines on the device.
 func TestPipelinesWebGPU(t *testing.T) {
-	f32, best := openWebGPU(t, "f32"), openWebGPU(t, "")
+	bounds := map[string]float64{"gpu32": minPSNR, "gpu16": minPackedPSNR}
+	list := precisions(t)
 	for _, dir := range tinyPipelines(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			m := directory{t, filepath.Join(dir, "model")}
-			checkPipeline(t, labelled{f32, "gpu32"}, m, dir, minPSNR)
-			if best.Info().Precision == "f16" {
-				checkPipeline(t, labelled{best, "gpu16"}, m, dir, minPackedPSNR)
+			for _, b := range list {
+				checkPipeline(t, b, directory{t, filepath.Join(dir, "model")}, dir, bounds[b.label])
+			}
+		})
+	}
+}
+
+// oraclePSNR is what the default model's picture must reach against the
+// reference backend's.
+var oraclePSNR = map[string]float64{"gpu32": 50, "gpu16": 35}
+
+// TestDefaultModelWebGPU draws the default model's picture as the reference
+// backend does.
+func TestDefaultModelWebGPU(t *testing.T) {
+	m, _ := openDefault(t)
+	draw := func(b engine.Backend) image.Image {
+		t.Helper()
+		p, err := diffusion.New(t.Context(), b, m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		request := p.Defaults()
+		request.Prompt, request.Seed, request.Steps, request.Guidance = "red heart", 5, 2, 1 // the reference is slow
+		r, err := p.Generate(t.Context(), request, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Images[0]
+	}
+	want := draw(cpu.New())
+	for _, b := range precisions(t) {
+		db := pipeline.Compare(draw(b), want)
+		t.Logf("parity: default %s PSNR %.1f dB against cpu", b.label, db)
+		if db < oraclePSNR[b.label] {
+			t.Errorf("%s: PSNR %.1f dB against cpu, want %.0f", b.label, db, oraclePSNR[b.label])
+		}
+	}
+}
+
+// TestStableDiffusionWebGPU holds networks with every layer of Stable
+// Diffusion 1.5, a tenth and a quarter as wide, to the reference backend.
+func TestStableDiffusionWebGPU(t *testing.T) {
+	list := precisions(t)
+	for name, build := range map[string]func() (*engine.Graph, error){
+		"unet": func() (*engine.Graph, error) {
+			config := `{"cross_attention_dim": 768, "attention_head_dim": 8, "block_out_channels": [32, 64, 128, 128]}`
+			return model.UNet2DCondition([]byte(config), 1, 16, 16, 77)
+		},
+		"vae": func() (*engine.Graph, error) {
+			config := `{"block_out_channels": [32, 64, 128, 128], "layers_per_block": 2,
+				"down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+				"up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}`
+			return model.AutoencoderKLDecoder([]byte(config), 1, 6, 4)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, err := build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, weights := enginetest.Data(g, engine.F32)
+			want, err := run(cpu.New(), g, weights, maps.Clone(in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range list {
+				checkGoldenOn(t, b, g, weights, golden{in, want}, tolerances[b.label])
 			}
 		})
 	}

@@ -79,19 +79,20 @@ type Defaults struct {
 
 // component is one network of the pipeline with its weights on the backend.
 type component struct {
-	name    string
-	config  []byte
-	weights map[string]engine.Buffer
+	name     string
+	config   []byte
+	prefixes []string                 // of the weights that it needs; none for all
+	weights  map[string]engine.Buffer // nil before they are loaded
 }
 
 // load uploads the weights that graph needs.
-func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engine.Graph, prefixes ...string) error {
+func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engine.Graph) error {
 	need := map[string]bool{}
 	for _, n := range g.Weights() {
 		need[n.Name] = true
 	}
 	c.weights = map[string]engine.Buffer{}
-	return m.Tensors(ctx, c.name, prefixes, func(name, dtype string, shape []int, data []byte) error {
+	return m.Tensors(ctx, c.name, c.prefixes, func(name, dtype string, shape []int, data []byte) error {
 		name = strings.TrimPrefix(name, "text_model.") // older transformers nest the text encoder
 		if !need[name] {
 			return nil

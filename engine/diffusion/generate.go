@@ -126,7 +126,7 @@ func (p *Pipeline) encode(ctx context.Context, prompt string) (states []float32,
 	if states, ok := p.hidden[key]; ok {
 		return states, truncated, nil
 	}
-	prog, err := p.program(&p.text, "text", p.textGraph)
+	prog, err := p.textProgram(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -145,13 +145,12 @@ func (p *Pipeline) encode(ctx context.Context, prompt string) (states []float32,
 // denoise runs the sampling loop for picture i and returns its latents,
 // (h, w, c).
 func (p *Pipeline) denoise(ctx context.Context, r Request, i int, s sampler.Sampler, text []float32, on func(Event)) ([]float32, error) {
-	scale, c := p.vaeFacts.Factor, p.vaeFacts.Latent
-	key := unetKey{p.batch(r), r.Height / scale, r.Width / scale}
-	prog, err := p.program(&p.unet, key, func() (*engine.Graph, error) { return p.unetGraph(key) })
+	key := p.unetKey(r)
+	prog, err := p.unetProgram(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	noise := newNoise(r.Seed+uint64(i), key.h*key.w, c)
+	noise := newNoise(r.Seed+uint64(i), key.h*key.w, p.vaeFacts.Latent)
 	x := noise.next()
 	for j := range x {
 		x[j] *= s.InitSigma()
@@ -164,7 +163,7 @@ func (p *Pipeline) denoise(ctx context.Context, r Request, i int, s sampler.Samp
 			return nil, fmt.Errorf("unet: %w", err)
 		}
 		event := Event{Stage: "denoise", Step: i*runs + step + 1, Steps: r.Count * runs}
-		if r.Previews {
+		if r.Previews && !p.frugal {
 			if event.Preview, err = p.preview(ctx, r, s, step, x, out); err != nil {
 				return nil, err
 			}
@@ -230,9 +229,8 @@ func (p *Pipeline) preview(ctx context.Context, r Request, s sampler.Sampler, i 
 
 // decode turns latents (h, w, c) into a picture.
 func (p *Pipeline) decode(ctx context.Context, r Request, x []float32) (*image.NRGBA, error) {
-	scale := p.vaeFacts.Factor
-	key := vaeKey{r.Height / scale, r.Width / scale}
-	prog, err := p.program(&p.vae, key, func() (*engine.Graph, error) { return p.vaeGraph(key) })
+	key := p.vaeKey(r)
+	prog, err := p.vaeProgram(ctx, key)
 	if err != nil {
 		return nil, err
 	}

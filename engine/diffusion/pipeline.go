@@ -18,6 +18,8 @@ import (
 // one text encoder, a UNet and an image decoder.
 type Pipeline struct {
 	backend   engine.Backend
+	model     Model
+	frugal    bool
 	tokenizer *token.CLIP
 	defaults  Defaults
 	scheduler sampler.Config
@@ -30,34 +32,38 @@ type Pipeline struct {
 	hidden          map[string][]float32 // text states by prompt
 }
 
+// Option changes how a pipeline is made.
+type Option func(*Pipeline)
+
+// Frugal keeps one component at a time on the backend, and none before it is
+// needed: each picture loads them anew, and there are no previews. It needs as
+// much memory as the largest component.
+func Frugal() Option { return func(p *Pipeline) { p.frugal = true } }
+
 // New loads a model onto a backend. The weights of each component are asked
 // for in the order text encoder, UNet, decoder, so that they may still be
 // downloading. onProgress, which may be nil, is called as components are
 // compiled.
-func New(ctx context.Context, b engine.Backend, m Model, onProgress func(stage string, loaded, total int64)) (*Pipeline, error) {
-	p := &Pipeline{backend: b, hidden: map[string][]float32{}}
+func New(ctx context.Context, b engine.Backend, m Model, onProgress func(stage string, loaded, total int64), options ...Option) (*Pipeline, error) {
+	p := &Pipeline{backend: b, model: m, hidden: map[string][]float32{}}
+	p.vae.prefixes = []string{"decoder.", "post_quant_conv."}
+	for _, o := range options {
+		o(p)
+	}
 	if err := p.configure(m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadModel, err)
+	}
+	if p.frugal {
+		return p, nil
 	}
 	if onProgress == nil {
 		onProgress = func(string, int64, int64) {}
 	}
-	d := p.Defaults()
+	r := p.Defaults()
 	stages := []func() error{
-		func() error {
-			g, err := p.textGraph()
-			return loadAndCompile(ctx, p, m, &p.text, g, err, "text")
-		},
-		func() error {
-			key := unetKey{p.batch(d), d.Height / p.vaeFacts.Factor, d.Width / p.vaeFacts.Factor}
-			g, err := p.unetGraph(key)
-			return loadAndCompile(ctx, p, m, &p.unet, g, err, key)
-		},
-		func() error {
-			key := vaeKey{d.Height / p.vaeFacts.Factor, d.Width / p.vaeFacts.Factor}
-			g, err := p.vaeGraph(key)
-			return loadAndCompile(ctx, p, m, &p.vae, g, err, key, "decoder.", "post_quant_conv.")
-		},
+		func() error { _, err := p.textProgram(ctx); return err },
+		func() error { _, err := p.unetProgram(ctx, p.unetKey(r)); return err },
+		func() error { _, err := p.vaeProgram(ctx, p.vaeKey(r)); return err },
 	}
 	for i, stage := range stages {
 		if err := stage(); err != nil {
@@ -209,20 +215,35 @@ type (
 	vaeKey  struct{ h, w int }
 )
 
-func (p *Pipeline) textGraph() (*engine.Graph, error) {
-	return model.CLIPText(p.text.config, 1, p.tokenizer.MaxLength())
+func (p *Pipeline) unetKey(r Request) unetKey {
+	return unetKey{p.batch(r), r.Height / p.vaeFacts.Factor, r.Width / p.vaeFacts.Factor}
 }
 
-func (p *Pipeline) unetGraph(k unetKey) (*engine.Graph, error) {
-	return model.UNet2DCondition(p.unet.config, k.batch, k.h, k.w, p.tokenizer.MaxLength())
+func (p *Pipeline) vaeKey(r Request) vaeKey {
+	return vaeKey{r.Height / p.vaeFacts.Factor, r.Width / p.vaeFacts.Factor}
 }
 
-func (p *Pipeline) vaeGraph(k vaeKey) (*engine.Graph, error) {
-	return model.Decoder(p.vae.config, 1, k.h, k.w)
+func (p *Pipeline) textProgram(ctx context.Context) (engine.Program, error) {
+	return p.program(ctx, &p.text, "text", func() (*engine.Graph, error) {
+		return model.CLIPText(p.text.config, 1, p.tokenizer.MaxLength())
+	})
 }
 
-// program returns the compiled graph for key, building it where it is new.
-func (p *Pipeline) program(c *component, key any, build func() (*engine.Graph, error)) (engine.Program, error) {
+func (p *Pipeline) unetProgram(ctx context.Context, k unetKey) (engine.Program, error) {
+	return p.program(ctx, &p.unet, k, func() (*engine.Graph, error) {
+		return model.UNet2DCondition(p.unet.config, k.batch, k.h, k.w, p.tokenizer.MaxLength())
+	})
+}
+
+func (p *Pipeline) vaeProgram(ctx context.Context, k vaeKey) (engine.Program, error) {
+	return p.program(ctx, &p.vae, k, func() (*engine.Graph, error) {
+		return model.Decoder(p.vae.config, 1, k.h, k.w)
+	})
+}
+
+// program returns the compiled graph for key, building it where it is new and
+// loading the component where it is not there.
+func (p *Pipeline) program(ctx context.Context, c *component, key any, build func() (*engine.Graph, error)) (engine.Program, error) {
 	if prog := p.programs.get(key); prog != nil {
 		return prog, nil
 	}
@@ -230,10 +251,11 @@ func (p *Pipeline) program(c *component, key any, build func() (*engine.Graph, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrBadModel, c.name, err)
 	}
-	return p.compile(c, key, g)
-}
-
-func (p *Pipeline) compile(c *component, key any, g *engine.Graph) (engine.Program, error) {
+	if c.weights == nil {
+		if err := p.load(ctx, c, g); err != nil {
+			return nil, err
+		}
+	}
 	prog, err := p.backend.Compile(g, c.weights)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -242,11 +264,14 @@ func (p *Pipeline) compile(c *component, key any, g *engine.Graph) (engine.Progr
 	return prog, nil
 }
 
-func loadAndCompile(ctx context.Context, p *Pipeline, m Model, c *component, g *engine.Graph, err error, key any, prefixes ...string) error {
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrBadModel, c.name, err)
+// load uploads a component's weights, in place of the others where the
+// pipeline is frugal.
+func (p *Pipeline) load(ctx context.Context, c *component, g *engine.Graph) error {
+	if p.frugal {
+		p.Close()
 	}
-	if err := c.load(ctx, p.backend, m, g, prefixes...); err != nil {
+	if err := c.load(ctx, p.backend, p.model, g); err != nil {
+		c.release() // what there is of it
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	for _, n := range g.Weights() {
@@ -254,8 +279,7 @@ func loadAndCompile(ctx context.Context, p *Pipeline, m Model, c *component, g *
 			return fmt.Errorf("%w: %s has no weight %q", ErrBadModel, c.name, n.Name)
 		}
 	}
-	_, err = p.compile(c, key, g)
-	return err
+	return nil
 }
 
 // programCache keeps the programs used last.

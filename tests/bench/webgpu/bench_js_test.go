@@ -1,0 +1,239 @@
+package webgpu
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/hack-pad/safejs"
+
+	"wisp/engine"
+	"wisp/engine/enginetest"
+	"wisp/engine/model"
+	"wisp/webgpu"
+)
+
+// sizes are the layers that are timed: one of Stable Diffusion's at 256 × 256
+// pixels of each kind.
+type size struct {
+	M  int `json:"m,omitempty"` // matmul: (m, k) by (k, n)
+	N  int `json:"n,omitempty"` // conv: images
+	K  int `json:"k,omitempty"`
+	HW int `json:"hw,omitempty"`
+	C  int `json:"c,omitempty"`
+	O  int `json:"o,omitempty"`
+
+	File   string           `json:"file,omitempty"` // or a gzipped ONNX file
+	Inputs map[string][]int `json:"inputs,omitempty"`
+}
+
+// result is what a peer or wisp takes for a run.
+type result struct {
+	MS         float64 `json:"ms"`
+	Dispatches float64 `json:"dispatches"`
+	Bytes      float64 `json:"bytes"` // bound by the dispatches
+}
+
+// row is a line of `make bench JSON=1`. A ratio over 1 is in wisp's favour.
+type row struct {
+	Case     string  `json:"case"`
+	Unit     string  `json:"unit"`
+	Wisp     float64 `json:"wisp"`
+	Peer     float64 `json:"peer"`
+	PeerName string  `json:"peer_name"`
+	Ratio    float64 `json:"ratio"`
+}
+
+// least makes a row of two figures of which the smaller is better.
+func least(name, unit string, wisp, peer float64, peerName string) row {
+	round := func(x float64) float64 { return math.Round(1000*x) / 1000 }
+	return row{name, unit, round(wisp), round(peer), peerName, math.Round(100*peer/wisp) / 100}
+}
+
+func print(r row) {
+	line, _ := json.Marshal(r)
+	fmt.Printf("bench: %s\n", line)
+}
+
+// unet is the case of the whole network that export.py wrote.
+const unet = `{"cross_attention_dim": 768, "attention_head_dim": 8, "block_out_channels": [32, 64, 128, 128]}`
+
+// TestPeers prints a row for each case and peer, wisp's figure and the peer's
+// taken one after the other. Its assertions are on counts only: times are for
+// the reader.
+func TestPeers(t *testing.T) {
+	ours, err := webgpu.New(t.Context(), webgpu.Options{Precision: "f32"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	build := func(g *engine.Graph, err error) *engine.Graph {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	same := [4]int{1, 1, 1, 1}
+	for _, c := range []struct {
+		name  string
+		size  size
+		graph *engine.Graph
+		runs  int
+		peers []string
+	}{
+		{"matmul_512x320x1280", size{M: 512, K: 320, N: 1280}, build(engine.Build(func(g *engine.Graph) {
+			g.Output("out", engine.Linear(g.Input("x", engine.F32, 512, 320), g.Weight("w", 1280, 320), nil))
+		})), 4, []string{"onnxruntime-web", "onnxruntime-web-jsep", "tfjs"}},
+		{"conv3x3_16x16x320x320", size{N: 1, HW: 16, C: 320, O: 320}, build(engine.Build(func(g *engine.Graph) {
+			g.Output("out", engine.Conv2D(g.Input("x", engine.F32, 1, 16, 16, 320), g.Weight("w", 320, 320, 3, 3), nil, 1, same))
+		})), 4, []string{"onnxruntime-web", "onnxruntime-web-jsep", "tfjs"}},
+		{"unet_step", size{File: "unet.onnx.gz", Inputs: map[string][]int{"sample": {1, 4, 16, 16}, "timestep": {1}, "context": {1, 77, 768}}},
+			build(model.UNet2DCondition([]byte(unet), 1, 16, 16, 77)), 1, []string{"onnxruntime-web", "onnxruntime-web-jsep"}},
+	} {
+		for _, peer := range c.peers {
+			want, err := measurePeer(t.Context(), peer, c.size, c.runs)
+			if err != nil {
+				t.Errorf("%s: %s: %v", peer, c.name, err)
+				continue
+			}
+			got, err := measure(ours, c.graph, c.runs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			print(least("webgpu_"+c.name, "ms", got.MS, want.MS, peer))
+			if c.size.File == "" {
+				continue
+			}
+			print(least("webgpu_"+c.name, "dispatches", got.Dispatches, want.Dispatches, peer))
+			print(least("webgpu_"+c.name, "MB", got.Bytes/1e6, want.Bytes/1e6, peer))
+			if got.Dispatches >= want.Dispatches || got.Bytes >= want.Bytes {
+				t.Errorf("%s: %v dispatches and %v bytes, %s has %v and %v", c.name, got.Dispatches, got.Bytes, peer, want.Dispatches, want.Bytes)
+			}
+		}
+	}
+}
+
+// measure times a graph on our backend: the best of so many runs after one to
+// warm up. Unlike the peers', the figure holds the way of x to the device and
+// of the result back.
+func measure(b *webgpu.Backend, g *engine.Graph, runs int) (r result, err error) {
+	in, weights := enginetest.Data(g, engine.F32)
+	buffers := map[string]engine.Buffer{}
+	for name, w := range weights {
+		if buffers[name], err = b.Upload(w); err != nil {
+			return r, err
+		}
+		defer buffers[name].Release()
+	}
+	p, err := b.Compile(g, buffers)
+	if err != nil {
+		return r, err
+	}
+	defer p.Close()
+	out := map[string]engine.Tensor{}
+	for _, o := range g.Outputs {
+		out[o.Name] = engine.NewTensor(engine.F32, o.Node.Shape...)
+	}
+	r.MS = math.Inf(1)
+	for i := range runs + 1 {
+		before, err := seen()
+		if err != nil {
+			return r, err
+		}
+		start := time.Now()
+		if err := p.Run(context.Background(), in, out); err != nil {
+			return r, err
+		}
+		if i > 0 {
+			r.MS = min(r.MS, float64(time.Since(start).Microseconds())/1000)
+		}
+		after, err := seen()
+		if err != nil {
+			return r, err
+		}
+		r.Dispatches, r.Bytes = after.Dispatches-before.Dispatches, after.Bytes-before.Bytes
+	}
+	return r, nil
+}
+
+// peers is the global of peer.js.
+func peers() (safejs.Value, error) { return safejs.Global().Get("wispPeers") }
+
+// seen is what the worker has dispatched so far.
+func seen() (r result, err error) {
+	p, err := peers()
+	if err != nil {
+		return r, err
+	}
+	counts, err := p.Get("seen")
+	if err != nil {
+		return r, err
+	}
+	for name, to := range map[string]*float64{"dispatches": &r.Dispatches, "bytes": &r.Bytes} {
+		n, err := counts.Get(name)
+		if err != nil {
+			return r, err
+		}
+		if *to, err = n.Float(); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// measurePeer runs a case on a peer.
+func measurePeer(ctx context.Context, peer string, s size, runs int) (r result, err error) {
+	line, err := json.Marshal(s)
+	if err != nil {
+		return r, err
+	}
+	p, err := peers()
+	if err != nil {
+		return r, err
+	}
+	promise, err := p.Call("measure", peer, string(line), runs)
+	if err != nil {
+		return r, err
+	}
+	text, err := await(promise)
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal([]byte(text), &r)
+}
+
+// await waits for a promise of a string.
+func await(promise safejs.Value) (string, error) {
+	type outcome struct {
+		text string
+		err  error
+	}
+	done := make(chan outcome, 1)
+	resolved, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+		text, err := args[0].String()
+		done <- outcome{text, err}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	defer resolved.Release()
+	rejected, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+		text, _ := args[0].Call("toString")
+		message, _ := text.String()
+		done <- outcome{err: fmt.Errorf("%s", message)}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	defer rejected.Release()
+	if _, err := promise.Call("then", resolved, rejected); err != nil {
+		return "", err
+	}
+	o := <-done
+	return o.text, o.err
+}
