@@ -30,6 +30,9 @@ function modelInAddress() {
 	return url.origin === location.origin ? url.href : undefined;
 }
 
+// ?profile shows what the graphics card's kernels take.
+const profiling = new URLSearchParams(location.search).has("profile");
+
 // ready loads the model once; after a failure the next call tries again.
 function ready() {
 	if (!loading) {
@@ -38,6 +41,7 @@ function ready() {
 			model,
 			backend: $("backend").value,
 			busy: "abort",
+			profile: profiling,
 			onProgress: loadingProgress,
 			onWarning: (message) => console.info("wisp:", message),
 		}).then((g) => {
@@ -284,6 +288,8 @@ async function show(result, g, live) {
 	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
 	if (result.truncated) showNotice(t("truncated"));
+	if (result.warnings.length > 0) showNotice(result.warnings.join(" "));
+	if (profiling) (await import("./profile.js")).show(result);
 	if (!live) say(t("ready", { prompt: result.settings.prompt }));
 	root.pictures = Number(root.pictures ?? 0) + 1;
 	let kept = null;

@@ -86,10 +86,12 @@ export interface GeneratorOptions {
 	backend?: "auto" | "webgpu" | "simd" | "cpu";
 	/** Upper bound; 1 unless the page is cross-origin isolated. */
 	threads?: number;
+	/** Time each kernel of the graphics card, where it can; pictures take longer. */
+	profile?: boolean;
 	/** Ends loading. */
 	signal?: AbortSignal;
 	onProgress?: (progress: Progress) => void;
-	/** Trouble that loading survives, such as a browser that keeps nothing. */
+	/** Trouble that is survived: a browser that keeps nothing, a graphics card that was lost. */
 	onWarning?: (message: string) => void;
 	/** Default "queue". */
 	busy?: Busy;
@@ -129,6 +131,12 @@ export interface Result {
 	images: ImageData[];
 	seed: number;
 	backend: string;
+	/** What the backend ran on: the graphics card and its precision, with the reason where that is not f16. */
+	device: string;
+	/** What went wrong on the way and was survived, such as a graphics card that was lost. */
+	warnings: string[];
+	/** With `profile`, what the graphics card's kernels took so far, the longest first. */
+	profile: { kernel: string; dispatches: number; ms: number; flops: number; bytes: number }[];
 	/** The prompt was longer than the model reads; its end was left out. */
 	truncated: boolean;
 	/** Milliseconds. */
@@ -147,6 +155,8 @@ export interface Generator {
 	/** The model card's text; show it as text, never as markup. */
 	readonly card: string;
 	readonly backend: string;
+	/** What it runs on, in words. */
+	readonly device: string;
 	readonly defaults: { steps: number; guidance: number; schedule: string; width: number; height: number };
 	/** Those that fit the model, its own first. */
 	readonly samplers: { name: string; label: string }[];

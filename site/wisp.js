@@ -126,20 +126,20 @@ export const capabilities = async (model) => ask("capabilities", named(model ?? 
 export const models = () => ask("models");
 export const removeModel = (id) => ask("removeModel", id);
 
-export async function createGenerator({ model, backend = "auto", threads, signal, onProgress, onWarning, busy = "queue" } = {}) {
+export async function createGenerator({ model, backend = "auto", threads, profile = false, signal, onProgress, onWarning, busy = "queue" } = {}) {
 	checkBusy(busy);
 	if (signal?.aborted) throw aborted();
 	const engine = takeEngine();
 	const stop = () => engine.close(aborted());
 	signal?.addEventListener("abort", stop, { once: true });
 	try {
-		const facts = await engine.call("create", { model: named(model), backend, threads }, (event) => {
+		const facts = await engine.call("create", { model: named(model), backend, threads, profile }, (event) => {
 			if (event.type === "warning") onWarning?.(event.message);
 			else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
 		});
 		// Only a page may ask that the model be kept when the disk runs short.
 		navigator.storage?.persist?.().catch(() => {});
-		return new Generator(engine, facts, busy);
+		return new Generator(engine, facts, busy, onWarning);
 	} catch (err) {
 		engine.close();
 		throw err;
@@ -160,13 +160,15 @@ const settings = ["prompt", "negativePrompt", "seed", "steps", "guidance", "samp
 class Generator {
 	#engine;
 	#busy;
+	#onWarning;
 	#runs = new Set(); // every run that has not ended
 	#last = Promise.resolve(); // settles with the newest run
 
-	constructor(engine, facts, busy) {
+	constructor(engine, facts, busy, onWarning) {
 		this.#engine = engine;
 		this.#busy = busy;
-		Object.assign(this, facts); // name, licence, backend, defaults, samplers, settings
+		this.#onWarning = onWarning;
+		Object.assign(this, facts); // name, licence, backend, device, defaults, samplers, settings
 	}
 
 	async generate({ signal, onStep, busy = this.#busy, ...request } = {}) {
@@ -201,12 +203,15 @@ class Generator {
 		const cancel = () => this.#cancel();
 		signal?.addEventListener("abort", cancel, { once: true });
 		const sent = Object.fromEntries(settings.map((name) => [name, request[name]]));
+		const warnings = [];
 		sent.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
 		try {
-			const r = await this.#engine.call("generate", sent, ({ stage, step, steps, preview }) => {
-				onStep?.({ stage, step, steps, preview: preview ? imageData(preview) : null });
+			const r = await this.#engine.call("generate", sent, ({ type, message, stage, step, steps, preview }) => {
+				if (type !== "warning") return onStep?.({ stage, step, steps, preview: preview ? imageData(preview) : null });
+				warnings.push(message);
+				this.#onWarning?.(message);
 			});
-			return { ...r, images: r.images.map(imageData) };
+			return { ...r, warnings, images: r.images.map(imageData) };
 		} finally {
 			signal?.removeEventListener("abort", cancel);
 		}

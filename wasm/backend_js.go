@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"wisp/engine"
@@ -14,16 +13,16 @@ import (
 
 // newBackend starts the backend of that name with at most so many threads (0
 // for what the device offers). "auto" is the graphics card where there is a
-// real one, else WebAssembly SIMD.
-func newBackend(ctx context.Context, name string, threads int) (engine.Backend, error) {
+// real one, else WebAssembly SIMD. profile times the graphics card's kernels.
+func newBackend(ctx context.Context, name string, threads int, profile bool) (engine.Backend, error) {
 	switch name {
 	case "", "auto":
-		if b, err := webgpu.New(ctx, webgpu.Options{Fast: true}); err == nil {
+		if b, err := webgpu.New(ctx, webgpu.Options{Fast: true, Profile: profile}); err == nil {
 			return b, nil
 		}
 		return newSIMD(threads)
 	case "webgpu":
-		b, err := webgpu.New(ctx, webgpu.Options{})
+		b, err := webgpu.New(ctx, webgpu.Options{Profile: profile})
 		if err != nil {
 			return nil, err // not a nil *Backend in an interface
 		}
@@ -49,7 +48,30 @@ func threadCount(wish int) int {
 	return min(wish, most)
 }
 
-// lost reports whether a backend is of no further use, where another may be.
-func lost(err error) bool {
-	return errors.Is(err, engine.ErrDeviceLost) || errors.Is(err, engine.ErrOutOfMemory)
+// device says in words what a backend runs on.
+func device(b engine.Backend) string {
+	gpu, ok := b.(*webgpu.Backend)
+	if !ok {
+		return b.Name()
+	}
+	info := gpu.Info()
+	text := fmt.Sprintf("%v, %s", info.Adapter, info.Precision)
+	if info.Reason != "" {
+		text += ": " + info.Reason
+	}
+	return text
+}
+
+// profile lists what the kernels of a backend took so far, the longest first;
+// empty where nothing is timed.
+func profile(b engine.Backend) []any {
+	list := []any{}
+	if gpu, ok := b.(*webgpu.Backend); ok {
+		for _, k := range gpu.Profile() {
+			list = append(list, map[string]any{
+				"kernel": k.Kernel, "dispatches": k.Dispatches, "ms": k.Time.Seconds() * 1e3, "flops": k.FLOPs, "bytes": k.Bytes,
+			})
+		}
+	}
+	return list
 }

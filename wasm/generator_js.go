@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/hack-pad/safejs"
@@ -17,9 +19,13 @@ import (
 type generator struct {
 	choice   string // of the backend, by the page
 	threads  int    // the most the page wants; 0 for no bound
+	profile  bool   // time the graphics card's kernels
+	losses   int    // of its device or memory
+	frugal   bool   // one component at a time: memory is short
 	model    *loader.Model
 	backend  engine.Backend
 	pipeline *diffusion.Pipeline
+	defaults diffusion.Request
 	yield    func() // lets messages in
 
 	turn   sync.Mutex
@@ -27,12 +33,13 @@ type generator struct {
 	cancel context.CancelFunc // of the generate under way; nil without
 }
 
-// create loads a model: create({model, backend, threads}, onEvent).
+// create loads a model: create({model, backend, threads, profile}, onEvent).
 func create(ctx context.Context, args arguments) (any, error) {
 	g := &generator{yield: newYield()}
 	f := fields{object: args.at(0)}
 	f.text("backend", &g.choice)
 	f.integer("threads", &g.threads)
+	f.boolean("profile", &g.profile)
 	model, _ := f.get("model")
 	if f.err != nil {
 		return nil, f.err
@@ -43,7 +50,7 @@ func create(ctx context.Context, args arguments) (any, error) {
 	}
 	warn := func(err error) { tell(object{"type": "warning", "message": err.Error()}) }
 	var err error
-	if g.backend, err = newBackend(ctx, g.choice, g.threads); err != nil {
+	if g.backend, err = newBackend(ctx, g.choice, g.threads, g.profile); err != nil {
 		return nil, err
 	}
 	if g.model, err = open(ctx, model, loader.Options{OnProgress: progress, OnWarning: warn}); err == nil {
@@ -54,58 +61,70 @@ func create(ctx context.Context, args arguments) (any, error) {
 		go g.model.Prefetch(ahead)
 		err = g.load(ctx, progress)
 	}
-	if err != nil && lost(err) && g.fallBack(ctx, err, progress) {
-		warn(err)
-		err = nil
+	for err != nil && g.fallBack(ctx, err, warn) {
+		err = g.load(ctx, progress)
 	}
 	if err != nil {
 		g.backend.Close()
 		return nil, err
 	}
+	g.defaults = g.pipeline.Defaults()
 	return g.value(), nil
 }
 
 // load puts the model on the backend.
 func (g *generator) load(ctx context.Context, progress func(stage string, loaded, total int64)) (err error) {
-	g.pipeline, err = diffusion.New(ctx, g.backend, g.model, progress)
+	var options []diffusion.Option
+	if g.frugal {
+		options = append(options, diffusion.Frugal())
+	}
+	g.pipeline, err = diffusion.New(ctx, g.backend, g.model, progress, options...)
 	return err
 }
 
-// fallBack recovers from a graphics card that failed: a lost device is opened
-// again, since a driver that was reset works as before; where that fails, or
-// memory did, WebAssembly takes over if the choice was ours. The weights come
-// from the library.
-func (g *generator) fallBack(ctx context.Context, why error, progress func(stage string, loaded, total int64)) bool {
-	if g.backend.Name() != "webgpu" {
+// fallBack replaces a graphics card's backend that failed, tells so, and
+// reports whether the model may now be loaded on another, from the library. A
+// lost device is opened again, since a driver that was reset works as before.
+// Out of memory, it is opened again for one component at a time. Where that is
+// in vain, WebAssembly takes over if the choice was ours.
+func (g *generator) fallBack(ctx context.Context, why error, warn func(error)) bool {
+	memory := errors.Is(why, engine.ErrOutOfMemory)
+	if g.backend.Name() != "webgpu" || !memory && !errors.Is(why, engine.ErrDeviceLost) {
 		return false
 	}
-	ours := g.choice == "" || g.choice == "auto"
-	if errors.Is(why, engine.ErrDeviceLost) {
-		name := "webgpu"
-		if ours {
-			name = "auto"
-		}
-		if b, err := newBackend(ctx, name, g.threads); err == nil && g.move(ctx, b, progress) {
-			return true
-		}
-	}
-	if !ours {
-		return false
-	}
-	b, err := newSIMD(g.threads)
-	return err == nil && g.move(ctx, b, progress)
-}
-
-// move loads the model on another backend in place of the one that failed.
-func (g *generator) move(ctx context.Context, b engine.Backend, progress func(stage string, loaded, total int64)) bool {
 	if g.pipeline != nil {
 		g.pipeline.Close()
 		g.pipeline = nil
 	}
 	g.backend.Close()
-	g.backend = b
-	return g.load(ctx, progress) == nil
+	again := g.losses < mostLosses && !(memory && g.frugal)
+	g.losses++
+	g.frugal = g.frugal || memory
+	if again {
+		if b, err := newBackend(ctx, cmp.Or(g.choice, "auto"), g.threads, g.profile); err == nil {
+			g.backend = b
+			if memory {
+				warn(fmt.Errorf("the graphics card's memory is short: the parts of the model take turns there, which takes longer (%w)", why))
+			} else {
+				warn(fmt.Errorf("the graphics card was lost and is started again (%w)", why))
+			}
+			return true
+		}
+	}
+	if g.choice != "" && g.choice != "auto" {
+		return false
+	}
+	b, err := newSIMD(g.threads)
+	if err != nil {
+		return false
+	}
+	g.backend, g.frugal = b, false
+	warn(fmt.Errorf("the graphics card failed: the processor draws instead (%w)", why))
+	return true
 }
+
+// mostLosses is how often a graphics card is given another chance.
+const mostLosses = 3
 
 // value is the generator as JavaScript sees it.
 func (g *generator) value() any {
@@ -113,7 +132,7 @@ func (g *generator) value() any {
 		g.stop()
 		return nil
 	}
-	d := g.pipeline.Defaults()
+	d := g.defaults
 	labelled := func(name, label string) any { return map[string]any{"name": name, "label": label} }
 	samplers, schedules := []any{}, []any{}
 	for _, s := range g.pipeline.Samplers() {
@@ -127,7 +146,7 @@ func (g *generator) value() any {
 	card, _ := g.model.File(m.Card)
 	return map[string]any{
 		"generate": promising(g.generate), "cancel": must(safejs.FuncOf(stop)),
-		"backend": g.backend.Name(), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
+		"backend": g.backend.Name(), "device": device(g.backend), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
 		"samplers": samplers, "schedules": schedules, "settings": string(settings),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},
 	}
@@ -163,7 +182,7 @@ func (g *generator) begin(ctx context.Context) (context.Context, func()) {
 func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
 	ctx, end := g.begin(ctx)
 	defer end()
-	r, err := readRequest(args.at(0), g.pipeline.Defaults())
+	r, err := readRequest(args.at(0), g.defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -178,14 +197,25 @@ func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
 		tell(o)
 		g.yield()
 	}
-	result, err := g.pipeline.Generate(ctx, r, on)
-	if err != nil && lost(err) && g.fallBack(ctx, err, func(string, int64, int64) {}) {
-		result, err = g.pipeline.Generate(ctx, r, on)
+	result, err := g.draw(ctx, r, on)
+	for err != nil && g.fallBack(ctx, err, func(why error) { tell(object{"type": "warning", "message": why.Error()}) }) {
+		result, err = g.draw(ctx, r, on)
 	}
 	if err != nil {
 		return nil, err
 	}
+	g.losses = 0
 	return g.result(r, result)
+}
+
+// draw runs the pipeline, loading it where an earlier failure took it away.
+func (g *generator) draw(ctx context.Context, r diffusion.Request, on func(diffusion.Event)) (*diffusion.Result, error) {
+	if g.pipeline == nil {
+		if err := g.load(ctx, func(string, int64, int64) {}); err != nil {
+			return nil, err
+		}
+	}
+	return g.pipeline.Generate(ctx, r, on)
 }
 
 func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, error) {
@@ -199,7 +229,7 @@ func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, 
 	}
 	t := result.Timings
 	return map[string]any{
-		"images": images, "seed": result.Seed, "backend": g.backend.Name(), "truncated": result.Truncated,
+		"images": images, "seed": result.Seed, "backend": g.backend.Name(), "device": device(g.backend), "profile": profile(g.backend), "truncated": result.Truncated,
 		"parameters": result.Parameters,
 		"settings": map[string]any{
 			"prompt": r.Prompt, "negativePrompt": r.NegativePrompt, "seed": r.Seed, "steps": r.Steps, "guidance": r.Guidance,

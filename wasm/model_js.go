@@ -152,7 +152,7 @@ func (f files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 // capabilities tells, before any weights are downloaded, what would run.
 func capabilities(ctx context.Context, args arguments) (any, error) {
 	result := object{"runs": true, "backend": "", "threads": 1, "reason": ""}
-	if b, err := newBackend(ctx, "auto", 0); err != nil {
+	if b, err := newBackend(ctx, "auto", 0, false); err != nil {
 		result["runs"], result["reason"] = false, failure(err)["message"]
 	} else {
 		result["backend"] = b.Name()
