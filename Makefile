@@ -61,7 +61,7 @@ test-page:
 	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/browser
 
 # A visit in headless Chromium, best of three, beside the bounds that it must
-# keep; JSON=1 prints an object a line. A ratio over 1 is within the bound.
+# keep, and a model's way into memory beside that of its peers; JSON=1 prints an object a line. A ratio over 1 is within the bound.
 bench:
 	@mkdir -p build; go test -tags browser -run '^$$' -bench Page -benchtime 1x -timeout 8m ./tests/browser > build/bench.txt || { cat build/bench.txt; exit 1; }
 	@awk -v json='$(JSON)' 'BEGIN { bound["cold-ready"] = 4; bound["warm-ready"] = 1; bound["picture"] = 1.5; \
@@ -70,6 +70,10 @@ bench:
 			b = bound[u[2]]; f = json ? "{\"case\":\"%s\",\"unit\":\"%s\",\"wisp\":%.3f,\"peer\":%g,\"peer_name\":\"bound\",\"ratio\":%.2f}\n" \
 				: "%-12s %5s %8.3f %8g %8.2f\n"; printf f, u[2], u[1], $$i, b, b / $$i; n++ } } \
 		END { exit n != 3 }' build/bench.txt
+	@go run -tags browser ./tests/bench/loader > build/bench-loader.txt
+	@sed -n 's/^bench: //p' build/bench-loader.txt | if [ -n "$(JSON)" ]; then cat; else \
+		sed -E 's/.*"case":"([^"]*)","unit":"([^"]*)","wisp":([^,]*),"peer":([^,]*),.*"ratio":([^}]*)}/\1 \2 \3 \4 \5/' | \
+		awk '{ printf "%-26s %5s %8.3f %8.3f %8.2f\n", $$1, $$2, $$3, $$4, $$5 }'; fi
 
 # The loader against a failing server, a full disk, other tabs and the death of
 # the browser, in both browsers: about five minutes.
