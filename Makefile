@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page test-faults bench parity fuzz gen
+.PHONY: serve build size setup check unit test test-browser test-page test-faults bench bench-webgpu parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -74,6 +74,20 @@ bench:
 	@sed -n 's/^bench: //p' build/bench-loader.txt | if [ -n "$(JSON)" ]; then cat; else \
 		sed -E 's/.*"case":"([^"]*)","unit":"([^"]*)","wisp":([^,]*),"peer":([^,]*),.*"ratio":([^}]*)}/\1 \2 \3 \4 \5/' | \
 		awk '{ printf "%-26s %5s %8.3f %8.3f %8.2f\n", $$1, $$2, $$3, $$4, $$5 }'; fi
+
+# WebGPU: what large networks take by count and, on three published cards, at
+# least; then layers and a UNet step beside onnxruntime-web and tfjs, all on
+# Chromium's software adapter. The peers are installed under build/ by npm.
+# JSON=1 prints the measured rows, an object a line. About five minutes.
+PEERS := build/peers/webgpu
+bench-webgpu: build/browser-run $(PEERS)/node_modules
+	@$(if $(JSON),,go test ./tests -count=1 -v -run TestCost | sed -n 's/.*cost: //p')
+	@GOOS=js GOARCH=wasm go test -count=1 -timeout 20m -v -exec "$(CURDIR)/build/browser-run $(RUNNER),tests/bench/webgpu/peer.js" ./tests/bench/webgpu > build/bench-webgpu.txt || { cat build/bench-webgpu.txt; exit 1; }
+	@sed -n 's/^bench: //p' build/bench-webgpu.txt $(if $(JSON),,| tr -d '{}"' | awk -F '[:,]' '{ printf "%-32s %-10s %10.1f %10.1f  %-22s %6.2f\n", $$2, $$4, $$6, $$8, $$10, $$12 }')
+
+$(PEERS)/node_modules: tests/bench/webgpu/package-lock.json
+	mkdir -p $(PEERS) && cp tests/bench/webgpu/package*.json $(PEERS)/
+	npm ci --prefix $(PEERS) --ignore-scripts --no-audit --no-fund && touch $@
 
 # The loader against a failing server, a full disk, other tabs and the death of
 # the browser, in both browsers: about five minutes.

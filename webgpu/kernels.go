@@ -18,6 +18,7 @@ var kernels = []kernel{
 	{engine.OpLinear, wide, linearWide},
 	{engine.OpLinear, nil, linear},
 	{engine.OpConv2D, pointwise, linear},
+	{engine.OpConv2D, winogradFits, conv2dWinograd},
 	{engine.OpConv2D, nil, conv2d},
 	{engine.OpMatMul, nil, matmul},
 	{engine.OpAttention, nil, attention},

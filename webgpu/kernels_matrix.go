@@ -187,6 +187,42 @@ func (o operands) dims(p packed, rows, k4, width int) []uint32 {
 }
 
 func conv2d(c *compiler, n *engine.Node) error {
+	return c.eachConv(n, func(im image, b band, p packed, s step) error {
+		pixels := b.images * (b.oy1 - b.oy0) * im.ow
+		tile := c.tileRows(pixels, p.rows)
+		s.kernel = "conv2d"
+		s.constants["rows_per_thread"] = float64(tile)
+		s.constants["kw"] = float64(im.kw)
+		s.grid = [3]int{(p.rows + 63) / 64, (pixels + 8*tile - 1) / (8 * tile), 1}
+		return c.add(s)
+	})
+}
+
+// winogradFits: the convolution is what F(2×2, 3×3) computes, and its weights
+// are cheap to unpack: a channel of a quantised one has nine scales.
+func winogradFits(c *compiler, n *engine.Node) bool {
+	a, shape := n.Attrs.(engine.Conv2DAttrs), n.Inputs[1].Shape
+	w := c.matrix(n.Inputs[1])
+	return a.Stride == 1 && shape[2] == 3 && shape[3] == 3 && shape[0] >= 16 && w != nil && !w.quantised()
+}
+
+func conv2dWinograd(c *compiler, n *engine.Node) error {
+	return c.eachConv(n, func(im image, b band, p packed, s step) error {
+		th, tw := (b.oy1-b.oy0+1)/2, (im.ow+1)/2
+		tiles := b.images * th * tw
+		s.kernel = "conv2d_winograd"
+		s.dims[1] = uint32(tiles)
+		s.dims[18], s.dims[19] = uint32(th), uint32(tw)
+		s.dims = append(s.dims, 9)
+		s.grid = [3]int{(p.rows + 15) / 16, (tiles + 31) / 32, 1}
+		return c.add(s)
+	})
+}
+
+// eachConv prepares the steps of a convolution, one for each part of its
+// weight and each band of its image that can be bound, with the dims of
+// conv2d.wgsl, and hands them to add.
+func (c *compiler) eachConv(n *engine.Node, add func(im image, b band, p packed, s step) error) error {
 	a := n.Attrs.(engine.Conv2DAttrs)
 	o, err := c.operands(n, a.Epilogue)
 	if err != nil {
@@ -209,25 +245,20 @@ func conv2d(c *compiler, n *engine.Node) error {
 	if err != nil {
 		return err
 	}
-	im := image{n: n.Shape[0], h: h, w: w, c: align(ch, 4), oh: n.Shape[1], ow: n.Shape[2], oc: n.Shape[3], step: a.Stride, up: up, kh: n.Inputs[1].Shape[2], top: a.Pad[0]}
-	kw := n.Inputs[1].Shape[3]
+	im := image{n: n.Shape[0], h: h, w: w, c: align(ch, 4), oh: n.Shape[1], ow: n.Shape[2], oc: n.Shape[3], step: a.Stride, up: up, kh: n.Inputs[1].Shape[2], kw: n.Inputs[1].Shape[3], top: a.Pad[0]}
 	es := elemSize(c.elem)
 	for _, b := range c.bands(im) {
 		pixels := b.images * (b.oy1 - b.oy0) * im.ow
 		at, size := b.out*es, pixels*im.oc*es
 		for _, p := range parts {
 			s := o.step(p, at, size)
-			s.kernel = "conv2d"
-			tile := c.tileRows(pixels, p.rows)
-			s.constants["rows_per_thread"] = float64(tile)
-			s.constants["kw"], s.constants["up"] = float64(kw), float64(up)
+			s.constants["up"] = float64(up)
 			s.reads[0] = x.part(b.in*es, b.images*(b.y1-b.y0)*im.w*im.c*es)
 			s.out = c.views[n].part(at, size)
-			s.dims = append(o.dims(p, pixels, im.kh*kw*im.c/4, im.oc),
-				u(b.y1-b.y0, im.w, im.c/4, b.oy1-b.oy0, im.ow, b.top, a.Pad[1], a.Stride, im.kh*kw)...)
-			s.grid = [3]int{(p.rows + 63) / 64, (pixels + 8*tile - 1) / (8 * tile), 1}
-			s.flops = 2 * float64(pixels) * float64(p.rows) * float64(im.kh*kw*ch)
-			if err := c.add(s); err != nil {
+			s.dims = append(o.dims(p, pixels, im.kh*im.kw*im.c/4, im.oc),
+				u(b.y1-b.y0, im.w, im.c/4, b.oy1-b.oy0, im.ow, b.top, a.Pad[1], a.Stride, im.kh*im.kw)...)
+			s.flops = 2 * float64(pixels) * float64(p.rows) * float64(im.kh*im.kw*ch)
+			if err := add(im, b, p, s); err != nil {
 				return err
 			}
 		}
@@ -237,9 +268,10 @@ func conv2d(c *compiler, n *engine.Node) error {
 
 // image is the geometry of a convolution.
 type image struct {
-	n, h, w, c        int // of the input, c padded
-	oh, ow, oc        int
-	step, up, kh, top int
+	n, h, w, c  int // of the input, c padded
+	oh, ow, oc  int
+	step, up    int
+	kh, kw, top int
 }
 
 // band is a run of output rows and the input rows that they need.

@@ -65,6 +65,9 @@ globalThis.wispReplay = (() => {
 			this.pending = new Set(); // error scopes still open
 			this.fault = null; // the first error that nothing has reported yet
 			this.pace = 1; // measured over estimated time
+			this.stamped = 0; // submissions whose time the device told
+			this.clocks = []; // idle, to time submissions with
+			if (device.features.has("timestamp-query")) this.makeClocks();
 			this.done = 0; // when a submission was last seen to end
 			this.idles = false; // the browser is slow to tell of finished work
 			this.nudging = null; // the timer against that
@@ -309,28 +312,69 @@ globalThis.wispReplay = (() => {
 				let cost = 0;
 				do cost += commands[i++].cost; while (i < commands.length && (cost + commands[i].cost) * this.pace < 1000 * targetMs);
 				const encoder = this.device.createCommandEncoder();
-				this.encode(encoder, commands, from, i);
+				const clock = this.clocks.pop();
+				this.encode(encoder, commands, from, i, clock?.writes);
+				clock?.stop(encoder);
 				queue.submit([encoder.finish()]);
-				underWay.push(this.timed(cost));
+				underWay.push(this.timed(cost, clock));
 				if (underWay.length >= inFlight) await this.until(underWay.shift());
 			}
 		}
 
-		// timed resolves when the work just submitted is done, and learns from it.
-		timed(cost) {
+		// makeClocks makes what times a submission by the device's own clock, one
+		// for each that may be under way and one that is being read.
+		makeClocks() {
+			const { device } = this;
+			const count = 2;
+			for (let i = 0; i <= inFlight; i++) {
+				const querySet = device.createQuerySet({ type: "timestamp", count });
+				const resolved = device.createBuffer({ size: 8 * count, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+				const staging = device.createBuffer({ size: 8 * count, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+				this.clocks.push({
+					writes: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+					stop(encoder) {
+						encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+						encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
+					},
+					async read() { // milliseconds
+						await staging.mapAsync(GPUMapMode.READ);
+						const [from, to] = new BigUint64Array(staging.getMappedRange());
+						staging.unmap();
+						return Number(to - from) / 1e6;
+					},
+				});
+			}
+		}
+
+		// timed resolves when the work just submitted is done, and learns from
+		// the time it took: the device's where it has a clock, else the time
+		// until the browser told.
+		timed(cost, clock) {
 			const start = performance.now();
 			const done = this.device.queue.onSubmittedWorkDone().then(() => {
 				const now = performance.now();
-				const measured = (1000 * (now - Math.max(start, this.done))) / Math.max(cost, 1);
+				if (!clock) this.learn(cost, now - Math.max(start, this.done));
 				this.done = now;
-				this.pace += 0.25 * (Math.min(Math.max(measured, this.pace / 4), this.pace * 4) - this.pace);
 			});
 			done.catch(() => {}); // the device is lost; whoever waits is told
+			clock?.read().then((ms) => {
+				this.clocks.push(clock);
+				if (!(ms > 0)) return; // clocks are seen to stand still
+				this.stamped++;
+				this.learn(cost, ms);
+			}, () => {});
 			return done;
 		}
 
-		// profile runs each command in a pass of its own and resolves to their
-		// times in microseconds.
+		// learn corrects the pace by work of an estimated cost in microseconds.
+		learn(cost, ms) {
+			const measured = (1000 * ms) / Math.max(cost, 1);
+			this.pace += 0.25 * (Math.min(Math.max(measured, this.pace / 4), this.pace * 4) - this.pace);
+		}
+
+		// profile runs each command in a pass of its own, as many together as
+		// take some fifty milliseconds, and resolves to their times in
+		// microseconds.
 		async profile(job) {
 			const { program } = job;
 			const times = new Float64Array(program.commands.length);
@@ -338,9 +382,10 @@ globalThis.wispReplay = (() => {
 			const querySet = this.device.createQuerySet({ type: "timestamp", count: 2 * chunk });
 			const resolved = this.device.createBuffer({ size: 16 * chunk, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
 			const staging = this.device.createBuffer({ size: 16 * chunk, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-			for (let from = 0; from < times.length; from += chunk) {
+			for (let from = 0, to = 0; from < times.length; from = to) {
 				this.stopped(job);
-				const to = Math.min(from + chunk, times.length);
+				let cost = 0;
+				do cost += program.commands[to++].cost; while (to < times.length && to - from < chunk && cost * this.pace < 50e3);
 				const encoder = this.device.createCommandEncoder();
 				for (let i = from; i < to; i++) {
 					const query = 2 * (i - from);
@@ -353,6 +398,7 @@ globalThis.wispReplay = (() => {
 				const stamps = new BigUint64Array(staging.getMappedRange());
 				for (let i = from; i < to; i++) times[i] = Number(stamps[2 * (i - from) + 1] - stamps[2 * (i - from)]) / 1000;
 				staging.unmap();
+				this.learn(cost, times.subarray(from, to).reduce((sum, us) => sum + us / 1000, 0));
 			}
 			querySet.destroy();
 			resolved.destroy();

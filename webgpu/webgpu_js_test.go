@@ -202,6 +202,13 @@ func TestCancel(t *testing.T) {
 		}
 	}
 	enginetest.Check(t, b, small)
+	stamped, err := b.dev.(*jsDevice).replay.Get("stamped")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := stamped.Int(); err != nil || b.info.Adapter.has("timestamp-query") && n == 0 {
+		t.Errorf("%d submissions were timed by the device's clock: %v", n, err)
+	}
 }
 
 // TestDeviceLost: losing the device in mid-run is a typed error, also of all

@@ -15,9 +15,10 @@ import (
 	"wisp/site"
 )
 
-// losable serves replay.js with a way for the page to destroy the device in
-// the worker.
-func losable(t *testing.T, s *server) {
+// fallible serves replay.js so that the page can, by messages, destroy the
+// device in the worker and make those that follow smaller: one whose buffers
+// hold more bytes than the page said is out of memory.
+func fallible(t *testing.T, s *server) {
 	root, err := site.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -28,10 +29,22 @@ func losable(t *testing.T, s *server) {
 	}
 	const hook = `{
 		const open = wispReplay.open;
-		const channel = new BroadcastChannel("lose-device");
+		const channel = new BroadcastChannel("device");
+		let room = Infinity;
 		wispReplay.open = async (...options) => {
 			const replay = await open(...options);
-			channel.onmessage = () => replay.device.destroy();
+			const held = () => replay.buffers.reduce((sum, b) => sum + (b?.size ?? 0), 0);
+			channel.onmessage = ({ data }) => {
+				if (data === "held?") return channel.postMessage(held());
+				room = data;
+				replay.device.destroy();
+			};
+			const { alloc } = replay;
+			replay.alloc = (size) => {
+				const id = alloc.call(replay, size);
+				if (held() > room) replay.fault ??= Object.assign(new Error("the card is full"), { kind: "out-of-memory" });
+				return id;
+			};
 			return replay;
 		};
 	}`
@@ -49,10 +62,11 @@ func losable(t *testing.T, s *server) {
 
 // The default model's picture on the graphics path is that of WebAssembly; the
 // page's thread stays free meanwhile; cancelling is prompt; and a device that
-// is lost in mid-picture is opened again without a reload.
+// is lost in mid-picture is opened again without a reload. That one is too
+// small for the whole model and takes its parts in turns.
 func TestWebGPUPage(t *testing.T) {
 	s, p := serve(t), newTab(t)
-	losable(t, s)
+	fallible(t, s)
 	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
 	result, err := p.call(`
 		const request = { prompt: "red heart", seed: 5, steps: 1, guidance: 1 }; // the device is a slow one
@@ -66,10 +80,14 @@ func TestWebGPUPage(t *testing.T) {
 			for (let i = 0; i < want.length; i++) sum += (got[i] - want[i]) ** 2;
 			return sum === 0 ? 99 : 10 * Math.log10(255 ** 2 * want.length / sum);
 		};
+		const long = [];
+		const observer = new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => e.duration)));
+		observer.observe({ type: "longtask" });
 		let late = 0, last = performance.now();
 		const probe = setInterval(() => { late = Math.max(late, performance.now() - last - 10); last = performance.now(); }, 10);
 		const first = await g.generate(request);
 		clearInterval(probe);
+		observer.disconnect();
 
 		const waits = [];
 		for (let i = 0; i < 10; i++) {
@@ -81,10 +99,14 @@ func TestWebGPUPage(t *testing.T) {
 			waits.push(performance.now() - from);
 		}
 
-		setTimeout(() => new BroadcastChannel("lose-device").postMessage(0), 100);
+		const channel = new BroadcastChannel("device");
+		const held = new Promise((resolve) => channel.onmessage = ({ data }) => resolve(data));
+		channel.postMessage("held?");
+		const whole = await held;
+		setTimeout(() => channel.postMessage(whole - 1), 100);
 		const lost = await g.generate(request);
 		g.dispose();
-		return { backends: [first.backend, lost.backend], decibels: [first, lost].map(decibels), late, waits };
+		return { backends: [first.backend, lost.backend], decibels: [first, lost].map(decibels), late, long, waits, warnings: lost.warnings };
 	`)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +116,9 @@ func TestWebGPUPage(t *testing.T) {
 		Backends []string
 		Decibels []float64
 		Late     float64
+		Long     []float64
 		Waits    []float64
+		Warnings []string
 	}
 	if err := json.Unmarshal(result, &got); err != nil {
 		t.Fatal(err)
@@ -107,12 +131,15 @@ func TestWebGPUPage(t *testing.T) {
 			t.Errorf("PSNR %.1f dB against WebAssembly, want 50", db)
 		}
 	}
-	if got.Late > 50 {
-		t.Errorf("the page's thread stood still for %.0f ms", got.Late)
+	if got.Late > 50 || len(got.Long) > 0 {
+		t.Errorf("the page's thread stood still for %.0f ms; long tasks of %v ms", got.Late, got.Long)
 	}
 	for _, ms := range got.Waits {
 		if ms > 100 {
 			t.Errorf("cancelling took %.0f ms", ms)
 		}
+	}
+	if len(got.Warnings) != 2 || !strings.Contains(got.Warnings[0], "lost") || !strings.Contains(got.Warnings[1], "memory") {
+		t.Errorf("the page was told %q", got.Warnings)
 	}
 }
