@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page test-faults bench bench-webgpu parity fuzz gen
+.PHONY: serve build size setup check unit test test-browser test-page test-faults bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -88,6 +88,11 @@ bench-webgpu: build/browser-run $(PEERS)/node_modules
 $(PEERS)/node_modules: tests/bench/webgpu/package-lock.json
 	mkdir -p $(PEERS) && cp tests/bench/webgpu/package*.json $(PEERS)/
 	npm ci --prefix $(PEERS) --ignore-scripts --no-audit --no-fund && touch $@
+
+# The SIMD backend beside onnxruntime-web, tfjs and native PyTorch, in turn:
+# make bench-simd ARGS='-run conv -peers onnxruntime-web'. PYTHON may have torch.
+bench-simd:
+	@mkdir -p build/peers/simd; go run ./tests/bench/simd -python $(PYTHON) $(if $(JSON),-json) $(ARGS)
 
 # The loader against a failing server, a full disk, other tabs and the death of
 # the browser, in both browsers: about five minutes.

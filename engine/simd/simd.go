@@ -115,6 +115,10 @@ func (b *backend) run(start, end int) error {
 
 func (b *backend) Name() string { return "simd" }
 
+// MemoryBytes is the size of the module's memory: weights, activations and all
+// else but the code. It never shrinks, so that it is the peak too.
+func (b *backend) MemoryBytes() int { return b.mem.size }
+
 // Supports takes every op and every fused form.
 func (b *backend) Supports(*engine.Node) bool { return true }
 
