@@ -378,8 +378,7 @@ func (c *compiler) linear(n *engine.Node) {
 	p.a, p.out = c.value(x), c.value(n)
 	c.panels(&p, w, packing{p.n, p.k, 1, false})
 	c.epilogue(&p, e, bias, residual)
-	p.extra = []any{4 * p.k}
-	c.product(kLinear, p)
+	c.rows(p)
 }
 
 func (c *compiler) matmul(n *engine.Node) {
@@ -397,8 +396,7 @@ func (c *compiler) matmul(n *engine.Node) {
 	c.command(kernel, p.batch*panels, float64(p.batch*p.n*p.k), c.value(b), stride, p.w, p.n, p.k, p.batch, 0, 4*p.n*p.k, panels)
 	p.a, p.out = c.value(a), c.value(n)
 	c.epilogue(&p, engine.Epilogue{}, nil, nil)
-	p.extra = []any{4 * p.k}
-	c.product(kLinear, p)
+	c.rows(p)
 }
 
 func (c *compiler) attention(n *engine.Node) {

@@ -68,8 +68,7 @@ func (c *compiler) conv2d(n *engine.Node) {
 	c.panels(&p, w, packing{p.n, p.k * p.taps, p.taps, false})
 	up := c.upsampled[n]
 	if kh == 1 && kw == 1 && a.Stride == 1 && a.Pad == [4]int{} && up == (upsampling{}) {
-		p.extra = []any{4 * p.k}
-		c.product(kLinear, p)
+		c.rows(p)
 		return
 	}
 	p.extra = []any{x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], kh, kw, a.Stride, a.Pad[0], a.Pad[1], up.h, up.w, c.zeros(4 * p.k)}

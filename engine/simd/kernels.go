@@ -30,6 +30,8 @@ const (
 	kPack
 	kPackT
 	kLinear
+	kQuantize
+	kLinear8
 	kConv2D
 	kWinogradInput
 	kWinogradWeights
@@ -65,6 +67,8 @@ type emitter struct {
 	convertRow *fn
 	unpack     *fn
 	micro      *fn
+	unpack8    *fn
+	tile8      *fn
 }
 
 // emitModule returns the bytes of the SIMD module.
@@ -74,9 +78,11 @@ func emitModule(fl flavour) []byte {
 	e.convertRow = e.emitConvertRow()
 	e.unpack = e.emitUnpack()
 	e.micro = e.emitMicro()
+	e.unpack8 = e.emitUnpack8()
+	e.tile8 = e.emitTile8()
 	table := [kernelCount]func(f *fn){
 		kConvert: e.convert, kPackWeights: e.packWeights, kUnpack: e.unpackPanel, kPack: e.pack, kPackT: e.packT,
-		kLinear: e.linear, kConv2D: e.conv2d, kAttention: e.attention,
+		kLinear: e.linear, kQuantize: e.quantize, kLinear8: e.linear8, kConv2D: e.conv2d, kAttention: e.attention,
 		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,
 		kLayerNorm: e.layerNorm, kSoftmax: e.softmax, kEmbedding: e.embedding,

@@ -193,7 +193,7 @@ func (e *emitter) linear(f *fn) {
 	lda := f.arg(gmLDA)
 	e.matmul(f, func(a, row, rows i32v) {
 		f.fillRows(scratch(), f.let(a.add(row.mul(lda))), lda, rows)
-	})
+	}, e.floats(f))
 }
 
 // fillRows writes the addresses first, first+step, … as n pointers at ptrs.
@@ -234,12 +234,32 @@ func (e *emitter) conv2d(f *fn) {
 				})
 			})
 		})
-	})
+	}, e.floats(f))
 }
 
-// matmul emits the body of kLinear and kConv2D. fill writes the pointers to
-// the rows of a unit at scratch.
-func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v)) {
+// panelArgs is what a unit has for one panel.
+type panelArgs struct {
+	w, scratch                      i32v // the panel and room to unpack it
+	k, taps, dtype                  i32v // k elements in all taps
+	bias, out, ldo, res, cols, rows i32v // as in tile
+}
+
+// floats multiplies by a panel in f32. The pointers to the rows are at scratch.
+func (e *emitter) floats(f *fn) func(p panelArgs) {
+	panel, k := f.int(), f.arg(gmK)
+	return func(p panelArgs) {
+		f.set(panel, p.w)
+		f.when(p.dtype, func() {
+			f.call(e.unpack, p.w, p.scratch, p.k, p.taps, p.dtype)
+			f.set(panel, p.scratch)
+		})
+		f.call(e.micro, scratch(), p.taps, k, panel, p.bias, p.out, p.ldo, p.res, p.ldo, p.cols, p.rows)
+	}
+}
+
+// matmul emits the body of kLinear, kLinear8 and kConv2D. fill prepares the
+// rows of a unit, multiply does one panel.
+func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v), multiply func(p panelArgs)) {
 	w, bias, out, res, act := f.arg(gmW), f.arg(gmBias), f.arg(gmOut), f.arg(gmRes), f.arg(gmAct)
 	m, n, k, taps := f.arg(gmM), f.arg(gmN), f.arg(gmK), f.arg(gmTaps)
 	block, panels, colBlocks, perMatrix := f.arg(gmBlock), f.arg(gmPanels), f.arg(gmColBlocks), f.arg(gmUnits)
@@ -247,7 +267,7 @@ func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v)) {
 	ldo := f.let(n.shl(2))
 	panelBytes, dtype, kAll := f.arg(gmBytes), f.arg(gmType), f.let(k.shr(2).mul(taps))
 	unpacked := f.let(scratch().add(f.param(0).load(4 * gmUnpacked)))
-	matrix, unit, row, rows, col, last, wp, panel, at := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
+	matrix, unit, row, rows, col, last, wp, at := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
 	f.units(func(u i32v) {
 		f.set(matrix, u.div(perMatrix))
 		f.set(unit, u.rem(perMatrix))
@@ -261,13 +281,8 @@ func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v)) {
 		base := f.let(row.mul(ldo).add(matrix.mul(stepOut)))
 		f.loop(col, first, last, e.nr, func() {
 			f.set(at, base.add(col.shl(2)))
-			f.set(panel, wp)
-			f.when(dtype, func() {
-				f.call(e.unpack, wp, unpacked, kAll, taps, dtype)
-				f.set(panel, unpacked)
-			})
-			f.call(e.micro, scratch(), taps, k, panel, bias.add(col.shl(2)), out.add(at), ldo,
-				pick(res, res.add(at), num(0)), ldo, least(num(e.nr), n.sub(col)), rows)
+			multiply(panelArgs{wp, unpacked, kAll, taps, dtype,
+				bias.add(col.shl(2)), out.add(at), ldo, pick(res, res.add(at), num(0)), least(num(e.nr), n.sub(col)), rows})
 			f.set(wp, wp.add(panelBytes))
 		})
 		f.when(act, func() {

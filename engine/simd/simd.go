@@ -33,6 +33,10 @@ type Options struct {
 	// Relaxed chooses the flavour that uses relaxed SIMD, whose fused
 	// multiply-add is faster and rounds once where the other rounds twice.
 	Relaxed Switch
+	// Int8 multiplies by Q8 weights in 8-bit integers, each row of activations
+	// scaled by its largest element: faster, and some 1e-4 of the result's power
+	// off. Auto is Off.
+	Int8 Switch
 	// Threads is the number of threads; 0 means [DefaultThreads]. More than one
 	// needs a memory that can be shared, so that New fails in a page that is
 	// not cross-origin isolated. Results do not depend on it.
@@ -47,6 +51,7 @@ type backend struct {
 	fl      flavour
 	mem     *memory
 	threads int
+	int8    bool
 	limits  winogradLimits
 
 	control span // see threads.go
@@ -67,7 +72,7 @@ func New(opts Options) (engine.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{host: h, fl: fl, mem: newMemory(h), threads: opts.Threads, limits: defaultLimits}
+	b := &backend{host: h, fl: fl, mem: newMemory(h), threads: opts.Threads, int8: opts.Int8 == On, limits: defaultLimits}
 	if b.control, err = b.mem.alloc(ctlBytes); err == nil {
 		err = b.startThreads()
 	}

@@ -271,7 +271,7 @@ func (b *bench) native(ctx context.Context, address string, j job) (result, erro
 func (b *bench) report(ctx context.Context, address string) error {
 	p := printer{json: b.json}
 	p.head()
-	peers := strings.Split(b.peers, ",")
+	peers := strings.FieldsFunc(b.peers, func(r rune) bool { return r == ',' })
 	if slices.Contains(peers, "pytorch") && exec.CommandContext(ctx, b.python, "-c", "import torch").Run() != nil {
 		fmt.Fprintf(os.Stderr, "bench: %s has no torch: without native PyTorch\n", b.python)
 		peers = slices.DeleteFunc(peers, func(p string) bool { return p == "pytorch" })
@@ -303,7 +303,7 @@ func (b *bench) report(ctx context.Context, address string) error {
 			if threads == 2 {
 				p.least(name, "ms", wisp.MS, ours[fmt.Sprintf("%s, %d", c.Name, 1)], "wisp, 1 thread")
 			}
-			if plain, ok := strings.CutSuffix(c.Name, " "+c.DType.String()); ok && ours[fmt.Sprintf("%s, %d", plain, threads)] > 0 {
+			if plain, _, ok := strings.Cut(c.Name, " "+c.DType.String()); ok && ours[fmt.Sprintf("%s, %d", plain, threads)] > 0 {
 				p.least(name, "ms", wisp.MS, ours[fmt.Sprintf("%s, %d", plain, threads)], "wisp, f32")
 				continue // the peers' weights are f32: they had this case
 			}

@@ -22,6 +22,7 @@ type Case struct {
 	// DType is how wisp stores the matrices: F32, unless the case is about
 	// another. Peers have F32 in any case.
 	DType engine.DType
+	Int8  bool // wisp multiplies in 8-bit integers
 }
 
 // All lists the cases in the order of the table.
@@ -70,6 +71,10 @@ func All() []Case {
 		for _, c := range []Case{list[0], half} {
 			c.Name, c.DType = c.Name+" "+d.String(), d
 			list = append(list, c)
+			if d == engine.Q8 {
+				c.Name, c.Int8 = c.Name+" int8", true
+				list = append(list, c)
+			}
 		}
 	}
 	return append(list, full)

@@ -42,7 +42,11 @@ func measure(c cases.Case, threads int) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := simd.New(simd.Options{Threads: threads})
+	opts := simd.Options{Threads: threads}
+	if c.Int8 {
+		opts.Int8 = simd.On
+	}
+	b, err := simd.New(opts)
 	if err != nil {
 		return nil, err
 	}
