@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page test-faults bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size setup check unit test test-browser test-page test-faults audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -31,7 +31,7 @@ setup:
 # What needs no run: format, vet for every build, go.mod, the page's scripts.
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'd:"; gofmt -l .; exit 1; }
-	go vet -tags browser ./...
+	go vet -tags browser,audit,soak ./...
 	GOOS=js GOARCH=wasm go vet ./...
 	go mod tidy -diff
 	@for f in site/*.js tests/browser/run/*.js; do \
@@ -98,6 +98,19 @@ bench-simd:
 # the browser, in both browsers: about five minutes.
 test-faults:
 	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/faults
+
+# The page under axe-core and Lighthouse, which npm fetches once: about six
+# minutes.
+AUDITORS = axe-core@4.10.3 lighthouse@12.8.2
+audit:
+	@test -d build/npm/node_modules/lighthouse || npm install --prefix build/npm --no-save --no-audit --no-fund $(AUDITORS)
+	CHROME_PATH="$${WISP_CHROMIUM:-$$(command -v chromium || command -v google-chrome)}" \
+		go test -tags browser,audit -count=1 -timeout 20m -v -run 'TestAxe|TestLighthouse' $(ARGS) ./tests/browser
+
+# A thousand pictures in one tab, and the memory that they take: about ten
+# minutes, on Linux.
+soak:
+	go test -tags browser,soak -count=1 -timeout 30m -v -run TestThousandPictures $(ARGS) ./tests/browser
 
 # Every network and pipeline against torch, diffusers and transformers: the
 # largest error, its scale, the cosine; PSNR for pictures.

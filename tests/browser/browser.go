@@ -31,6 +31,9 @@ type Options struct {
 	// Debug makes Chromium listen for the DevTools protocol on a free port;
 	// see [Browser.DevTools].
 	Debug bool
+	// Proxy is the host:port of an HTTP proxy for every request of Chromium,
+	// loopback included; empty for none.
+	Proxy string
 	Log   io.Writer // what the browser prints; nil drops it
 }
 
@@ -49,7 +52,7 @@ type kind struct {
 	env     string   // names the executable, in place of names
 	names   []string // looked up in PATH, in order
 	install string
-	args    func(profile, url string, debug bool) []string
+	args    func(profile string, o Options) []string
 	prepare func(profile string) error
 }
 
@@ -104,7 +107,7 @@ func Launch(ctx context.Context, o Options) (*Browser, error) {
 	if err := k.prepare(b.profile); err != nil {
 		return nil, err
 	}
-	b.cmd = exec.Command(path, k.args(b.profile, o.URL, o.Debug)...)
+	b.cmd = exec.Command(path, k.args(b.profile, o)...)
 	// The crash reporter is off and nothing is written outside the profile.
 	b.cmd.Env = append(os.Environ(), "HOME="+b.profile, "XDG_CACHE_HOME="+b.profile, "XDG_CONFIG_HOME="+b.profile,
 		"MOZ_CRASHREPORTER_DISABLE=1", "MOZ_HEADLESS=1", "DBUS_SESSION_BUS_ADDRESS=disabled:")

@@ -12,7 +12,7 @@ import (
 
 // chromiumArgs are the flags of a headless Chromium that talks to nobody,
 // never slows down timers, and has WebGPU on the CPU.
-func chromiumArgs(profile, url string, debug bool) []string {
+func chromiumArgs(profile string, o Options) []string {
 	args := []string{
 		"--headless=new", "--no-sandbox", "--disable-dev-shm-usage",
 		"--user-data-dir=" + profile, "--no-first-run", "--no-default-browser-check",
@@ -24,10 +24,13 @@ func chromiumArgs(profile, url string, debug bool) []string {
 		"--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider,AutofillServerCommunication",
 		"--hide-scrollbars", "--mute-audio", "--window-size=1280,900",
 	}
-	if debug {
+	if o.Debug {
 		args = append(args, "--remote-debugging-port=0")
 	}
-	return append(args, url)
+	if o.Proxy != "" {
+		args = append(args, "--proxy-server=http://"+o.Proxy, "--proxy-bypass-list=<-loopback>")
+	}
+	return append(args, o.URL)
 }
 
 // DevTools waits for the WebSocket address of a Chromium that was started

@@ -35,9 +35,16 @@ type tab struct {
 // newTab starts Chromium. Its console is printed when the test fails.
 func newTab(t testing.TB) *tab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	return startTab(t, browser.Options{}, 3*time.Minute)
+}
+
+// startTab starts Chromium with options, for as long as patience lasts.
+func startTab(t testing.TB, o browser.Options, patience time.Duration) *tab {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	b, err := browser.Launch(ctx, browser.Options{Name: "chromium", URL: "about:blank", Debug: true})
+	o.Name, o.URL, o.Debug = "chromium", "about:blank", true
+	b, err := browser.Launch(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +55,20 @@ func newTab(t testing.TB) *tab {
 	}
 	ctx, cancel = remote.NewAllocator(ctx, address, remote.NoModifyURL)
 	t.Cleanup(cancel)
+	return attach(t, ctx)
+}
+
+// another opens a second tab in the same browser.
+func (p *tab) another() *tab {
+	p.t.Helper()
+	return attach(p.t, p.ctx)
+}
+
+// attach opens a tab in the browser of ctx.
+func attach(t testing.TB, ctx context.Context) *tab {
+	t.Helper()
 	p := &tab{t: t}
+	var cancel context.CancelFunc
 	p.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithListener(p.listen))
 	t.Cleanup(cancel)
 	if _, err := chromedp.Call(p.ctx, network.Enable, network.EnableParams{}); err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-func firefoxArgs(profile, url string, _ bool) []string {
-	return []string{"--headless", "--no-remote", "--new-instance", "--profile", profile, url}
+func firefoxArgs(profile string, o Options) []string {
+	return []string{"--headless", "--no-remote", "--new-instance", "--profile", profile, o.URL}
 }
 
 // prefs of a Firefox that talks to nobody, asks nothing and has WebGPU on any

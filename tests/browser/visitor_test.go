@@ -3,29 +3,69 @@
 package browser_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"fmt"
+	"image/png"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"wisp/site"
 )
 
-// Typing fast makes one picture, of the last words.
+// Fifty keystrokes, some in haste and some with a pause that starts a picture:
+// the last words win, what they overtook leaves nothing behind, and what was
+// typed before the model was there is drawn, too.
 func TestLiveTyping(t *testing.T) {
 	s, p := serve(t), newTab(t)
-	p.open(s.URL)
-	words := "a red heart and a rocket over a house with a tree!!"
-	for i := range len(words) - 1 {
-		p.fill("prompt", words[:i+2])
+	held := make(chan struct{})
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "wisp.wasm") {
+			<-held
+		}
+		return false
+	})
+	p.run(chromedp.Navigate(s.URL))
+	p.until(`performance.getEntriesByName("first-contentful-paint").length === 1`) // without the engine
+	p.run(chromedp.SendKeys("#prompt", "tree"))
+	close(held)
+	p.until(`document.querySelector("#pictures img")?.alt === "tree"`)
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		globalThis.urls = new Set();
+		const make = URL.createObjectURL, revoke = URL.revokeObjectURL;
+		URL.createObjectURL = (blob) => { const url = make.call(URL, blob); urls.add(url); return url; };
+		URL.revokeObjectURL = (url) => { urls.delete(url); revoke.call(URL, url); };
+		globalThis.elements = document.querySelectorAll("#easel *").length;
+		prompt.value = "";
+	}`))
+	const words = "a red heart and a rocket over a house with a tree!"
+	for i := 0; i < len(words); i += 5 {
+		p.run(chromedp.SendKeys("#prompt", words[i:i+5]))
+		if i%10 == 0 {
+			p.run(chromedp.Sleep(300 * time.Millisecond))
+		}
 	}
 	p.until(`document.querySelector("#pictures img")?.alt === ` + fmt.Sprintf("%q", words))
+	p.until(`document.querySelectorAll("#past li").length === 2`) // once the visitor rests
+	if n := eval[int](p, `urls.size - document.querySelectorAll("#past li").length`); n > 1 {
+		t.Errorf("%d addresses of pictures are kept, beside those of the history", n)
+	}
+	if n := eval[int](p, `document.querySelectorAll("#easel *").length - elements`); n != 0 {
+		t.Errorf("the easel has %d elements more than after the first picture", n)
+	}
 	if n := eval[int](p, `document.querySelectorAll("#pictures img").length`); n != 1 {
 		t.Errorf("%d pictures on the easel", n)
 	}
@@ -57,6 +97,55 @@ func TestHistory(t *testing.T) {
 	p.until(count + " === 3")
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#past .bin").click()`))
 	p.until(count + " === 2")
+	p.run(chromedp.Click("#undo"))
+	p.until(count + " === 3")
+	p.run(chromedp.Click("#star")) // of the picture on the easel
+	p.until(`document.querySelectorAll('#past .star[aria-pressed="true"]').length === 1`)
+
+	// The archive holds each picture with its settings.
+	dir := t.TempDir()
+	allow := cdpbrowser.SetDownloadBehaviorParams{Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir}
+	if _, err := chromedp.Call(p.ctx, cdpbrowser.SetDownloadBehavior, allow); err != nil {
+		t.Fatal(err)
+	}
+	p.run(chromedp.Click("#export"))
+	checkArchive(t, filepath.Join(dir, "wisp.zip"), "0001-house-", "0002-rocket-", "0003-red-heart-")
+
+	// All but the favourites go, once the visitor has said so twice.
+	p.run(chromedp.Evaluate[chromedp.Void](`globalThis.confirm = () => true; document.getElementById("clear").click()`))
+	p.until(count + " === 1")
+}
+
+// checkArchive waits for a download and opens its pictures.
+func checkArchive(t *testing.T, path string, prefixes ...string) {
+	t.Helper()
+	for range 200 {
+		if _, err := os.Stat(path); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	if len(archive.File) != len(prefixes) {
+		t.Fatalf("the archive holds %d files, want %d", len(archive.File), len(prefixes))
+	}
+	for i, f := range archive.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := io.ReadAll(r) // verifies the checksum
+		if err != nil {
+			t.Errorf("%s: %v", f.Name, err)
+		}
+		if _, err := png.Decode(bytes.NewReader(file)); err != nil || !strings.HasPrefix(f.Name, prefixes[i]) || !bytes.Contains(file, []byte("tEXtparameters\x00")) {
+			t.Errorf("%s, want %s…: %v", f.Name, prefixes[i], err)
+		}
+	}
 }
 
 // dropped hands a file to the page as a drop does. The file's bytes are the
@@ -81,6 +170,10 @@ func TestDrops(t *testing.T) {
 	const form = `["prompt", "negative", "seed", "steps", "guidance"].map((id) => document.getElementById(id).value).join("|")`
 	for _, c := range []struct{ name, kind, bytes, want string }{
 		{"own.png", "image/png", `kept`, "red heart||7|2|3"},
+		{"own.png", "image/png", `(async () => {
+			const { withText } = await import("/png.js");
+			return withText(new Uint8Array(await kept.arrayBuffer()).filter((_, i, all) => i < 33 || i >= 33 + 12 + new DataView(all.buffer).getUint32(33)), "parameters", "рука 手 😀\nSteps: 3, CFG scale: 4, Seed: 5");
+		})()`, "рука 手 😀||5|3|4"},
 		{"theirs.png", "image/png", `(async () => {
 			const { withText } = await import("/png.js");
 			const plain = new Uint8Array(await kept.arrayBuffer());
@@ -95,24 +188,213 @@ func TestDrops(t *testing.T) {
 	for _, c := range []struct{ name, kind, bytes, want string }{
 		{"flow.json", "application/json", `'{"1":{"class_type":"SaveImage","inputs":{"images":["2",0]}},"2":{"class_type":"UpscaleModel","inputs":{}}}'`, "UpscaleModel"},
 		{"broken.json", "application/json", `"{"`, "roken.json is not JSON"},
+		{"evil.json", "application/json", `'{"1":{"class_type":"SaveImage","inputs":{"images":["<img src=x onerror=globalThis.harmed=1>",0]}}}'`, "not linked"},
 	} {
 		p.run(dropped(c.name, c.kind, c.bytes))
 		if code, text := p.failed(); code != "bad-request" || !strings.Contains(text, c.want) {
 			t.Errorf("%s: %s: %s", c.name, code, text)
 		}
 	}
+	for name, bytes := range map[string]string{
+		"nothing.png": `new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10, 255, 255, 255, 255, 116, 69, 88, 116])`, // a text of 4 GiB
+		"bomb.png": `(async () => {
+			const { crc32 } = await import("/png.js");
+			const packed = new Uint8Array(await new Response(new Blob([new Uint8Array(64 << 20)]).stream().pipeThrough(new CompressionStream("deflate"))).arrayBuffer());
+			const body = new Uint8Array([...new TextEncoder().encode("zTXtparameters"), 0, 0, ...packed]);
+			const number = (n) => new Uint8Array([n >>> 24, n >>> 16, n >>> 8, n]);
+			return new Blob([new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]), number(body.length - 4), body, number(crc32(body))]);
+		})()`,
+	} {
+		p.run(dropped(name, "image/png", bytes))
+		p.until(fmt.Sprintf(`document.getElementById("notice").textContent.startsWith("%s holds no settings")`, name))
+	}
+	if !eval[bool](p, unharmed) {
+		t.Error("a text of a file became more than text")
+	}
 	p.run(dropped("notes.txt", "text/plain", `"hello"`))
 	p.until(`document.getElementById("notice").textContent.startsWith("notes.txt is neither")`)
 	p.draw("red heart")
 }
 
-// A link brings the words and the settings, and draws.
+// A link brings the words and the settings to another visitor, and draws the
+// same picture; no server learns of it, and nothing in it runs.
 func TestLink(t *testing.T) {
 	s, p := serve(t), newTab(t)
-	p.run(chromedp.Navigate(s.URL + "/#prompt=red+heart&seed=7&steps=2"))
-	p.until(`document.querySelector("#pictures img")?.alt === "red heart"`)
+	p.run(chromedp.Navigate(s.URL + "/#prompt=" + url.QueryEscape("red heart, "+attack) + "&seed=7&steps=2&width=1e9x"))
+	p.until(fmt.Sprintf(`document.querySelector("#pictures img")?.alt === %q`, "red heart, "+attack))
 	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 7 · 2 steps") {
 		t.Errorf("drawn with %q", facts)
+	}
+	if !eval[bool](p, unharmed) {
+		t.Error("the link became more than text")
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }; document.getElementById("link").click()`))
+	p.until(`globalThis.copied !== undefined`)
+	first, link := eval[string](p, pictureText), eval[string](p, `copied`)
+	q := newTab(t)
+	s.count()
+	q.run(chromedp.Navigate(link))
+	q.until(`document.querySelector("#pictures img") !== null`)
+	if eval[string](q, pictureText) != first {
+		t.Error("the link drew another picture")
+	}
+	if _, requests := s.count(); strings.Contains(strings.Join(requests, " "), "heart") {
+		t.Errorf("the server was told: %v", requests)
+	}
+}
+
+// Variations lie side by side, each with its seed; two settings are compared
+// on a sheet, which closing the dialog ends.
+func TestGrids(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.fill("prompt", "red heart")
+	p.run(chromedp.Click("#vary"))
+	p.until(`document.querySelectorAll("#pictures img").length === 4 && document.querySelectorAll("#past li").length === 4`)
+	got := eval[string](p, `(() => {
+		const seed = () => Number(document.getElementById("seed").value);
+		const first = seed();
+		document.querySelectorAll("#pictures button")[2].click();
+		return [seed() - first, document.getElementById("save").download === "red-heart-" + seed() + ".png"].join(" ");
+	})()`)
+	if got != "2 true" {
+		t.Errorf("the third of four has seed + %s", got)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("settings").open = true`))
+	p.run(chromedp.Click("#open-grid"))
+	p.fill("x-values", "1, 2, 3")
+	p.fill("y-values", "1, 2")
+	p.run(chromedp.Submit("#axes"))
+	p.until(`!document.getElementById("grid-save").hidden`)
+	if n := eval[int](p, `new Set([...document.querySelectorAll("#sheet canvas")].map((c) => c.toDataURL())).size`); n != 6 {
+		t.Errorf("%d different pictures on a sheet of 3 × 2", n)
+	}
+	p.fill("x-values", "1, many")
+	p.run(chromedp.Submit("#axes"))
+	p.until(`document.getElementById("grid-error").textContent.startsWith("Name one to eight values")`)
+	p.fill("x-values", "1, 2, 3, 4, 5, 6, 7, 8")
+	p.run(chromedp.Submit("#axes"))
+	p.until(`document.querySelectorAll("#sheet canvas").length > 0`)
+	p.run(chromedp.KeyEvent("\u001b"))
+	p.until(`document.getElementById("grid-go").textContent === "Draw"`)
+	if n := eval[int](p, `document.querySelectorAll("#sheet canvas").length`); n == 16 {
+		t.Error("closing the dialog did not end the sheet")
+	}
+	p.draw("rocket")
+}
+
+// Two tabs that open at once download the model once between them, draw at
+// once, and show each other's pictures.
+func TestTwoTabs(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	q := p.another()
+	p.run(chromedp.Navigate(s.URL))
+	q.run(chromedp.Navigate(s.URL))
+	for _, tab := range []*tab{p, q} {
+		tab.until(`document.documentElement.dataset.state === "ready"`)
+	}
+	size, requests := s.count()
+	for _, path := range requests {
+		if n := len(slices.DeleteFunc(slices.Clone(requests), func(p string) bool { return p != path })); n > 1 && strings.HasSuffix(path, ".bin") {
+			t.Errorf("%s was fetched %d times (%d bytes in all)", path, n, size)
+		}
+	}
+	p.fill("prompt", "red heart")
+	q.fill("prompt", "rocket")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("go").click()`))
+	q.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("go").click()`))
+	for _, tab := range []*tab{p, q} {
+		tab.until(`[...document.querySelectorAll("#past img")].map((img) => img.alt).sort().join() === "red heart,rocket"`)
+	}
+}
+
+// A page that is reloaded in mid-generation forgets that picture and nothing
+// else.
+func TestReload(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.draw("red heart")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("steps").max = 2000`))
+	p.fill("steps", "2000")
+	p.fill("prompt", "rocket")
+	p.run(chromedp.Click("#go"))
+	p.until(`/Step [2-9]/.test(document.getElementById("doing").textContent)`)
+	s.count()
+	p.open(s.URL)
+	if size, _ := s.count(); size != 0 {
+		t.Errorf("the reload fetched %d bytes of the model", size)
+	}
+	p.until(`document.querySelectorAll("#past li").length === 1`)
+	p.fill("steps", "1")
+	p.draw("rocket")
+}
+
+// Where the browser keeps nothing, the page draws, and keeps its pictures for
+// as long as it is open.
+func TestNoStorage(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	refuse := page.AddScriptToEvaluateOnNewDocumentParams{Source: `for (const name of ["indexedDB", "localStorage", "caches"]) {
+		Object.defineProperty(globalThis, name, { get() { throw new DOMException("refused", "SecurityError"); } });
+	}`}
+	if _, err := chromedp.Call(p.ctx, page.AddScriptToEvaluateOnNewDocument, refuse); err != nil {
+		t.Fatal(err)
+	}
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.draw("red heart")
+	p.until(`document.querySelectorAll("#past li").length === 1`)
+}
+
+// Everything can be reached and done by keyboard alone, in the order in which
+// it stands, and what has the focus shows it.
+func TestKeyboard(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.run(chromedp.KeyEvent("red heart\r")) // the prompt has the focus from the start
+	p.until(`document.querySelector("#pictures img")?.alt === "red heart" && document.querySelectorAll("#past li").length === 1`)
+	var order []string
+	for range 40 {
+		p.run(chromedp.KeyEvent("\t"))
+		here := eval[string](p, `(() => {
+			const e = document.activeElement;
+			if (e === document.body) return "";
+			const box = e.closest("label") ?? e;
+			const style = [e, box, e.closest("#composer") ?? e].map((x) => getComputedStyle(x)).find((s) => s.outlineStyle !== "none");
+			return (e.id || e.name || e.className || e.tagName) + (style ? "" : " without a mark");
+		})()`)
+		if here == "" {
+			break
+		}
+		order = append(order, here)
+	}
+	got := strings.Join(order, " ")
+	const want = "live go style BUTTON again vary star save copy link SUMMARY search stars export clear thumb mark star mark bin A language"
+	if got != want {
+		t.Errorf("the focus goes\n%s, want\n%s", got, want)
+	}
+}
+
+// Turned around for a language that is written from right to left, the page
+// fits a phone, and on a wide screen the words stand on the right.
+func TestRightToLeft(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.look(390, 844, 1, true, "light")
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.draw("red heart")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.documentElement.dir = "rtl"; document.getElementById("settings").open = true`))
+	if got := eval[string](p, `[document.documentElement.scrollWidth, innerWidth].join()`); got != "390,390" {
+		t.Errorf("on a phone of 390 pixels the page is %s wide", got)
+	}
+	p.look(1200, 800, 1, false, "light")
+	if !eval[bool](p, `document.getElementById("words").getBoundingClientRect().left > document.getElementById("easel").getBoundingClientRect().right`) {
+		t.Error("the words do not stand on the right")
+	}
+	if n := eval[int](p, `document.getAnimations().filter((a) => a.playState === "running").length`); n != 0 {
+		t.Errorf("%d animations run for a visitor who wants none", n)
 	}
 }
 

@@ -1,0 +1,196 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+
+	"wisp/loader/pack"
+)
+
+// attack is markup that tells on itself where it is taken for more than text.
+const attack = `<img src=x onerror="globalThis.harmed=1"><script>globalThis.harmed=1</script>`
+
+// unharmed is true while no attack has run or become an element.
+const unharmed = `globalThis.harmed === undefined && document.querySelector("img[src=x], #history script, dialog script, main script") === null`
+
+// smallModel packs a tiny pipeline whose every text is an attack.
+func smallModel(t *testing.T) string {
+	t.Helper()
+	in, out := t.TempDir(), t.TempDir()
+	if err := os.CopyFS(in, os.DirFS("../golden/pipeline/tiny_flow/model")); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := json.Marshal(map[string]any{"steps": 2, "styles": []string{attack}, "examples": []string{attack}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"wisp.json": string(settings), "model-card.md": "# Card\n" + attack} {
+		if err := os.WriteFile(filepath.Join(in, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pack.Run(context.Background(), pack.Options{In: in, Out: out, Name: "tiny " + attack, Licence: "none " + attack}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// dropModel drops the files of a directory, served under base, on the page.
+func (p *tab) dropModel(base, dir string) {
+	p.t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	list, _ := json.Marshal(names) // of strings
+	p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(async () => {
+		const transfer = new DataTransfer();
+		for (const name of %s) transfer.items.add(new File([await (await fetch(%q + name)).blob()], name));
+		dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+	})()`, list, base), chromedp.EvalAwaitPromise))
+}
+
+// A second model comes by drop, is kept, and draws at the next visit with the
+// network off, as the first one does; nothing that it says runs.
+func TestSecondModel(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	dir := smallModel(t)
+	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(dir)))
+	p.open(s.URL)
+	p.dropModel("/test/", dir)
+	const inUse = `document.getElementById("model").textContent.startsWith("Model: tiny <img") && document.documentElement.dataset.state === "ready"`
+	p.until(inUse)
+	p.draw("a fox")
+	p.run(chromedp.Click("#examples button, #styles label:last-of-type"))
+	p.run(chromedp.Click("#open-models"))
+	p.until(`document.querySelectorAll("#kept li").length === 2`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("card").open = true`))
+	if card := eval[string](p, `document.getElementById("card-text").textContent`); card != "# Card\n"+attack {
+		t.Errorf("the card reads %q", card)
+	}
+	s.CloseClientConnections()
+	s.Listener.Close() // nothing answers from now on
+	if _, err := chromedp.Call(p.ctx, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true}); err != nil {
+		t.Fatal(err)
+	}
+	p.open(s.URL)
+	p.until(inUse)
+	p.draw("a fox")
+	if !eval[bool](p, unharmed) {
+		t.Error("a text of the model became more than text")
+	}
+	press := func(row int, label string) {
+		p.run(chromedp.Click("#open-models"))
+		p.until(`document.querySelectorAll("#kept li").length === 2`)
+		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`[...document.querySelectorAll("#kept li")[%d].querySelectorAll("button")].find((b) => b.textContent === %q).click()`, row, label)))
+	}
+	press(1, "Use") // the default model
+	p.until(`document.getElementById("model").textContent.includes("wisp-emoji") || !document.getElementById("model").textContent.includes("tiny")`)
+	p.until(`document.documentElement.dataset.state === "ready"`)
+	p.draw("red heart")
+	press(1, "Delete") // the small one, opened before it
+	p.until(`document.querySelectorAll("#kept li").length === 1`)
+}
+
+// The dialog says what a model costs before any of it is fetched; then it is
+// fetched and draws.
+func TestModelVerdict(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(smallModel(t))))
+	p.open(s.URL)
+	s.count()
+	p.run(chromedp.Click("#open-models"))
+	p.fill("address", "/test/")
+	p.run(chromedp.Submit("#add"))
+	p.until(`document.getElementById("verdict").textContent.startsWith("Runs here on ")`)
+	for _, path := range second(s.count()) {
+		if strings.HasSuffix(path, ".bin") {
+			t.Errorf("asking fetched %s", path)
+		}
+	}
+	p.run(chromedp.Click("#use"))
+	p.until(`document.getElementById("model").textContent.startsWith("Model: tiny") && document.documentElement.dataset.state === "ready"`)
+	p.draw("a fox")
+	p.run(chromedp.Click("#open-models"))
+	p.fill("address", "https://elsewhere.example/model/")
+	p.run(chromedp.Submit("#add"))
+	p.until(`document.getElementById("verdict").textContent.startsWith("This model is on https://elsewhere.example")`)
+}
+
+func second[A, B any](_ A, b B) B { return b }
+
+// A manifest that points elsewhere, by its mirrors or by the names of its
+// chunks, leads nowhere: the page may not connect there, and does not.
+func TestManifestElsewhere(t *testing.T) {
+	var asked atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		http.FileServer(http.Dir(*modelDir)).ServeHTTP(w, r)
+	}))
+	defer elsewhere.Close()
+	text, err := os.ReadFile(filepath.Join(*modelDir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest map[string]any
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	chunk := maps.Clone(manifest["chunks"].([]any)[0].(map[string]any))
+	chunk["sha256"] = elsewhere.URL + "/" + chunk["sha256"].(string)
+	for _, c := range []struct {
+		name, field string
+		value       any
+		code        string
+	}{
+		{"mirror", "mirrors", []string{elsewhere.URL + "/"}, "network"},
+		{"chunk", "chunks", append([]any{chunk}, manifest["chunks"].([]any)[1:]...), "bad-model"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			changed := maps.Clone(manifest)
+			changed[c.field] = c.value
+			body, err := json.Marshal(changed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, p := serve(t), newTab(t)
+			s.set(func(w http.ResponseWriter, r *http.Request) bool {
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/manifest.json"):
+					w.Write(body)
+				case strings.HasSuffix(r.URL.Path, ".bin"):
+					http.NotFound(w, r) // so that a mirror is wanted
+				default:
+					return false
+				}
+				return true
+			})
+			p.run(chromedp.Navigate(s.URL))
+			if code, text := p.failed(); code != c.code {
+				t.Errorf("the page says %s: %s; want %s", code, text, c.code)
+			}
+			if n := asked.Load(); n != 0 {
+				t.Errorf("%d requests went elsewhere", n)
+			}
+		})
+	}
+}

@@ -1,0 +1,114 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"wisp/tests/browser"
+)
+
+// proxy is what stands between a browser and everything else: it passes
+// requests to one site, and lists them all.
+type proxy struct {
+	*httptest.Server
+	mu  sync.Mutex
+	log []string
+}
+
+func newProxy(t *testing.T, site string) *proxy {
+	t.Helper()
+	to, err := url.Parse(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &proxy{}
+	pass := httputil.NewSingleHostReverseProxy(to)
+	x.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x.mu.Lock()
+		x.log = append(x.log, r.Method+" "+r.URL.String()+" "+r.Host)
+		x.mu.Unlock()
+		if r.Host != to.Host {
+			http.Error(w, "no such host", http.StatusBadGateway)
+			return
+		}
+		r.URL.Scheme, r.URL.Host = "", ""
+		pass.ServeHTTP(w, r)
+	}))
+	t.Cleanup(x.Close)
+	return x
+}
+
+// take returns the requests since the last call.
+func (x *proxy) take() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	log := x.log
+	x.log = nil
+	return log
+}
+
+// Seen from outside the browser: a visit asks nobody but its own site, and
+// once the model is there nothing at all, whatever the visitor does.
+func TestNothingLeaves(t *testing.T) {
+	s := serve(t)
+	x := newProxy(t, s.URL)
+	p := startTab(t, browser.Options{Proxy: x.Listener.Addr().String()}, 3*time.Minute)
+	p.open(s.URL)
+	host := strings.TrimPrefix(s.URL, "http://")
+	// Chromium itself may look for its own services; it does so without the
+	// page, and not with these flags.
+	for _, r := range x.take() {
+		if !strings.HasSuffix(r, " "+host) {
+			t.Errorf("the visit asked for %s", r)
+		}
+	}
+	p.fill("steps", "2")
+	p.draw("a secret, " + attack)
+	p.fill("prompt", "secret, as typed")
+	p.until(`document.querySelector("#pictures img")?.alt === "secret, as typed"`)
+	p.run(chromedp.Click("#vary"))
+	p.until(`document.querySelectorAll("#pictures img").length === 4`)
+	p.run(chromedp.Click("#star"), chromedp.Click("#copy"), chromedp.Click("#link"), chromedp.Click("#save"))
+	p.until(`document.querySelectorAll("#past li").length >= 5`)
+	p.fill("search", "secret")
+	p.run(chromedp.Click("#open-models"))
+	p.until(`document.querySelectorAll("#kept li").length === 1`)
+	if !eval[bool](p, unharmed) {
+		t.Error("the prompt became more than text")
+	}
+	for _, r := range x.take() {
+		if !strings.HasPrefix(r, "GET "+s.URL+"/sw.js ") { // a browser looks for a newer worker by itself
+			t.Errorf("with the model there, the page asked for %s", r)
+		}
+	}
+	if n := eval[int](p, `document.cookie.length`); n != 0 {
+		t.Errorf("%d characters of cookies", n)
+	}
+
+	// The page that counts says the same.
+	p.run(chromedp.Navigate(s.URL + "/privacy.html"))
+	p.until(`!document.getElementById("counter").hidden && document.getElementById("elsewhere").textContent === "0"`)
+	before := eval[int](p, `Number(document.getElementById("here").textContent)`)
+	q := p.another()
+	q.open(s.URL)
+	q.fill("steps", "1")
+	q.draw("another secret")
+	if after := eval[int](p, `Number(document.getElementById("here").textContent)`); after <= before {
+		t.Errorf("a visit in another tab did not count: %d, then %d", before, after)
+	}
+	for _, r := range x.take() {
+		if !strings.Contains(r, " "+s.URL+"/") || strings.Contains(r, "secret") {
+			t.Errorf("in the second tab: %s", r)
+		}
+	}
+}

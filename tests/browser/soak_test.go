@@ -1,0 +1,91 @@
+//go:build browser && soak && linux
+
+package browser_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/systeminfo"
+	"github.com/chromedp/chromedp"
+
+	"wisp/tests/browser"
+)
+
+// A thousand pictures in a row in one tab: its memory after the last is within
+// 5 % of that after the fiftieth.
+func TestThousandPictures(t *testing.T) {
+	s := serve(t)
+	p := startTab(t, browser.Options{}, 25*time.Minute)
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.fill("width", "128")
+	p.fill("height", "128")
+	var early, late int64
+	for n := 50; n <= 1000; n += 50 {
+		eval[bool](p, fmt.Sprintf(`(async () => {
+			const drawn = () => Number(document.documentElement.dataset.pictures ?? 0);
+			while (drawn() < %d) {
+				const before = drawn();
+				document.getElementById("prompt").value = ["red heart", "rocket", "rainbow"][before %% 3];
+				document.getElementById("go").click();
+				while (drawn() === before || document.getElementById("go").textContent !== "Generate") await new Promise((r) => setTimeout(r, 5));
+			}
+			return true;
+		})()`, n))
+		late = p.memory()
+		if n == 50 {
+			early = late
+		}
+		t.Logf("after %4d pictures: %.1f MB", n, float64(late)/1e6)
+	}
+	if ratio := float64(late) / float64(early); ratio > 1.05 {
+		t.Errorf("the memory grew to %.3f of what it was after the fiftieth picture", ratio)
+	}
+}
+
+// memory is the proportional set size of the browser's renderers, in bytes,
+// once their garbage is collected.
+func (p *tab) memory() int64 {
+	p.t.Helper()
+	for range 2 {
+		if _, err := chromedp.Call(p.ctx, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil {
+			p.t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+	}
+	info, err := chromedp.Call(p.ctx, systeminfo.GetProcessInfo, cdp.Empty{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var total int64
+	for _, process := range info.ProcessInfo {
+		if process.Type != "renderer" {
+			continue
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", process.ID))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		total += pss(p.t, string(text))
+	}
+	return total
+}
+
+// pss reads the line "Pss: N kB".
+func pss(t testing.TB, rollup string) int64 {
+	t.Helper()
+	for line := range strings.Lines(rollup) {
+		var kB int64
+		if n, _ := fmt.Sscanf(line, "Pss: %d kB", &kB); n == 1 {
+			return kB * 1024
+		}
+	}
+	t.Fatalf("no Pss in %q", rollup)
+	return 0
+}
