@@ -235,6 +235,28 @@ func dirOf(t *testing.T, files memory) fs.FS {
 }
 
 // A change to any file makes another version; nothing else does.
+// All scripts and styles together, as a visitor downloads them, are at most
+// 60 KB.
+func TestWeight(t *testing.T) {
+	total := 0
+	for _, pattern := range []string{"*.js", "*.css"} {
+		names, err := fs.Glob(embedded, pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %d files: %v", pattern, len(names), err)
+		}
+		for _, name := range names {
+			data, err := fs.ReadFile(embedded, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += len(gzipped(data))
+		}
+	}
+	if total > 60_000 {
+		t.Errorf("scripts and styles are %d bytes compressed", total)
+	}
+}
+
 func TestAssembleVersions(t *testing.T) {
 	build := func(script string) string {
 		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "wasm_exec.js": []byte(script), "replay.js": nil}})

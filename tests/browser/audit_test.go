@@ -59,7 +59,7 @@ func TestAxe(t *testing.T) {
 		p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("card").open = true`))
 		check(look.name + ", models")
 		p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("models").close(); document.getElementById("prompt").value = "tree"; document.getElementById("open-grid").click()`))
-		p.run(chromedp.Submit("#axes"))
+		p.run(submit("axes"))
 		p.until(`!document.getElementById("grid-save").hidden`)
 		check(look.name + ", comparison")
 		p.run(chromedp.Navigate(s.URL + "/privacy.html?lang=" + look.language))

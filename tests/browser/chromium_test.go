@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/remote"
@@ -184,6 +185,11 @@ func (p *tab) fill(id, value string) {
 	}`, id, value)))
 }
 
+// submit sends a form as its button does.
+func submit(form string) chromedp.Action[chromedp.Void] {
+	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.getElementById(%q).requestSubmit()`, form))
+}
+
 // refused presses Generate with a prompt and returns the code and the text of
 // the error that must follow.
 func (p *tab) refused(prompt string) (code, text string) {
@@ -208,14 +214,15 @@ func (p *tab) failed() (code, text string) {
 func (p *tab) screenshot(path string) {
 	p.t.Helper()
 	eval[bool](p, `new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => done(true))), 250))`)
-	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	quality := int64(82)
+	shot, err := chromedp.Call(p.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatWebp, Quality: &quality})
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, png, 0o644); err != nil {
+	if err := os.WriteFile(path, shot.Data, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
 }

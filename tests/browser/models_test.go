@@ -79,7 +79,8 @@ func TestSecondModel(t *testing.T) {
 	const inUse = `document.getElementById("model").textContent.startsWith("Model: tiny <img") && document.documentElement.dataset.state === "ready"`
 	p.until(inUse)
 	p.draw("a fox")
-	p.run(chromedp.Click("#examples button, #styles label:last-of-type"))
+	p.run(chromedp.Click("#styles label:last-of-type")) // draws, live
+	p.until(`document.querySelector("#pictures img").alt.startsWith("a fox, <img")`)
 	p.run(chromedp.Click("#open-models"))
 	p.until(`document.querySelectorAll("#kept li").length === 2`)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("card").open = true`))
@@ -119,7 +120,7 @@ func TestModelVerdict(t *testing.T) {
 	s.count()
 	p.run(chromedp.Click("#open-models"))
 	p.fill("address", "/test/")
-	p.run(chromedp.Submit("#add"))
+	p.run(submit("add"))
 	p.until(`document.getElementById("verdict").textContent.startsWith("Runs here on ")`)
 	for _, path := range second(s.count()) {
 		if strings.HasSuffix(path, ".bin") {
@@ -131,7 +132,7 @@ func TestModelVerdict(t *testing.T) {
 	p.draw("a fox")
 	p.run(chromedp.Click("#open-models"))
 	p.fill("address", "https://elsewhere.example/model/")
-	p.run(chromedp.Submit("#add"))
+	p.run(submit("add"))
 	p.until(`document.getElementById("verdict").textContent.startsWith("This model is on https://elsewhere.example")`)
 }
 

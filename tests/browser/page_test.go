@@ -409,23 +409,46 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// The screenshots of the README; kept only with -update.
+// The screenshots of the README, of every sight that a visitor has; kept only
+// with -update.
 func TestScreenshots(t *testing.T) {
 	dir := t.TempDir()
 	if *update {
 		dir = "shots"
 	}
+	shoot := func(p *tab, name string) { p.screenshot(filepath.Join(dir, name+".webp")) }
 	s, p := serve(t), newTab(t)
 	p.look(1200, 800, 1, false, "light")
 	p.open(s.URL)
-	p.keepSeed("3")
-	p.draw("red heart")
-	p.screenshot(filepath.Join(dir, "page.png"))
+	for i, prompt := range []string{"house", "cat face", "pizza", "tree", "crying face", "rocket", "rainbow", "red heart"} {
+		p.keepSeed(strconv.Itoa(i + 1))
+		p.draw(prompt)
+	}
+	p.until(`document.querySelectorAll("#past li").length === 8`)
+	shoot(p, "light")
 	p.look(1200, 800, 1, false, "dark")
-	p.screenshot(filepath.Join(dir, "dark.png"))
+	shoot(p, "dark")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("settings").open = true`))
+	p.look(1200, 1000, 1, false, "light")
+	shoot(p, "advanced")
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		document.getElementById("settings").open = false;
+		for (const star of [...document.querySelectorAll("#past .star")].slice(0, 2)) star.click();
+	}`))
+	p.until(`document.querySelectorAll('#past .star[aria-pressed="true"]').length === 2`)
+	p.look(1200, 480, 1, false, "light")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("history").scrollIntoView()`))
+	shoot(p, "history")
+	p.run(chromedp.Evaluate[chromedp.Void](`scrollTo(0, 0)`))
 	p.look(390, 844, 2, true, "light")
-	p.screenshot(filepath.Join(dir, "phone.png"))
+	shoot(p, "phone")
 	if width := eval[int](p, `document.documentElement.scrollWidth`); width != 390 {
 		t.Errorf("on a phone of 390 pixels the page is %d wide", width)
 	}
+	if !eval[bool](p, `document.getElementById("easel").getBoundingClientRect().bottom < document.getElementById("settings").getBoundingClientRect().top`) {
+		t.Error("on a phone the picture does not stand above the settings")
+	}
+	p.look(1200, 480, 1, false, "light")
+	p.refused("")
+	shoot(p, "error")
 }

@@ -77,8 +77,8 @@ func TestUpdate(t *testing.T) {
 		t.Fatalf("the next build is %s", state)
 	}
 	p.until(`!document.getElementById("update").hidden`)
-	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("steps").max = 2000`))
-	p.fill("steps", "2000")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("steps").max = 1000`))
+	p.fill("steps", "1000")
 	p.fill("prompt", "red heart")
 	p.run(chromedp.Click("#go"))
 	p.until(`/Step [2-9]/.test(document.getElementById("doing").textContent)`)
