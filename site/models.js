@@ -21,6 +21,7 @@ export function start(use, generator) {
 
 const box = dialog("models", async () => {
 	verdict("");
+	$("kept").replaceChildren(); // what it says may be old
 	const card = inUse()?.card ?? "";
 	$("card").hidden = card === "";
 	$("card-text").textContent = card;

@@ -52,7 +52,8 @@ self.addEventListener("message", (event) => {
 
 // update lets this version take over once no page is drawing.
 async function update() {
-	const pages = await self.clients.matchAll({ type: "window" });
+	// The pages still belong to the version before this one.
+	const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
 	const idle = await Promise.all(pages.map(async (page) => (await ask(page, { type: "idle" }, 1000))?.idle !== false));
 	if (!idle.every(Boolean)) return { updated: false };
 	await self.skipWaiting();
