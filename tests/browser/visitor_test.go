@@ -49,7 +49,7 @@ func TestLiveTyping(t *testing.T) {
 		URL.createObjectURL = (blob) => { const url = make.call(URL, blob); urls.add(url); return url; };
 		URL.revokeObjectURL = (url) => { urls.delete(url); revoke.call(URL, url); };
 		globalThis.elements = document.querySelectorAll("#easel *").length;
-		prompt.value = "";
+		document.getElementById("prompt").value = "";
 	}`))
 	const words = "a red heart and a rocket over a house with a tree!"
 	for i := 0; i < len(words); i += 5 {
@@ -249,9 +249,9 @@ func TestGrids(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.fill("steps", "1")
-	p.fill("prompt", "red heart")
+	p.draw("red heart")
 	p.run(chromedp.Click("#vary"))
-	p.until(`document.querySelectorAll("#pictures img").length === 4 && document.querySelectorAll("#past li").length === 4`)
+	p.until(`document.querySelectorAll("#pictures img").length === 4 && document.querySelectorAll("#past li").length === 5`)
 	got := eval[string](p, `(() => {
 		const seed = () => Number(document.getElementById("seed").value);
 		const first = seed();
