@@ -71,27 +71,29 @@ func spread(v uint32) uint64 {
 	return (x | x<<8) & 0x00ff00ff00ff00ff
 }
 
-var (
-	decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxChunk),
-			zstd.WithDecoderMaxWindow(MaxChunk), zstd.WithDecodeAllCapLimit(true))
-	})
-	// Weights have no repeats, so a match finder finds nothing; entropy coding
-	// of literals is the whole gain, and it must be asked for.
-	encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
-		return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-			zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithAllLitEntropyCompression(true))
-	})
-)
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxChunk),
+		zstd.WithDecoderMaxWindow(MaxChunk), zstd.WithDecodeAllCapLimit(true))
+})
+
+// encoders is a pool and no initialised variable, so that a program that only
+// reads models is linked without the encoder.
+var encoders sync.Pool
 
 // EncodeChunk compresses raw bytes where that saves a sixteenth or more: for
 // less, as with q8, decoding takes longer than the download of the difference.
 // It returns what is stored, which may be raw itself, and the encoding's name.
 func EncodeChunk(raw []byte) (stored []byte, encoding string, err error) {
-	enc, err := encoder()
-	if err != nil {
-		return nil, "", err
+	enc, _ := encoders.Get().(*zstd.Encoder)
+	if enc == nil {
+		// Weights have no repeats, so a match finder finds nothing; entropy
+		// coding of literals is the whole gain, and it must be asked for.
+		if enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+			zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithAllLitEntropyCompression(true)); err != nil {
+			return nil, "", err
+		}
 	}
+	defer encoders.Put(enc)
 	if out := enc.EncodeAll(raw, make([]byte, 0, len(raw))); len(out) <= len(raw)-len(raw)/16 {
 		return out, "zstd", nil
 	}

@@ -49,11 +49,20 @@ func create(ctx context.Context, args arguments) (any, error) {
 		tell(object{"type": "progress", "stage": stage, "loaded": loaded, "total": total})
 	}
 	warn := func(err error) { tell(object{"type": "warning", "message": err.Error()}) }
+	// The manifest is on its way while the browser looks for a graphics card.
+	opened := make(chan error, 1)
+	opening, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	go func() {
+		var err error
+		g.model, err = open(opening, model, loader.Options{OnProgress: progress, OnWarning: warn})
+		opened <- err
+	}()
 	var err error
 	if g.backend, err = newBackend(ctx, g.choice, g.threads, g.profile); err != nil {
 		return nil, err
 	}
-	if g.model, err = open(ctx, model, loader.Options{OnProgress: progress, OnWarning: warn}); err == nil {
+	if err = <-opened; err == nil {
 		// The rest downloads while a component is compiled; what fails there,
 		// load meets again and reports.
 		ahead, stop := context.WithCancel(ctx)
