@@ -58,6 +58,8 @@ type compiler struct {
 
 	views     map[*engine.Node]view
 	upsampled map[*engine.Node]bool // folded into the convolution that reads them
+	norms     map[*engine.Node]fused
+	inside    map[*engine.Node]bool // of norms: computed with them
 	steps     []step
 	uploads   []view
 	downloads []view
@@ -73,7 +75,12 @@ type check struct {
 
 // lower fills the compiler with the steps of g.
 func (c *compiler) lower(g *engine.Graph) error {
-	c.upsampled = foldable(g)
+	c.upsampled, c.norms, c.inside = foldable(g), fusedNorms(g), map[*engine.Node]bool{}
+	for _, f := range c.norms {
+		for _, n := range f.parts {
+			c.inside[n] = true
+		}
+	}
 	for _, n := range g.Nodes {
 		if err := c.node(n); err != nil {
 			return fmt.Errorf("%v: %w", n, err)
@@ -92,15 +99,7 @@ func (c *compiler) lower(g *engine.Graph) error {
 // foldable finds the nearest-neighbour enlargements by a whole factor that a
 // convolution alone reads: it does their work as it gathers its pixels.
 func foldable(g *engine.Graph) map[*engine.Node]bool {
-	uses := map[*engine.Node]int{}
-	for _, n := range g.Nodes {
-		for _, in := range n.Inputs {
-			uses[in]++
-		}
-	}
-	for _, o := range g.Outputs {
-		uses[o.Node]++
-	}
+	uses := usesOf(g)
 	fold := map[*engine.Node]bool{}
 	for _, n := range g.Nodes {
 		if n.Op != engine.OpConv2D || n.Inputs[0].Op != engine.OpUpsample2D || uses[n.Inputs[0]] != 1 {
@@ -122,7 +121,7 @@ func (c *compiler) node(n *engine.Node) error {
 		c.views[n] = v
 		c.uploads = append(c.uploads, v)
 		return nil
-	case n.Op == engine.OpWeight || c.upsampled[n]:
+	case n.Op == engine.OpWeight || c.upsampled[n] || c.inside[n]:
 		return nil
 	case n.Op == engine.OpConst:
 		return c.constant(n)
@@ -135,18 +134,30 @@ func (c *compiler) node(n *engine.Node) error {
 	}
 	c.views[n] = c.fresh(n)
 	first := len(c.steps)
+	emit, err := c.kernel(n)
+	if err != nil {
+		return err
+	}
+	if err := emit(c, n); err != nil {
+		return err
+	}
+	for i := range c.steps[first:] {
+		c.steps[first+i].node = n.String()
+	}
+	return nil
+}
+
+// kernel chooses how a node is computed.
+func (c *compiler) kernel(n *engine.Node) (emit func(c *compiler, n *engine.Node) error, err error) {
+	if f, ok := c.norms[n]; ok {
+		return f.emit, nil
+	}
 	for _, k := range kernels {
 		if k.op == n.Op && (k.when == nil || k.when(c, n)) {
-			if err := k.emit(c, n); err != nil {
-				return err
-			}
-			for i := range c.steps[first:] {
-				c.steps[first+i].node = n.String()
-			}
-			return nil
+			return k.emit, nil
 		}
 	}
-	return fmt.Errorf("no kernel: %w", engine.ErrUnsupported)
+	return nil, fmt.Errorf("no kernel: %w", engine.ErrUnsupported)
 }
 
 // fresh is a new value for the node's result.

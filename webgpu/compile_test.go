@@ -2,8 +2,10 @@ package webgpu
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
@@ -278,5 +280,52 @@ func TestAdapterCPU(t *testing.T) {
 	}
 	if (Adapter{Vendor: "nvidia", Architecture: "lovelace"}).CPU() {
 		t.Error("a graphics card is taken for software")
+	}
+}
+
+// spelledNorms are the norms of diffusion transformers as engine/model spells
+// them: x is (2, 5, 12).
+func spelledNorms() []enginetest.Case {
+	plain := func(g *engine.Graph, x *engine.Node) *engine.Node {
+		d := x.Shape.Dim(-1)
+		ones := engine.NewTensor(engine.F32, d)
+		for i := range d {
+			binary.LittleEndian.PutUint32(ones.Data[4*i:], math.Float32bits(1))
+		}
+		return engine.LayerNorm(x, g.Const(ones), g.Const(engine.NewTensor(engine.F32, d)), 1e-6)
+	}
+	rms := func(g *engine.Graph) {
+		x := g.Input("x", engine.F32, 2, 5, 12)
+		both := plain(g, engine.Concat(-1, x, engine.Affine(x, -1, 0)))
+		g.Output("y", engine.Mul(engine.Slice(both, -1, 0, 12), g.Weight("w", 12)))
+	}
+	modulated := func(g *engine.Graph) {
+		part := func(name string) *engine.Node { return g.Input(name, engine.F32, 2, 1, 12) }
+		y := plain(g, g.Input("x", engine.F32, 2, 5, 12))
+		g.Output("y", engine.Add(engine.Mul(y, engine.Affine(part("scale"), 1, 1)), part("shift")))
+	}
+	return []enginetest.Case{{Name: "large/rms_norm", Build: rms}, {Name: "large/modulated", Build: modulated}}
+}
+
+// TestSpelledNormsAreOneStep: what engine/model spells out in several ops is
+// one dispatch, unless something else reads what lies between.
+func TestSpelledNormsAreOneStep(t *testing.T) {
+	for _, c := range spelledNorms() {
+		for want, build := range map[int]func(g *engine.Graph){1: c.Build, 4: func(g *engine.Graph) {
+			c.Build(g)
+			for _, n := range g.Nodes {
+				if n.Op == engine.OpLayerNorm {
+					g.Output("between", n)
+				}
+			}
+		}} {
+			p, err := compileCase(newBackend(newFake(DefaultLimits)), enginetest.Case{Build: build})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(p.steps) != want && (want == 1 || len(p.steps) < want) {
+				t.Errorf("%s: %d steps, want %d", c.Name, len(p.steps), want)
+			}
+		}
 	}
 }

@@ -106,13 +106,31 @@ func layerNorm(c *compiler, n *engine.Node) error {
 	if err != nil {
 		return err
 	}
+	return c.normRows(n, norm{x: x, gamma: gamma, beta: beta, eps: n.Attrs.(engine.NormAttrs).Eps})
+}
+
+// norm is what layer_norm computes: of its results, n's rows are made.
+type norm struct {
+	x, gamma, beta view
+	eps            float32
+	rms            bool
+	scale, shift   view // of the modulation
+	per            int  // rows that share them; 0 without
+}
+
+func (c *compiler) normRows(n *engine.Node, k norm) error {
+	row := n.Shape.Dim(-1) * elemSize(c.elem)
 	return c.eachRow(n, func(rows int, at, size int) step {
-		return step{
+		s := step{
 			kernel: c.summing("layer_norm"),
-			dims:   f(u(0, rows, n.Shape.Dim(-1)), n.Attrs.(engine.NormAttrs).Eps),
-			reads:  []view{x.part(at, size), gamma, beta},
+			dims:   append(f(u(0, rows, n.Shape.Dim(-1)), k.eps), u(flag(k.rms), k.per, at/row)...),
+			reads:  []view{k.x.part(at, size), k.gamma, k.beta, k.scale, k.shift},
 			out:    c.views[n].part(at, size),
 		}
+		if k.per == 0 {
+			s.reads[3], s.reads[4] = s.reads[0], s.reads[0]
+		}
+		return s
 	})
 }
 

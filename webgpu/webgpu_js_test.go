@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func TestTable(t *testing.T) {
 	if agent := userAgent(t); strings.Contains(agent, "Firefox") != (b.elem == engine.F16) {
 		t.Errorf("precision is %s in %s: %s", b.info.Precision, agent, b.info.Reason)
 	}
-	cases := append(enginetest.Cases(), largeCases()...)
+	cases := slices.Concat(enginetest.Cases(), largeCases(), spelledNorms())
 	if b.elem == engine.F16 {
 		t.Run("f16", func(t *testing.T) {
 			for _, c := range cases {
