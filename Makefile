@@ -61,7 +61,8 @@ test-page:
 	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/browser
 
 # A visit in headless Chromium, best of three, beside the bounds that it must
-# keep, and a model's way into memory beside that of its peers; JSON=1 prints an object a line. A ratio over 1 is within the bound.
+# keep, a model's way into memory beside that of its peers, and WebGPU beside
+# its own; JSON=1 prints an object a line. A ratio over 1 is within the bound.
 bench:
 	@mkdir -p build; go test -tags browser -run '^$$' -bench Page -benchtime 1x -timeout 8m ./tests/browser > build/bench.txt || { cat build/bench.txt; exit 1; }
 	@awk -v json='$(JSON)' 'BEGIN { bound["cold-ready"] = 4; bound["warm-ready"] = 1; bound["picture-1-thread"] = bound["picture"] = 1.5; \
@@ -74,6 +75,7 @@ bench:
 	@sed -n 's/^bench: //p' build/bench-loader.txt | if [ -n "$(JSON)" ]; then cat; else \
 		sed -E 's/.*"case":"([^"]*)","unit":"([^"]*)","wisp":([^,]*),"peer":([^,]*),.*"ratio":([^}]*)}/\1 \2 \3 \4 \5/' | \
 		awk '{ printf "%-26s %5s %8.3f %8.3f %8.2f\n", $$1, $$2, $$3, $$4, $$5 }'; fi
+	@$(MAKE) --no-print-directory bench-webgpu
 
 # WebGPU: what large networks take by count and, on three published cards, at
 # least; then layers and a UNet step beside onnxruntime-web and tfjs, all on

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,24 @@ func open(t *testing.T, o Options) *Backend {
 	return b
 }
 
+// common opens the backend that tests share which leave it alive: opening one
+// takes seconds on a CPU. Its settings are restored afterwards.
+func common(t *testing.T) *Backend {
+	t.Helper()
+	b, err := opened()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := *b
+	t.Cleanup(func() {
+		b.elem, b.wide, b.subgroups, b.limits, b.info, b.profile = before.elem, before.wide, before.subgroups, before.limits, before.info, before.profile
+		b.dropArena()
+	})
+	return b
+}
+
+var opened = sync.OnceValues(func() (*Backend, error) { return New(context.Background(), Options{}) })
+
 // halfTolerance is the bound on the normalised mean squared error where
 // activations are stored as f16.
 const halfTolerance = 1e-4
@@ -42,7 +61,7 @@ func checkHalf(t *testing.T, b *Backend, c enginetest.Case) {
 // TestTable runs the op table in f32, and again in f16 where the adapter has
 // it, with the cases of our own that reach what the table's sizes do not.
 func TestTable(t *testing.T) {
-	b := open(t, Options{})
+	b := common(t)
 	t.Logf("%v: %.1f GFLOP/s, %s %s, features %v, limits %+v", b.info.Adapter, b.info.GFLOPS, b.info.Precision, b.info.Reason, b.info.Adapter.Features, b.info.Adapter.Limits)
 	if agent := userAgent(t); strings.Contains(agent, "Firefox") != (b.elem == engine.F16) {
 		t.Errorf("precision is %s in %s: %s", b.info.Precision, agent, b.info.Reason)
@@ -185,7 +204,7 @@ func slow(t *testing.T, b *Backend) (engine.Program, map[string]engine.Tensor, m
 // TestCancel: a run ends within 100 ms of its cancellation, every time, and
 // the next one is right.
 func TestCancel(t *testing.T) {
-	b := open(t, Options{})
+	b := common(t)
 	p, in, out := slow(t, b)
 	for i := range 10 {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -246,7 +265,8 @@ var small = enginetest.Case{NMSE: halfTolerance, Build: func(g *engine.Graph) {
 // TestOutOfMemory: what the browser's error scopes report reaches the caller
 // as a typed error, and the backend still works.
 func TestOutOfMemory(t *testing.T) {
-	b := open(t, Options{Precision: "f32"})
+	b := common(t)
+	b.elem = engine.F32
 	device, err := b.dev.(*jsDevice).replay.Get("device")
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +304,7 @@ func TestOutOfMemory(t *testing.T) {
 
 // TestWiden: a program whose numbers leave the range of f16 is run in f32.
 func TestWiden(t *testing.T) {
-	b := open(t, Options{})
+	b := common(t)
 	if b.elem != engine.F16 {
 		t.Logf("in f32 already: %s", b.info.Reason)
 	}
@@ -299,7 +319,9 @@ func TestWiden(t *testing.T) {
 
 // TestProfile: every dispatch is timed and its work counted.
 func TestProfile(t *testing.T) {
-	b := open(t, Options{Profile: true, Precision: "f32"})
+	b := common(t)
+	b.elem = engine.F32
+	b.startProfile()
 	enginetest.Check(t, b, enginetest.Case{Build: func(g *engine.Graph) {
 		x := engine.Linear(g.Input("x", engine.F32, 200, 128), g.Weight("w", 128, 128), nil)
 		g.Output("y", engine.Softmax(x))
