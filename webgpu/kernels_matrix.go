@@ -215,6 +215,7 @@ func conv2dWinograd(c *compiler, n *engine.Node) error {
 		s.dims[18], s.dims[19] = uint32(th), uint32(tw)
 		s.dims = append(s.dims, 9)
 		s.grid = [3]int{(p.rows + 15) / 16, (tiles + 31) / 32, 1}
+		s.flops = 2 * 16 * float64(tiles) * float64(p.rows) * float64(im.c)
 		return c.add(s)
 	})
 }
