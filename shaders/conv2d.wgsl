@@ -201,29 +201,26 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 	}
 	let row = row0 + local.y * rows_per_thread;
 	let col = col0 + local.x;
-	store4(row, col, s0);
-	store4(row + 1u, col, s1);
-	store4(row + 2u, col, s2);
-	store4(row + 3u, col, s3);
-	if (rows_per_thread == 8u) {
-		store4(row + 4u, col, s4);
-		store4(row + 5u, col, s5);
-		store4(row + 6u, col, s6);
-		store4(row + 7u, col, s7);
+	for (var r = 0u; r < rows_per_thread; r++) {
+		var sums = s0;
+		switch r { // in a loop, so that what finishes a sum is compiled once
+			case 1u: { sums = s1; }
+			case 2u: { sums = s2; }
+			case 3u: { sums = s3; }
+			case 4u: { sums = s4; }
+			case 5u: { sums = s5; }
+			case 6u: { sums = s6; }
+			case 7u: { sums = s7; }
+			default: {}
+		}
+		for (var c = 0u; c < 4u; c++) {
+			store(row + r, col + 16u * c, sums[c]);
+		}
 	}
 }
 
-// store4 finishes four columns, 16 apart.
-fn store4(row: u32, col: u32, sums: vec4<f32>) {
-	if (row >= dims.rows) { return; }
-	store(row, col, sums.x);
-	store(row, col + 16u, sums.y);
-	store(row, col + 32u, sums.z);
-	store(row, col + 48u, sums.w);
-}
-
 fn store(row: u32, col: u32, total: f32) {
-	if (col >= dims.cols) { return; }
+	if (row >= dims.rows || col >= dims.cols) { return; }
 	var v = total;
 	let at = row * dims.width + dims.col0 + col;
 	if (dims.has_bias > 0u) { v += bias[dims.col0 + col]; }

@@ -145,17 +145,16 @@ fn input_column(at: vec3<i32>, j: u32, ch: u32) -> mat4x4<f32> {
 
 // weight_column transforms column j of the kernel of channel row: G w Gᵀ.
 fn weight_column(row: u32, j: u32, ch: u32) -> mat4x4<f32> {
-	var h: mat3x4<f32>;
+	var h: mat3x4<f32>; // columns 0, (0 + 1 + 2)/2, (0 − 1 + 2)/2, 2
+	let edge = j == 0u || j == 3u;
+	let end = select(3u, 1u, j == 0u);
 	for (var y = 0u; y < 3u; y++) {
-		let k = 3u * y * dims.c4 + ch;
-		if (j == 0u) {
-			h[y] = weight4(row, k);
-		} else if (j == 3u) {
-			h[y] = weight4(row, k + 2u * dims.c4);
-		} else {
-			let sides = weight4(row, k) + weight4(row, k + 2u * dims.c4);
-			h[y] = 0.5 * (sides + select(-1.0, 1.0, j == 1u) * weight4(row, k + dims.c4));
+		var sum = vec4<f32>();
+		for (var kx = select(0u, 2u, j == 3u); kx < end; kx++) {
+			let part = select(0.5, 1.0, edge) * select(1.0, -1.0, j == 2u && kx == 1u);
+			sum += part * weight4(row, (3u * y + kx) * dims.c4 + ch);
 		}
+		h[y] = sum;
 	}
 	let ends = h[0] + h[2];
 	return mat4x4<f32>(h[0], 0.5 * (ends + h[1]), 0.5 * (ends - h[1]), h[2]);

@@ -178,22 +178,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 	}
 	let row = row0 + local.y * 8u;
 	let col = col0 + 4u * local.x;
-	store4(row, col, s0);
-	store4(row, col + 32u, t0);
-	store4(row + 1u, col, s1);
-	store4(row + 1u, col + 32u, t1);
-	store4(row + 2u, col, s2);
-	store4(row + 2u, col + 32u, t2);
-	store4(row + 3u, col, s3);
-	store4(row + 3u, col + 32u, t3);
-	store4(row + 4u, col, s4);
-	store4(row + 4u, col + 32u, t4);
-	store4(row + 5u, col, s5);
-	store4(row + 5u, col + 32u, t5);
-	store4(row + 6u, col, s6);
-	store4(row + 6u, col + 32u, t6);
-	store4(row + 7u, col, s7);
-	store4(row + 7u, col + 32u, t7);
+	for (var r = 0u; r < 8u; r++) {
+		var sums = s0;
+		var more = t0;
+		switch r { // in a loop, so that what finishes a sum is compiled once
+			case 1u: { sums = s1; more = t1; }
+			case 2u: { sums = s2; more = t2; }
+			case 3u: { sums = s3; more = t3; }
+			case 4u: { sums = s4; more = t4; }
+			case 5u: { sums = s5; more = t5; }
+			case 6u: { sums = s6; more = t6; }
+			case 7u: { sums = s7; more = t7; }
+			default: {}
+		}
+		for (var c = 0u; c < 4u; c++) {
+			store(row + r, col + c, sums[c]);
+			store(row + r, col + 32u + c, more[c]);
+		}
+	}
 }
 
 // row4 adds four k of one row to its sums.
@@ -201,17 +203,8 @@ fn row4(sums: vec4<f32>, v: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f3
 	return fma(vec4<f32>(v.w), w3, fma(vec4<f32>(v.z), w2, fma(vec4<f32>(v.y), w1, fma(vec4<f32>(v.x), w0, sums))));
 }
 
-// store4 finishes four columns.
-fn store4(row: u32, col: u32, sums: vec4<f32>) {
-	if (row >= dims.rows) { return; }
-	store(row, col, sums.x);
-	store(row, col + 1u, sums.y);
-	store(row, col + 2u, sums.z);
-	store(row, col + 3u, sums.w);
-}
-
 fn store(row: u32, col: u32, total: f32) {
-	if (col >= dims.cols) { return; }
+	if (row >= dims.rows || col >= dims.cols) { return; }
 	var v = total;
 	let at = row * dims.width + dims.col0 + col;
 	if (dims.has_bias > 0u) { v += bias[dims.col0 + col]; }
