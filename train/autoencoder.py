@@ -1,7 +1,7 @@
 """Trains the autoencoder, then caches the latent of every image.
 
   python autoencoder.py train MINUTES    resumes from autoencoder.pt
-  python autoencoder.py decoder MINUTES  goes on with the decoder alone, the latents kept as they are
+  python autoencoder.py decoder MINUTES  goes on with the decoder alone, after encode: latents stay as they are
   python autoencoder.py encode           writes latents.pt and vae/ (after compose.py)
 
 Two thirds of the arithmetic is at full resolution, so training sees 64x64
@@ -22,8 +22,9 @@ from configs import autoencoder
 
 CROP = 64
 BATCH = 16
-NOISE = 0.1  # latent noise: makes the decoder forgive the denoiser's errors
+NOISE = 0.1  # latent noise: makes the decoder forgive the denoiser's errors; half for the decoder alone
 CHECKPOINT = WORK / "autoencoder.pt"
+LATENTS = WORK / "latents.pt"
 
 
 def images():
@@ -82,18 +83,19 @@ def train(minutes, decoder_only):
     ema = copy.deepcopy(vae)
     learned = vae.decoder if decoder_only else vae
     opt = torch.optim.AdamW(learned.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
-    start = saved = time.time()
-    peak = 5e-4 if decoder_only else 1.5e-3
-    while (part := (time.time() - start) / 60 / minutes) < 1:
+    peak, noise = (7e-4, NOISE / 2) if decoder_only else (1.5e-3, NOISE)
+    print(f"step {state['step']} held out PSNR {psnr(vae, test):.2f} dB", flush=True)
+    start = saved = time.process_time()  # the core's minutes, not the clock's
+    while (part := (time.process_time() - start) / 60 / minutes) < 1:
         while PAUSE.exists():
             time.sleep(0.5)
-        warm = min(1, (time.time() - start) / 20)
+        warm = min(1, (time.process_time() - start) / 20)
         opt.param_groups[0]["lr"] = peak * warm * max(0.02, 1 - part**2)
         x = crops(art, index, rng)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.set_grad_enabled(not decoder_only):
                 z = vae.encoder(x)
-            out = vae.decoder(z + NOISE * torch.randn_like(z))
+            out = vae.decoder(z + noise * torch.randn_like(z))
         z = z.float()
         # unit variance, and inside the decoder's tanh clamp at 3
         loss = loss_fn(out.float(), x) + 0.02 * (z.square().mean() - 1).square() + 0.1 * F.relu(z.abs() - 2.5).square().mean()
@@ -106,14 +108,22 @@ def train(minutes, decoder_only):
         for e, p in zip(ema.parameters(), vae.parameters()):
             e.data.lerp_(p.data, 1 - decay)
         if state["step"] % 100 == 0:
-            print(f"step {state['step']} {time.time() - start:.0f} s loss {loss.item():.4f} z {z.std():.2f} max {z.abs().max():.1f}", flush=True)
-        if time.time() - saved > 240:
-            saved = time.time()
-            print(f"held out PSNR {psnr(ema, test):.2f} dB", flush=True)
+            print(f"step {state['step']} {time.process_time() - start:.0f} s loss {loss.item():.4f} z {z.std():.2f} max {z.abs().max():.1f}", flush=True)
+        if time.process_time() - saved > 90:
+            saved = time.process_time()
+            print(f"step {state['step']} held out PSNR {psnr(ema, test):.2f} dB", flush=True)
             save({"vae": ema.state_dict(), "step": state["step"], "minutes": state["minutes"] + (saved - start) / 60}, CHECKPOINT)
     state["minutes"] += minutes
     save({"vae": ema.state_dict(), "step": state["step"], "minutes": state["minutes"]}, CHECKPOINT)
     print(f"done: step {state['step']}, {state['minutes']:.0f} minutes, held out PSNR {psnr(ema, test):.2f} dB")
+    if decoder_only:
+        finish(ema, torch.load(LATENTS)["scale"])
+
+
+def finish(vae, scale):
+    """Writes vae/, whose latents times scale are what the denoiser sees."""
+    vae.register_to_config(scaling_factor=scale)
+    vae.save_pretrained(WORK / "vae")
 
 
 @torch.no_grad()
@@ -134,13 +144,11 @@ def encode():
         return torch.cat(parts).float().contiguous()
 
     z = latents(art[index])
-    # a decoder trained further keeps the scale its denoiser was trained with
-    old = WORK / "latents.pt"
-    scale = torch.load(old)["scale"] if old.exists() else 1 / z.std().item()
-    vae.register_to_config(scaling_factor=scale)
-    vae.save_pretrained(WORK / "vae")
+    # once a denoiser has been trained on a scale, that stays
+    scale = torch.load(LATENTS)["scale"] if LATENTS.exists() else 1 / z.std().item()
+    finish(vae, scale)
     made = latents(np.fromfile(WORK / "composed.u8", np.uint8).reshape(-1, SIZE, SIZE, 3))
-    save({"index": torch.from_numpy(index), "latents": z * scale, "composed": made * scale, "scale": scale}, old)
+    save({"index": torch.from_numpy(index), "latents": z * scale, "composed": made * scale, "scale": scale}, LATENTS)
     print(f"scaling_factor {scale:.4f}; channel means {[round(v, 2) for v in (z * scale).mean((0, 2, 3)).tolist()]}; "
           f"deviations {[round(v, 2) for v in (z * scale).std((0, 2, 3)).tolist()]}")
 

@@ -1,6 +1,7 @@
 """Writes an ordinary diffusers pipeline directory.
 
   python export.py DIR            the trained weights, float32
+  python export.py DIR --weights student-guide.pt --steps 4 --guidance 1
   python export.py DIR --random   the same architecture, untrained (seed 0)
 """
 
@@ -18,7 +19,7 @@ import configs
 import tokenizer
 from common import STYLES, WORK
 
-STEPS, GUIDANCE, SCHEDULE = 6, 3.0, "trailing"
+SCHEDULE = "trailing"
 EXAMPLES = [
     "red heart", "rainbow", "crying face", "tree", "cat face", "house", "pizza", "rocket",
 ]
@@ -41,18 +42,18 @@ def model_index():
     }
 
 
-def defaults():
+def defaults(steps, guidance):
     """What the page starts with."""
     return {
-        "steps": STEPS,
-        "guidance": GUIDANCE,
+        "steps": steps,
+        "guidance": guidance,
         "schedule": SCHEDULE,
         "styles": [words for words, _ in STYLES.values()],
         "examples": EXAMPLES,
     }
 
 
-def write(out, random):
+def write(out, random, weights, steps, guidance):
     """Builds the directory beside its final place, then renames: readers never see half of it."""
     torch.manual_seed(0)
     words = tokenizer.load()
@@ -61,7 +62,7 @@ def write(out, random):
         vae = configs.autoencoder()
     else:
         vae = AutoencoderTiny.from_pretrained(WORK / "vae")
-        ema = torch.load(WORK / "denoiser.pt", mmap=True)["ema"]
+        ema = torch.load(WORK / weights, mmap=True)["ema"]
         text.load_state_dict(ema["text"])
         net.load_state_dict(ema["unet"])
     tmp = out.with_name(out.name + ".tmp")
@@ -70,7 +71,7 @@ def write(out, random):
         part.save_pretrained(tmp / name)
     shutil.copytree(WORK / "tokenizer", tmp / "tokenizer")
     (tmp / "model_index.json").write_text(json.dumps(model_index(), indent=2))
-    (tmp / "wisp.json").write_text(json.dumps(defaults(), indent=2))
+    (tmp / "wisp.json").write_text(json.dumps(defaults(steps, guidance), indent=2))
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
@@ -83,9 +84,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--random", action="store_true")
+    parser.add_argument("--weights", default="denoiser.pt", help="a checkpoint in $WISP_TRAIN_DIR")
+    parser.add_argument("--steps", type=int, default=6, help="the page's default")
+    parser.add_argument("--guidance", type=float, default=3.0, help="likewise; 1 for a student that has it folded in")
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write(args.out, args.random)
+    write(args.out, args.random, args.weights, args.steps, args.guidance)
     print("wrote", args.out)
 
 

@@ -49,9 +49,11 @@ class Muon:
     def state_dict(self):
         return {"adam": self.adam.state_dict(), "buffers": self.buffers}
 
-    def load_state_dict(self, state):
-        self.adam.load_state_dict(state["adam"])
-        self.buffers = state["buffers"]
+    def load_state_dicts(self, states):
+        """Takes up what any number of ranks saved; they need not be as many now."""
+        for state in states:
+            self.adam.load_state_dict(state["adam"])
+            self.buffers.update((i, b) for i, b in state["buffers"].items() if i in self.buffers)
 
     def step(self, lr, part):
         """Sums the gradients, updates every rank alike and returns rank 0's part."""

@@ -1,6 +1,6 @@
 """Trains the text encoder and the UNet together by flow matching on cached latents.
 
-  python train.py MINUTES    resumes from denoiser.pt; safe to kill at any moment
+  python train.py MINUTES [--ranks 1]    resumes from denoiser.pt; safe to kill at any moment
 
 x_t = (1 - sigma) x_0 + sigma noise, the target is v = noise - x_0, the UNet's
 timestep is 1000 sigma. Every caption goes through the ordinary CLIPTextModel
@@ -31,11 +31,11 @@ from captions import caption, composed
 from common import HERE, PAUSE, STYLES, WORK, save
 from muon import Muon
 
-RANKS = 2
-BATCH = 48  # a rank
+BATCH = 48  # a network's call
+CALLS = 2  # to a step, shared by the ranks
 PEAK = 1e-3
 DROP = 0.11  # captions replaced by the empty prompt, for classifier-free guidance
-CAPTIONS = 32  # prompts made for each picture
+CAPTIONS = 16  # prompts made for each picture
 POPULAR = 3  # what visitors type most is drawn this much oftener
 COMPOSED = {"colour": 0.12, "pair": 0.04, "ground": 0.03, "count": 0.02}  # part of the samples that compose.py made
 EMA = 0.998
@@ -105,8 +105,8 @@ def checkpoint(model, ema, step, path=CHECKPOINT):
     save({"model": model.state_dict(), "ema": {"text": ema.text.state_dict(), "unet": ema.unet.state_dict()}, "step": step}, path)
 
 
-def train(rank, minutes, port):
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=RANKS, timeout=timedelta(hours=12))
+def train(rank, ranks, minutes, port):
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks, timeout=timedelta(hours=12))
     torch.set_num_threads(1)
     words = tokenizer.load()
     data = samples(words)
@@ -116,16 +116,14 @@ def train(rank, minutes, port):
     ema = copy.deepcopy(model).requires_grad_(False)
     opt = Muon(model)
     step = 0
-    momenta = WORK / f"denoiser-momenta-{rank}.pt"
     if CHECKPOINT.exists():
         state = torch.load(CHECKPOINT)
         model.load_state_dict(state["model"])
         ema.text.load_state_dict(state["ema"]["text"])
         ema.unet.load_state_dict(state["ema"]["unet"])
         step = state["step"]
-        if momenta.exists():
-            opt.load_state_dict(torch.load(momenta))
-    torch.manual_seed(int(time.time()) * RANKS + rank)
+        opt.load_state_dicts([torch.load(f) for f in sorted(WORK.glob("denoiser-momenta-*.pt"))])
+    torch.manual_seed(int(time.time()) * ranks + rank)
     fused = torch.compile(model)  # twice as fast; minutes at first, seconds once cached
     loss_fn(fused, *batch(*data, empty)).backward()
     model.zero_grad()
@@ -135,36 +133,39 @@ def train(rank, minutes, port):
     while part < 1:
         while PAUSE.exists():
             time.sleep(0.5)
-        x0, ids = batch(*data, empty)
-        loss = loss_fn(fused, x0, ids)
-        loss.backward()
+        for _ in range(CALLS // ranks):
+            loss = loss_fn(fused, *batch(*data, empty)) * ranks / CALLS
+            loss.backward()
+            total += loss.item()
         # rank 0's clock rules, so that both stop at the same step
         part = opt.step(rate(step, part), (time.time() - start) / 60 / minutes)
         step += 1
-        total += loss.item()
         decay = min(EMA, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(ema.parameters()), [p.data for p in model.parameters()], 1 - decay)
         if rank == 0 and step % 50 == 0:
             now = time.time()
-            print(f"{time.strftime('%H:%M:%S')} step {step} samples {step * BATCH * RANKS} loss {total / 50:.4f} "
-                  f"{50 * BATCH * RANKS / (now - logged):.0f} samples/s", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} step {step} samples {step * BATCH * CALLS} loss {total / 50:.4f} "
+                  f"{50 * BATCH * CALLS / (now - logged):.0f} samples/s", flush=True)
             logged, total = now, 0.0
         if part >= 1:
             # the rate has fallen to nothing: the weights are still, and fresher than their average
             ema.load_state_dict(model.state_dict())
-        if step % 100 == 0 or part >= 1:
-            save(opt.state_dict(), momenta)
+        if step % 50 == 0 or part >= 1:
+            save(opt.state_dict(), WORK / f"denoiser-momenta-{rank}.pt")
+            if ranks == 1:
+                (WORK / "denoiser-momenta-1.pt").unlink(missing_ok=True)  # all of it is in the other
             if rank == 0:
                 checkpoint(model, ema, step)
     if rank == 0:
-        print(f"done: {step - first} steps in {minutes:.0f} minutes, {step * BATCH * RANKS} samples in all")
+        print(f"done: {step - first} steps in {minutes:.0f} minutes, {step * BATCH * CALLS} samples in all")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("minutes", type=float)
+    parser.add_argument("--ranks", type=int, default=2, choices=(1, 2), help="processes; 1 leaves a core to others")
     args = parser.parse_args()
-    mp.spawn(train, (args.minutes, random.randint(20000, 60000)), RANKS)
+    mp.spawn(train, (args.ranks, args.minutes, random.randint(20000, 60000)), args.ranks)
 
 
 if __name__ == "__main__":
