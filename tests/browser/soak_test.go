@@ -59,7 +59,7 @@ func (p *tab) memory() int64 {
 		}
 		time.Sleep(time.Second)
 	}
-	info, err := chromedp.Call(p.ctx, systeminfo.GetProcessInfo, cdp.Empty{})
+	info, err := chromedp.CallBrowser(p.ctx, systeminfo.GetProcessInfo, cdp.Empty{})
 	if err != nil {
 		p.t.Fatal(err)
 	}

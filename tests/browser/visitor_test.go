@@ -59,7 +59,7 @@ func TestLiveTyping(t *testing.T) {
 		}
 	}
 	p.until(`document.querySelector("#pictures img")?.alt === ` + fmt.Sprintf("%q", words))
-	p.until(`document.querySelectorAll("#past li").length === 2`) // once the visitor rests
+	p.until(`document.querySelector("#past img")?.alt === ` + fmt.Sprintf("%q", words)) // once the visitor rests
 	if n := eval[int](p, `urls.size - document.querySelectorAll("#past li").length`); n > 1 {
 		t.Errorf("%d addresses of pictures are kept, beside those of the history", n)
 	}
