@@ -80,11 +80,12 @@ bench:
 # WebGPU: what large networks take by count and, on three published cards, at
 # least; then layers and a UNet step beside onnxruntime-web and tfjs, all on
 # Chromium's software adapter. The peers are installed under build/ by npm.
-# JSON=1 prints the measured rows, an object a line. About five minutes.
+# JSON=1 prints the measured rows, an object a line. About five minutes;
+# ARGS='-run Peers/matmul' for one case.
 PEERS := build/peers/webgpu
 bench-webgpu: build/browser-run $(PEERS)/node_modules
 	@$(if $(JSON),,go test ./tests -count=1 -v -run TestCost | sed -n 's/.*cost: //p')
-	@GOOS=js GOARCH=wasm go test -count=1 -timeout 20m -v -exec "$(CURDIR)/build/browser-run $(RUNNER),tests/bench/webgpu/peer.js" ./tests/bench/webgpu > build/bench-webgpu.txt || { cat build/bench-webgpu.txt; exit 1; }
+	@GOOS=js GOARCH=wasm go test -count=1 -timeout 20m -v $(ARGS) -exec "$(CURDIR)/build/browser-run $(RUNNER),tests/bench/webgpu/peer.js" ./tests/bench/webgpu > build/bench-webgpu.txt || { cat build/bench-webgpu.txt; exit 1; }
 	@sed -n 's/^bench: //p' build/bench-webgpu.txt $(if $(JSON),,| tr -d '{}"' | awk -F '[:,]' '{ printf "%-32s %-10s %10.1f %10.1f  %-22s %6.2f\n", $$2, $$4, $$6, $$8, $$10, $$12 }')
 
 $(PEERS)/node_modules: tests/bench/webgpu/package-lock.json

@@ -56,6 +56,9 @@ func device(b engine.Backend) string {
 	}
 	info := gpu.Info()
 	text := fmt.Sprintf("%v, %s", info.Adapter, info.Precision)
+	if info.Subgroups {
+		text += " with subgroups"
+	}
 	if info.Reason != "" {
 		text += ": " + info.Reason
 	}

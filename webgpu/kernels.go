@@ -49,7 +49,7 @@ var kernels = []kernel{
 // summing is the variant of a kernel that adds up over workgroups which suits
 // the device.
 func (c *compiler) summing(kernel string) string {
-	if c.backend.subgroups {
+	if c.backend.info.Subgroups {
 		return kernel + "_subgroup"
 	}
 	return kernel

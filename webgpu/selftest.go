@@ -17,8 +17,8 @@ func (b *Backend) start(ctx context.Context, o Options) error {
 		return fmt.Errorf("webgpu: %v computes on the CPU: %w", b.info.Adapter, engine.ErrUnsupported)
 	}
 	reference, err := b.checked(ctx)
-	if err != nil && b.subgroups && !errors.Is(err, engine.ErrDeviceLost) && ctx.Err() == nil {
-		b.subgroups = false // the feature that drivers get wrong most
+	if err != nil && b.info.Subgroups && !errors.Is(err, engine.ErrDeviceLost) && ctx.Err() == nil {
+		b.info.Subgroups = false // the feature that drivers get wrong most
 		reference, err = b.checked(ctx)
 	}
 	if err != nil {

@@ -46,6 +46,7 @@ type Info struct {
 	Adapter   Adapter
 	Precision string // "f32" or "f16": the storage of activations
 	Reason    string // why not f16, or empty
+	Subgroups bool   // sums go over subgroups
 	// GFLOPS is the rate of the matrix kernel, measured at the start, in
 	// billions of operations a second.
 	GFLOPS float64
@@ -53,15 +54,11 @@ type Info struct {
 
 // Backend is an engine.Backend on a WebGPU device.
 type Backend struct {
-	dev    device
-	limits Limits
-	info   Info
-	elem   engine.DType
-	wide   bool // matrices go through linear_wide: the device is a CPU
-
-	// subgroups: sums go through the _subgroup kernels.
-	subgroups bool
-
+	dev       device
+	limits    Limits
+	info      Info
+	elem      engine.DType
+	wide      bool           // matrices go through linear_wide: the device is a CPU
 	pipelines map[string]int // ids by key
 	modules   map[string]bool
 	arena     []arenaBuffer // shared by all programs, of which one runs at a time
@@ -85,7 +82,7 @@ func newBackend(dev device) *Backend {
 	limits.Buffer = min(limits.Buffer, largest) / bindAlign * bindAlign
 	limits.Binding = min(limits.Binding, limits.Buffer) / bindAlign * bindAlign
 	return &Backend{
-		dev: dev, limits: limits, info: Info{Adapter: a, Precision: "f32"}, elem: engine.F32, wide: a.CPU(), subgroups: a.has("subgroups"),
+		dev: dev, limits: limits, info: Info{Adapter: a, Precision: "f32", Subgroups: a.has("subgroups")}, elem: engine.F32, wide: a.CPU(),
 		pipelines: map[string]int{}, modules: map[string]bool{}, epoch: 1,
 	}
 }

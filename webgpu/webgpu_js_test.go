@@ -37,7 +37,7 @@ func common(t *testing.T) *Backend {
 	}
 	before := *b
 	t.Cleanup(func() {
-		b.elem, b.wide, b.subgroups, b.limits, b.info, b.profile = before.elem, before.wide, before.subgroups, before.limits, before.info, before.profile
+		b.elem, b.wide, b.limits, b.info, b.profile = before.elem, before.wide, before.limits, before.info, before.profile
 		b.dropArena()
 	})
 	return b
@@ -77,8 +77,8 @@ func TestTable(t *testing.T) {
 			}
 		})
 	}
-	if b.info.Adapter.has("subgroups") != b.subgroups || strings.Contains(userAgent(t), "Chrome") && !b.subgroups {
-		t.Errorf("subgroups are %v: %s", b.subgroups, b.info.Reason)
+	if b.info.Adapter.has("subgroups") != b.info.Subgroups || strings.Contains(userAgent(t), "Chrome") && !b.info.Subgroups {
+		t.Errorf("subgroups are %v: %s", b.info.Subgroups, b.info.Reason)
 	}
 	t.Run("f32", func(t *testing.T) {
 		b.elem = engine.F32
@@ -89,7 +89,7 @@ func TestTable(t *testing.T) {
 	// What this device would not choose: every kernel runs on both adapters,
 	// but those that need subgroups.
 	t.Run("plain", func(t *testing.T) {
-		b.wide, b.subgroups = !b.wide, false
+		b.wide, b.info.Subgroups = !b.wide, false
 		for _, c := range enginetest.Cases() {
 			t.Run(c.Name, func(t *testing.T) { enginetest.Check(t, b, c) })
 		}
@@ -199,6 +199,62 @@ func slow(t *testing.T, b *Backend) (engine.Program, map[string]engine.Tensor, m
 		t.Fatal(err)
 	}
 	return p, map[string]engine.Tensor{"x": engine.NewTensor(engine.F32, 512, 512)}, map[string]engine.Tensor{"y": engine.NewTensor(engine.F32, 512, 512)}
+}
+
+// faulty is a device whose driver miscompiles: in modules with the text only,
+// it takes one text for another.
+type faulty struct {
+	device
+	only, from, to string
+}
+
+func (f faulty) compile(modules map[string]string, pipelines []pipeline) (int, error) {
+	changed := map[string]string{}
+	for name, text := range modules {
+		if strings.Contains(text, f.only) {
+			text = strings.ReplaceAll(text, f.from, f.to)
+		}
+		changed[name] = text
+	}
+	return f.device.compile(changed, pipelines)
+}
+
+// TestSelfTestCatches: where f16 gives wrong numbers or none, or subgroups do,
+// the backend does without and says so; where f32 does, there is no backend.
+func TestSelfTestCatches(t *testing.T) {
+	start := func(only, from, to string) (*Backend, error) {
+		t.Helper()
+		dev, err := openDevice(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBackend(faulty{dev, only, from, to})
+		t.Cleanup(func() { b.Close() })
+		return b, b.start(context.Background(), Options{})
+	}
+	const result = "elem(activate(v))"
+	for _, wrong := range []string{"elem(1.1 * activate(v))", "elem(activate(v) / f32(dims.first))"} { // the latter is no number
+		if _, err := start("", result, wrong); !errors.Is(err, engine.ErrUnsupported) {
+			t.Errorf("wrong in f32: %v", err)
+		}
+		if !common(t).info.Adapter.has("shader-f16") {
+			continue
+		}
+		b, err := start("alias elem = f16", result, wrong)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.elem != engine.F32 || !strings.Contains(b.info.Reason, "self-test") {
+			t.Errorf("wrong in f16: precision %s, %q", b.info.Precision, b.info.Reason)
+		}
+	}
+	if !common(t).info.Subgroups {
+		return
+	}
+	b, err := start("enable subgroups", "return subgroupAdd(total)", "return 1.1 * subgroupAdd(total)")
+	if err != nil || b.info.Subgroups {
+		t.Errorf("wrong over subgroups: %v", err)
+	}
 }
 
 // TestCancel: a run ends within 100 ms of its cancellation, every time, and
