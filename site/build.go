@@ -3,24 +3,29 @@ package site
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/sha512"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/andybalholm/brotli"
 )
 
 // glue lists the scripts that the engine's worker loads beside it: Go's, and
 // the WebGPU backend's half in JavaScript.
 var glue = []string{"wasm_exec.js", "replay.js"}
+
+// engine is the wasm's file before build gives it a name with its hash.
+const engine = "wisp.wasm"
 
 // Compile builds the engine from the checkout at root and puts wisp.wasm and
 // the scripts beside it into out. It needs the go command and nothing else.
@@ -33,7 +38,7 @@ func Compile(ctx context.Context, root, out string) error {
 		return err
 	}
 	// Inlined, the calls that describe the SIMD kernels take a megabyte more.
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-gcflags=wisp/engine/simd=-l", "-o", filepath.Join(out, "wisp.wasm"), "./wasm")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-gcflags=wisp/engine/simd=-l", "-o", filepath.Join(out, engine), "./wasm")
 	build.Dir = root
 	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	if text, err := build.CombinedOutput(); err != nil {
@@ -73,68 +78,86 @@ func Root() (string, error) {
 	}
 }
 
-// Build writes a directory for any static host: the page, the engine under a
-// name that carries its hash, compressed twins for hosts that look for them, a
-// headers file for hosts that read one, and the models. The files of an older
-// build in out are replaced.
-func Build(files fs.FS, models fs.FS, out string) error {
+// BuildOptions says how Build writes.
+type BuildOptions struct {
+	Out string // the directory
+	// Brotli is the level of the .br twins, 0 (fast) to 11 (small): the engine
+	// takes a second or half a minute.
+	Brotli int
+	// Log is told the subresource-integrity hashes.
+	Log io.Writer
+}
+
+// Build writes a directory for any static host, which works under any path:
+// the page, with hashes in the names of what only the page asks for, compressed
+// twins for hosts that look for them, the headers in the files that common
+// hosts read, and the models. The files of an older build in Out are replaced.
+func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 	page, err := rename(files)
 	if err != nil {
 		return err
 	}
-	assembled, err := Assemble(page)
-	if err != nil {
+	if page[worker], err = assemble(page, slices.Collect(maps.Keys(page))); err != nil {
 		return err
 	}
-	if page[worker], err = fs.ReadFile(assembled, worker); err != nil {
+	printIntegrity(o.Log, page)
+	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return err
 	}
-	page["_headers"] = headersFile()
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	if err := removeOld(o.Out); err != nil {
 		return err
-	}
-	old, _ := filepath.Glob(filepath.Join(out, "wisp-????????????????.wasm*"))
-	for _, name := range old {
-		if err := os.Remove(name); err != nil {
-			return err
-		}
 	}
 	for name, data := range page {
-		if err := writeTwins(filepath.Join(out, name), data); err != nil {
+		if err := writeTwins(filepath.Join(o.Out, name), data, o.Brotli); err != nil {
 			return err
 		}
 	}
-	return copyTree(models, filepath.Join(out, "models"))
-}
-
-// rename returns the page's files with the engine under its hashed name.
-func rename(files fs.FS) (memory, error) {
-	wasm, err := fs.ReadFile(files, "wisp.wasm")
-	if err != nil {
-		return nil, fmt.Errorf("site: %w", err)
-	}
-	sum := sha256.Sum256(wasm)
-	engine := "wisp-" + hex.EncodeToString(sum[:8]) + ".wasm"
-	page := memory{engine: wasm}
-	names, err := fs.Glob(embedded, "*")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range append(names, glue...) {
-		data, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, fmt.Errorf("site: %w", err)
+	for name, data := range headerFiles() {
+		if err := os.WriteFile(filepath.Join(o.Out, name), data, 0o644); err != nil {
+			return err
 		}
-		page[name] = bytes.ReplaceAll(data, []byte("wisp.wasm"), []byte(engine))
 	}
-	return page, nil
+	return copyTree(models, filepath.Join(o.Out, "models"))
 }
 
-// writeTwins writes a file and, where that saves something, its .gz and .zst.
-func writeTwins(path string, data []byte) error {
+// removeOld deletes the hash-named files of an older build.
+func removeOld(out string) error {
+	entries, err := os.ReadDir(out)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		for _, twin := range encodings {
+			name = strings.TrimSuffix(name, twin.ext)
+		}
+		if !hashed.MatchString(name) || !e.Type().IsRegular() {
+			continue
+		}
+		if err := os.Remove(filepath.Join(out, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printIntegrity prints the subresource-integrity hashes of the modules that
+// other sites load.
+func printIntegrity(w io.Writer, page memory) {
+	for _, name := range slices.Sorted(maps.Keys(page)) {
+		if stem, _, _ := strings.Cut(name, "-"); name == "wisp.js" || name == "widget.js" || stem == "png" && path.Ext(name) == ".js" {
+			sum := sha512.Sum384(page[name])
+			fmt.Fprintf(w, "%-24s sha384-%s\n", name, base64.StdEncoding.EncodeToString(sum[:]))
+		}
+	}
+}
+
+// writeTwins writes a file and, where that saves something, its compressed
+// forms.
+func writeTwins(path string, data []byte, brotliLevel int) error {
 	twins := map[string][]byte{"": data}
 	if !packed[filepath.Ext(path)] {
-		twins[".gz"], twins[".zst"] = gzipped(data), zstandard(data)
+		twins[".gz"], twins[".zst"], twins[".br"] = gzipped(data), zstandard(data), brotlied(data, brotliLevel)
 	}
 	for ext, twin := range twins {
 		if ext != "" && len(twin) >= len(data) {
@@ -147,18 +170,12 @@ func writeTwins(path string, data []byte) error {
 	return nil
 }
 
-// headersFile is what Netlify, Cloudflare Pages and their like read: the
-// headers that [Handler] sends.
-func headersFile() []byte {
-	header := http.Header{}
-	isolate(header)
+// brotlied compresses for browsers and hosts that know no zstd.
+func brotlied(data []byte, level int) []byte {
 	var b bytes.Buffer
-	b.WriteString("/*\n")
-	for _, name := range slices.Sorted(maps.Keys(header)) {
-		fmt.Fprintf(&b, "  %s: %s\n", name, header.Get(name))
-	}
-	b.WriteString("/models/*.bin\n  Cache-Control: public, max-age=31536000, immutable\n")
-	b.WriteString("/wisp-*.wasm\n  Cache-Control: public, max-age=31536000, immutable\n")
+	z := brotli.NewWriterLevel(&b, level)
+	z.Write(data) // a bytes.Buffer does not fail
+	z.Close()
 	return b.Bytes()
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,10 @@ var types = map[string]string{
 // packed lists the extensions that are not worth compressing again.
 var packed = map[string]bool{".bin": true, ".png": true}
 
+// encodings lists what a file may be compressed with, and the extension of a
+// compressed twin beside it; of two that a client likes as much, the first.
+var encodings = []struct{ name, ext string }{{"br", ".br"}, {"zstd", ".zst"}, {"gzip", ".gz"}}
+
 // hashed matches names that carry the hash of their content: such a file
 // never changes.
 var hashed = regexp.MustCompile(`(^|/)([0-9a-f]{64}\.bin|[^/]+-[0-9a-f]{16}\.(wasm|js|css))$`)
@@ -49,7 +54,7 @@ const maxCached = 64 << 20
 // that threads may share memory. Directories are not listed.
 func Handler(files fs.FS) http.Handler {
 	h := &handler{files: files, cache: map[string]*document{}}
-	go h.prepare("wisp.wasm")
+	go h.prepare(engine)
 	return h
 }
 
@@ -61,8 +66,9 @@ func (h *handler) prepare(name string) {
 	}
 	defer f.Close()
 	if d, err := h.document(name, f, info); err == nil {
-		d.zst()
-		d.gzip()
+		for _, form := range d.forms {
+			form()
+		}
 	}
 }
 
@@ -72,12 +78,13 @@ type handler struct {
 	cache map[string]*document
 }
 
-// document is one version of a file in memory, with its compressed forms.
+// document is one version of a file in memory, with its compressed forms by
+// encoding.
 type document struct {
-	modified  time.Time
-	data      []byte
-	etag      string
-	gzip, zst func() []byte
+	modified time.Time
+	data     []byte
+	etag     string
+	forms    map[string]func() []byte
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +153,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, f f
 	if hashed.MatchString(name) {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	if seeker, ok := f.(io.ReadSeeker); ok && (packed[ext] || info.Size() > maxCached) {
+	if seeker, ok := f.(io.ReadSeeker); ok && (ext == ".bin" || info.Size() > maxCached) {
 		if hashed.MatchString(name) {
 			header.Set("ETag", `"`+strings.TrimSuffix(path.Base(name), ext)+`"`)
 		}
@@ -159,15 +166,12 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, f f
 		return
 	}
 	data, etag := d.data, d.etag
-	header.Add("Vary", "Accept-Encoding")
-	switch enc := negotiate(r.Header.Get("Accept-Encoding")); {
-	case packed[ext]:
-	case enc == "zstd":
-		data, etag = d.zst(), etag+"-z"
-		header.Set("Content-Encoding", enc)
-	case enc == "gzip":
-		data, etag = d.gzip(), etag+"-g"
-		header.Set("Content-Encoding", enc)
+	if len(d.forms) > 0 {
+		header.Add("Vary", "Accept-Encoding")
+		if enc := negotiate(r.Header.Values("Accept-Encoding"), d.forms); enc != "" {
+			data, etag = d.forms[enc](), etag+"-"+enc
+			header.Set("Content-Encoding", enc)
+		}
 	}
 	header.Set("ETag", `"`+etag+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
@@ -185,19 +189,42 @@ func (h *handler) document(name string, f fs.File, info fs.FileInfo) (*document,
 	if err != nil {
 		return nil, err
 	}
-	h.cache[name] = newDocument(data, info.ModTime())
-	return h.cache[name], nil
+	sum := sha256.Sum256(data)
+	d := &document{modified: info.ModTime(), data: data, etag: hex.EncodeToString(sum[:8])}
+	if !packed[path.Ext(name)] {
+		d.forms = h.forms(name, d)
+	}
+	h.cache[name] = d
+	return d, nil
 }
 
-func newDocument(data []byte, modified time.Time) *document {
-	sum := sha256.Sum256(data)
-	return &document{
-		modified: modified,
-		data:     data,
-		etag:     hex.EncodeToString(sum[:8]),
-		gzip:     sync.OnceValue(func() []byte { return gzipped(data) }),
-		zst:      sync.OnceValue(func() []byte { return zstandard(data) }),
+// forms returns how to get the compressed forms of a document: from the twins
+// that build wrote beside the file, else zstd and gzip by compressing it once.
+func (h *handler) forms(name string, d *document) map[string]func() []byte {
+	forms := map[string]func() []byte{
+		"zstd": sync.OnceValue(func() []byte { return zstandard(d.data) }),
+		"gzip": sync.OnceValue(func() []byte { return gzipped(d.data) }),
 	}
+	for _, e := range encodings {
+		if twin, ok := h.twin(name+e.ext, d.modified); ok {
+			forms[e.name] = func() []byte { return twin }
+		}
+	}
+	return forms
+}
+
+// twin reads a file that is not older than the one it is made from.
+func (h *handler) twin(name string, made time.Time) ([]byte, bool) {
+	f, info, err := open(h.files, name)
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	if info.ModTime().Before(made) {
+		return nil, false
+	}
+	data, err := io.ReadAll(f)
+	return data, err == nil
 }
 
 func gzipped(data []byte) []byte {
@@ -219,20 +246,29 @@ func zstandard(data []byte) []byte {
 	return z.EncodeAll(data, nil)
 }
 
-// negotiate picks the best encoding of an Accept-Encoding header: "zstd",
-// "gzip" or "".
-func negotiate(accept string) string {
-	best := ""
-	for part := range strings.SplitSeq(accept, ",") {
-		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if q := strings.ReplaceAll(params, " ", ""); q == "q=0" || strings.HasPrefix(q, "q=0.0") && strings.Trim(q[4:], "0.") == "" {
-			continue
+// negotiate picks the encoding that the client likes best of those there are
+// (RFC 9110, 12.5.3), or "" for none.
+func negotiate(accept []string, forms map[string]func() []byte) string {
+	weights := map[string]float64{}
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		name, params, _ := strings.Cut(part, ";")
+		q := 1.0
+		if key, value, ok := strings.Cut(strings.TrimSpace(params), "="); ok && strings.EqualFold(key, "q") {
+			var err error
+			if q, err = strconv.ParseFloat(value, 64); err != nil {
+				q = 0
+			}
 		}
-		switch name {
-		case "zstd":
-			return name
-		case "gzip":
-			best = name
+		weights[strings.ToLower(strings.TrimSpace(name))] = q
+	}
+	best, most := "", 0.0
+	for _, e := range encodings {
+		q, named := weights[e.name]
+		if !named {
+			q = weights["*"]
+		}
+		if forms[e.name] != nil && q > most {
+			best, most = e.name, q
 		}
 	}
 	return best

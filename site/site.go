@@ -34,17 +34,31 @@ const worker = "sw.js"
 // Assemble puts the service worker of exactly these page files before them:
 // its first line names every file with its hash, and the version they make.
 func Assemble(files fs.FS) (fs.FS, error) {
-	names, err := offline(files)
+	names, err := fs.Glob(embedded, "*")
 	if err != nil {
 		return nil, err
 	}
+	names = append(names, glue...)
+	names = append(names, engine)
+	built, err := assemble(files, names)
+	if err != nil {
+		return nil, err
+	}
+	return Layers{memory{worker: built}, files}, nil
+}
+
+// assemble returns the service worker of the named files.
+func assemble(files fs.FS, names []string) ([]byte, error) {
 	list := struct {
 		Version string            `json:"version"`
 		Policy  string            `json:"policy"`
 		Files   map[string]string `json:"files"`
 	}{Policy: policy, Files: map[string]string{}}
 	all := sha256.New()
-	for _, name := range names {
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		if name == worker || path.Ext(name) == ".ts" {
+			continue
+		}
 		data, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, fmt.Errorf("site: %w", err)
@@ -63,23 +77,5 @@ func Assemble(files fs.FS) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	built := fmt.Appendf(nil, "const build = %s;\n%s", head, text)
-	return Layers{memory{worker: built}, files}, nil
-}
-
-// offline lists the files that the page needs without a network.
-func offline(files fs.FS) ([]string, error) {
-	names, err := fs.Glob(embedded, "*")
-	if err != nil {
-		return nil, err
-	}
-	names = append(names, glue...)
-	engine, err := fs.Glob(files, "wisp*.wasm")
-	if err != nil || len(engine) != 1 {
-		return nil, fmt.Errorf("site: there are %d engines wisp*.wasm, want one (%v)", len(engine), err)
-	}
-	names = append(names, engine...)
-	names = slices.DeleteFunc(names, func(name string) bool { return name == worker || path.Ext(name) == ".ts" })
-	slices.Sort(names)
-	return names, nil
+	return fmt.Appendf(nil, "const build = %s;\n%s", head, text), nil
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -13,9 +15,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -117,6 +122,7 @@ func TestHandlerCompresses(t *testing.T) {
 	for _, c := range []struct{ accept, encoding string }{
 		{"", ""}, {"br", ""}, {"gzip, deflate, br", "gzip"}, {"gzip, deflate, br, zstd", "zstd"},
 		{"zstd;q=0, gzip;q=0.5", "gzip"}, {"gzip; q=0", ""}, {"gzip;q=0.000", ""},
+		{"gzip;q=0.9, zstd;q=0.1", "gzip"}, {"*;q=0.5", "zstd"}, {"*, zstd;q=0", "gzip"}, {"GZIP", "gzip"}, {"gzip;q=much", ""},
 	} {
 		r := get(t, h, "GET", "/wisp.wasm", map[string]string{"Accept-Encoding": c.accept})
 		if got := r.Header.Get("Content-Encoding"); got != c.encoding {
@@ -180,16 +186,26 @@ func workerFiles(t *testing.T, files fs.FS) (version string, list map[string]str
 	return build.Version, build.Files
 }
 
-func TestBuild(t *testing.T) {
+// builtSite is what build writes from testFiles, over an older build.
+func builtSite(t *testing.T) (out, log string) {
+	t.Helper()
 	files, _ := testFiles(t)
-	out := t.TempDir()
+	out = t.TempDir()
+	for _, old := range []string{"wisp-0123456789abcdef.wasm", "wisp-0123456789abcdef.wasm.br", "app-0123456789abcdef.js.gz"} {
+		if err := os.WriteFile(filepath.Join(out, old), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
 	models := memory{"manifest.json": []byte("{}")}
-	if err := os.WriteFile(filepath.Join(out, "wisp-0123456789abcdef.wasm"), nil, 0o644); err != nil {
+	if err := Build(files, dirOf(t, models), BuildOptions{Out: out, Brotli: 5, Log: &b}); err != nil {
 		t.Fatal(err)
 	}
-	if err := Build(files, dirOf(t, models), out); err != nil {
-		t.Fatal(err)
-	}
+	return out, b.String()
+}
+
+func TestBuild(t *testing.T) {
+	out, log := builtSite(t)
 	dist := os.DirFS(out)
 	_, list := workerFiles(t, dist)
 	for name, sum := range list {
@@ -201,25 +217,124 @@ func TestBuild(t *testing.T) {
 		if got := fmt.Sprintf("%x", sha256.Sum256(data)); got != sum {
 			t.Errorf("%s has the hash %s, the service worker expects %s", name, got, sum)
 		}
-	}
-	engines, _ := fs.Glob(dist, "wisp-*.wasm")
-	if len(engines) != 1 || list[engines[0]] == "" {
-		t.Fatalf("engines %v, in a list of %d files", engines, len(list))
-	}
-	script, err := fs.ReadFile(dist, "worker.js")
-	if err != nil || !bytes.Contains(script, []byte(`"`+engines[0]+`"`)) || bytes.Contains(script, []byte(`"wisp.wasm"`)) {
-		t.Errorf("worker.js does not name %s: %v", engines[0], err)
-	}
-	for _, name := range glue {
-		if list[name] == "" {
-			t.Errorf("the service worker does not keep %s, without which the engine does not start", name)
+		// Every name of a script, style or engine in it is one of the new ones.
+		if ext := filepath.Ext(name); ext != ".html" && ext != ".js" {
+			continue
+		}
+		for _, m := range mention.FindAllSubmatch(data, -1) {
+			if other := string(m[3]); slices.Contains([]string{".js", ".css", ".wasm"}, filepath.Ext(other)) && list[other] == "" && other != worker {
+				t.Errorf("%s names %s, which is not there", name, other)
+			}
 		}
 	}
-	for _, name := range []string{"models/manifest.json", "_headers", "app.js.gz", "app.js.zst", "wisp.d.ts"} {
-		if _, err := fs.Stat(dist, name); err != nil {
-			t.Error(err)
+	for _, stem := range append([]string{"app.js", "style.css", "worker.js", engine}, glue...) {
+		ext := filepath.Ext(stem)
+		found, _ := fs.Glob(dist, strings.TrimSuffix(stem, ext)+"-????????????????"+ext)
+		if len(found) != 1 || list[found[0]] == "" {
+			t.Errorf("%s became %v", stem, found)
+			continue
+		}
+		sum := sha256.Sum256(must(fs.ReadFile(dist, found[0])))
+		if !strings.Contains(found[0], hex.EncodeToString(sum[:8])) {
+			t.Errorf("%s is not named by its hash", found[0])
 		}
 	}
+	for _, name := range []string{"models/manifest.json", "index.html", "wisp.d.ts", "widget.d.ts", "sw.js.br", "style.css", "app.js"} {
+		_, err := fs.Stat(dist, name)
+		if gone := name == "style.css" || name == "app.js"; gone != (err != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"_headers", "vercel.json", ".htaccess", "nginx.conf"} {
+		data, err := fs.ReadFile(dist, name)
+		if err != nil || !bytes.Contains(data, []byte("Cross-Origin-Embedder-Policy")) || !bytes.Contains(data, []byte("connect-src 'self'")) {
+			t.Errorf("%s (%v): %s", name, err, data)
+		}
+	}
+	if data := must(fs.ReadFile(dist, "vercel.json")); !json.Valid(data) {
+		t.Errorf("vercel.json is not JSON: %s", data)
+	}
+	for _, name := range []string{"wisp.js", "widget.js"} {
+		sum := sha512.Sum384(must(fs.ReadFile(dist, name)))
+		if want := "sha384-" + base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(log, want) {
+			t.Errorf("the hash of %s, %s, is not in:\n%s", name, want, log)
+		}
+	}
+}
+
+// What was built is served with the twins that lie there.
+func TestHandlerTwins(t *testing.T) {
+	out, _ := builtSite(t)
+	h := Handler(os.DirFS(out))
+	want := must(os.ReadFile(filepath.Join(out, "sw.js")))
+	for _, c := range []struct{ accept, encoding, ext string }{
+		{"gzip, deflate, br, zstd", "br", ".br"}, {"br;q=0.5, zstd", "zstd", ".zst"}, {"gzip", "gzip", ".gz"}, {"", "", ""},
+	} {
+		r := get(t, h, "GET", "/sw.js", map[string]string{"Accept-Encoding": c.accept})
+		if got := r.Header.Get("Content-Encoding"); got != c.encoding || r.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("for %q: encoding %q", c.accept, got)
+		}
+		body := must(io.ReadAll(r.Body))
+		if !bytes.Equal(body, must(os.ReadFile(filepath.Join(out, "sw.js"+c.ext)))) {
+			t.Errorf("for %q: not the file with %q", c.accept, c.ext)
+		}
+		if c.encoding == "br" {
+			if got := must(io.ReadAll(brotli.NewReader(bytes.NewReader(body)))); !bytes.Equal(got, want) {
+				t.Error("the brotli twin is another text")
+			}
+		}
+	}
+	// A twin that is older than its file is not of it.
+	newer := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(out, "sw.js"), newer, newer); err != nil {
+		t.Fatal(err)
+	}
+	if r := get(t, h, "GET", "/sw.js", map[string]string{"Accept-Encoding": "br"}); r.Header.Get("Content-Encoding") != "" {
+		t.Error("an old twin was served")
+	}
+}
+
+// The npm package has all that its modules name, and types for each.
+func TestPackage(t *testing.T) {
+	files, _ := testFiles(t)
+	out := t.TempDir()
+	if err := Package(files, dirOf(t, memory{"manifest.json": []byte("{}")}), out); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"wisp.js", "widget.js", "worker.js", "png.js"} {
+		for _, m := range mention.FindAllSubmatch(must(os.ReadFile(filepath.Join(out, name))), -1) {
+			if other := string(m[3]); slices.Contains([]string{".js", ".wasm"}, filepath.Ext(other)) && len(m[2]) > 0 {
+				if _, err := os.Stat(filepath.Join(out, other)); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	}
+	var p struct {
+		Name, Version, License string
+		Exports                map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(must(os.ReadFile(filepath.Join(out, "package.json"))), &p); err != nil || p.Name == "" || p.Version == "" || p.License != "Apache-2.0" {
+		t.Errorf("package.json: %+v, %v", p, err)
+	}
+	for at, text := range p.Exports {
+		var e struct{ Types, Default string }
+		if json.Unmarshal(text, &e) != nil {
+			continue // a directory of files
+		}
+		for _, name := range []string{e.Types, e.Default} {
+			if _, err := os.Stat(filepath.Join(out, name)); err != nil {
+				t.Errorf("exports %s: %v", at, err)
+			}
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // dirOf writes files to a directory: what is copied may have directories.

@@ -4,10 +4,11 @@
 //   <wisp-generator prompt="red heart" seed="1"></wisp-generator>
 //
 // Attributes: model, prompt, steps, seed, backend, live (draw while typing),
-// name (in a form, the value is the picture). The model is downloaded at the
-// first picture. Parts to style: prompt, button, picture, status; custom
-// properties: --wisp-accent, --wisp-ink, --wisp-paper, --wisp-round.
-// Events: wisp-ready, wisp-progress, wisp-step, wisp-image ({result, blob}),
+// name and required (in a form, the value is the picture), disabled. The model
+// is downloaded at the first picture. Parts to style: form, prompt, button,
+// picture, status; custom properties: --wisp-accent, --wisp-on-accent,
+// --wisp-ink, --wisp-paper, --wisp-round. Events, all of which bubble:
+// wisp-ready, wisp-progress, wisp-step, wisp-image ({result, blob}),
 // wisp-error ({code, message}).
 import { createGenerator, toPNG, WispError } from "./wisp.js";
 
@@ -18,7 +19,8 @@ style.replaceSync(`
 	form { display: flex; gap: .4rem; margin: 0 0 .5rem; }
 	input, button { box-sizing: border-box; min-inline-size: 0; min-block-size: 2.5rem; padding: .3rem .8rem; border-radius: var(--wisp-round, 12px); font: inherit; }
 	input { flex: 1; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); background: var(--wisp-paper, Canvas); color: inherit; }
-	button { border: 0; background: var(--wisp-accent, #4549c8); color: #fff; cursor: pointer; }
+	button { border: 0; background: var(--wisp-accent, #4549c8); color: var(--wisp-on-accent, #fff); cursor: pointer; }
+	:disabled { opacity: .5; cursor: default; }
 	:focus-visible { outline: 2px solid var(--wisp-accent, #4549c8); outline-offset: 2px; }
 	img { display: block; inline-size: 100%; border-radius: var(--wisp-round, 12px); }
 	p { margin: .4rem 0 0; min-block-size: 1.4em; font-size: .875rem; opacity: .8; overflow-wrap: anywhere; }
@@ -29,13 +31,14 @@ const pause = 250; // milliseconds of rest before a live picture
 
 export class WispGenerator extends HTMLElement {
 	static formAssociated = true;
-	static observedAttributes = ["model", "backend", "prompt"];
+	static observedAttributes = ["model", "backend", "prompt", "required"];
 
 	#internals = this.attachInternals();
 	#generator = null; // promise
 	#run = null;
 	#typing = 0;
 	#url = null;
+	#value = null; // File
 	#form; #input; #button; #image; #status;
 
 	constructor() {
@@ -44,6 +47,7 @@ export class WispGenerator extends HTMLElement {
 		root.adoptedStyleSheets = [style];
 		const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 		this.#form = make("form", {});
+		this.#form.part = "form";
 		this.#input = make("input", { type: "text", dir: "auto", autocomplete: "off", maxLength: 20000 });
 		this.#input.setAttribute("aria-label", "Describe a picture");
 		this.#input.part = "prompt";
@@ -69,12 +73,48 @@ export class WispGenerator extends HTMLElement {
 
 	attributeChangedCallback(name, before, now) {
 		if (name === "prompt") this.#input.value = now ?? "";
+		else if (name === "required") this.#check();
 		else if (before !== now) this.#drop(); // another model or backend
 	}
 
 	// An element that was only moved is back by the time this looks.
 	disconnectedCallback() {
 		queueMicrotask(() => this.isConnected || this.#drop());
+	}
+
+	// What an element of a form has.
+	get form() { return this.#internals.form; }
+	get name() { return this.getAttribute("name") ?? ""; }
+	set name(name) { this.setAttribute("name", name); }
+	get type() { return this.localName; }
+	get value() { return this.#value; }
+	get validity() { return this.#internals.validity; }
+	get validationMessage() { return this.#internals.validationMessage; }
+	get willValidate() { return this.#internals.willValidate; }
+	checkValidity() { return this.#internals.checkValidity(); }
+	reportValidity() { return this.#internals.reportValidity(); }
+
+	formResetCallback() {
+		this.cancel();
+		this.#input.value = this.getAttribute("prompt") ?? "";
+		this.#image.hidden = true;
+		this.#set(null);
+	}
+
+	formDisabledCallback(disabled) {
+		if (disabled) this.cancel();
+		this.#input.disabled = this.#button.disabled = disabled;
+	}
+
+	#set(file) {
+		this.#value = file;
+		this.#internals.setFormValue(file);
+		this.#check();
+	}
+
+	#check() {
+		const missing = this.hasAttribute("required") && !this.#value;
+		this.#internals.setValidity(missing ? { valueMissing: true } : {}, missing ? "Draw a picture." : "", this.#input);
 	}
 
 	#drop() {
@@ -136,7 +176,7 @@ export class WispGenerator extends HTMLElement {
 		} catch (err) {
 			if (this.#run === mine) {
 				this.#status.textContent = err.code === "aborted" ? "" : err.message;
-				if (err.code !== "aborted") this.#tell("error", { code: err.code ?? "internal", message: err.message });
+				if (err.code !== "aborted") this.#tell("error", { code: err instanceof WispError ? err.code : "internal", message: err.message });
 			}
 			throw err;
 		} finally {
@@ -154,9 +194,10 @@ export class WispGenerator extends HTMLElement {
 		this.#image.alt = result.settings.prompt;
 		this.#image.hidden = false;
 		this.#status.textContent = result.truncated ? "The end of the description was left out." : "";
-		this.#internals.setFormValue(new File([blob], `${result.seed}.png`, { type: "image/png" }));
+		this.#set(new File([blob], `${result.seed}.png`, { type: "image/png" }));
 		this.#tell("image", { result, blob });
 	}
 }
 
-customElements.define("wisp-generator", WispGenerator);
+// A page may come by this module twice, by two addresses.
+if (!customElements.get("wisp-generator")) customElements.define("wisp-generator", WispGenerator);

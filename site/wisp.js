@@ -13,7 +13,16 @@ export class WispError extends Error {
 	}
 }
 
-const here = new URL(".", import.meta.url).href;
+const address = import.meta.url;
+const here = new URL(".", address).href;
+
+// What the worker loads. Written this way, bundlers find the files and may
+// move and rename them.
+const workerAddress = new URL("./worker.js", import.meta.url).href;
+const parts = {
+	engine: new URL("./wisp.wasm", import.meta.url).href,
+	scripts: [new URL("./wasm_exec.js", import.meta.url).href, new URL("./replay.js", import.meta.url).href],
+};
 
 // The default model lies beside this module.
 const defaultModel = new URL("models/default/", here).href;
@@ -43,6 +52,7 @@ class Engine {
 
 	constructor() {
 		this.#worker = newWorker();
+		this.#worker.postMessage({ parts });
 		this.#worker.onmessage = ({ data }) => this.#receive(data);
 		this.#worker.onerror = (event) => {
 			event.preventDefault();
@@ -89,8 +99,9 @@ class Engine {
 // newWorker starts the worker; from a page of another origin by way of a blob,
 // since a worker's script must be of the page's own.
 function newWorker() {
-	if (new URL(here).origin === globalThis.location?.origin) return new Worker(new URL("./worker.js", import.meta.url));
-	const script = `self.wispBase = ${JSON.stringify(here)}; importScripts(${JSON.stringify(here + "worker.js")});`;
+	// origin, not location.origin: a sandboxed frame is of no origin.
+	if (new URL(here).origin === globalThis.origin) return new Worker(new URL("./worker.js", import.meta.url));
+	const script = `importScripts(${JSON.stringify(workerAddress)});`;
 	const blob = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
 	try {
 		return new Worker(blob);

@@ -1,23 +1,20 @@
 // The engine's worker: starts the Go program and carries calls to it.
 //
-// In:  {id, method, argument}   method is one of the table below
+// In:  {parts: {engine, scripts}} first: the addresses of the wasm and of the scripts beside it
+//      {id, method, argument}   method is one of the table below
 // Out: {id, event} any number of times, then {id, result} or {id, error: {code, message}};
 //      {fatal: {code, message}} once the program has ended, which it never does by itself
 "use strict";
 
-// A worker that was made from a blob (a page of another origin) is told where
-// the engine's files are; any other finds them beside itself.
-const base = self.wispBase ?? new URL(".", self.location.href).href;
-
 const failure = (code, message) => ({ code, message });
 
-async function start() {
+async function start({ engine, scripts }) {
 	if (typeof WebAssembly !== "object") throw failure("unsupported", "this browser has no WebAssembly: use a current one");
 	const unreachable = failure("network", "the engine could not be loaded: check the connection and try again");
-	const answer = fetch(new URL("wisp.wasm", base).href).catch(() => { throw unreachable; });
+	const answer = fetch(engine).catch(() => { throw unreachable; });
 	answer.catch(() => {}); // awaited below, unless the next line throws first
 	try {
-		importScripts(new URL("wasm_exec.js", base).href, new URL("replay.js", base).href);
+		importScripts(...scripts);
 	} catch {
 		throw unreachable;
 	}
@@ -71,13 +68,17 @@ const methods = {
 	async cancel() { generator?.cancel(); },
 };
 
-const started = start();
-started.catch(() => {}); // every call reports it
+let started = null; // promise
 
 // buffers lists what may be moved instead of copied.
 const buffers = (images) => images.map((image) => image.data.buffer);
 
-self.onmessage = async ({ data: { id, method, argument } }) => {
+self.onmessage = async ({ data: { parts, id, method, argument } }) => {
+	if (parts) {
+		started = start(parts);
+		started.catch(() => {}); // every call reports it
+		return;
+	}
 	try {
 		await started;
 		const event = (e) => postMessage({ id, event: e }, e.preview ? buffers([e.preview]) : []);

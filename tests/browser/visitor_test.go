@@ -425,7 +425,7 @@ func TestBuiltUnderPath(t *testing.T) {
 	}
 	out := t.TempDir()
 	page := site.Layers{site.Files(), os.DirFS(filepath.Join(root, "build", "site"))}
-	if err := site.Build(page, os.DirFS(t.TempDir()), out); err != nil {
+	if err := site.Build(page, os.DirFS(t.TempDir()), site.BuildOptions{Out: out, Log: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.CopyFS(filepath.Join(out, "models", "default"), os.DirFS(*modelDir)); err != nil {

@@ -3,12 +3,18 @@
 package browser_test
 
 import (
+	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"wisp/site"
 )
 
 // host serves a page of another origin.
@@ -25,61 +31,177 @@ func host(t *testing.T, policy, html string) string {
 	return h.URL
 }
 
+// integrity is the hash that build prints for a file.
+func integrity(t *testing.T, name string) string {
+	t.Helper()
+	data, err := fs.ReadFile(site.Files(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha512.Sum384(data)
+	return "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
 // The element on a page of another origin without any headers, and in its
-// form; then under a strict policy that names what wisp needs.
+// form; then under the strict policy that the README names, with
+// subresource-integrity hashes. Markup in what it shows stays text.
 func TestWidget(t *testing.T) {
 	s := serve(t)
-	page := `<!doctype html><form id="f"><wisp-generator name="art" prompt="red heart" steps="2" seed="7"></wisp-generator></form><script type="module" src="` + s.URL + `/widget.js"></script>`
-	strict := fmt.Sprintf("default-src 'none'; script-src %s 'wasm-unsafe-eval' blob:; worker-src blob:; connect-src %[1]s; img-src blob:", s.URL)
-	for name, policy := range map[string]string{"plain": "", "strict policy": strict} {
-		t.Run(name, func(t *testing.T) {
+	const form = `<!doctype html><form id="f"><wisp-generator name="art" required prompt="red heart" steps="2" seed="7"></wisp-generator></form>`
+	plain := form + fmt.Sprintf(`<script type="module" src="%s/widget.js"></script>`, s.URL)
+	sealed := form + fmt.Sprintf(`<script type="module" src="%s/widget.js" integrity="%s" crossorigin></script>`, s.URL, integrity(t, "widget.js"))
+	strict := fmt.Sprintf("default-src 'none'; script-src %s 'wasm-unsafe-eval'; worker-src blob:; connect-src %[1]s; img-src blob:", s.URL)
+	for _, c := range []struct{ name, policy, page string }{{"plain", "", plain}, {"strict policy", strict, sealed}} {
+		t.Run(c.name, func(t *testing.T) {
 			p := newTab(t)
-			p.t = t
-			p.run(chromedp.Navigate(host(t, policy, page)))
+			p.run(chromedp.Navigate(host(t, c.policy, c.page)))
 			got := eval[string](p, `(async () => {
 				await customElements.whenDefined("wisp-generator");
 				const widget = document.querySelector("wisp-generator");
 				const heard = [];
 				for (const name of ["ready", "image", "error"]) widget.addEventListener("wisp-" + name, (e) => heard.push(name + (e.detail.message ?? "")));
+				const missing = !document.getElementById("f").checkValidity();
 				const result = await widget.generate();
 				const file = new FormData(document.getElementById("f")).get("art");
+				const valid = document.getElementById("f").checkValidity();
 				await widget.generate({ prompt: " " }).catch((err) => heard.push(err.code));
-				return [heard.join(), result.seed, file.name, file.type, file.size > 100].join(" ");
+				document.getElementById("f").reset();
+				return [heard.join(), result.seed, file.name, file.type, file.size > 100, missing, valid, widget.value].join(" ");
 			})()`)
-			if want := "ready,image,errorthe prompt is empty: say what to draw,bad-request 7 7.png image/png true"; got != want {
+			if want := "ready,image,errorthe prompt is empty: say what to draw,bad-request 7 7.png image/png true true true "; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			got = eval[string](p, `(async () => {
+				const widget = document.querySelector("wisp-generator");
+				const markup = "<img src=x onerror=globalThis.hacked=1>";
+				await widget.generate({ prompt: markup });
+				const { alt } = widget.shadowRoot.querySelector("img");
+				widget.setAttribute("backend", markup);
+				const code = await widget.generate().catch((err) => err.code);
+				return [alt === markup, code, widget.shadowRoot.querySelectorAll("img").length, globalThis.hacked].join(" ");
+			})()`)
+			if want := "true bad-request 1 "; got != want {
+				t.Errorf("markup: got %q, want %q", got, want)
+			}
+		})
+	}
+	t.Run("wrong hash", func(t *testing.T) {
+		p := newTab(t)
+		p.run(chromedp.Navigate(host(t, "", strings.Replace(sealed, "sha384-", "sha384-AAAA", 1))))
+		eval[bool](p, `new Promise((done) => setTimeout(() => done(true), 500))`)
+		if eval[bool](p, `customElements.get("wisp-generator") !== undefined`) {
+			t.Error("a module of another hash ran")
+		}
+	})
+}
+
+// embedder is a page that opens frames of wisp and keeps what they say.
+const embedder = `<!doctype html><body><script>
+	const heard = [];
+	addEventListener("message", (e) => heard.push(e.data));
+	// frame opens one and waits until it is loaded.
+	async function frame(src, sandbox) {
+		const f = document.createElement("iframe");
+		if (sandbox) f.sandbox = sandbox;
+		f.src = src;
+		heard.length = 0;
+		document.body.append(f);
+		await new Promise((r) => f.onload = r);
+		return f;
+	}
+	const ask = (f, id, request) => f.contentWindow.postMessage({ wisp: "generate", id, request }, "*");
+	// until waits for a message that matches.
+	async function until(test, patience = 60000) {
+		for (const end = Date.now() + patience; Date.now() < end; await new Promise((r) => setTimeout(r, 20))) {
+			const found = heard.find(test);
+			if (found) return found;
+		}
+		return null;
+	}
+</script>`
+
+// The frame answers the origin that its address names by the protocol of
+// embed.js, with the browser's storage and without any.
+func TestEmbed(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.run(chromedp.Navigate(host(t, "", embedder)))
+	for _, c := range []struct {
+		name, sandbox string
+		kept          bool // whether a second frame finds the model
+	}{{"with storage", "", true}, {"without storage", "allow-scripts", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			for visit := range 2 {
+				s.count()
+				got := eval[string](p, fmt.Sprintf(`(async () => {
+					const f = await frame(%q + encodeURIComponent(location.origin), %q);
+					const hello = await until((m) => m.wisp === "hello");
+					ask(f, "first", { prompt: "rocket", steps: 50 });
+					await until((m) => m.wisp === "step" && m.id === "first");
+					ask(f, 5, { prompt: "red heart", seed: 7, steps: 2, onStep: null, signal: "x" });
+					const ended = await until((m) => m.wisp === "error");
+					const image = await until((m) => m.wisp === "image");
+					ask(f, { a: 1 }, { prompt: 7 });
+					const bad = await until((m) => m.code === "bad-request");
+					const ready = await until((m) => m.wisp === "ready");
+					f.remove();
+					return [hello?.wisp, ended?.id, ended?.code, image?.id, image?.seed, image?.blob?.type, image?.settings?.prompt, bad?.id, bad?.message.includes("prompt"), ready?.backend !== ""].join(" ");
+				})()`, s.URL+"/embed.html?origin=", c.sandbox))
+				if want := "hello first aborted 5 7 image/png red heart  true true"; got != want {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+				if size, _ := s.count(); (size == 0) != (visit == 1 && c.kept) {
+					t.Errorf("visit %d fetched %d bytes of the model", visit+1, size)
+				}
 			}
 		})
 	}
 }
 
-// The frame obeys the origin that its address names, and no other.
-func TestEmbed(t *testing.T) {
-	s := serve(t)
-	page := `<!doctype html><body><script>
-		const heard = [];
-		addEventListener("message", (e) => heard.push(e.data));
-		async function draw(origin) {
-			const frame = document.createElement("iframe");
-			frame.src = "` + s.URL + `/embed.html?steps=2&origin=" + encodeURIComponent(origin);
-			document.body.append(frame);
-			await new Promise((r) => frame.onload = r);
-			for (let i = 0; i < 600 && !heard.some((m) => m.wisp === "image"); i++) {
-				if (i % 20 === 0) frame.contentWindow.postMessage({ wisp: "generate", id: 5, request: { prompt: "red heart", seed: 7 } }, "*");
-				await new Promise((r) => setTimeout(r, 100));
-				if (origin !== location.origin && i === 40) break;
-			}
-			frame.remove();
+// A frame does nothing for an origin that its address does not name, for a
+// window that is not its parent, nor with a model of another site.
+func TestHostileEmbedder(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.run(chromedp.Navigate(host(t, "", embedder)))
+	sibling := host(t, "", `<!doctype html><script>
+		for (let i = 0; i < 10; i++) setTimeout(() => parent.frames[0].postMessage({ wisp: "generate", id: 1, request: { prompt: "red heart" } }, "*"), 100 * i);
+	</script>`)
+	s.count()
+	for _, c := range []struct{ name, query, sibling string }{
+		{"foreign parent", "?origin=https://elsewhere.example", ""},
+		{"no origin", "", ""},
+		{"opaque origin", "?origin=null&origin=data:,&origin=*&origin=file:///", ""},
+		{"foreign sibling", "?origin=SIBLING", sibling},
+	} {
+		n := eval[int](p, fmt.Sprintf(`(async () => {
+			const f = await frame(%q), other = %q;
+			for (const m of [{ wisp: "cancel" }, null, 7, "x", { wisp: "generate" }, { wisp: "generate", id: 1, request: { prompt: "red heart" } }]) f.contentWindow.postMessage(m, "*");
+			const g = other && await frame(other);
+			await new Promise((r) => setTimeout(r, 1200));
+			f.remove();
+			if (g) g.remove();
 			return heard.length;
+		})()`, s.URL+"/embed.html"+strings.Replace(c.query, "SIBLING", sibling, 1), c.sibling))
+		if n != 0 {
+			t.Errorf("%s: the frame said %d things", c.name, n)
 		}
-	</script>`
-	p := newTab(t)
-	p.run(chromedp.Navigate(host(t, "", page)))
-	if n := eval[int](p, `draw("https://elsewhere.example")`); n != 0 {
-		t.Errorf("a frame for another origin said %d things to this one", n)
+		if size, requests := s.count(); size != 0 || strings.Contains(strings.Join(requests, " "), "wisp.wasm") {
+			t.Errorf("%s: the frame began to draw: %v", c.name, requests)
+		}
 	}
-	got := eval[string](p, `draw(location.origin).then(() => { const m = heard.find((m) => m.wisp === "image"); return [m?.id, m?.seed, m?.blob?.type].join(" "); })`)
-	if got != "5 7 image/png" {
-		t.Errorf("got %q", got)
+	elsewhere := make(chan string, 100)
+	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { elsewhere <- r.URL.Path }))
+	defer thief.Close()
+	got := eval[string](p, fmt.Sprintf(`(async () => {
+		const f = await frame(%q + encodeURIComponent(location.origin));
+		await until((m) => m.wisp === "hello");
+		ask(f, 1, { prompt: "<script>parent.hacked = 1</script>", model: %[2]q, steps: 1 });
+		const image = await until((m) => m.wisp === "image" || m.wisp === "error");
+		return [image.wisp, image.settings?.prompt, globalThis.hacked].join(" ");
+	})()`, s.URL+"/embed.html?model="+thief.URL+"/&prompt=<img+src="+thief.URL+">&origin=", thief.URL))
+	if want := "image <script>parent.hacked = 1</script> "; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if len(elsewhere) > 0 {
+		t.Errorf("the frame asked another site for %s", <-elsewhere)
 	}
 }

@@ -1,0 +1,4 @@
+export default {
+	esbuild: { jsx: "automatic" },
+	optimizeDeps: { exclude: ["wisp-generator"] }, // it names its files by its own address
+};

@@ -1,0 +1,106 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// ServeOptions says how Serve listens. The zero value is plain HTTP without a
+// log.
+type ServeOptions struct {
+	// Cert and Key are files in PEM; with them it is HTTPS and HTTP/2.
+	Cert, Key string
+	// Log gets a line for each answer, in the Common Log Format.
+	Log io.Writer
+}
+
+// How long a client may take, in the limits of what a slow line needs: to send
+// its request, to take each piece of an answer, and to come again.
+const (
+	patienceHead  = 10 * time.Second
+	patienceWrite = time.Minute
+	patienceIdle  = 2 * time.Minute
+	patienceStop  = 10 * time.Second // for answers under way at the end
+	maxHead       = 64 << 10         // bytes of a request's headers
+)
+
+// Serve answers until ctx ends; then it takes no more requests, lets the
+// answers under way finish, and returns nil.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
+	server := &http.Server{
+		Handler:           watch(h, o.Log),
+		ReadHeaderTimeout: patienceHead,
+		ReadTimeout:       patienceHead,
+		IdleTimeout:       patienceIdle,
+		MaxHeaderBytes:    maxHead,
+	}
+	stopped := make(chan error, 1)
+	end := context.AfterFunc(ctx, func() {
+		wait, cancel := context.WithTimeout(context.Background(), patienceStop)
+		defer cancel()
+		stopped <- server.Shutdown(wait)
+	})
+	var err error
+	if o.Cert != "" || o.Key != "" {
+		err = server.ServeTLS(l, o.Cert, o.Key)
+	} else {
+		err = server.Serve(l)
+	}
+	if end() || !errors.Is(err, http.ErrServerClosed) {
+		l.Close()
+		return err
+	}
+	return <-stopped
+}
+
+// watch bounds how long a client may let an answer wait, and logs it.
+func watch(h http.Handler, log io.Writer) http.Handler {
+	var mu sync.Mutex
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK}
+		began := time.Now()
+		h.ServeHTTP(a, r)
+		if log == nil {
+			return
+		}
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			host = "-"
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(log, "%s - - [%s] %q %d %d\n", host, began.Format("02/Jan/2006:15:04:05 -0700"), r.Method+" "+r.RequestURI+" "+r.Proto, a.status, a.bytes)
+	})
+}
+
+// answer counts what is sent, and gives each piece its time.
+type answer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	status  int
+	bytes   int64
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader notes the status.
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends a piece; the client has patienceWrite for it.
+func (a *answer) Write(b []byte) (int, error) {
+	// A writer that knows no deadlines, as tests have them, waits for nobody.
+	a.control.SetWriteDeadline(time.Now().Add(patienceWrite))
+	n, err := a.ResponseWriter.Write(b)
+	a.bytes += int64(n)
+	return n, err
+}

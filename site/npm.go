@@ -1,0 +1,40 @@
+package site
+
+import (
+	"embed"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+//go:embed npm/package.json npm/README.md
+var manifest embed.FS
+
+// packaged lists the page's files that the npm package has, too.
+var packaged = []string{"wisp.js", "wisp.d.ts", "widget.js", "widget.d.ts", "png.js", "worker.js", engine}
+
+// Package writes the directory that npm pack makes the package of: the module,
+// the widget, their types, the engine and the models. Names carry no hashes:
+// bundlers give their own.
+func Package(files fs.FS, models fs.FS, out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	own, err := fs.Sub(manifest, "npm")
+	if err != nil {
+		return err
+	}
+	if err := copyTree(own, out); err != nil {
+		return err
+	}
+	for _, name := range append(packaged, glue...) {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(out, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return copyTree(models, filepath.Join(out, "models"))
+}
