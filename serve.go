@@ -173,7 +173,8 @@ func build(ctx context.Context, f *flag.FlagSet, args []string) error {
 
 func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	o := pack.Options{Progress: os.Stdout}
-	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it")
+	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it, or a single-file checkpoint (.safetensors)")
+	config := f.String("config", "", "for a single file: a pipeline directory of the same kind, for its configs and tokenizers")
 	f.StringVar(&o.Out, "out", "", "the model directory to write")
 	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8 or q4")
 	f.StringVar(&o.Name, "name", "", "the model's name (default: from wisp.json, else its directory)")
@@ -182,6 +183,25 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if o.In == "" || o.Out == "" {
 		return errors.New("say what to pack with -in and where to with -out")
 	}
+	if *config == "" {
+		return pack.Run(ctx, o)
+	}
+	weights, err := pack.OpenDir(filepath.Dir(o.In))
+	if err != nil {
+		return err
+	}
+	defer weights.Close()
+	configs, err := pack.OpenDir(*config)
+	if err != nil {
+		return err
+	}
+	defer configs.Close()
+	single, err := pack.NewSingle(weights, filepath.Base(o.In), configs)
+	if err != nil {
+		return err
+	}
+	defer single.Close()
+	o.From = single
 	return pack.Run(ctx, o)
 }
 

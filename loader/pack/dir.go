@@ -14,26 +14,28 @@ import (
 	"wisp/loader/safetensors"
 )
 
-// dir is an [Input] on disk. An os.Root keeps an index file or a symbolic link
+// Dir is an [Input] on disk. An os.Root keeps an index file or a symbolic link
 // from leading out of it.
-type dir struct{ *os.Root }
+type Dir struct{ *os.Root }
 
-func openDir(name string) (dir, error) {
+// OpenDir opens a directory to be packed.
+func OpenDir(name string) (Dir, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return dir{}, fmt.Errorf("pack: %w", err)
+		return Dir{}, fmt.Errorf("pack: %w", err)
 	}
 	if !info.IsDir() {
 		if safetensors.Pickled(name) {
-			return dir{}, fmt.Errorf("pack: %s: %w", name, safetensors.ErrPickle)
+			return Dir{}, fmt.Errorf("pack: %s: %w", name, safetensors.ErrPickle)
 		}
-		return dir{}, fmt.Errorf("pack: %s is a file: give the directory that holds it and its config.json", name)
+		return Dir{}, fmt.Errorf("pack: %s is a file: give the directory that holds it and its config.json, "+
+			"or, for a single-file checkpoint, the configs of its pipeline with -config", name)
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return dir{}, fmt.Errorf("pack: %w", err)
+		return Dir{}, fmt.Errorf("pack: %w", err)
 	}
-	return dir{root}, nil
+	return Dir{root}, nil
 }
 
 type file struct {
@@ -44,7 +46,7 @@ type file struct {
 func (f file) Size() int64 { return f.size }
 
 // Open opens a regular file.
-func (d dir) Open(name string) (safetensors.Blob, error) {
+func (d Dir) Open(name string) (safetensors.Blob, error) {
 	f, err := d.Root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func (d dir) Open(name string) (safetensors.Blob, error) {
 }
 
 // List names the files in a folder.
-func (d dir) List(folder string) ([]string, error) {
+func (d Dir) List(folder string) ([]string, error) {
 	if folder == "" {
 		folder = "."
 	}

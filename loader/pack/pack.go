@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,6 +23,7 @@ import (
 // Options says what to pack and how.
 type Options struct {
 	In    string // a directory written by diffusers' or transformers' save_pretrained
+	From  Input  // what to pack in place of In, where not nil
 	Out   string // the model directory; made if need be, may hold an earlier pack
 	Quant string // "f32" (as in the checkpoint), "f16", "q8" or "q4"; empty is "f16". See [Policy]
 
@@ -39,11 +41,15 @@ const defaultChunk = 4 << 20
 // Run packs o.In into o.Out. The manifest is written last, so a directory
 // with a manifest is whole; chunks of an earlier pack are removed after that.
 func Run(ctx context.Context, o Options) error {
-	in, err := openDir(o.In)
-	if err != nil {
-		return err
+	in := o.From
+	if in == nil {
+		d, err := OpenDir(o.In)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		in = d
 	}
-	defer in.Close()
 	out, err := createDir(o.Out)
 	if err != nil {
 		return err
@@ -64,6 +70,11 @@ type Input interface {
 	Open(name string) (safetensors.Blob, error)
 	// List names the files in a folder, "" for the top; none where there is no folder.
 	List(folder string) ([]string, error)
+}
+
+// weighted is an [Input] that finds the weights of a component itself.
+type weighted interface {
+	Weights(component string) (*safetensors.Set, error)
 }
 
 // Output is where a model is written to: chunks, then the manifest.
@@ -269,6 +280,9 @@ func componentOf(class string) string {
 // findWeights returns the checkpoint in a folder, the most precise where there
 // are several, and refuses a folder that only has pickled ones.
 func (p *packer) findWeights(folder string) (string, error) {
+	if _, ok := p.in.(weighted); ok {
+		return "-", nil
+	}
 	names, err := p.in.List(folder)
 	if err != nil {
 		return "", err
@@ -295,18 +309,29 @@ const (
 	maxFile = 16 << 20
 )
 
-// json reads a JSON file and checks that it is an object.
+// json reads a JSON file and checks that it is an object. Python also writes
+// NaN and Infinity, which JSON has not: they become null.
 func (p *packer) json(name string) (json.RawMessage, error) {
 	b, err := p.read(name, maxJSON)
 	if err != nil {
 		return nil, err
 	}
+	b = nonNumbers.ReplaceAllFunc(b, func(token []byte) []byte {
+		if token[0] == '"' {
+			return token
+		}
+		return []byte("null")
+	})
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(b, &object); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return b, nil
 }
+
+// nonNumbers matches Python's words for what is no number, and strings whole,
+// so that a word in one is left alone.
+var nonNumbers = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b`)
 
 func (p *packer) read(name string, limit int64) ([]byte, error) {
 	f, err := p.in.Open(name)

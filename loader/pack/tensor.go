@@ -78,13 +78,18 @@ const large = 256 << 20
 
 // addComponent packs the weights of a component into chunks of its own.
 func (p *packer) addComponent(ctx context.Context, c part) error {
-	dir, file := path.Split(c.weights)
-	set, err := safetensors.OpenSet(file, func(name string) (safetensors.Blob, error) { return p.in.Open(dir + name) })
+	set, err := p.open(c)
 	if err != nil {
 		return err
 	}
 	defer set.Close()
 	tensors := slices.Clone(set.Tensors)
+	if strings.HasPrefix(c.class, "Autoencoder") {
+		for i, t := range tensors {
+			tensors[i] = newName(t)
+		}
+		slices.SortFunc(tensors, func(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) })
+	}
 	slices.SortStableFunc(tensors, func(a, b safetensors.Tensor) int { return group(c.class, a.Name) - group(c.class, b.Name) })
 	stored := p.w.stored
 	var sum summary
@@ -102,7 +107,11 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 			p.report("%s: %s is empty, left out", c.name, t.Name)
 			continue
 		}
-		e, err := p.addTensor(ctx, c.name, t, set.Section(t))
+		r, err := set.Section(t)
+		var e tensorError
+		if err == nil {
+			e, err = p.addTensor(ctx, c.name, t, r)
+		}
 		if err != nil {
 			return fmt.Errorf("tensor %s: %w", t.Name, err)
 		}
@@ -120,6 +129,29 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 	}
 	p.report("%s: %d tensors, %s in the checkpoint, %s packed; %s", c.name, sum.tensors, mb(sum.before), mb(p.w.stored-stored), &sum)
 	return nil
+}
+
+// open opens a component's weights.
+func (p *packer) open(c part) (*safetensors.Set, error) {
+	if in, ok := p.in.(weighted); ok {
+		return in.Weights(c.name)
+	}
+	dir, file := path.Split(c.weights)
+	return safetensors.OpenSet(file, func(name string) (safetensors.Blob, error) { return p.in.Open(dir + name) })
+}
+
+// newName gives an autoencoder's attention the names and shapes that diffusers
+// has had for it since version 0.18; older checkpoints are read by both.
+func newName(t safetensors.Tensor) safetensors.Tensor {
+	head, rest, ok := strings.Cut(t.Name, ".attentions.")
+	number, layer, _ := strings.Cut(rest, ".")
+	module, leaf, _ := strings.Cut(layer, ".")
+	names := map[string]string{"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+	if fresh := names[module]; ok && fresh != "" {
+		t.Name = head + ".attentions." + number + "." + fresh + "." + leaf
+		return safetensors.Flat(t)
+	}
+	return t
 }
 
 // rowBuffer bounds the f32 values converted at a time, so that memory depends

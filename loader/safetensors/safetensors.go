@@ -33,6 +33,12 @@ type Tensor struct {
 	Shape []int  // outermost first; empty for a scalar
 	Begin int64  // of the data, from the start of the file
 	Size  int64  // in bytes
+
+	// Transposed says that Shape, of two dimensions, is that of the transpose
+	// of what is in the file; see [Set.Section].
+	Transposed bool
+
+	file int // of a set
 }
 
 // Elems is the number of elements.

@@ -129,7 +129,11 @@ func TestSet(t *testing.T) {
 	if len(s.Tensors) != 2 || s.Tensors[0].Name != "a" || s.Tensors[1].Name != "b" {
 		t.Errorf("%v", s.Tensors)
 	}
-	if b, err := io.ReadAll(s.Section(s.Tensors[1])); err != nil || !bytes.Equal(b, []byte{0, 1}) {
+	r, err := s.Section(s.Tensors[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r); err != nil || !bytes.Equal(b, []byte{0, 1}) {
 		t.Errorf("%v, %v", b, err)
 	}
 	if err := s.Close(); err != nil {

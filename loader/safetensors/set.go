@@ -43,7 +43,6 @@ type Blob interface {
 type Set struct {
 	Tensors []Tensor // sorted by name
 	files   []*File
-	owner   map[string]int // tensor name -> index in files
 	blobs   []Blob
 }
 
@@ -54,14 +53,38 @@ const maxIndex = 100 << 20
 // .safetensors.index.json that lists its shards. Open gets names relative to
 // the directory of that file. Close the set after use.
 func OpenSet(name string, open func(name string) (Blob, error)) (*Set, error) {
-	s := &Set{owner: map[string]int{}}
+	s := &Set{}
 	err := s.load(name, open)
+	if err == nil {
+		err = s.sort()
+	}
 	if err != nil {
 		s.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	slices.SortFunc(s.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
 	return s, nil
+}
+
+// sort orders the tensors by name, of which each must be there once.
+func (s *Set) sort() error {
+	slices.SortFunc(s.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	for i := 1; i < len(s.Tensors); i++ {
+		if s.Tensors[i].Name == s.Tensors[i-1].Name {
+			return bad("the tensor %q is there twice", s.Tensors[i].Name)
+		}
+	}
+	return nil
+}
+
+// Map returns a set of the same files with the tensors that f makes of each:
+// none, one under another name or with its dimensions seen otherwise, or
+// several that share its bytes. Closing the original closes it.
+func (s *Set) Map(f func(t Tensor) []Tensor) (*Set, error) {
+	out := &Set{files: s.files}
+	for _, t := range s.Tensors {
+		out.Tensors = append(out.Tensors, f(t)...)
+	}
+	return out, out.sort()
 }
 
 func (s *Set) load(name string, open func(name string) (Blob, error)) error {
@@ -104,10 +127,7 @@ func (s *Set) add(name string, open func(name string) (Blob, error), want map[st
 		if want != nil && !want[t.Name] {
 			continue
 		}
-		if _, twice := s.owner[t.Name]; twice {
-			return bad("the tensor %q is in two files", t.Name)
-		}
-		s.owner[t.Name] = len(s.files)
+		t.file = len(s.files)
 		s.Tensors = append(s.Tensors, t)
 	}
 	s.files = append(s.files, f)
@@ -160,8 +180,25 @@ func readIndex(name string, open func(name string) (Blob, error)) ([]shard, erro
 	return shards, nil
 }
 
-// Section reads the bytes of one of the set's tensors.
-func (s *Set) Section(t Tensor) *io.SectionReader { return s.files[s.owner[t.Name]].Section(t) }
+// Section reads the bytes of one of the set's tensors. One that is transposed
+// is read as a whole first.
+func (s *Set) Section(t Tensor) (*io.SectionReader, error) {
+	r := s.files[t.file].Section(t)
+	if !t.Transposed {
+		return r, nil
+	}
+	in, out := make([]byte, t.Size), make([]byte, t.Size)
+	if _, err := io.ReadFull(r, in); err != nil {
+		return nil, fmt.Errorf("reading it: %w", err)
+	}
+	rows, columns, w := t.Shape[0], t.Shape[1], Width(t.DType)
+	for i := range rows {
+		for j := range columns {
+			copy(out[(i*columns+j)*w:][:w], in[(j*rows+i)*w:])
+		}
+	}
+	return io.NewSectionReader(bytes.NewReader(out), 0, t.Size), nil
+}
 
 // Close closes every file.
 func (s *Set) Close() error {
