@@ -416,7 +416,19 @@ watchDrops({
 	},
 	open: choose,
 });
-goOffline({ idle: () => run === null, generate: async (settings, signal) => (await ready()).generate({ ...settings, signal, busy: "queue" }), facts: () => generator });
+let serving = 0; // pictures under way for programs that ask by AUTOMATIC1111's interface
+goOffline({
+	idle: () => run === null && serving === 0 && !gridDialog.drawing(),
+	async generate(settings, signal) {
+		serving++;
+		try {
+			return await (await ready()).generate({ ...settings, signal, busy: "queue" });
+		} finally {
+			serving--;
+		}
+	},
+	facts: () => generator,
+});
 
 chooseLanguage();
 fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));

@@ -8,6 +8,9 @@ let source = null; // () => ({generator, request, styles})
 let run = null; // AbortController
 let sheetURL = null;
 
+// drawing tells whether a sheet is under way.
+export const drawing = () => run !== null;
+
 export function start(get) {
 	source = get;
 }
