@@ -1,11 +1,12 @@
 // The visitor's pictures, newest first: search, favourites, delete, export.
 import { History } from "./history.js";
+import { language } from "./strings.js";
 import { zip } from "./zip.js";
 import { $, create, download, fileName, press, pressed, showNotice, t } from "./ui.js";
 
 const pageful = 48;
 let limit = pageful;
-let urls = []; // of the pictures in the list
+let rows = new Map(); // id -> {item, url, picture, look}: what is in the list
 let onPick = () => {};
 
 export const history = new History();
@@ -33,18 +34,35 @@ function refresh() {
 async function render() {
 	const filtered = $("search").value.trim() !== "" || pressed($("stars"));
 	const { pictures, more } = await history.list({ search: $("search").value, favourites: pressed($("stars")), limit });
-	const old = urls;
-	urls = [];
-	$("past").replaceChildren(...pictures.map(row));
-	for (const url of old) URL.revokeObjectURL(url);
+	const old = rows;
+	rows = new Map(pictures.map((p) => [p.id, kept(p)]));
+	for (const [id, { item, url }] of old) {
+		if (rows.get(id)?.item === item) continue;
+		item.remove();
+		URL.revokeObjectURL(url);
+	}
+	// What is in its place stays there, and so does the focus.
+	const list = $("past");
+	[...rows.values()].forEach(({ item }, i) => item === list.children[i] || list.insertBefore(item, list.children[i] ?? null));
 	$("more").hidden = !more;
 	$("none").hidden = pictures.length > 0;
 	$("history").hidden = pictures.length === 0 && !filtered;
 }
 
-function row(picture) {
+// kept is the row that the picture has, or a new one.
+function kept(picture) {
+	const look = language();
+	const before = rows.get(picture.id);
+	if (before?.look === look) {
+		before.picture.favourite = picture.favourite;
+		press(before.item.querySelector(".star"), picture.favourite === true);
+		return before;
+	}
 	const url = URL.createObjectURL(picture.blob);
-	urls.push(url);
+	return { item: row(picture, url), url, picture, look };
+}
+
+function row(picture, url) {
 	const img = create("img", { src: url, alt: picture.settings.prompt, title: picture.settings.prompt, loading: "lazy", decoding: "async" });
 	const open = create("button", { type: "button", className: "thumb" }, img);
 	open.addEventListener("click", () => onPick(picture));

@@ -33,6 +33,7 @@ export async function show(pictures, { line, more = "" }) {
 	shown = fresh;
 	const { width, height } = fresh[0].settings;
 	const box = $("pictures");
+	for (const canvas of box.querySelectorAll("canvas")) canvas.width = 0; // its memory need not wait for the collector
 	box.replaceChildren(...frames);
 	box.style.setProperty("--columns", Math.ceil(Math.sqrt(fresh.length)));
 	box.classList.toggle("many", fresh.length > 1);

@@ -163,6 +163,19 @@ func (p *tab) until(expression string) {
 	}
 }
 
+// eventually waits for an expression to be true, whatever errors the page
+// shows, and through a reload, with which a question asked before it fails.
+func (p *tab) eventually(expression string) {
+	p.t.Helper()
+	for range 600 {
+		if there, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](expression)); err == nil && there {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	p.t.Fatalf("waiting for %s: timed out", expression)
+}
+
 // draw types a prompt, presses Generate and waits for the picture.
 func (p *tab) draw(prompt string) {
 	p.t.Helper()

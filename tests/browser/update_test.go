@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -96,22 +95,9 @@ func TestUpdate(t *testing.T) {
 	}
 	p.until(`!document.getElementById("update").hidden`)
 	p.run(chromedp.Evaluate[chromedp.Void](`globalThis.old = true; document.getElementById("reload").click()`))
-	p.awaitNewPage(`globalThis.old === undefined && document.documentElement.dataset.state === "ready"`)
+	p.eventually(`globalThis.old === undefined && document.documentElement.dataset.state === "ready"`)
 	if got := eval[string](p, build); got != "22" {
 		t.Errorf("after the update the page is of builds %s", got)
 	}
 	p.draw("red heart")
-}
-
-// awaitNewPage waits for an expression to be true in the page that comes after
-// this one; what is asked in between fails with the old page.
-func (p *tab) awaitNewPage(expression string) {
-	p.t.Helper()
-	for range 600 {
-		if there, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](expression)); err == nil && there {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	p.t.Fatalf("no new page came for which %s", expression)
 }
