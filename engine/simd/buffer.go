@@ -129,7 +129,7 @@ func (b *backend) unpack(p packing, s *form, values []float32) error {
 	data := make([]byte, 4*b.fl.nr*p.k)
 	nr, c := b.fl.nr, p.k/p.taps
 	for first := 0; first < p.rows; first += nr {
-		if err := b.runNow(kUnpack, 1, s.addr+first/nr*s.bytes, panel.addr, p.k, p.taps, int(s.dtype)); err != nil {
+		if err := b.runNow(kUnpack, 1, s.addr+first/nr*s.bytes, panel.addr, p.k, p.taps, int(s.dtype), 0, 0); err != nil {
 			return err
 		}
 		b.host.read(panel.addr, data)

@@ -306,6 +306,7 @@ type product struct {
 	act                   engine.Op
 	m, n, k, taps         int // k is that of one tap
 	batch                 int
+	ldo                   int // bytes between rows of out and res; 0 for those of n
 	stepA, stepW, stepOut int // bytes
 	extra                 []any
 }
@@ -314,6 +315,13 @@ type product struct {
 // cut across the columns too while there are few of them.
 func (c *compiler) product(kernel kernelID, p product) {
 	fl := c.b.fl
+	if p.dtype != engine.F32 && kernel != kLinear8 && p.m > 32*fl.mr {
+		c.unpackedProduct(kernel, p)
+		return
+	}
+	if p.ldo == 0 {
+		p.ldo = 4 * p.n
+	}
 	most := 8 * fl.mr
 	if p.dtype != engine.F32 { // each unit unpacks its weights
 		most = 32 * fl.mr
@@ -331,9 +339,31 @@ func (c *compiler) product(kernel kernelID, p product) {
 		c.scratch = max(c.scratch, unpacked+fl.unpackedBytes(p.k*p.taps))
 	}
 	flops := 2 * float64(p.m) * float64(p.n) * float64(p.k) * float64(p.taps) * float64(p.batch)
-	args := []any{p.a, p.w, int(p.dtype), p.bytes, unpacked, p.bias, p.out, p.res, int(activationCode(p.act)), p.m, p.n, 4 * p.k, p.taps,
+	args := []any{p.a, p.w, int(p.dtype), p.bytes, unpacked, p.bias, p.out, p.res, int(activationCode(p.act)), p.m, p.n, p.ldo, 4 * p.k, p.taps,
 		block, perColumn, columns, blocks * columns, p.stepA, p.stepW, p.stepOut}
 	c.command(kernel, p.batch*blocks*columns, flops, append(args, p.extra...)...)
+}
+
+// unpackedProduct is a product of more rows than a unit takes, which would
+// have every unit unpack the weights: here they are unpacked once, a group of
+// columns at a time.
+func (c *compiler) unpackedProduct(kernel kernelID, p product) {
+	fl := c.b.fl
+	bytes := fl.unpackedBytes(p.k * p.taps)
+	group := min(fl.panels(p.n), max(1, c.b.limits.weights/bytes))
+	w := c.workspace(group * bytes)
+	for first := 0; first < fl.panels(p.n); first += group {
+		count, col := min(group, fl.panels(p.n)-first), first*fl.nr
+		c.command(kUnpack, count, float64(4*count*fl.nr*p.k*p.taps), p.w.plus(first*p.bytes), w, p.k*p.taps, p.taps, int(p.dtype), p.bytes, bytes)
+		q := p
+		q.w, q.dtype, q.bytes, q.ldo = w, engine.F32, bytes, 4*p.n
+		q.n = min(count*fl.nr, p.n-col)
+		q.bias, q.out = p.bias.plus(4*col), p.out.plus(4*col)
+		if p.res != (place{}) {
+			q.res = p.res.plus(4 * col)
+		}
+		c.product(kernel, q)
+	}
 }
 
 // minUnits is the least number of units that a product is cut into, so that a

@@ -81,7 +81,7 @@ func emitModule(fl flavour) []byte {
 	e.unpack8 = e.emitUnpack8()
 	e.tile8 = e.emitTile8()
 	table := [kernelCount]func(f *fn){
-		kConvert: e.convert, kPackWeights: e.packWeights, kUnpack: e.unpackPanel, kPack: e.pack, kPackT: e.packT,
+		kConvert: e.convert, kPackWeights: e.packWeights, kUnpack: e.unpackPanels, kPack: e.pack, kPackT: e.packT,
 		kLinear: e.linear, kQuantize: e.quantize, kLinear8: e.linear8, kConv2D: e.conv2d, kAttention: e.attention,
 		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,

@@ -17,6 +17,7 @@ const (
 	gmAct       // activationCode
 	gmM         // rows
 	gmN         // columns
+	gmLDO       // bytes between rows of out and of the residual
 	gmK         // bytes of a row of a under one tap
 	gmTaps      //
 	gmBlock     // rows of a unit
@@ -264,7 +265,7 @@ func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v), multiply func(p pa
 	m, n, k, taps := f.arg(gmM), f.arg(gmN), f.arg(gmK), f.arg(gmTaps)
 	block, panels, colBlocks, perMatrix := f.arg(gmBlock), f.arg(gmPanels), f.arg(gmColBlocks), f.arg(gmUnits)
 	stepA, stepW, stepOut := f.arg(gmStepA), f.arg(gmStepW), f.arg(gmStepOut)
-	ldo := f.let(n.shl(2))
+	ldo := f.arg(gmLDO)
 	panelBytes, dtype, kAll := f.arg(gmBytes), f.arg(gmType), f.let(k.shr(2).mul(taps))
 	unpacked := f.let(scratch().add(f.param(0).load(4 * gmUnpacked)))
 	matrix, unit, row, rows, col, last, wp, at := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
@@ -287,7 +288,7 @@ func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v), multiply func(p pa
 		})
 		f.when(act, func() {
 			f.set(at, out.add(base).add(first.shl(2)))
-			f.ifElse(colBlocks.eq(num(1)), func() {
+			f.ifElse(last.sub(first).shl(2).eq(ldo), func() {
 				f.call(e.act, at, at, rows.mul(n), act)
 			}, func() {
 				f.each(num(0), rows, func(i32v) {

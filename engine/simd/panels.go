@@ -144,6 +144,8 @@ func (e *emitter) emitUnpack() *fn {
 	}
 	scale, last := f.int(), f.int()
 	// quantised unpacks rows of bytes each holding nr elements, after the scales.
+	// With one tap a block's scales serve its rows one after the other.
+	s := f.vectors(e.nr / 4)
 	quantised := func(bytes int, row func()) func() {
 		return func() {
 			f.set(at, src)
@@ -154,13 +156,32 @@ func (e *emitter) emitUnpack() *fn {
 				f.set(scale, scale.plus(16))
 				f.set(at, at.plus(8))
 			})
-			f.loop(tap, num(0), taps, 1, func() {
-				f.loop(i, tap, k, 0, func() {
-					f.set(scale, end.add(i.div(num(engine.QuantBlock)).times(4*e.nr)))
-					row()
-					f.set(at, at.plus(bytes))
-					f.set(dst, dst.plus(4*e.nr))
-					f.set(i, i.add(taps))
+			f.set(scale, end)
+			next := func() {
+				row()
+				f.set(at, at.plus(bytes))
+				f.set(dst, dst.plus(4*e.nr))
+			}
+			f.ifElse(taps.eq(num(1)), func() {
+				f.while(dst.ne(end), func() {
+					for v := range s {
+						f.setV(s[v], scale.loadV(16*v))
+					}
+					f.set(scale, scale.plus(4*e.nr))
+					f.set(last, dst.plus(engine.QuantBlock*4*e.nr))
+					f.when(end.below(last), func() { f.set(last, end) })
+					f.repeat(dst.ne(last), next)
+				})
+			}, func() {
+				f.loop(tap, num(0), taps, 1, func() {
+					f.loop(i, tap, k, 0, func() {
+						f.set(scale, end.add(i.div(num(engine.QuantBlock)).times(4*e.nr)))
+						for v := range s {
+							f.setV(s[v], scale.loadV(16*v))
+						}
+						next()
+						f.set(i, i.add(taps))
+					})
 				})
 			})
 		}
@@ -174,15 +195,15 @@ func (e *emitter) emitUnpack() *fn {
 		quantised(e.nr, func() {
 			for v := 0; v < e.nr/4; v += 2 {
 				f.setV(x, at.loadS8x8(4*v))
-				f.storeV(dst, 16*v, x.lowS16().toFloat().mul(scale.loadV(16*v)))
-				f.storeV(dst, 16*v+16, x.highS16().toFloat().mul(scale.loadV(16*v+16)))
+				f.storeV(dst, 16*v, x.lowS16().toFloat().mul(s[v]))
+				f.storeV(dst, 16*v+16, x.highS16().toFloat().mul(s[v+1]))
 			}
 		}),
 		quantised(e.nr/2, func() {
 			for v := 0; v < e.nr/4; v += 2 {
 				f.setV(x, at.loadU8x8(2*v).lowS16())
-				f.storeV(dst, 16*v, x.and(f.splatBits(15)).addI(f.splatBits(0xfffffff8)).toFloat().mul(scale.loadV(16*v)))
-				f.storeV(dst, 16*v+16, x.shrI(4).addI(f.splatBits(0xfffffff8)).toFloat().mul(scale.loadV(16*v+16)))
+				f.storeV(dst, 16*v, x.and(f.splatBits(15)).addI(f.splatBits(0xfffffff8)).toFloat().mul(s[v]))
+				f.storeV(dst, 16*v+16, x.shrI(4).addI(f.splatBits(0xfffffff8)).toFloat().mul(s[v+1]))
 			}
 		}),
 	)
@@ -197,15 +218,20 @@ func f16Finite(f *fn, x vec) vec {
 
 // Arguments of kUnpack.
 const (
-	upSrc   = iota // a panel
-	upDst          // (k, nr) in f32, unpackedBytes
-	upK            //
-	upTaps         //
-	upDType        // engine.DType
+	upSrc      = iota // panels
+	upDst             // panels in f32, as unpack writes them
+	upK               //
+	upTaps            //
+	upDType           // engine.DType
+	upSrcBytes        // between panels
+	upDstBytes
 	upWords
 )
 
-// unpackPanel unpacks one panel, for the host to read.
-func (e *emitter) unpackPanel(f *fn) {
-	f.call(e.unpack, f.arg(upSrc), f.arg(upDst), f.arg(upK), f.arg(upTaps), f.arg(upDType))
+// unpackPanels unpacks panels. A unit is one.
+func (e *emitter) unpackPanels(f *fn) {
+	src, dst, k, taps, dtype := f.arg(upSrc), f.arg(upDst), f.arg(upK), f.arg(upTaps), f.arg(upDType)
+	f.units(func(u i32v) {
+		f.call(e.unpack, src.add(u.mul(f.param(0).load(4*upSrcBytes))), dst.add(u.mul(f.param(0).load(4*upDstBytes))), k, taps, dtype)
+	})
 }
