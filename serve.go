@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"wisp/engine"
@@ -28,6 +29,7 @@ import (
 	"wisp/engine/diffusion"
 	"wisp/engine/simd"
 	"wisp/loader"
+	"wisp/loader/hub"
 	"wisp/loader/pack"
 	"wisp/site"
 )
@@ -173,8 +175,8 @@ func build(ctx context.Context, f *flag.FlagSet, args []string) error {
 
 func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	o := pack.Options{Progress: os.Stdout}
-	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it, or a single-file checkpoint (.safetensors)")
-	config := f.String("config", "", "for a single file: a pipeline directory of the same kind, for its configs and tokenizers")
+	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it, a single-file checkpoint (.safetensors), or hf:owner/name[@revision]")
+	config := f.String("config", "", "for a single file: a pipeline of the same kind, directory or hf:owner/name, for its configs and tokenizers")
 	f.StringVar(&o.Out, "out", "", "the model directory to write")
 	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8 or q4")
 	f.StringVar(&o.Name, "name", "", "the model's name (default: from wisp.json, else its directory)")
@@ -183,26 +185,35 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if o.In == "" || o.Out == "" {
 		return errors.New("say what to pack with -in and where to with -out")
 	}
-	if *config == "" {
-		return pack.Run(ctx, o)
+	var err error
+	if *config != "" {
+		o.From, err = singleFile(ctx, o.In, *config)
+	} else if strings.HasPrefix(o.In, hub.Scheme) {
+		o.From, err = hub.Open(ctx, o.In, hub.Options{})
 	}
-	weights, err := pack.OpenDir(filepath.Dir(o.In))
 	if err != nil {
 		return err
 	}
-	defer weights.Close()
-	configs, err := pack.OpenDir(*config)
-	if err != nil {
-		return err
-	}
-	defer configs.Close()
-	single, err := pack.NewSingle(weights, filepath.Base(o.In), configs)
-	if err != nil {
-		return err
-	}
-	defer single.Close()
-	o.From = single
 	return pack.Run(ctx, o)
+}
+
+// singleFile is a single-file checkpoint with the configs of a pipeline. Its
+// files stay open for as long as the command runs.
+func singleFile(ctx context.Context, file, config string) (pack.Input, error) {
+	weights, err := pack.OpenDir(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	var configs pack.Input
+	if strings.HasPrefix(config, hub.Scheme) {
+		configs, err = hub.Open(ctx, config, hub.Options{})
+	} else {
+		configs, err = pack.OpenDir(config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pack.NewSingle(weights, filepath.Base(file), configs)
 }
 
 func verify(ctx context.Context, f *flag.FlagSet, args []string) error {

@@ -29,7 +29,7 @@ const (
 // a new package decides its place by adding a line. What lies under tests may
 // import anything but wasm, and needs none.
 var arrows = map[string][]string{
-	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/pack", "site"},
+	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/hub", "loader/pack", "site"},
 	"engine":             {float16Module},
 	"engine/cpu":         {"engine"},
 	"engine/simd":        {"engine", wazeroModule, safejsModule},
@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"loader":             {"loader/quant", zstdModule, safejsModule, indexedDBModule},
 	"loader/quant":       {float16Module},
 	"loader/safetensors": {float16Module},
+	"loader/hub":         {"loader/safetensors"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", safejsModule},
 	"site":               {zstdModule},
