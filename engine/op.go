@@ -127,6 +127,7 @@ type AttentionAttrs struct {
 	Heads  int
 	Scale  float32 // of q·k, usually 1/√(head size)
 	Causal bool    // query i sees keys 0..i only
+	Bias   bool    // a fourth input (b, tk) is added to the scores of each key
 }
 
 // AffineAttrs are the parameters of OpAffine.
@@ -223,7 +224,20 @@ func Attention(q, k, v *Node, heads int, scale float32, causal bool) *Node {
 	if causal && q.Shape[1] != k.Shape[1] {
 		failOp(OpAttention, in, "causal attention needs as many keys as queries")
 	}
-	return record(OpAttention, q.Shape, AttentionAttrs{heads, scale, causal}, in...)
+	return record(OpAttention, q.Shape, AttentionAttrs{Heads: heads, Scale: scale, Causal: causal}, in...)
+}
+
+// BiasedAttention is Attention whose scores have bias (b, tk) added after the
+// scale, the same for every head and query: 0 for a key that counts, a large
+// negative number for padding.
+func BiasedAttention(q, k, v, bias *Node, heads int, scale float32) *Node {
+	n := Attention(q, k, v, heads, scale, false)
+	if !bias.Shape.Equal(Shape{k.Shape[0], k.Shape[1]}) {
+		failOp(OpAttention, []*Node{q, k, v, bias}, "bias is %v, want (%d,%d)", bias.Shape, k.Shape[0], k.Shape[1])
+	}
+	n.Inputs = append(n.Inputs, bias)
+	n.Attrs = AttentionAttrs{Heads: heads, Scale: scale, Bias: true}
+	return n
 }
 
 // GroupNorm normalises each group of channels of each image of x (n, …, c) to

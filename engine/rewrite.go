@@ -41,6 +41,9 @@ func lowerAttention(n *Node) *Node {
 	if attrs.Causal {
 		scores = Add(scores, q.g.Const(causalMask(n.Shape[1])))
 	}
+	if attrs.Bias {
+		scores = Add(scores, Reshape(n.Inputs[3], k.Shape[0], 1, 1, k.Shape[2]))
+	}
 	out := Permute(MatMul(Softmax(scores), v, false), 0, 2, 1, 3)
 	return Reshape(out, n.Shape...)
 }

@@ -93,8 +93,12 @@ func (b *Backend) Name() string { return "webgpu" }
 // Info says what the backend runs on.
 func (b *Backend) Info() Info { return b.info }
 
-// Supports is true: every op has a kernel, and every epilogue is fused.
-func (b *Backend) Supports(*engine.Node) bool { return true }
+// Supports is true for all but attention with a bias, which is expanded: every
+// op has a kernel, and every epilogue is fused.
+func (b *Backend) Supports(n *engine.Node) bool {
+	a, ok := n.Attrs.(engine.AttentionAttrs)
+	return !ok || !a.Bias
+}
 
 // Close destroys the device.
 func (b *Backend) Close() error { return b.dev.close() }

@@ -129,7 +129,11 @@ func kernel(n *engine.Node, args []array, out []float32) {
 	case engine.MatMulAttrs:
 		matmul(n, attrs, args[0], args[1], out)
 	case engine.AttentionAttrs:
-		attention(attrs, args[0], args[1], args[2], out)
+		var bias array
+		if attrs.Bias {
+			bias = args[3]
+		}
+		attention(attrs, args[0], args[1], args[2], bias, out)
 	case engine.NormAttrs:
 		if n.Op == engine.OpGroupNorm {
 			groupNorm(attrs, args[0], args[1].f, args[2].f, out)

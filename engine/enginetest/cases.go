@@ -151,6 +151,13 @@ func attentionCases() []Case {
 			return engine.Attention(input(g, a.b, a.tq, d), k, v, a.heads, 0.35, a.causal)
 		}))
 	}
+	for _, tk := range []int{1, 13, 77, 600} { // longer than a block of keys, too
+		cases = append(cases, one(fmt.Sprintf("attention/bias_%d", tk), func(g *engine.Graph) *engine.Node {
+			k, v := g.Input("k", engine.F32, 2, tk, 24), g.Input("v", engine.F32, 2, tk, 24)
+			bias := engine.Affine(engine.Clamp(g.Input("bias", engine.F32, 2, tk), 0, 1e-3), -1e7, 0) // half of the keys are padding
+			return engine.BiasedAttention(input(g, 2, 20, 24), k, v, bias, 3, 0.35)
+		}))
+	}
 	return append(cases, one("attention/large_scores", func(g *engine.Graph) *engine.Node {
 		x := engine.Affine(input(g, 1, 12, 16), 40, 0)
 		return engine.Attention(x, x, x, 2, 1, false)

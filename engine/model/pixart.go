@@ -173,5 +173,5 @@ func (c pixartConfig) attention(g *engine.Graph, p path, x, context, mask *engin
 	if mask == nil {
 		return linear(g, p.Sub("to_out", 0), attend(q, k, v, c.Heads, false), c.dim)
 	}
-	return linear(g, p.Sub("to_out", 0), attendBiased(q, k, v, c.Heads, headScale(c.HeadSize), mask), c.dim)
+	return linear(g, p.Sub("to_out", 0), engine.BiasedAttention(q, k, v, mask, c.Heads, headScale(c.HeadSize)), c.dim)
 }

@@ -60,7 +60,7 @@ func T5Encoder(config []byte, batch, tokens int) (*engine.Graph, error) {
 	}
 	return engine.Build(func(g *engine.Graph) {
 		x := engine.Embedding(g.Weight("shared.weight", c.Vocab, c.Dim), g.Input("ids", engine.I32, batch, tokens))
-		mask := maskBias(g, batch, tokens, 1e30)
+		mask := engine.Reshape(maskBias(g, batch, tokens, 1e30), batch, 1, 1, tokens)
 		places := c.places(g, tokens)
 		for i := range c.Layers {
 			p := path("encoder.block").Sub(i, "layer")

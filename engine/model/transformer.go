@@ -98,10 +98,10 @@ func attendBiased(q, k, v *engine.Node, heads int, scale float32, biases ...*eng
 }
 
 // maskBias turns the input "mask" (b, t), 1 for a token that counts and 0 for
-// padding, into a bias of attention scores: 0 or −size.
+// padding, into a bias (b, t) of attention scores: 0 or −size.
 func maskBias(g *engine.Graph, batch, tokens int, size float32) *engine.Node {
 	mask := g.Input("mask", engine.F32, batch, tokens)
-	return engine.Reshape(engine.Affine(mask, size, -size), batch, 1, 1, tokens)
+	return engine.Affine(mask, size, -size)
 }
 
 // feedForward is diffusers' FeedForward: four times as wide inside.

@@ -15,6 +15,7 @@ const (
 	atCausal        // 0 or 1
 	atBlocks        // units a head: ceil(tq/queryBlock)
 	atZero          // address of nr zeros
+	atBias          // (b, tk), added to the scores, or 0
 	atWords
 )
 
@@ -34,11 +35,14 @@ func (fl flavour) attentionScratch(hd int) int {
 	return 4 * fl.queryBlock() * (4 + keyBlock + scorePad + 2*roundUp(hd, fl.nr))
 }
 
-// attention computes softmax(scale·q·kᵀ)·v with a running maximum and sum
+// lowest bounds a bias, so that no score becomes −∞ and no difference of two NaN.
+const lowest = -1e38
+
+// attention computes softmax(scale·q·kᵀ + bias)·v with a running maximum and sum
 // (Milakov & Gimelshein 2018; Dao et al. 2022): no row of scores is ever whole.
 func (e *emitter) attention(f *fn) {
 	heads, tq, tk, hd, causal := f.arg(atHeads), f.arg(atTQ), f.arg(atTK), f.arg(atHD), f.arg(atCausal)
-	blocks, zero := f.arg(atBlocks), f.arg(atZero)
+	blocks, zero, bias := f.arg(atBlocks), f.arg(atZero), f.arg(atBias)
 	qb := e.queryBlock()
 	queries := scratch()
 	rowsOfP := f.let(scratch().plus(4 * qb))
@@ -82,6 +86,13 @@ func (e *emitter) attention(f *fn) {
 				f.set(k, k.add(headBytes.times(e.nr)))
 			})
 			f.each(num(0), rows, func(i i32v) {
+				f.when(bias, func() {
+					to, from := f.let(scores.add(i.mul(lds))), f.let(bias.add(head.div(heads).mul(tk).add(key).shl(2)))
+					f.rowVectors(count, func(o i32v, rest *i32v) {
+						add := from.add(o).loadV(0).pmax(f.splat(lowest)).mul(f.splat(log2e))
+						f.storeV(to.add(o), 0, to.add(o).loadV(0).add(add))
+					})
+				})
 				own := f.let(first.add(i).sub(key).plus(1)) // keys up to the query's own, in this block
 				visible := f.let(pick(causal, least(count, pick(own.gt(num(0)), own, num(0))), count))
 				e.softmaxStep(f, scores.add(i.mul(lds)), visible, count,

@@ -445,10 +445,14 @@ func (c *compiler) attention(n *engine.Node) {
 	if a.Causal {
 		causal = 1
 	}
+	bias := place{}
+	if a.Bias {
+		bias = c.value(n.Inputs[3])
+	}
 	blocks := (tq + c.b.fl.queryBlock() - 1) / c.b.fl.queryBlock()
 	c.scratch = max(c.scratch, c.b.fl.attentionScratch(hd))
 	c.command(kAttention, b*a.Heads*blocks, 4*float64(tq)*size, c.value(q), keys, values, c.value(n),
-		a.Heads, tq, tk, hd, a.Scale, causal, blocks, c.zeros(4*nr))
+		a.Heads, tq, tk, hd, a.Scale, causal, blocks, c.zeros(4*nr), bias)
 }
 
 func (c *compiler) groupNorm(n *engine.Node) {
