@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page test-faults audit soak bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size setup check unit test test-browser test-page test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -35,7 +35,7 @@ setup:
 # What needs no run: format, vet for every build, go.mod, the page's scripts.
 check:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'd:"; gofmt -l .; exit 1; }
-	go vet -tags browser,audit,soak ./...
+	go vet -tags browser,audit,soak,vite ./...
 	GOOS=js GOARCH=wasm go vet ./...
 	go mod tidy -diff
 	@for f in site/*.js tests/browser/run/*.js; do \
@@ -113,6 +113,13 @@ audit:
 	@test -d build/npm/node_modules/lighthouse || npm install --prefix build/npm --no-save --no-audit --no-fund $(AUDITORS)
 	CHROME_PATH="$${WISP_CHROMIUM:-$$(command -v chromium || command -v google-chrome)}" \
 		go test -tags browser,audit -count=1 -timeout 20m -v -run 'TestAxe|TestLighthouse' $(ARGS) ./tests/browser
+
+# The npm package, packed and installed, bundled by Vite in the React example,
+# and tried in Chromium. npm fetches React and Vite once.
+test-vite: build
+	mkdir -p build/vite && cp -r site/examples/react/. build/vite/
+	cd build/vite && npm install --no-save --no-audit --no-fund --install-links ../wisp-generator-*.tgz && npm run build
+	go test -tags browser,vite -count=1 -timeout 5m -v -run TestVite ./tests/browser
 
 # A thousand pictures in one tab, and the memory that they take: about ten
 # minutes, on Linux.

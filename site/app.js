@@ -412,23 +412,11 @@ watchDrops({
 	restore: (settings, name) => {
 		restore(settings);
 		showNotice(t("restored", { name }));
-		if (generator) draw();
+		if (loading) draw();
 	},
 	open: choose,
 });
-let serving = 0; // pictures under way for programs that ask by AUTOMATIC1111's interface
-goOffline({
-	idle: () => run === null && serving === 0 && !gridDialog.drawing(),
-	async generate(settings, signal) {
-		serving++;
-		try {
-			return await (await ready()).generate({ ...settings, signal, busy: "queue" });
-		} finally {
-			serving--;
-		}
-	},
-	facts: () => generator,
-});
+goOffline({ idle: () => run === null && !gridDialog.drawing(), ready, facts: () => generator });
 
 chooseLanguage();
 fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));

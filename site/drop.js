@@ -2,7 +2,8 @@
 // ComfyUI is drawn, the files of a model are opened.
 import { WispError } from "./wisp.js";
 import { readTexts } from "./png.js";
-import { parseParameters, parseWorkflow } from "./parameters.js";
+import { parseWorkflow } from "./comfy.js";
+import { parseParameters } from "./parameters.js";
 import { showError, showNotice, t } from "./ui.js";
 
 const maxFile = 64 << 20; // bytes of a picture or workflow

@@ -1,10 +1,10 @@
 // The page's side of the service worker: register it, offer updates, answer
 // what it asks.
-import { call as callAPI } from "./sdapi.js";
+import { busy, call as callAPI } from "./sdapi.js";
 import { $, showNotice, t } from "./ui.js";
 
-// start takes idle() (may the page be reloaded?), generate(request, signal) and
-// facts(), the generator or null.
+// start takes idle() (may the page be reloaded?), ready(), the promise of the
+// generator, and facts(), the generator or null.
 export function start(page) {
 	addEventListener("offline", () => showNotice(t("offline")));
 	const workers = navigator.serviceWorker;
@@ -16,11 +16,13 @@ export function start(page) {
 	workers.addEventListener("controllerchange", async () => {
 		if (!controlled || reloading) return; // the first one takes nothing away
 		reloading = true;
-		while (!page.idle()) await new Promise((resolve) => setTimeout(resolve, 200));
+		while (!idle(page)) await new Promise((resolve) => setTimeout(resolve, 200));
 		location.reload();
 	});
 	register(workers).catch((err) => console.info("wisp: works without a service worker:", err.message));
 }
+
+const idle = (page) => page.idle() && !busy();
 
 async function register(workers) {
 	// After the page itself: it has the first claim to the connection.
@@ -42,7 +44,7 @@ async function register(workers) {
 }
 
 async function answer({ type, call, method, body } = {}, port, page) {
-	if (type === "idle") port?.postMessage({ idle: page.idle() });
+	if (type === "idle") port?.postMessage({ idle: idle(page) });
 	if (type === "api?") port?.postMessage(true);
 	if (type === "api") port?.postMessage(await callAPI(call, method, body, page));
 }

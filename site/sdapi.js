@@ -1,58 +1,128 @@
-// The part of AUTOMATIC1111's interface (/sdapi/v1) that wisp can answer.
-import { toPNG } from "./wisp.js";
+// The part of AUTOMATIC1111's interface (/sdapi/v1) that wisp can answer, in
+// its JSON. The service worker passes the calls on to a page that is open.
+import { parametersOf, toPNG } from "./wisp.js";
 
-let run = null; // AbortController of the request under way
-let progress = { step: 0, steps: 0 };
+// Requests wait for each other, as on AUTOMATIC1111's server.
+const waiting = new Set(); // AbortControllers, the first is of the one under way
+let last = Promise.resolve();
+let progress = { step: 0, steps: 0, preview: null, prompt: "" };
+
+// busy tells whether a client waits for a picture.
+export const busy = () => waiting.size > 0;
 
 const calls = {
 	"POST txt2img": txt2img,
 	"GET options": ({ facts }) => ok({ sd_model_checkpoint: facts()?.name ?? null }),
-	"GET sd-models": ({ facts }) => ok(facts() ? [{ title: facts().name, model_name: facts().name, filename: facts().name, hash: facts().id?.slice(0, 10) ?? null, sha256: null, config: null }] : []),
+	"POST options": setOptions,
+	"GET sd-models": ({ facts }) => ok(facts() ? [model(facts())] : []),
 	"GET samplers": ({ facts }) => ok((facts()?.samplers ?? []).map(({ name, label }) => ({ name: label, aliases: [name], options: {} }))),
-	"GET progress": () => ok({
-		progress: progress.steps ? progress.step / progress.steps : 0,
-		eta_relative: 0,
-		state: { skipped: false, interrupted: false, job: "", job_count: run ? 1 : 0, job_no: 0, sampling_step: progress.step, sampling_steps: progress.steps },
-		current_image: null,
-		textinfo: null,
-	}),
+	"GET schedulers": ({ facts }) => ok((facts()?.schedules ?? []).map(({ name, label }) => ({ name, label, aliases: null, default_rho: -1, need_inner_model: false }))),
+	"GET progress": showProgress,
 	"POST interrupt": () => {
-		run?.abort();
+		const [first] = waiting;
+		first?.abort();
 		return ok({});
 	},
 };
 
+const model = ({ id, name }) => ({ title: name, model_name: name, filename: name, hash: id?.slice(0, 10) ?? null, sha256: null, config: null });
+
 const ok = (answer) => ({ status: 200, answer });
-const refused = (status, detail) => ({ status, answer: { error: "wisp", detail } });
+
+class Refusal extends Error {
+	constructor(status, detail) {
+		super(detail);
+		this.status = status;
+	}
+}
+
+const refuse = (detail) => {
+	throw new Refusal(422, detail);
+};
+
+// What a client sent, short enough to repeat.
+const brief = (value) => String(value).slice(0, 80);
 
 // call returns {status, answer} for a call such as "txt2img". page is what
 // offline.js has.
 export async function call(name, method, body, page) {
-	const answer = calls[`${method} ${name}`];
-	if (!answer) return refused(404, `wisp does not answer ${method} ${String(name).slice(0, 80)}`);
+	const key = `${method} ${name}`;
 	try {
-		return await answer(page, body);
+		if (!Object.hasOwn(calls, key)) throw new Refusal(404, `wisp does not answer ${brief(key)}`);
+		if (typeof body !== "object" || body === null || Array.isArray(body)) refuse("the request is not an object");
+		return await calls[key](page, body);
 	} catch (err) {
-		return refused(err.code === "bad-request" ? 422 : 500, err.message);
+		const status = err.status ?? (err.code === "bad-request" ? 422 : 500);
+		return { status, answer: { error: err.code ?? "wisp", detail: err.message, body: "", errors: err.message } };
 	}
+}
+
+// The model is the page's: naming it is right, changing it is not possible.
+function setOptions({ facts }, body) {
+	for (const [name, value] of Object.entries(body)) {
+		if (name !== "sd_model_checkpoint") refuse(`wisp does not support the option ${brief(name)}`);
+		if (facts() && value !== facts().name) refuse(`the model is ${facts().name}: choose another one on the page`);
+	}
+	return ok(null);
+}
+
+async function showProgress() {
+	const { step, steps, preview, prompt } = progress;
+	return ok({
+		progress: steps ? step / steps : 0,
+		eta_relative: 0,
+		state: {
+			skipped: false, interrupted: [...waiting][0]?.signal.aborted ?? false, job: prompt, job_count: waiting.size,
+			job_no: 0, sampling_step: step, sampling_steps: steps,
+		},
+		current_image: preview && await base64(await toPNG({ images: [preview], seed: 0, parameters: "" })),
+		textinfo: null,
+	});
 }
 
 // What of txt2img would change the picture and is not there: refused rather
 // than ignored.
-const unsupported = { enable_hr: false, tiling: false, init_images: null, script_name: null, subseed_strength: 0, refiner_checkpoint: null };
+const unsupported = [
+	"enable_hr", "tiling", "init_images", "script_name", "subseed_strength", "refiner_checkpoint", "restore_faces",
+	"alwayson_scripts", "eta", "s_churn", "firstpass_image",
+];
+
+const empty = (value) => !value || typeof value === "object" && Object.keys(value).length === 0;
+
+// named finds a sampler or schedule by its name or label.
+function named(list, label) {
+	const wanted = String(label).toLowerCase();
+	return list.find((s) => [s.name.toLowerCase(), s.label.toLowerCase()].includes(wanted));
+}
+
+// method reads the sampler and the schedule; older clients write both in one,
+// as "DPM++ 2M Karras".
+function method(body, { samplers, schedules }) {
+	const label = body.sampler_name ?? body.sampler_index;
+	let sampler = named(samplers, label);
+	let schedule = named(schedules, body.scheduler);
+	if (body.scheduler && !schedule && String(body.scheduler).toLowerCase() !== "automatic") refuse(`scheduler "${brief(body.scheduler)}" is not one of ${schedules.map((s) => s.label).join(", ")}`);
+	const [, first, second] = /^(.*) (\S+)$/.exec(label ?? "") ?? [];
+	if (!sampler && first && named(schedules, second)) [sampler, schedule] = [named(samplers, first), named(schedules, second)];
+	if (label && !sampler) refuse(`sampler "${brief(label)}" is not one of ${samplers.map((s) => s.label).join(", ")}`);
+	return { sampler: sampler?.name, schedule: schedule?.name };
+}
 
 async function txt2img(page, body) {
-	for (const [name, neutral] of Object.entries(unsupported)) {
-		if (body[name] && body[name] !== neutral) return refused(422, `wisp does not support ${name}`);
-	}
-	const label = body.sampler_name ?? body.sampler_index;
-	const samplers = page.facts()?.samplers ?? [];
-	const sampler = samplers.find((s) => [s.name, s.label.toLowerCase()].includes(String(label).toLowerCase()));
-	if (label && !sampler) return refused(422, `sampler "${String(label).slice(0, 80)}" is not one of ${samplers.map((s) => s.label).join(", ")}`);
-	run = new AbortController();
+	for (const name of unsupported) if (!empty(body[name])) refuse(`wisp does not support ${name}`);
+	if (!empty(body.override_settings)) setOptions(page, body.override_settings);
+	const styles = Array.isArray(body.styles) ? body.styles.filter((s) => typeof s === "string") : [];
+	if (body.prompt !== undefined && typeof body.prompt !== "string") refuse("prompt is not a text");
+	const mine = new AbortController();
+	waiting.add(mine);
+	const turn = last;
+	let done;
+	last = new Promise((resolve) => { done = resolve; });
 	try {
-		const result = await page.generate({
-			prompt: [body.prompt, ...(body.styles ?? [])].filter(Boolean).join(", "),
+		await turn;
+		const generator = await page.ready();
+		const request = {
+			prompt: [body.prompt, ...styles].filter(Boolean).join(", "),
 			negativePrompt: body.negative_prompt,
 			seed: body.seed >= 0 ? body.seed : undefined,
 			steps: body.steps,
@@ -60,17 +130,38 @@ async function txt2img(page, body) {
 			width: body.width,
 			height: body.height,
 			count: (body.batch_size ?? 1) * (body.n_iter ?? 1),
-			sampler: sampler?.name,
-			onStep: (step) => (progress = step),
-		}, run.signal);
-		const images = await Promise.all(result.images.map(async (_, i) => base64(await toPNG(result, i))));
-		const seeds = result.images.map((_, i) => result.seed + i);
-		const info = { ...result.settings, negative_prompt: result.settings.negativePrompt, cfg_scale: result.settings.guidance, seed: result.seed, all_seeds: seeds, infotexts: seeds.map(() => result.parameters) };
-		return ok({ images, parameters: body, info: JSON.stringify(info) });
+			...method(body, generator),
+			previews: true,
+			onStep: ({ step, steps, preview }) => { progress = { step, steps, preview: preview ?? progress.preview, prompt: body.prompt }; },
+			signal: mine.signal,
+			busy: "queue",
+		};
+		return ok(await answer(await generator.generate(request), body));
+	} catch (err) {
+		if (!mine.signal.aborted) throw err;
+		const { preview } = progress; // an interrupted picture is answered as far as it came
+		const unfinished = preview ? [await base64(await toPNG({ images: [preview], seed: 0, parameters: "" }))] : [];
+		return ok({ images: unfinished, parameters: body, info: JSON.stringify({ prompt: body.prompt ?? "", interrupted: true }) });
 	} finally {
-		run = null;
-		progress = { step: 0, steps: 0 };
+		waiting.delete(mine);
+		progress = { step: 0, steps: 0, preview: null, prompt: "" };
+		done();
 	}
+}
+
+async function answer(result, body) {
+	const { settings, seed } = result;
+	const each = (f) => result.images.map((_, i) => f(i));
+	const images = body.send_images === false ? [] : await Promise.all(each(async (i) => base64(await toPNG(result, i))));
+	const info = {
+		prompt: settings.prompt, all_prompts: each(() => settings.prompt),
+		negative_prompt: settings.negativePrompt, all_negative_prompts: each(() => settings.negativePrompt),
+		seed, all_seeds: each((i) => seed + i), subseed: seed, all_subseeds: each((i) => seed + i), subseed_strength: 0,
+		width: settings.width, height: settings.height, sampler_name: settings.sampler, scheduler: settings.schedule,
+		cfg_scale: settings.guidance, steps: settings.steps, batch_size: result.images.length, index_of_first_image: 0,
+		infotexts: each((i) => parametersOf(result, i)), styles: [], clip_skip: 1, job_timestamp: "", restore_faces: false,
+	};
+	return { images, parameters: body, info: JSON.stringify(info) };
 }
 
 async function base64(blob) {

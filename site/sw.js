@@ -135,8 +135,12 @@ const policy = (origins) => build.policy.replace("connect-src 'self'", ["connect
 // api answers AUTOMATIC1111's interface with the page that is open: programs
 // written for a server run without one.
 async function api(call, request) {
-	const body = request.method === "POST" ? await request.json().catch(() => null) : {};
-	if (body === null) return failed(400, "the request is not JSON");
+	let body;
+	try {
+		body = JSON.parse(await request.text() || "{}"); // interrupt has none
+	} catch {
+		return failed(422, "the request is not JSON");
+	}
 	for (const page of await self.clients.matchAll({ type: "window" })) {
 		const here = await ask(page, { type: "api?" }, 500);
 		if (!here) continue;
@@ -146,4 +150,4 @@ async function api(call, request) {
 	return failed(503, "no page of wisp is open: open one, it does the drawing");
 }
 
-const failed = (status, detail) => Response.json({ error: "wisp", detail }, { status });
+const failed = (status, detail) => Response.json({ error: "wisp", detail, body: "", errors: detail }, { status });

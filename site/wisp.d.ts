@@ -173,3 +173,6 @@ export function createGenerator(options?: GeneratorOptions): Promise<Generator>;
 
 /** Picture i as a PNG file that carries its settings in a `parameters` text chunk. */
 export function toPNG(result: Result, i?: number): Promise<Blob>;
+
+/** The settings of picture i, as toPNG writes them. */
+export function parametersOf(result: Result, i?: number): string;

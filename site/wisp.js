@@ -239,10 +239,13 @@ export async function toPNG(result, i = 0) {
 	const image = result.images[i];
 	if (!image) throw new WispError("bad-request", `the result has no picture ${i}`);
 	const png = new Uint8Array(await (await encode(image)).arrayBuffer());
-	// Picture i was drawn with the seed after the i-th. The last "Seed:" is
-	// meant: a prompt may hold the word.
-	const parameters = result.parameters.replace(/^(.*Seed: )\d+/s, (_, before) => before + (result.seed + i));
-	return withText(png, "parameters", parameters);
+	return withText(png, "parameters", parametersOf(result, i));
+}
+
+// parametersOf returns the settings of picture i, which was drawn with the seed
+// after the i-th. The last "Seed:" is meant: a prompt may hold the word.
+export function parametersOf(result, i = 0) {
+	return result.parameters.replace(/^(.*Seed: )\d+/s, (_, before) => before + (result.seed + i));
 }
 
 function encode(image) {

@@ -443,29 +443,6 @@ func TestBuiltUnderPath(t *testing.T) {
 	p.draw("red heart")
 }
 
-// A program written for AUTOMATIC1111's server is answered by the page.
-func TestLocalAPI(t *testing.T) {
-	s, p := serve(t), newTab(t)
-	p.open(s.URL)
-	p.until(`navigator.serviceWorker.controller !== null`)
-	got := eval[string](p, `(async () => {
-		const call = async (path, body) => {
-			const r = await fetch("/sdapi/v1/" + path, body && { method: "POST", body: JSON.stringify(body) });
-			return [r.status, await r.json()];
-		};
-		const [status, made] = await call("txt2img", { prompt: "red heart", steps: 2, seed: 7, batch_size: 2, width: 128, height: 128 });
-		const [, samplers] = await call("samplers");
-		const [refused, why] = await call("txt2img", { prompt: "red heart", enable_hr: true });
-		const [bad] = await call("txt2img", { prompt: "", steps: 2 });
-		const [missing] = await call("img2img", {});
-		return [status, made.images.length, made.images[0].slice(0, 5), JSON.parse(made.info).all_seeds, samplers.length > 0, refused, why.detail, bad, missing].join(" ");
-	})()`)
-	const want = "200 2 iVBOR 7,8 true 422 wisp does not support enable_hr 422 404"
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
 // index.html and strings.js say the same in English, and no language lacks a
 // word of another.
 func TestStrings(t *testing.T) {

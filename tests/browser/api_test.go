@@ -1,0 +1,141 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// A program written for AUTOMATIC1111's server is answered by the page.
+func TestLocalAPI(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.until(`navigator.serviceWorker.controller !== null`)
+	p.run(chromedp.Evaluate[chromedp.Void](`globalThis.call = async (path, body) => {
+		const r = await fetch("/sdapi/v1/" + path, body && { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) });
+		return { status: r.status, ...await r.json().then((a) => (Array.isArray(a) ? { list: a } : a)) };
+	}`))
+	for _, c := range []struct{ name, script, want string }{
+		{"pictures", `
+			const made = await call("txt2img", { prompt: "red heart", negative_prompt: "blue", steps: 2, seed: 7, n_iter: 2, width: 128, height: 128, sampler_name: "Euler", scheduler: "Automatic", override_settings: {}, alwayson_scripts: {} });
+			const info = JSON.parse(made.info);
+			const bytes = Uint8Array.from(atob(made.images[1]), (c) => c.charCodeAt(0));
+			const { readTexts } = await import("/png.js");
+			const text = (await readTexts(bytes)).get("parameters");
+			return [made.status, made.images.length, info.all_seeds, info.infotexts[1] === text, /Seed: 8,/.test(text), info.sampler_name, info.steps, info.width, made.parameters.n_iter];`,
+			"200 2 7,8 true true euler 2 128 2"},
+		{"lists", `
+			const [samplers, schedulers, models, options, progress] = await Promise.all(["samplers", "schedulers", "sd-models", "options", "progress"].map((c) => call(c)));
+			return [samplers.list.some((s) => s.name === "Euler"), schedulers.list.length > 0, models.list[0].title === options.sd_model_checkpoint, progress.progress, progress.state.job_count];`,
+			"true true true 0 0"},
+		{"the model", `
+			const { sd_model_checkpoint } = await call("options");
+			return [(await call("options", { sd_model_checkpoint })).status, (await call("options", { sd_model_checkpoint: "other" })).status, (await call("options", { CLIP_stop_at_last_layers: 2 })).detail];`,
+			"200 422 wisp does not support the option CLIP_stop_at_last_layers"},
+		{"queue, progress and interrupt", `
+			const long = call("txt2img", { prompt: "rocket", steps: 400 });
+			const next = call("txt2img", { prompt: "rocket", steps: 1, seed: 3 });
+			let seen;
+			do seen = await call("progress"); while (!seen.current_image);
+			const jobs = seen.state.job_count;
+			const stopped = await fetch("/sdapi/v1/interrupt", { method: "POST" });
+			const ended = await long;
+			return [seen.progress > 0 && seen.progress < 1, seen.state.sampling_steps, jobs, stopped.status, ended.status, ended.images[0].slice(0, 5), JSON.parse((await next).info).seed];`,
+			"true 400 2 200 200 iVBOR 3"},
+		{"refusals", `
+			const refused = async (path, body) => { const r = await call(path, body); return r.status + " " + r.detail; };
+			return (await Promise.all([
+				refused("txt2img", { prompt: "a", enable_hr: true }), refused("txt2img", { prompt: "" }), refused("txt2img", { prompt: 7 }),
+				refused("txt2img", { prompt: "a", sampler_name: "<b>" }), refused("txt2img", { prompt: "a", scheduler: {} }), refused("txt2img", { prompt: "a", width: "x" }),
+				refused("txt2img", "{"), refused("txt2img", "[]"), refused("img2img", {}), refused("constructor"),
+			])).map((s) => s.slice(0, 44)).join("|");`, strings.Join([]string{
+			"422 wisp does not support enable_hr", "422 the prompt is empty: say what to draw", "422 prompt is not a text",
+			`422 sampler "<b>" is not one of Euler, DPM++`, `422 scheduler "[object Object]" is not one of`, "422 width",
+			"422 the request is not JSON", "422 the request is not an object", "404 wisp does not answer POST img2img", "404 wisp does not answer GET constructor",
+		}, "|")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := eval[string](p, fmt.Sprintf(`(async () => { const answer = await (async () => { %s })(); return Array.isArray(answer) ? answer.join(" ") : answer; })()`, c.script))
+			if c.name == "refusals" {
+				for i, part := range strings.Split(got, "|") {
+					if want := strings.Split(c.want, "|")[i]; !strings.HasPrefix(part, want) {
+						t.Errorf("got %q, want %q", part, want)
+					}
+				}
+			} else if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+// workflow is a ComfyUI workflow of the core nodes, in API format.
+const workflow = `{
+	"3": { class_type: "KSampler", inputs: { seed: 9, steps: 3, cfg: 2, sampler_name: "euler", scheduler: "simple", denoise: 1, model: ["4", 0], positive: ["6", 0], negative: ["7", 0], latent_image: ["5", 0] } },
+	"4": { class_type: "CheckpointLoaderSimple", inputs: { ckpt_name: "<img src=x onerror=globalThis.hacked=1>" } },
+	"5": { class_type: "EmptyLatentImage", inputs: { width: 128, height: 128, batch_size: 2 } },
+	"6": { class_type: "CLIPTextEncode", inputs: { text: "a tree", clip: ["4", 1] } },
+	"7": { class_type: "CLIPTextEncode", inputs: { text: "fog", clip: ["4", 1] } },
+	"8": { class_type: "VAEDecode", inputs: { samples: ["3", 0], vae: ["4", 2] } },
+	"9": { class_type: "SaveImage", inputs: { filename_prefix: "x", images: ["8", 0] } },
+	"10": { class_type: "Note" },
+}`
+
+// A ComfyUI workflow that is dropped is drawn, from a file and from a PNG that
+// holds it; what wisp does not run is refused by the node's name.
+func TestWorkflow(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.run(dropped("flow.json", "application/json", `JSON.stringify(`+workflow+`)`))
+	p.until(`document.querySelectorAll("#pictures img").length === 2 && document.querySelector("#pictures img").alt === "a tree"`)
+	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 9 · 3 steps") {
+		t.Errorf("drawn with %q", facts)
+	}
+	p.run(dropped("comfy.png", "image/png", fmt.Sprintf(`(async () => {
+		const { withText } = await import("/png.js");
+		const plain = new Uint8Array(await (await fetch("icon-192.png")).arrayBuffer());
+		const flow = %s;
+		flow["6"].inputs.text = "a rocket";
+		return withText(plain, "prompt", JSON.stringify(flow));
+	})()`, workflow)))
+	p.until(`document.querySelectorAll("#pictures img").length === 2 && document.querySelector("#pictures img").alt === "a rocket"`)
+
+	for _, c := range []struct{ name, change, want string }{
+		{"a node between", `flow["4"].class_type = "LoraLoader"`, "node 4 (LoraLoader) is not supported"},
+		{"another sampler node", `flow["3"].class_type = "KSamplerAdvanced"`, "node 3 (KSamplerAdvanced) is not supported"},
+		{"markup for a name", `flow["6"].class_type = "<img src=x onerror=globalThis.hacked=1>"`, "node 6 (<img src=x onerror=globalThis.hacked=1>)"},
+		{"a picture to start from", `flow["5"].class_type = "VAEEncode"`, "node 5 (VAEEncode) is not supported"},
+		{"less than all noise", `flow["3"].inputs.denoise = 0.5`, "node 3 (KSampler): denoise"},
+		{"unknown sampler", `flow["3"].inputs.sampler_name = "magic"`, `node 3 (KSampler): sampler_name "magic"`},
+		{"inherited sampler", `flow["3"].inputs.sampler_name = "constructor"`, `node 3 (KSampler): sampler_name "constructor"`},
+		{"a linked text", `flow["6"].inputs.text = ["10", 0]`, `node 6 (CLIPTextEncode): its input "text" is linked to node 10`},
+		{"a seed that JSON cannot hold", `flow["3"].inputs.seed = 2 ** 60`, "node 3 (KSampler): its seed"},
+		{"two ends", `flow["11"] = { class_type: "PreviewImage" }`, "2 SaveImage nodes"},
+		{"a loop", `flow["8"].inputs.samples = ["8", 0]`, "node 8 (VAEDecode) is not supported"},
+		{"a missing node", `delete flow["8"]`, `node 9 (SaveImage): its input "images" is not linked`},
+		{"the editor's format", `flow = { nodes: [], links: [] }`, "API format"},
+		{"nothing", `flow = null`, "no nodes"},
+		{"numbers for nodes", `flow = [1, { class_type: 2 }]`, "no nodes"},
+	} {
+		got := eval[string](p, fmt.Sprintf(`(async () => {
+			const { parseWorkflow } = await import("/comfy.js");
+			let flow = %s;
+			%s;
+			try { return "accepted " + JSON.stringify(parseWorkflow(flow)); } catch (err) { return err.code + " " + err.message; }
+		})()`, workflow, c.change))
+		if !strings.HasPrefix(got, "bad-request ") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s; want %q", c.name, got, c.want)
+		}
+	}
+	p.run(dropped("flow.json", "application/json", fmt.Sprintf(`(() => { const flow = %s; flow["6"].class_type = "<img src=x onerror=globalThis.hacked=1>"; return JSON.stringify(flow); })()`, workflow)))
+	if code, text := p.failed(); code != "bad-request" || !strings.Contains(text, "<img src=x") {
+		t.Errorf("%s: %s", code, text)
+	}
+	if eval[bool](p, `globalThis.hacked === 1 || document.querySelector("#error img") !== null`) {
+		t.Error("markup in a workflow became an element")
+	}
+}
