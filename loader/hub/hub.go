@@ -107,6 +107,9 @@ const maxInfo = 32 << 20
 // Commit is the commit that is read, whatever happens to the revision.
 func (r *Repo) Commit() string { return r.commit }
 
+// Stamp says which files these are.
+func (r *Repo) Stamp() (string, error) { return r.name + "@" + r.commit, nil }
+
 // List names the files in a folder, "" for the top.
 func (r *Repo) List(folder string) (names []string, err error) {
 	for _, f := range r.files {

@@ -31,6 +31,8 @@ type Options struct {
 	ChunkSize     int       // raw bytes; 0 is 4 MiB, at most loader.MaxChunk
 	PerTensor     bool      // report the error of every tensor, not only the worst of each component
 	Progress      io.Writer // gets the report; nil for none
+
+	done *journal // what an earlier pack did; nil for nothing
 }
 
 // defaultChunk keeps a retry cheap, the progress fine and the memory of a few
@@ -40,6 +42,7 @@ const defaultChunk = 4 << 20
 
 // Run packs o.In into o.Out. The manifest is written last, so a directory
 // with a manifest is whole; chunks of an earlier pack are removed after that.
+// A pack that was interrupted goes on where it stopped.
 func Run(ctx context.Context, o Options) error {
 	in := o.From
 	if in == nil {
@@ -56,6 +59,16 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Name == "" {
 		o.Name = baseName(o.In)
+	}
+	if s, ok := in.(Stamper); ok {
+		key, err := journalKey(s, o)
+		if err != nil {
+			return err
+		}
+		if o.done, err = openJournal(out, key); err != nil {
+			return err
+		}
+		defer o.done.w.Close()
 	}
 	m, err := Pack(ctx, in, out, o)
 	if err != nil {
@@ -101,7 +114,10 @@ func Pack(ctx context.Context, in Input, out Output, o Options) (*loader.Manifes
 	}
 	p := &packer{in: in, opts: o, man: &loader.Manifest{Format: "wisp", Version: loader.Version, Name: o.Name,
 		Licence: o.Licence, Components: map[string]loader.Component{}}}
-	p.w = &writer{out: out, size: o.ChunkSize, man: p.man}
+	p.w = &writer{out: out, size: o.ChunkSize, man: p.man, done: o.done}
+	if o.done != nil && len(o.done.chunks) > 0 {
+		p.report("going on after %d chunks of an interrupted pack", len(o.done.chunks))
+	}
 	if err := p.run(ctx); err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
 	}

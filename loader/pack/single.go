@@ -14,9 +14,10 @@ import (
 // come from another input, since the file has none.
 type single struct {
 	Input
-	name string
-	sets map[string]*safetensors.Set
-	all  *safetensors.Set
+	weights Input
+	name    string
+	sets    map[string]*safetensors.Set
+	all     *safetensors.Set
 }
 
 // NewSingle makes an [Input] of a single-file checkpoint of Stable Diffusion
@@ -30,7 +31,7 @@ func NewSingle(weights Input, name string, configs Input) (interface {
 	if err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
 	}
-	s := &single{Input: configs, name: name, all: all}
+	s := &single{Input: configs, weights: weights, name: name, all: all}
 	l, err := layout(configs)
 	if err == nil {
 		s.sets, err = all.LDM(l)
@@ -42,6 +43,25 @@ func NewSingle(weights Input, name string, configs Input) (interface {
 	return s, nil
 }
 
+// Stamp is that of the configs with the file's size and time.
+func (s *single) Stamp() (string, error) {
+	configs, ok := s.Input.(Stamper)
+	file, isDir := s.weights.(Dir)
+	if !ok || !isDir {
+		return "", fmt.Errorf("%s: its source has no stamp", s.name)
+	}
+	stamp, err := configs.Stamp()
+	if err != nil {
+		return "", err
+	}
+	info, err := file.Stat(s.name)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%q %d %d\n%s", s.name, info.Size(), info.ModTime().UnixNano(), stamp), nil
+}
+
+// Close closes the file.
 func (s *single) Close() error { return s.all.Close() }
 
 // Weights is a component's part of the file.

@@ -160,6 +160,9 @@ const rowBuffer = 1 << 18
 
 // addTensor converts one tensor to its packed dtype and writes it.
 func (p *packer) addTensor(ctx context.Context, component string, t safetensors.Tensor, r *io.SectionReader) (tensorError, error) {
+	if was, ok := p.was(component, t); ok {
+		return p.skipTensor(ctx, t, was)
+	}
 	dtype := Policy(p.opts.Quant, t)
 	if dtype == "f16" && (t.DType == "F32" || t.DType == "F64") {
 		fits, err := fitsF16(t, r)
@@ -172,26 +175,74 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 		}
 	}
 	e := tensorError{name: t.Name, dtype: dtype}
-	info := loader.TensorInfo{Component: component, Name: t.Name, DType: dtype, Shape: t.Shape}
+	info := tensorInfo(component, t, dtype)
 	var err error
 	switch dtype {
 	case "q8", "q4":
 		info.Place, err = p.addQuantised(ctx, t, r, &e)
 	default:
-		width := map[string]int{"f32": 4, "f16": 2, "bf16": 2}[dtype]
-		if width > 1 {
-			info.Encoding = "planes"
-		}
-		size := 4
-		if width == 2 {
-			size = 2
-		}
-		if info.Place, err = p.w.begin(ctx, int64(size*t.Elems()), max(width, 1)); err == nil {
+		if info.Place, err = p.w.begin(ctx, plainBytes(t, dtype), planes(dtype)); err == nil {
 			err = p.addPlain(ctx, t, r, &e)
 		}
 	}
+	if err != nil {
+		return e, err
+	}
 	p.man.Tensors = append(p.man.Tensors, info)
-	return e, err
+	return e, p.w.done.note(entry{Tensor: &packed{component, t.Name, dtype, e.max, e.sum, e.num, e.den, e.n}})
+}
+
+func tensorInfo(component string, t safetensors.Tensor, dtype string) loader.TensorInfo {
+	info := loader.TensorInfo{Component: component, Name: t.Name, DType: dtype, Shape: t.Shape}
+	if planes(dtype) > 1 {
+		info.Encoding = "planes"
+	}
+	return info
+}
+
+// planes is the number of byte planes of a dtype, 1 for none.
+func planes(dtype string) int {
+	return max(1, map[string]int{"f32": 4, "f16": 2, "bf16": 2}[dtype])
+}
+
+// plainBytes is the size of an unquantised tensor.
+func plainBytes(t safetensors.Tensor, dtype string) int64 {
+	if planes(dtype) == 2 {
+		return 2 * int64(t.Elems())
+	}
+	return 4 * int64(t.Elems())
+}
+
+// was finds a tensor in the journal that lies in the chunks before it.
+func (p *packer) was(component string, t safetensors.Tensor) (packed, bool) {
+	if p.w.done == nil {
+		return packed{}, false
+	}
+	was, ok := p.w.done.tensors[component+"/"+t.Name]
+	return was, ok && p.w.known(was.bytes(t))
+}
+
+// bytes is the size of the packed tensor.
+func (was packed) bytes(t safetensors.Tensor) int64 {
+	switch was.DType {
+	case "q8":
+		return int64(t.Shape[0]) * int64(quant.RowBytes(8, t.Elems()/t.Shape[0]))
+	case "q4":
+		return int64(t.Shape[0]) * int64(quant.RowBytes(4, t.Elems()/t.Shape[0]))
+	}
+	return plainBytes(t, was.DType)
+}
+
+// skipTensor takes a tensor from the journal.
+func (p *packer) skipTensor(ctx context.Context, t safetensors.Tensor, was packed) (tensorError, error) {
+	info := tensorInfo(was.Component, t, was.DType)
+	e := tensorError{name: t.Name, dtype: was.DType, max: was.Max, sum: was.Sum, num: was.Num, den: was.Den, n: was.N}
+	var err error
+	if info.Place, err = p.w.begin(ctx, was.bytes(t), planes(was.DType)); err != nil {
+		return e, err
+	}
+	p.man.Tensors = append(p.man.Tensors, info)
+	return e, p.w.skip(ctx, was.bytes(t))
 }
 
 // addPlain writes an unquantised tensor, a buffer at a time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 
 	"wisp/loader"
 )
@@ -14,6 +15,7 @@ type writer struct {
 	out  Output
 	size int // raw bytes of a chunk
 	man  *loader.Manifest
+	done *journal // nil for none
 
 	buf         []byte // the chunk being filled, plain
 	runs        []run  // what of buf is to be split into byte planes
@@ -43,6 +45,31 @@ func (w *writer) begin(ctx context.Context, length int64, width int) (loader.Pla
 	}
 	w.startRun()
 	return loader.Place{Chunk: len(w.man.Chunks), Offset: int64(len(w.buf)), Length: length}, nil
+}
+
+// known reports whether the next length bytes lie in chunks that an earlier
+// pack wrote.
+func (w *writer) known(length int64) bool {
+	if w.done == nil {
+		return false
+	}
+	room := -int64(len(w.buf))
+	for i := len(w.man.Chunks); i < len(w.done.chunks); i++ {
+		room += w.done.chunks[i].Raw
+	}
+	return length <= room
+}
+
+// skip is append for bytes that are known.
+func (w *writer) skip(ctx context.Context, length int64) error {
+	zeros := make([]byte, min(length, 1<<20))
+	for ; length > 0; length -= int64(len(zeros)) {
+		zeros = zeros[:min(length, int64(len(zeros)))]
+		if err := w.append(ctx, zeros); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // append adds some of the bytes announced by begin, whole elements.
@@ -76,6 +103,14 @@ func (w *writer) flush(ctx context.Context) error {
 	if len(w.buf) == 0 {
 		return nil
 	}
+	if i := len(w.man.Chunks); w.done != nil && i < len(w.done.chunks) {
+		c := w.done.chunks[i]
+		if c.Raw != int64(len(w.buf)) {
+			return fmt.Errorf("chunk %d had %d bytes when this pack was begun and has %d now: empty the output directory", i, c.Raw, len(w.buf))
+		}
+		w.add(c)
+		return ctx.Err()
+	}
 	raw := make([]byte, len(w.buf))
 	for _, r := range w.runs {
 		loader.Split(raw[r.from:r.to], w.buf[r.from:r.to], r.width)
@@ -89,8 +124,16 @@ func (w *writer) flush(ctx context.Context) error {
 	if err := w.out.Write(ctx, c.File(), stored); err != nil {
 		return err
 	}
+	if err := w.done.note(entry{Chunk: &c}); err != nil {
+		return err
+	}
+	w.add(c)
+	return ctx.Err()
+}
+
+// add closes the current chunk as c.
+func (w *writer) add(c loader.Chunk) {
 	w.man.Chunks = append(w.man.Chunks, c)
 	w.raw, w.stored = w.raw+c.Raw, w.stored+c.Stored
 	w.buf, w.runs = w.buf[:0], w.runs[:0]
-	return ctx.Err()
 }
