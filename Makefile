@@ -114,11 +114,13 @@ audit:
 	CHROME_PATH="$${WISP_CHROMIUM:-$$(command -v chromium || command -v google-chrome)}" \
 		go test -tags browser,audit -count=1 -timeout 20m -v -run 'TestAxe|TestLighthouse' $(ARGS) ./tests/browser
 
-# The npm package, packed and installed, bundled by Vite in the React example,
-# and tried in Chromium. npm fetches React and Vite once.
+# The npm package, packed and installed, its types checked, bundled by Vite in
+# the React example, and tried in Chromium. npm fetches what that takes once.
 test-vite: build
 	mkdir -p build/vite && cp -r site/examples/react/. build/vite/
-	cd build/vite && npm install --no-save --no-audit --no-fund --install-links ../wisp-generator-*.tgz && npm run build
+	cp tests/browser/testdata/types.ts build/vite/
+	cd build/vite && npm install --no-save --no-audit --no-fund --install-links ../wisp-generator-*.tgz typescript@5.9 && \
+		npx tsc --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --lib es2022,dom,dom.iterable types.ts && npm run build
 	go test -tags browser,vite -count=1 -timeout 5m -v -run TestVite ./tests/browser
 
 # A thousand pictures in one tab, and the memory that they take: about ten

@@ -1,0 +1,22 @@
+// Every name of the npm package in use, for the type checker only (make test-vite).
+import { capabilities, createGenerator, models, parametersOf, removeModel, toPNG, WispError, type Result } from "wisp-generator";
+import { WispGenerator } from "wisp-generator/widget.js";
+const stop = new AbortController();
+const c = await capabilities("/models/default/");
+const n: number = c.downloadBytes;
+try {
+	const g = await createGenerator({ backend: "simd", threads: 2, signal: stop.signal, busy: "abort", onProgress: (p) => console.log(p.stage) });
+	const r: Result = await g.generate({ prompt: "a", onStep: ({ preview }) => preview?.width });
+	const b: Blob = await toPNG(r, 0);
+	console.log(parametersOf(r), b.size, n, (await models()).map((m) => removeModel(m.id)));
+	g.dispose();
+} catch (e) {
+	if (e instanceof WispError && e.code === "aborted") console.log(e.message);
+}
+const w: WispGenerator = document.querySelector("wisp-generator")!;
+w.addEventListener("wisp-image", (e) => console.log(e.detail.blob.size, e.detail.result.seed));
+const f: File | null = w.value;
+await w.generate({ seed: 1 });
+// @ts-expect-error: no such backend
+await createGenerator({ backend: "magic" });
+console.log(f);
