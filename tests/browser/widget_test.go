@@ -85,14 +85,26 @@ func TestWidget(t *testing.T) {
 			}
 		})
 	}
-	t.Run("wrong hash", func(t *testing.T) {
-		p := newTab(t)
-		p.run(chromedp.Navigate(host(t, "", strings.Replace(sealed, "sha384-", "sha384-AAAA", 1))))
-		eval[bool](p, `new Promise((done) => setTimeout(() => done(true), 500))`)
-		if eval[bool](p, `customElements.get("wisp-generator") !== undefined`) {
-			t.Error("a module of another hash ran")
-		}
-	})
+	right, wrong := integrity(t, "wisp.js"), "sha384-"+strings.Repeat("A", 64)
+	sealAll := func(hash string) string {
+		return fmt.Sprintf(`<script type="importmap">{"integrity": {"%s/wisp.js": "%s"}}</script>`, s.URL, hash) + sealed
+	}
+	for _, c := range []struct {
+		name, page string
+		runs       bool
+	}{
+		{"wrong hash in the tag", strings.Replace(sealed, integrity(t, "widget.js"), wrong, 1), false},
+		{"wrong hash in the import map", sealAll(wrong), false},
+		{"right hashes", sealAll(right), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newTab(t)
+			p.run(chromedp.Navigate(host(t, "", c.page))) // which waits for its modules
+			if runs := eval[bool](p, `customElements.get("wisp-generator") !== undefined`); runs != c.runs {
+				t.Errorf("the widget runs: %v, want %v", runs, c.runs)
+			}
+		})
+	}
 }
 
 // embedder is a page that opens frames of wisp and keeps what they say.
