@@ -21,6 +21,7 @@ const (
 	zstdModule      = "github.com/klauspost/compress/zstd"
 	float16Module   = "github.com/x448/float16"
 	wazeroModule    = "github.com/tetratelabs/wazero"
+	brotliModule    = "github.com/andybalholm/brotli" // of the command, never of the wasm
 )
 
 // arrows lists what the files of each package may import besides the standard
@@ -47,7 +48,7 @@ var arrows = map[string][]string{
 	"loader/hub":         {"loader/safetensors"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", safejsModule},
-	"site":               {zstdModule},
+	"site":               {zstdModule, brotliModule},
 }
 
 // jsOnly are the imports that only files named *_js.go may have, and hostOnly
