@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hack-pad/safejs"
@@ -32,19 +32,17 @@ func NewFetch(base string, noStore bool) (*Fetch, error) {
 	if err != nil {
 		return nil, badModel("the model's address %q is not a URL", base)
 	}
-	href, err := text(u, "href")
+	path, err := text(u, "pathname")
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := url.Parse(href)
-	if err != nil {
-		return nil, badModel("the model's address %q is not a URL", base)
+	for _, p := range [][2]string{{"hash", ""}, {"search", ""}, {"pathname", strings.TrimSuffix(path, "/") + "/"}} {
+		if err := u.Set(p[0], p[1]); err != nil {
+			return nil, err
+		}
 	}
-	parsed.Fragment, parsed.RawQuery = "", ""
-	if n := len(parsed.Path); n == 0 || parsed.Path[n-1] != '/' {
-		parsed.Path += "/"
-	}
-	return &Fetch{parsed.String(), noStore}, nil
+	href, err := text(u, "href")
+	return &Fetch{href, noStore}, err
 }
 
 // Location is the directory's absolute URL.
@@ -91,7 +89,7 @@ func (f *Fetch) open(ctx context.Context, name, cache string) (io.ReadCloser, er
 }
 
 func (f *Fetch) request(ctx context.Context, name string, options map[string]any) (*fetchReader, error) {
-	response, err := callAsync(ctx, safejs.Global(), "fetch", f.base+url.PathEscape(name), options)
+	response, err := callAsync(ctx, safejs.Global(), "fetch", f.base+name, options)
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,12 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	if len(b) > maxManifest {
 		return nil, badModel("%s is %d bytes long, more than %d", ManifestName, len(b), maxManifest)
 	}
-	// The version first: a later format may mean something else by the rest.
+	m := new(Manifest)
+	err := json.Unmarshal(b, m)
+	if err == nil && m.Format == "wisp" && m.Version == Version {
+		return m, m.check()
+	}
+	// Why not: a later format may mean something else by all but these two.
 	var head struct {
 		Format  string `json:"format"`
 		Version *int   `json:"version"`
@@ -114,11 +119,7 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	case *head.Version < Version:
 		return nil, badModel("the model has format version %d, this build reads %d: pack it again", *head.Version, Version)
 	}
-	m := new(Manifest)
-	if err := json.Unmarshal(b, m); err != nil {
-		return nil, badModel("%s: %v", ManifestName, err)
-	}
-	return m, m.check()
+	return nil, badModel("%s: %v", ManifestName, err)
 }
 
 // Encode writes the manifest with one table entry a line; the same manifest
