@@ -69,6 +69,8 @@ type job struct {
 	Memory   bool
 	QuotaAt  int
 	DropAt   int
+	RaiseAt  int
+	Private  bool
 	Prefetch bool
 	Attempts int
 	Stall    int // ms
@@ -487,6 +489,67 @@ func TestDatabase(t *testing.T) {
 			l.setFault(nil)
 			good(t, name, m, l.visit(t, 1, j))
 			l.revisit(t, name, name, m, j)
+		}
+	})
+}
+
+// TestVersion: another tab raises the database's version in the middle of a
+// download. This visit and the next go on, the next in memory and saying so.
+func TestVersion(t *testing.T) {
+	eachBrowser(t, func(t *testing.T, l *lab) {
+		m := newModel(450, 8, 16<<10)
+		j := l.add("raised", m)
+		j.Database, j.RaiseAt = "raised", 3
+		l.setFault(nil)
+		good(t, "raised", m, l.visit(t, 1, j))
+		j.RaiseAt = 0
+		r := l.visit(t, 1, j)
+		good(t, "raised, next visit", m, r)
+		if len(r[0].Warnings) == 0 {
+			t.Error("the next visit does not say that nothing is kept")
+		}
+	})
+}
+
+// TestPrivateFiles: with tensors laid out in private files, the browser dies
+// at random moments of a download, and two tabs load at once. What was laid
+// out whole is not downloaded, and no tensor is ever wrong.
+func TestPrivateFiles(t *testing.T) {
+	eachBrowser(t, func(t *testing.T, l *lab) {
+		rng := rand.New(rand.NewPCG(7, 7))
+		for i := range 4 {
+			name := fmt.Sprint("private", i)
+			m := newModel(uint64(700+i), 30, 256<<10)
+			j := l.add(name, m)
+			j.Private, j.Database = true, name
+			started := make(chan struct{}, 100)
+			l.setFault(func(http.ResponseWriter, *http.Request, []byte, int) bool {
+				started <- struct{}{}
+				time.Sleep(10 * time.Millisecond)
+				return false
+			})
+			l.send(t, 1, j)
+			select {
+			case <-started:
+			case <-time.After(60 * time.Second):
+				t.Fatal("the visit does not start")
+			}
+			time.Sleep(time.Duration(rng.IntN(500)) * time.Millisecond)
+			l.browser.Close()
+			select { // it may have finished
+			case <-l.reports:
+			default:
+			}
+			l.launch(t)
+			l.setFault(nil)
+			good(t, name+", two tabs", m, l.visit(t, 2, j))
+			l.setFault(nil)
+			good(t, name+", next visit", m, l.visit(t, 1, j))
+			for i, n := range l.requests(name, m) {
+				if n > 0 {
+					t.Errorf("%s, next visit: chunk %d was asked for", name, i)
+				}
+			}
 		}
 	})
 }

@@ -30,6 +30,8 @@ type job struct {
 	Memory   bool // no database
 	QuotaAt  int  // the store is full from this chunk on; 0 for never
 	DropAt   int  // another tab deletes the database after this chunk; 0 for never
+	RaiseAt  int  // another tab raises the database's version after this chunk; 0 for never
+	Private  bool // lay the tensors out in private files
 	Prefetch bool
 	Attempts int
 	Stall    int // ms
@@ -103,6 +105,9 @@ func visit(ctx context.Context, j job, r *result) error {
 	if err != nil {
 		return err
 	}
+	if library, ok := store.(*loader.Library); ok {
+		o.Cache = library.Cache
+	}
 	src, err := loader.NewFetch(j.Model, true)
 	if err != nil {
 		return err
@@ -124,8 +129,9 @@ func openStore(ctx context.Context, j job, r *result) (loader.Store, error) {
 		return nil, nil
 	}
 	db, err := loader.OpenIndexedDB(ctx, j.Database)
-	if err != nil {
-		return nil, err
+	if err != nil { // the page goes on without, too
+		r.Warnings = append(r.Warnings, err.Error())
+		return nil, nil
 	}
 	keys, err := db.Keys(ctx)
 	if err != nil {
@@ -136,7 +142,15 @@ func openStore(ctx context.Context, j job, r *result) (loader.Store, error) {
 			r.Held = append(r.Held, k)
 		}
 	}
-	return loader.NewLibrary(&faultyKV{IndexedDB: db, job: j}), nil
+	library := loader.NewLibrary(&faultyKV{IndexedDB: db, job: j})
+	if j.Private {
+		cache, err := loader.OpenOPFS(ctx, j.Database)
+		if err != nil {
+			return nil, err
+		}
+		library.Cache = cache
+	}
+	return library, nil
 }
 
 // faultyKV is the database with faults at the boundary.
@@ -161,16 +175,17 @@ func (s *faultyKV) Put(ctx context.Context, key string, b []byte) error {
 	if err := s.IndexedDB.Put(ctx, key, b); err != nil {
 		return err
 	}
-	if n == s.job.DropAt {
-		idb, err := safejs.Global().Get("indexedDB")
-		if err != nil {
-			return err
-		}
-		if _, err := idb.Call("deleteDatabase", s.job.Database); err != nil {
-			return err
-		}
+	idb, err := safejs.Global().Get("indexedDB")
+	if err != nil {
+		return err
 	}
-	return nil
+	switch n {
+	case s.job.DropAt:
+		_, err = idb.Call("deleteDatabase", s.job.Database)
+	case s.job.RaiseAt:
+		_, err = idb.Call("open", s.job.Database, 7)
+	}
+	return err
 }
 
 // hash loads every component and hashes what it gets.
