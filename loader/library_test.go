@@ -426,8 +426,8 @@ func TestRoomIsShared(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if c.max != 3 {
-			t.Errorf("%d chunks were on their way at once, want 3", c.max)
+		if c.max < 2 || c.max > 3 { // callers of one chunk wait for it together
+			t.Errorf("%d chunks were on their way at once, want at most 3, and more than one", c.max)
 		}
 		if len(m.room) != 0 {
 			t.Errorf("%d places are taken for ever", len(m.room))
