@@ -326,6 +326,9 @@ func (c *compiler) product(kernel kernelID, p product) {
 	if p.dtype != engine.F32 { // each unit unpacks its weights
 		most = 32 * fl.mr
 	}
+	if kernel == kLinear8 { // whose rows are half as long
+		most = 64 * fl.mr
+	}
 	blocks := (p.m + most - 1) / most
 	block := roundUp((p.m+blocks-1)/blocks, fl.mr)
 	blocks = (p.m + block - 1) / block

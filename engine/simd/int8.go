@@ -61,11 +61,11 @@ func (e *emitter) linear8(f *fn) {
 		f.set(left, p.rows)
 		f.while(left.gt(num(0)), func() {
 			f.call(e.tile8, rowsAt, lda, p.scratch, p.k, sums, rowScales, p.bias, out, p.ldo, res, p.cols, left)
-			f.set(left, left.plus(-e.mr))
-			f.set(rowsAt, rowsAt.add(lda.times(e.mr)))
-			f.set(rowScales, rowScales.plus(4*e.mr))
-			f.set(out, out.add(p.ldo.times(e.mr)))
-			f.when(res, func() { f.set(res, res.add(p.ldo.times(e.mr))) })
+			f.set(left, left.plus(-e.mr8()))
+			f.set(rowsAt, rowsAt.add(lda.times(e.mr8())))
+			f.set(rowScales, rowScales.plus(4*e.mr8()))
+			f.set(out, out.add(p.ldo.times(e.mr8())))
+			f.when(res, func() { f.set(res, res.add(p.ldo.times(e.mr8()))) })
 		})
 	})
 }
@@ -102,7 +102,7 @@ func (e *emitter) emitUnpack8() *fn {
 	return f
 }
 
-// emitTile8 adds the tile of linear8: mr rows by nr columns, of which the
+// emitTile8 adds the tile of linear8: mr8 rows by nr columns, of which the
 // first rows and cols are stored. The sums of a block stay in registers, those
 // of all blocks in memory at sums: once a block there is time for it.
 //
@@ -111,13 +111,13 @@ func (e *emitter) emitTile8() *fn {
 	f := e.m.newFunc(params(12))
 	base, lda, at, k, sums, rowScales := f.param(0), f.param(1), f.param(2), f.param(3), f.param(4), f.param(5)
 	bias, out, ldo, res, cols, rows := f.param(6), f.param(7), f.param(8), f.param(9), f.param(10), f.param(11)
-	nv := e.nr / 4
-	a := f.ints(e.mr)
+	mr, nv := e.mr8(), e.nr/4
+	a := f.ints(mr)
 	f.set(a[0], base)
-	for r := 1; r < e.mr; r++ {
+	for r := 1; r < mr; r++ {
 		f.set(a[r], a[r-1].add(lda))
 	}
-	acc, b, s := f.vectors(e.mr*nv), f.vectors(nv), f.vector()
+	acc, b, s := f.vectors(mr*nv), f.vectors(nv), f.vector()
 	for i := range acc {
 		f.storeV(sums, 16*i, f.splat(0))
 	}
@@ -151,7 +151,7 @@ func (e *emitter) emitTile8() *fn {
 		}
 		f.set(scale, scale.plus(4*e.nr))
 	})
-	for r := range e.mr {
+	for r := range mr {
 		f.when(rows.gt(num(r)), func() {
 			f.setV(s, rowScales.loadSplat(4*r))
 			for v := range b {
@@ -178,6 +178,10 @@ func (e *emitter) emitTile8() *fn {
 	return f
 }
 
+// mr8 is the number of rows of tile8: a dot product takes a register before it
+// is added, which a sixth row would have to do without.
+func (fl flavour) mr8() int { return min(fl.mr, 5) }
+
 // takesInt8 reports whether a product by w runs on 8-bit integers.
 func (c *compiler) takesInt8(p product) bool {
 	return c.b.int8 && p.dtype == engine.Q8 && p.taps == 1 && p.k%engine.QuantBlock == 0 && p.m >= c.b.fl.mr
@@ -190,7 +194,7 @@ func (c *compiler) rows(p product) {
 		c.product(kLinear, p)
 		return
 	}
-	padded := roundUp(p.m, c.b.fl.mr) // the last tile reads whole
+	padded := p.m + c.b.fl.mr8() // the last tile is read whole
 	rows := c.workspace(padded * (2*p.k + 4))
 	scales := rows.plus(2 * p.k * padded)
 	c.command(kQuantize, p.m, 8*float64(p.m*p.k), p.a, rows, scales, p.k)
