@@ -88,6 +88,7 @@ func TestExamples(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Error("form.html: nothing was sent")
 	}
+	p.run(chromedp.WaitReady("#thanks")) // else the next page would cut its arrival short
 
 	p.run(chromedp.Navigate(other.URL + "/frame.html"))
 	p.until(`!document.getElementById("draw").disabled`)
