@@ -154,8 +154,8 @@ func TestLibraryEvicts(t *testing.T) {
 // TestOffline: a model loaded once opens and loads without a network; a pinned
 // one does not even ask.
 func TestOffline(t *testing.T) {
+	src, want := small("A", 1, 3)
 	synctest.Test(t, func(t *testing.T) {
-		src, want := small("A", 1, 3)
 		kv := &Memory{}
 		visit(t, located{src, "https://x/a/"}, kv, day)
 		gone := &scripted{script: func(string, int) (io.ReadCloser, error, bool) { return nil, errors.New("offline"), true }}
@@ -251,8 +251,8 @@ func (s slow) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 // TestFiveTabs: programs that share a store and its locks download each chunk
 // once between them.
 func TestFiveTabs(t *testing.T) {
+	src, want := sample()
 	synctest.Test(t, func(t *testing.T) {
-		src, want := sample()
 		rec, kv, l := &recorder{Source: slow{src}}, &Memory{}, &locks{}
 		var wg sync.WaitGroup
 		for range 5 {
@@ -284,8 +284,8 @@ func TestFiveTabs(t *testing.T) {
 // TestFrozenTab: a tab that holds a lock for ever holds the others up for a
 // while only.
 func TestFrozenTab(t *testing.T) {
+	src, want := sample()
 	synctest.Test(t, func(t *testing.T) {
-		src, want := sample()
 		l := &locks{}
 		for name := range src {
 			l.Lock(t.Context(), "wisp:"+strings.TrimSuffix(name, ".bin"))
@@ -304,8 +304,8 @@ func TestFrozenTab(t *testing.T) {
 // TestPrefetch: it stores ahead, shares downloads with a Load, and stops where
 // nothing can be kept.
 func TestPrefetch(t *testing.T) {
+	src, want := sample()
 	synctest.Test(t, func(t *testing.T) {
-		src, want := sample()
 		rec := &recorder{Source: slow{src}}
 		m, err := Open(t.Context(), rec, &Memory{}, Options{})
 		if err != nil {
@@ -405,8 +405,8 @@ func (f crowdFile) Close() error {
 // TestRoomIsShared: loads and prefetches at once have as many chunks under way
 // as one load alone, and the room is whole again after failures.
 func TestRoomIsShared(t *testing.T) {
+	src, want := sample()
 	synctest.Test(t, func(t *testing.T) {
-		src, want := sample()
 		c := &crowd{Source: slow{src}}
 		m, err := Open(t.Context(), c, &Memory{}, Options{})
 		if err != nil {

@@ -20,6 +20,9 @@ import (
 	"time"
 )
 
+// The decoder and its channels must be made outside of any test's bubble.
+var _, _ = decoder()
+
 // files is a [Source] in memory.
 type files map[string][]byte
 
@@ -331,8 +334,8 @@ func TestPin(t *testing.T) {
 // TestBoundedMemory: no more than Parallel chunks are asked for and not yet
 // used while the consumer is slow.
 func TestBoundedMemory(t *testing.T) {
+	src, _ := sample()
 	synctest.Test(t, func(t *testing.T) {
-		src, _ := sample()
 		rec := &recorder{Source: src}
 		m, err := Open(t.Context(), rec, nil, Options{ManifestOnly: true, Parallel: 3})
 		if err != nil {
