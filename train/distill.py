@@ -5,8 +5,6 @@
 All start from the teacher's weights and fold guidance 3 in, so that the student
 is sampled without (guidance 1), and all draw x_t from noised pictures:
   guide        the teacher's guided velocity (Meng et al. 2023, one guidance only)
-  progressive  one Euler step of a grid of four for two guided ones of the teacher's (Salimans and Ho 2022)
-  consistency  the same x_0 from both ends of a guided teacher step of a sixteenth (Luo et al. 2023, LCM)
   model        no teacher: the picture's own velocity plus two thirds of the network's own difference between
                prompt and no prompt (Tang et al. 2025), so that it goes on learning from pictures
 """
@@ -28,8 +26,6 @@ from train import BATCH, CHECKPOINT, Denoiser, batch, samples
 GUIDANCE = 3.0
 PEAK = 4e-4
 EMA = 0.95
-GRID = 4  # progressive: the student's steps
-LEVELS = 16  # consistency: the teacher's steps
 
 
 class Distiller:
@@ -54,23 +50,6 @@ class Distiller:
         x = mix(x0, noise, sigma)
         return (self.ask(self.student, x, sigma, ids) - self.guided(x, sigma, ids)).square().mean()
 
-    def progressive(self, x0, noise, ids):
-        sigma = torch.randint(1, GRID + 1, (BATCH,)) / GRID
-        x = mix(x0, noise, sigma)
-        half = 0.5 / GRID
-        first = self.guided(x, sigma, ids)
-        second = self.guided(x - half * first, sigma - half, ids)
-        return (self.ask(self.student, x, sigma, ids) - (first + second) / 2).square().mean()
-
-    def consistency(self, x0, noise, ids):
-        sigma = torch.randint(1, LEVELS + 1, (BATCH,)) / LEVELS
-        after = sigma - 1 / LEVELS
-        x = mix(x0, noise, sigma)
-        y = x - self.guided(x, sigma, ids) / LEVELS
-        goal = y - wide(after) * self.ask(self.student, y, after, ids).detach()
-        miss = (x - wide(sigma) * self.ask(self.student, x, sigma, ids) - goal).square().mean((1, 2, 3))
-        return ((miss + 1e-3).sqrt()).mean()
-
     def model(self, x0, noise, ids):
         sigma = torch.where(torch.rand(BATCH) < 0.15, 1.0, torch.sigmoid(torch.randn(BATCH)))
         x = mix(x0, noise, sigma)
@@ -89,7 +68,7 @@ def mix(x0, noise, sigma):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("method", choices=("guide", "progressive", "consistency", "model"))
+    parser.add_argument("method", choices=("guide", "model"))
     parser.add_argument("minutes", type=float)
     args = parser.parse_args()
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{random.randint(20000, 60000)}", rank=0, world_size=1)

@@ -28,7 +28,8 @@ from captions import STYLES
 from colours import PALETTE, dominant
 from common import HERE, WORK
 from diffusers import AutoencoderTiny
-from sample import Pipeline, sheet
+from PIL import Image
+from sample import Pipeline, gallery
 
 COPY = 0.05
 HEAD = f"{'model':28} {'steps':>5} {'cfg':>4} {'seen1':>6} {'seen5':>6} {'held1':>6} {'held5':>6} {'FD':>6} {'colour':>6} {'own':>5} {'copies':>6}"
@@ -104,14 +105,6 @@ def report(name, steps, guidance, f):
           f"{f['fd']:6.2f} {pct('colour'):>6} {pct('own'):>5} {pct('copies'):>6}", flush=True)
 
 
-def gallery(pipeline, steps, guidance, path):
-    """Eight by eight pictures of gallery.txt's prompts, all of seed 0."""
-    prompts = (HERE / "gallery.txt").read_text().strip().split("\n")
-    with torch.autocast("cpu", torch.bfloat16):
-        rows = [pipeline(prompts[i : i + 8], [0] * 8, steps, guidance) for i in range(0, len(prompts), 8)]
-    sheet(rows, ["   ".join(prompts[i : i + 8]) for i in range(0, len(prompts), 8)]).save(path)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("paths", type=Path, nargs="+")
@@ -137,7 +130,8 @@ def main():
             held = to_tensor(draw(pipeline, judge.prompts(judge.held), steps, guidance))
             f = judge.figures(seen, held)
             f["colour"] = judge.colour(draw(pipeline, 2 * judge.coloured, steps, guidance))
-            gallery(pipeline, steps, guidance, WORK / "sheets" / f"{path.name}-{steps}-cfg{guidance:g}.png")
+            with torch.autocast("cpu", torch.bfloat16):
+                Image.fromarray(gallery(pipeline, steps, guidance)).save(WORK / "sheets" / f"{path.name}-{steps}-cfg{guidance:g}.png")
             report(path.name, steps, guidance, {**f, "seconds": round(time.time() - start)})
 
 

@@ -21,7 +21,7 @@ from common import STYLES, WORK
 
 SCHEDULE = "trailing"
 EXAMPLES = [
-    "red heart", "rainbow", "crying face", "tree", "cat face", "house", "pizza", "rocket",
+    "red heart", "rainbow", "crying face", "tree", "fox", "castle", "burger", "rocket",
 ]
 
 

@@ -1,6 +1,7 @@
 """Samples a pipeline directory into a contact sheet, one row a prompt, one column a seed.
 
   python sample.py DIR OUT.png [--prompts FILE] [--seeds 4] [--steps 6] [--guidance 3]
+  python sample.py DIR OUT.webp --gallery [--guidance 1]    gallery.txt, seed 0, at 1, 2 and 4 steps
 
 The loop is written out: Euler over trailing sigmas, linspace(1, 1/steps), since
 the scheduler's own end with a step that changes nothing; classifier-free
@@ -65,15 +66,29 @@ def sheet(rows, labels):
     return out
 
 
+def gallery(pipeline, steps, guidance):
+    """Eight by eight pictures of gallery.txt's prompts in its order, all of seed 0."""
+    prompts = (Path(__file__).parent / "gallery.txt").read_text().split("\n")[:64]
+    rows = [pipeline(prompts[i : i + 8], [0] * 8, steps, guidance) for i in range(0, 64, 8)]
+    return np.concatenate([np.concatenate(row, 1) for row in rows])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--gallery", action="store_true")
     parser.add_argument("--prompts", type=Path, help="one prompt a line; default: the eight of the README")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--guidance", type=float, default=3.0)
     args = parser.parse_args()
+    if args.gallery:
+        sheets = [gallery(Pipeline(args.path), steps, args.guidance) for steps in (1, 2, 4)]
+        gap = np.full((len(sheets[0]), 32, 3), 255, np.uint8)
+        whole = Image.fromarray(np.concatenate([sheets[0], gap, sheets[1], gap, sheets[2]], 1))
+        whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.LANCZOS).save(args.out, quality=80)
+        return
     prompts = args.prompts.read_text().splitlines() if args.prompts else PROMPTS
     pipeline = Pipeline(args.path)
     seeds = range(args.seeds)
