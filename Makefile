@@ -75,10 +75,7 @@ bench:
 			b = bound[u[2]]; f = json ? "{\"case\":\"%s\",\"unit\":\"%s\",\"wisp\":%.3f,\"peer\":%g,\"peer_name\":\"bound\",\"ratio\":%.2f}\n" \
 				: "%-12s %5s %8.3f %8g %8.2f\n"; printf f, u[2], u[1], $$i, b, b / $$i; n++ } } \
 		END { exit n != 4 }' build/bench.txt
-	@go run -tags browser ./tests/bench/loader > build/bench-loader.txt
-	@sed -n 's/^bench: //p' build/bench-loader.txt | if [ -n "$(JSON)" ]; then cat; else \
-		sed -E 's/.*"case":"([^"]*)","unit":"([^"]*)","wisp":([^,]*),"peer":([^,]*),.*"ratio":([^}]*)}/\1 \2 \3 \4 \5/' | \
-		awk '{ printf "%-26s %5s %8.3f %8.3f %8.2f\n", $$1, $$2, $$3, $$4, $$5 }'; fi
+	@go run -tags browser ./tests/bench/loader $(if $(JSON),-json)
 	@$(MAKE) --no-print-directory bench-webgpu
 
 # WebGPU: what large networks take by count and, on three published cards, at

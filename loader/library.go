@@ -253,8 +253,9 @@ func exclusive(entries []Entry, i int) []string {
 	return keys
 }
 
-// evict frees some room: first what is only a cache or belongs to no model, then the model opened
-// longest ago. It never touches a chunk of a model that this program opened.
+// evict frees some room: first what is only a cache or belongs to no model,
+// then the model opened longest ago. It never touches a chunk of a model that
+// this program opened.
 func (l *Library) evict(ctx context.Context) (freed bool, err error) {
 	if removeLaid(ctx, l.Cache, func(string) bool { return true }) {
 		return true, nil

@@ -27,8 +27,8 @@ var glue = []string{"wasm_exec.js", "replay.js"}
 // engine is the wasm's file before build gives it a name with its hash.
 const engine = "wisp.wasm"
 
-// cold lists packages of the engine whose loops are short: compiled without
-// inlining they take a fifth less of the download and run as fast.
+// cold lists packages of the engine without long loops: compiled without
+// inlining, they make it a tenth smaller.
 var cold = []string{
 	"wisp/engine/simd", "wisp/engine/model", "wisp/engine/diffusion", "wisp/engine/sampler", "wisp/engine/token",
 	"wisp/webgpu", "wisp/wasm", "encoding/json", "reflect", "fmt", "time", "strconv", "internal/strconv",

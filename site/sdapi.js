@@ -75,7 +75,7 @@ async function showProgress() {
 			skipped: false, interrupted: [...waiting][0]?.signal.aborted ?? false, job: prompt, job_count: waiting.size,
 			job_no: 0, sampling_step: step, sampling_steps: steps,
 		},
-		current_image: preview && await base64(await toPNG({ images: [preview], seed: 0, parameters: "" })),
+		current_image: preview && await unfinished(preview),
 		textinfo: null,
 	});
 }
@@ -140,8 +140,7 @@ async function txt2img(page, body) {
 	} catch (err) {
 		if (!mine.signal.aborted) throw err;
 		const { preview } = progress; // an interrupted picture is answered as far as it came
-		const unfinished = preview ? [await base64(await toPNG({ images: [preview], seed: 0, parameters: "" }))] : [];
-		return ok({ images: unfinished, parameters: body, info: JSON.stringify({ prompt: body.prompt ?? "", interrupted: true }) });
+		return ok({ images: preview ? [await unfinished(preview)] : [], parameters: body, info: JSON.stringify({ prompt: body.prompt ?? "", interrupted: true }) });
 	} finally {
 		waiting.delete(mine);
 		progress = { step: 0, steps: 0, preview: null, prompt: "" };
@@ -163,6 +162,9 @@ async function answer(result, body) {
 	};
 	return { images, parameters: body, info: JSON.stringify(info) };
 }
+
+// unfinished encodes a preview, which has no settings of its own yet.
+const unfinished = async (preview) => base64(await toPNG({ images: [preview], seed: 0, parameters: "" }));
 
 async function base64(blob) {
 	const bytes = new Uint8Array(await blob.arrayBuffer());

@@ -151,7 +151,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, f f
 	header.Set("Content-Type", ctype)
 	header.Set("Cache-Control", "no-cache")
 	if hashed.MatchString(name) {
-		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+		header.Set("Cache-Control", forever)
 	}
 	if seeker, ok := f.(io.ReadSeeker); ok && (ext == ".bin" || info.Size() > maxCached) {
 		if hashed.MatchString(name) {

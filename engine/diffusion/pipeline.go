@@ -276,6 +276,7 @@ func (p *Pipeline) load(ctx context.Context, c *component, g *engine.Graph) erro
 	}
 	for _, n := range g.Weights() {
 		if c.weights[n.Name] == nil {
+			c.release()
 			return fmt.Errorf("%w: %s has no weight %q", ErrBadModel, c.name, n.Name)
 		}
 	}

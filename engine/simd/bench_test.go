@@ -77,7 +77,8 @@ func benchCases() []benchCase {
 }
 
 // BenchmarkOps times the execution of one op, the best of all, without copying
-// inputs or outputs: GFLOP/s, or GB/s of result written where there is little arithmetic.
+// inputs or outputs: GFLOP/s, or GB/s of result written where there is little
+// arithmetic.
 // In turn with it runs the matmul tile on data in the first-level cache, the
 // most that a machine gives: "peak" is the op's share of that, which other
 // load on the machine disturbs less.

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -122,11 +123,7 @@ func (r *Repo) List(folder string) (names []string, err error) {
 
 // Open opens a file: its first piece is read, and tells how long it is.
 func (r *Repo) Open(name string) (safetensors.Blob, error) {
-	found := false
-	for _, f := range r.files {
-		found = found || f == name
-	}
-	if !found {
+	if !slices.Contains(r.files, name) {
 		return nil, fmt.Errorf("hub: %s has no %s: %w", r.name, name, fs.ErrNotExist)
 	}
 	escaped := (&url.URL{Path: name}).EscapedPath()

@@ -104,7 +104,7 @@ func TestSecondModel(t *testing.T) {
 		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`[...document.querySelectorAll("#kept li")[%d].querySelectorAll("button")].find((b) => b.textContent === %q).click()`, row, label)))
 	}
 	press(1, "Use") // the default model
-	p.until(`document.getElementById("model").textContent.includes("wisp-emoji") || !document.getElementById("model").textContent.includes("tiny")`)
+	p.until(`!document.getElementById("model").textContent.includes("tiny")`)
 	p.until(`document.documentElement.dataset.state === "ready"`)
 	p.draw("red heart")
 	press(1, "Delete") // the small one, opened before it

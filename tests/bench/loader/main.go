@@ -7,9 +7,10 @@
 // profile, warm after a restart. Each row is one line of `make bench`'s form.
 //
 // The time begins when the worker is told to load, with its code running, and
-// ends when the last weight is in the memory of a backend that was there before. Memory is what all of
-// the browser's processes hold at the worst moment above what they held before
-// (Linux), so the weights themselves are in it, once for each copy.
+// ends when the last weight is in the memory of a backend that was there
+// before. Memory is what all of the browser's processes hold at the worst
+// moment above what they held before (Linux), so the weights themselves are in
+// it, once for each copy.
 package main
 
 import (
@@ -36,6 +37,7 @@ import (
 	"github.com/x448/float16"
 
 	"wisp/loader"
+	"wisp/tests/bench/row"
 	"wisp/tests/browser"
 )
 
@@ -45,14 +47,15 @@ var assets embed.FS
 func main() {
 	name := flag.String("browser", "chromium", "chromium or firefox")
 	model := flag.String("model", "site/models/default", "the default model's directory")
+	asJSON := flag.Bool("json", false, "print a JSON object a line")
 	flag.Parse()
-	if err := run(*name, *model); err != nil {
+	if err := run(*name, *model, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(name, model string) error {
+func run(name, model string, asJSON bool) error {
 	dir, err := os.MkdirTemp("", "wisp-bench-")
 	if err != nil {
 		return err
@@ -69,7 +72,7 @@ func run(name, model string) error {
 	if err := synthesise(synthetic, 256<<20); err != nil {
 		return err
 	}
-	l, err := newLab(name, visitor)
+	l, err := newLab(name, visitor, asJSON)
 	if err != nil {
 		return err
 	}
@@ -142,6 +145,7 @@ type report struct {
 type lab struct {
 	*httptest.Server
 	name    string
+	json    bool // how rows are printed
 	wire    atomic.Int64
 	model   string // the directory that is served
 	jobs    chan job
@@ -149,8 +153,8 @@ type lab struct {
 	reports chan report
 }
 
-func newLab(name, visitor string) (*lab, error) {
-	l := &lab{name: name, jobs: make(chan job), ready: make(chan struct{}), reports: make(chan report)}
+func newLab(name, visitor string, asJSON bool) (*lab, error) {
+	l := &lab{name: name, json: asJSON, jobs: make(chan job), ready: make(chan struct{}), reports: make(chan report)}
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		return nil, err
@@ -274,29 +278,22 @@ func (l *lab) compare(dir, name, model string) error {
 		}
 		os.RemoveAll(profile)
 	}
-	row := func(what, unit string, wisp, peer float64, of string) {
-		ratio := peer / wisp
-		if unit == "MB/s" {
-			ratio = wisp / peer
+	print := func(r row.Row) {
+		r.Case = "load-" + name + "-" + r.Case
+		if l.json {
+			fmt.Println(r.JSON())
+		} else {
+			fmt.Println(r)
 		}
-		b, _ := json.Marshal(struct {
-			Case     string  `json:"case"`
-			Unit     string  `json:"unit"`
-			Wisp     float64 `json:"wisp"`
-			Peer     float64 `json:"peer"`
-			PeerName string  `json:"peer_name"`
-			Ratio    float64 `json:"ratio"`
-		}{"load-" + name + "-" + what, unit, round(wisp), round(peer), of, round(ratio)})
-		fmt.Printf("bench: %s\n", b)
 	}
 	const peer = "whole file, Cache API"
-	row("cold", "s", cold["wisp"].Seconds, cold["peer"].Seconds, peer)
-	row("warm", "s", warm["wisp"].Seconds, warm["peer"].Seconds, peer)
-	row("warm-chunks", "s", warm["chunks"].Seconds, warm["peer"].Seconds, peer)
-	row("wire", "MB", mb(cold["wisp"].wire), mb(cold["peer"].wire), peer)
-	row("cold-memory", "MB", mb(cold["wisp"].memory), mb(cold["peer"].memory), peer)
-	row("warm-memory", "MB", mb(warm["wisp"].memory), mb(warm["peer"].memory), peer)
-	row("decode", "MB/s", warm["chunks"].Decode, 100, "bound")
+	print(row.Least("cold", "s", cold["wisp"].Seconds, cold["peer"].Seconds, peer))
+	print(row.Least("warm", "s", warm["wisp"].Seconds, warm["peer"].Seconds, peer))
+	print(row.Least("warm-chunks", "s", warm["chunks"].Seconds, warm["peer"].Seconds, peer))
+	print(row.Least("wire", "MB", mb(cold["wisp"].wire), mb(cold["peer"].wire), peer))
+	print(row.Least("cold-memory", "MB", mb(cold["wisp"].memory), mb(cold["peer"].memory), peer))
+	print(row.Least("warm-memory", "MB", mb(warm["wisp"].memory), mb(warm["peer"].memory), peer))
+	print(row.Most("decode", "MB/s", warm["chunks"].Decode, 100, "bound"))
 	return nil
 }
 
@@ -330,8 +327,7 @@ func join(to, from string) (string, error) {
 	return to, nil
 }
 
-func mb(n int64) float64      { return float64(n) / 1e6 }
-func round(x float64) float64 { return math.Round(x*1000) / 1000 }
+func mb(n int64) float64 { return float64(n) / 1e6 }
 
 // memory is what the processes below this one hold, in bytes, without the
 // pages of files; 0 where there is no /proc.

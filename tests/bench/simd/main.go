@@ -14,7 +14,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,6 +27,7 @@ import (
 	"time"
 
 	"wisp/engine"
+	"wisp/tests/bench/row"
 	"wisp/tests/bench/simd/cases"
 	"wisp/tests/browser"
 )
@@ -269,8 +269,16 @@ func (b *bench) native(ctx context.Context, address string, j job) (result, erro
 
 // report does all jobs and prints their rows.
 func (b *bench) report(ctx context.Context, address string) error {
-	p := printer{json: b.json}
-	p.head()
+	print := func(r row.Row) {
+		if b.json {
+			fmt.Println(r.JSON())
+		} else {
+			fmt.Println(r)
+		}
+	}
+	if !b.json {
+		fmt.Println(row.Head())
+	}
 	peers := strings.FieldsFunc(b.peers, func(r rune) bool { return r == ',' })
 	if slices.Contains(peers, "pytorch") && exec.CommandContext(ctx, b.python, "-c", "import torch").Run() != nil {
 		fmt.Fprintf(os.Stderr, "bench: %s has no torch: without native PyTorch\n", b.python)
@@ -298,17 +306,17 @@ func (b *bench) report(ctx context.Context, address string) error {
 				if err != nil {
 					return err
 				}
-				p.most(name, "GFLOP/s", flops/wisp.MS/1e6, ceiling.Rate/1e9, "128-bit FMA ceiling")
+				print(row.Most(name, "GFLOP/s", flops/wisp.MS/1e6, ceiling.Rate/1e9, "128-bit FMA ceiling"))
 			}
 			if threads == 2 {
-				p.least(name, "ms", wisp.MS, ours[fmt.Sprintf("%s, %d", c.Name, 1)], "wisp, 1 thread")
+				print(row.Least(name, "ms", wisp.MS, ours[fmt.Sprintf("%s, %d", c.Name, 1)], "wisp, 1 thread"))
 			}
 			if plain, _, ok := strings.Cut(c.Name, " "+c.DType.String()); ok && ours[fmt.Sprintf("%s, %d", plain, threads)] > 0 {
-				p.least(name, "ms", wisp.MS, ours[fmt.Sprintf("%s, %d", plain, threads)], "wisp, f32")
+				print(row.Least(name, "ms", wisp.MS, ours[fmt.Sprintf("%s, %d", plain, threads)], "wisp, f32"))
 				continue // the peers' weights are f32: they had this case
 			}
 			if c.Large {
-				p.least(name, "MiB", wisp.Bytes/(1<<20), 1300, "bound")
+				print(row.Least(name, "MiB", wisp.Bytes/(1<<20), 1300, "bound"))
 			}
 			for _, peer := range peers {
 				j.Engine = peer
@@ -327,7 +335,7 @@ func (b *bench) report(ctx context.Context, address string) error {
 				if err != nil {
 					return err
 				}
-				p.least(name, "ms", wisp.MS, r.MS, peer)
+				print(row.Least(name, "ms", wisp.MS, r.MS, peer))
 			}
 		}
 	}
@@ -354,31 +362,4 @@ func agree(n *engine.Node, wisp, other []byte, peer string) error {
 		return fmt.Errorf("%s and wisp differ: NMSE %g", peer, difference/power)
 	}
 	return nil
-}
-
-// printer prints rows, of which a ratio over 1 is in wisp's favour.
-type printer struct{ json bool }
-
-func (p printer) head() {
-	if !p.json {
-		fmt.Printf("%-36s %8s %10s %10s  %-20s %6s\n", "case, threads", "unit", "wisp", "peer", "", "ratio")
-	}
-}
-
-func (p printer) least(name, unit string, wisp, peer float64, peerName string) {
-	p.row(name, unit, wisp, peer, peerName, peer/wisp)
-}
-
-func (p printer) most(name, unit string, wisp, peer float64, peerName string) {
-	p.row(name, unit, wisp, peer, peerName, wisp/peer)
-}
-
-func (p printer) row(name, unit string, wisp, peer float64, peerName string, ratio float64) {
-	if !p.json {
-		fmt.Printf("%-36s %8s %10.2f %10.2f  %-20s %6.2f\n", name, unit, wisp, peer, peerName, ratio)
-		return
-	}
-	round := func(x float64) float64 { return math.Round(1000*x) / 1000 }
-	line, _ := json.Marshal(map[string]any{"case": name, "unit": unit, "wisp": round(wisp), "peer": round(peer), "peer_name": peerName, "ratio": round(ratio)})
-	fmt.Println(string(line))
 }

@@ -13,6 +13,7 @@ import (
 	"wisp/engine"
 	"wisp/engine/enginetest"
 	"wisp/engine/model"
+	"wisp/tests/bench/row"
 	"wisp/webgpu"
 )
 
@@ -37,26 +38,7 @@ type result struct {
 	Bytes      float64 `json:"bytes"` // bound by the dispatches
 }
 
-// row is a line of `make bench JSON=1`. A ratio over 1 is in wisp's favour.
-type row struct {
-	Case     string  `json:"case"`
-	Unit     string  `json:"unit"`
-	Wisp     float64 `json:"wisp"`
-	Peer     float64 `json:"peer"`
-	PeerName string  `json:"peer_name"`
-	Ratio    float64 `json:"ratio"`
-}
-
-// least makes a row of two figures of which the smaller is better.
-func least(name, unit string, wisp, peer float64, peerName string) row {
-	round := func(x float64) float64 { return math.Round(1000*x) / 1000 }
-	return row{name, unit, round(wisp), round(peer), peerName, math.Round(100*peer/wisp) / 100}
-}
-
-func print(r row) {
-	line, _ := json.Marshal(r)
-	fmt.Printf("bench: %s\n", line)
-}
+func print(r row.Row) { fmt.Printf("bench: %s\n", r.JSON()) }
 
 // unet is the case of the whole network that export.py wrote.
 const unet = `{"cross_attention_dim": 768, "attention_head_dim": 8, "block_out_channels": [32, 64, 128, 128]}`
@@ -110,12 +92,12 @@ func TestPeers(t *testing.T) {
 			}
 			for _, peer := range c.peers {
 				want := best[peer]
-				print(least(name, "ms", got.MS, want.MS, peer))
+				print(row.Least(name, "ms", got.MS, want.MS, peer))
 				if c.size.File == "" {
 					continue
 				}
-				print(least(name, "dispatches", got.Dispatches, want.Dispatches, peer))
-				print(least(name, "MB", got.Bytes/1e6, want.Bytes/1e6, peer))
+				print(row.Least(name, "dispatches", got.Dispatches, want.Dispatches, peer))
+				print(row.Least(name, "MB", got.Bytes/1e6, want.Bytes/1e6, peer))
 				if got.Dispatches >= want.Dispatches || got.Bytes >= want.Bytes {
 					t.Errorf("%v dispatches and %v bytes, %s has %v and %v", got.Dispatches, got.Bytes, peer, want.Dispatches, want.Bytes)
 				}
