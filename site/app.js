@@ -2,7 +2,7 @@
 // work is done in wisp.js's worker. The parts beside it: picture.js (the
 // easel), past.js (the visitor's pictures), models.js and grid.js (dialogs),
 // drop.js (files), offline.js (the service worker).
-import { createGenerator, WispError } from "./wisp.js";
+import { createGenerator, models, WispError } from "./wisp.js";
 import { recall, remember } from "./memory.js";
 import { chooseLanguage, language, languages, setLanguage } from "./strings.js";
 import { $, capital, create, fill, megabytes, press, pressed, say, showError, showNotice, t, work } from "./ui.js";
@@ -54,12 +54,26 @@ function ready() {
 		}, (err) => {
 			if (loading === mine) {
 				loading = null;
-				remember("model", null); // the next visit shall not fail, too
+				forget(model, err);
 			}
 			throw err;
 		});
 	}
 	return loading;
+}
+
+// forget drops a remembered model that is no more, so that the next visit does
+// not fail, too. A network that is down proves nothing.
+async function forget(model, err) {
+	if (model === recall("model") && await gone(model, err.code)) remember("model", null);
+}
+
+async function gone(model, code) {
+	if (code !== "network") return code === "bad-model";
+	if (model.startsWith("stored:")) return (await models()).every(({ id }) => model !== `stored:${id}`);
+	const manifest = new URL("manifest.json", model.replace(/\/?([?#].*)?$/, "/"));
+	const answer = await fetch(manifest, { method: "HEAD" }).catch(() => null);
+	return [404, 410].includes(answer?.status);
 }
 
 // choose takes another model, and remembers it for the next visit: undefined

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
@@ -134,6 +135,51 @@ func TestModelVerdict(t *testing.T) {
 	p.fill("address", "https://elsewhere.example/model/")
 	p.run(submit("add"))
 	p.until(`document.getElementById("verdict").textContent.startsWith("This model is on https://elsewhere.example")`)
+}
+
+// A remembered model outlives a network that fails for a while, and a visit to
+// another one that fails; it is forgotten once it is gone.
+func TestRememberedModel(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(smallModel(t))))
+	var status atomic.Int64
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if n := int(status.Load()); n != 0 && r.URL.Path == "/test/manifest.json" {
+			w.WriteHeader(n)
+			return true
+		}
+		return false
+	})
+	p.run(chromedp.Navigate(s.URL + "/privacy.html"))
+	p.run(chromedp.Evaluate[chromedp.Void](`localStorage.setItem("wisp-model", new URL("/test", location).href)`))
+	visit := func(query string, answer int, code string) {
+		t.Helper()
+		status.Store(int64(answer))
+		p.run(chromedp.Navigate(s.URL + "/" + query))
+		if got, text := p.failed(); got != code {
+			t.Errorf("%s with status %d: the page says %s: %s; want %s", query, answer, got, text, code)
+		}
+	}
+	kept := func() bool {
+		p.run(chromedp.Sleep(time.Second)) // for the page to ask whether it is gone
+		return eval[bool](p, `localStorage.getItem("wisp-model") !== null`)
+	}
+	const forgotten = `localStorage.getItem("wisp-model") === null`
+	visit("", http.StatusForbidden, "network")
+	if !kept() {
+		t.Error("a host that refuses for a while made the page forget its model")
+	}
+	visit("?model=/elsewhere/", 0, "network")
+	if !kept() {
+		t.Error("another model that is missing made the page forget its own")
+	}
+	visit("", http.StatusGone, "network")
+	p.eventually(forgotten)
+	p.open(s.URL) // with the default model
+	p.draw("red heart")
+	p.run(chromedp.Evaluate[chromedp.Void](`localStorage.setItem("wisp-model", "stored:"+"0".repeat(64))`))
+	visit("", 0, "network")
+	p.eventually(forgotten)
 }
 
 func second[A, B any](_ A, b B) B { return b }
