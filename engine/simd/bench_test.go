@@ -90,11 +90,15 @@ func BenchmarkOps(b *testing.B) {
 		{"baseline_1", Options{Relaxed: Off, Threads: 1}},
 		{"relaxed_1", Options{Relaxed: On, Threads: 1}},
 		{"relaxed_2", Options{Relaxed: On, Threads: 2}},
+		{"relaxed_1_int8", Options{Relaxed: On, Threads: 1, Int8: On}},
 	} {
 		if flavour.opts.Relaxed == On && !hasRelaxed() || flavour.opts.Threads > 1 && !canShare() {
 			continue
 		}
 		for _, c := range benchCases() {
+			if flavour.opts.Int8 == On && c.dtype != engine.Q8 {
+				continue // of no concern to it
+			}
 			b.Run(flavour.name+"/"+c.name, func(b *testing.B) { benchmark(b, openAll(b, flavour.opts), c) })
 		}
 	}

@@ -169,6 +169,8 @@ func (a vec) xor(b vec) vec    { return vec{opV(0x51, a, b)} }
 func choose(mask, a, b vec) vec { return vec{opV(0x52, a, b, mask)} }
 
 func (a vec) addI(b vec) vec     { return vec{opV(0xae, a, b)} } // i32x4
+func (a vec) subI(b vec) vec     { return vec{opV(0xb1, a, b)} } // i32x4
+func (a vec) maxI(b vec) vec     { return vec{opV(0xb8, a, b)} } // i32x4, signed
 func (a vec) ltI(b vec) vec      { return vec{opV(0x39, a, b)} } // i32x4, signed
 func (a vec) eqI(b vec) vec      { return vec{opV(0x37, a, b)} } // i32x4
 func (a vec) shlI(n int) vec     { return vec{opV(0xab, a, num(n))} }
@@ -176,11 +178,8 @@ func (a vec) shrI(n int) vec     { return vec{opV(0xad, a, num(n))} } // unsigne
 func (a vec) shrSI(n int) vec    { return vec{opV(0xac, a, num(n))} } // signed
 func (a vec) lowS16() vec        { return vec{opV(0xa7, a)} }         // low four i16 as i32x4
 func (a vec) highS16() vec       { return vec{opV(0xa8, a)} }         // high four i16 as i32x4
-func (a vec) maxNaN(b vec) vec   { return vec{opV(0xe9, a, b)} }      // NaN if either is
-func (a vec) nearest() vec       { return vec{opV(0x6a, a)} }
-func (a vec) toInt() vec         { return vec{opV(0xf8, a)} }    // signed i32x4, saturating
-func (a vec) narrow16(b vec) vec { return vec{opV(0x85, a, b)} } // two i32x4 as i16x8, saturating
-func (a vec) dot16(b vec) vec    { return vec{opV(0xba, a, b)} } // i32x4 sums of pairs of i16 products
+func (a vec) narrow16(b vec) vec { return vec{opV(0x85, a, b)} }      // two i32x4 as i16x8, saturating
+func (a vec) dot16(b vec) vec    { return vec{opV(0xba, a, b)} }      // i32x4 sums of pairs of i16 products
 
 // lowPairs16 interleaves the low four 16-bit lanes of a and b, highPairs16 the high.
 func (a vec) lowPairs16(b vec) vec  { return a.pairs16(b, 0) }

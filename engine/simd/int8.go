@@ -27,11 +27,14 @@ func (e *emitter) quantize(f *fn) {
 		f.set(x, f.param(0).load(4*qzX).add(u.mul(bytes)))
 		f.set(out, f.param(0).load(4*qzOut).add(u.mul(bytes.shr(1))))
 		f.setV(top, f.splat(0))
-		f.loop(at, num(0), bytes, 16, func() { f.setV(top, top.maxNaN(x.add(at).loadV(0).abs())) })
+		// as integers, magnitudes are in the same order, and what is not finite is above them
+		f.loop(at, num(0), bytes, 16, func() { f.setV(top, top.maxI(x.add(at).loadV(0).abs())) })
 		largest := f.letF(top.top())
 		f.storeF(f.param(0).load(4*qzScales).add(u.shl(2)), 0, largest.mul(fnum(1./127)))
 		factor := f.letV(fnum(127).div(largest).splat())
-		rounded := func(offset int) vec { return x.add(at).loadV(offset).mul(factor).nearest().toInt() }
+		// next to 1.5·2^23, a float's last bit stands for 1
+		unit := f.splat(3 << 22)
+		rounded := func(offset int) vec { return x.add(at).loadV(offset).mul(factor).add(unit).subI(unit) }
 		f.loop(at, num(0), bytes, 32, func() {
 			f.storeV(out.add(at.shr(1)), 0, rounded(0).narrow16(rounded(16)))
 		})
@@ -121,33 +124,33 @@ func (e *emitter) emitTile8() *fn {
 	for i := range acc {
 		f.storeV(sums, 16*i, f.splat(0))
 	}
-	scale, end := f.let(at.add(k.times(2*e.nr))), f.int()
+	scale := f.let(at.add(k.times(2 * e.nr)))
 	last := f.let(scale.add(quantBlocks(k).times(4 * e.nr)))
 	f.while(scale.ne(last), func() {
-		for i := range acc {
-			f.setV(acc[i], f.splat(0))
-		}
-		f.set(end, at.plus(engine.QuantBlock*2*e.nr))
-		const unrolled = 4 // pairs of k
-		f.repeat(at.ne(end), func() {
-			for i := range unrolled {
-				for v := range b {
-					f.setV(b[v], at.loadV(4*e.nr*i+16*v))
-				}
-				for r := range a {
-					f.setV(s, a[r].loadSplat(4*i))
-					for v := range b {
-						f.setV(acc[r*nv+v], acc[r*nv+v].addI(s.dot16(b[v])))
-					}
-				}
+		for i := range engine.QuantBlock / 2 { // pairs of k
+			for v := range b {
+				f.setV(b[v], at.loadV(4*e.nr*i+16*v))
 			}
 			for r := range a {
-				f.set(a[r], a[r].plus(4*unrolled))
+				f.setV(s, a[r].loadSplat(4*i))
+				for v := range b {
+					sum := s.dot16(b[v])
+					if i > 0 {
+						sum = acc[r*nv+v].addI(sum)
+					}
+					f.setV(acc[r*nv+v], sum)
+				}
 			}
-			f.set(at, at.plus(4*e.nr*unrolled))
-		})
+		}
+		for r := range a {
+			f.set(a[r], a[r].plus(2*engine.QuantBlock))
+		}
+		f.set(at, at.plus(2*engine.QuantBlock*e.nr))
+		for v := range b {
+			f.setV(b[v], scale.loadV(16*v))
+		}
 		for i := range acc {
-			f.storeV(sums, 16*i, e.madd(acc[i].toFloat(), scale.loadV(16*(i%nv)), sums.loadV(16*i)))
+			f.storeV(sums, 16*i, e.madd(acc[i].toFloat(), b[i%nv], sums.loadV(16*i)))
 		}
 		f.set(scale, scale.plus(4*e.nr))
 	})
