@@ -93,9 +93,12 @@ $(PEERS)/node_modules: tests/bench/webgpu/package-lock.json
 	mkdir -p $(PEERS) && cp tests/bench/webgpu/package*.json $(PEERS)/
 	npm ci --prefix $(PEERS) --ignore-scripts --no-audit --no-fund && touch $@
 
-# The SIMD backend beside onnxruntime-web, tfjs and native PyTorch, in turn:
-# make bench-simd ARGS='-run conv -peers onnxruntime-web'. PYTHON may have torch.
-bench-simd:
+# The SIMD backend's products as shares of the ceiling, without the copies of
+# operands and results; then, with them, beside onnxruntime-web, tfjs and native
+# PyTorch, in turn: make bench-simd ARGS='-run conv -peers onnxruntime-web'.
+# PYTHON may have torch.
+bench-simd: build/browser-run
+	@$(if $(JSON),,GOOS=js GOARCH=wasm go test -run '^$$' -bench 'Ops/relaxed_1(_int8)?$$/linear/(4096|77)' -exec "$(CURDIR)/build/browser-run $(RUNNER)" ./engine/simd | grep ^Benchmark)
 	@mkdir -p build/peers/simd; go run ./tests/bench/simd -python $(PYTHON) $(if $(JSON),-json) $(ARGS)
 
 # The loader against a failing server, a full disk, other tabs and the death of
