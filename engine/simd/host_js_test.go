@@ -1,4 +1,9 @@
 package simd
 
-// killThread ends a thread of the pool at once, as a browser short of memory may.
-func killThread(b *backend) { b.host.(*jsHost).workers[0].Call("terminate") }
+// killThread ends a thread of the pool at once, as a browser short of memory
+// may, the next one at each call.
+func killThread(b *backend) {
+	h := b.host.(*jsHost)
+	h.workers[0].Call("terminate")
+	h.workers = append(h.workers[1:], h.workers[0])
+}

@@ -73,19 +73,21 @@ func New(opts Options) (engine.Backend, error) {
 		return nil, err
 	}
 	b := &backend{host: h, fl: fl, mem: newMemory(h), threads: opts.Threads, int8: opts.Int8 == On, limits: defaultLimits}
-	if b.control, err = b.mem.alloc(ctlBytes); err == nil {
-		err = b.startThreads()
-	}
-	if err != nil {
+	if err := b.startThreads(); err != nil {
 		h.close()
 		return nil, fmt.Errorf("simd: start threads: %w", err)
 	}
 	return b, nil
 }
 
-// startThreads clears the control block and starts the threads but the first,
-// which is the caller's. They need not be up for a run to begin.
-func (b *backend) startThreads() error {
+// startThreads makes a control block and starts the threads but the first,
+// which is the caller's. They need not be up for a run to begin. Threads of an
+// earlier pool may live on for a while: they keep their block, which tells them
+// to stop, so it is not freed.
+func (b *backend) startThreads() (err error) {
+	if b.control, err = b.mem.alloc(ctlBytes); err != nil {
+		return err
+	}
 	b.host.write(b.control.addr, make([]byte, ctlBytes))
 	b.setScratch()
 	if b.threads == 1 {
