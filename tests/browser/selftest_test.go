@@ -11,7 +11,9 @@ import (
 	"image"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -135,16 +137,16 @@ func (s *selfTest) picture(w http.ResponseWriter, r *http.Request) {
 	s.pictures[address{number("visit"), number("job"), number("request"), number("image")}] = img
 }
 
-// run has one browser draw everything on two visits. Without isolation, the
-// page gets no COOP and COEP headers, as on most static hosts.
-func (s *selfTest) run(t *testing.T, name string, isolated bool, handler http.Handler) map[address]*image.NRGBA {
+// run has one browser draw everything on two visits of the page, which a
+// wrapper may change.
+func (s *selfTest) run(t *testing.T, name string, page func(http.Handler) http.Handler, handler http.Handler) map[address]*image.NRGBA {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	s.pictures, s.second, s.isolated, s.end = map[address]*image.NRGBA{}, nil, "", make(chan error, 2)
 	server := serve(t)
-	if !isolated {
-		server.Config.Handler = unisolated(server.Config.Handler)
+	if page != nil {
+		server.Config.Handler = page(server.Config.Handler)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/test/", handler)
@@ -182,7 +184,33 @@ func (s *selfTest) run(t *testing.T, name string, isolated bool, handler http.Ha
 	return nil
 }
 
-// unisolated removes the headers that isolate a page.
+// unrelaxed makes the engine's worker believe that the browser has no relaxed
+// SIMD: no flag of Chromium turns it off. Its instructions begin with 0xfd and
+// a number from 0x100 on.
+func unrelaxed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/worker.js" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		r.Header.Del("Accept-Encoding") // so that it comes as text
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		maps.Copy(w.Header(), answer.Header())
+		w.Header().Del("Content-Length")
+		w.Header().Del("ETag")
+		w.WriteHeader(answer.Code)
+		io.WriteString(w, `{
+	const validate = WebAssembly.validate;
+	WebAssembly.validate = (bytes) => !/\xfd[\x80-\x93]\x02/.test(String.fromCharCode(...bytes)) && validate(bytes);
+}
+`)
+		w.Write(answer.Body.Bytes())
+	})
+}
+
+// unisolated removes the headers that isolate a page, as most static hosts do
+// not send them.
 func unisolated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(withoutIsolation{w}, r)
@@ -199,20 +227,21 @@ func (w withoutIsolation) WriteHeader(status int) {
 
 // TestPictures: both browsers, through the public module, draw what diffusers
 // draws, and what the native engine draws with the default model; with and
-// without isolation the same to the last bit; on a second visit a first picture
-// of each model again, without a single chunk asked for.
+// without isolation the same to the last bit, and without relaxed SIMD the same
+// to the last bit as the native engine, which has none; on a second visit a
+// first picture of each model again, without a single chunk asked for.
 func TestPictures(t *testing.T) {
 	s, handler := newSelfTest(t)
 	native := drawNative(t, s.jobs[len(s.jobs)-1].cases)
 	var isolated map[address]*image.NRGBA
 	for _, c := range []struct {
 		name, browser string
-		isolated      bool
-	}{{"chromium", "chromium", true}, {"chromium_open", "chromium", false}, {"firefox", "firefox", true}} {
+		page          func(http.Handler) http.Handler
+	}{{"chromium", "chromium", nil}, {"chromium_open", "chromium", unisolated}, {"chromium_baseline", "chromium", unrelaxed}, {"firefox", "firefox", nil}} {
 		t.Run(c.name, func(t *testing.T) {
-			got := s.run(t, c.browser, c.isolated, handler)
-			if s.isolated != strconv.FormatBool(c.isolated) {
-				t.Errorf("crossOriginIsolated is %s", s.isolated)
+			got := s.run(t, c.browser, c.page, handler)
+			if want := strconv.FormatBool(c.name != "chromium_open"); s.isolated != want {
+				t.Errorf("crossOriginIsolated is %s, want %s", s.isolated, want)
 			}
 			for _, path := range s.second {
 				if strings.HasSuffix(path, ".bin") {
@@ -227,6 +256,15 @@ func TestPictures(t *testing.T) {
 				for at, img := range got {
 					if isolated[at] == nil || !bytes.Equal(img.Pix, isolated[at].Pix) {
 						t.Errorf("%+v differs from the isolated page's", at)
+					}
+				}
+			case "chromium_baseline":
+				last := len(s.jobs) - 1
+				for r, images := range native {
+					for i, want := range images {
+						if at := (address{1, last, r, i}); got[at] == nil || !bytes.Equal(got[at].Pix, want.Pix) {
+							t.Errorf("%+v differs from the native engine's", at)
+						}
 					}
 				}
 			}
