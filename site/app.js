@@ -5,7 +5,7 @@
 import { createGenerator, models, WispError } from "./wisp.js";
 import { recall, remember } from "./memory.js";
 import { chooseLanguage, language, languages, setLanguage } from "./strings.js";
-import { $, capital, create, fill, megabytes, press, pressed, say, showError, showNotice, t, work } from "./ui.js";
+import { $, bytes, capital, create, fill, press, pressed, say, showError, showNotice, t, work } from "./ui.js";
 import * as easel from "./picture.js";
 import * as past from "./past.js";
 import * as modelDialog from "./models.js";
@@ -102,7 +102,7 @@ function load() {
 }
 
 function loadingProgress({ stage, loaded, total }) {
-	if (stage === "download") work(t("downloading", { loaded: megabytes(loaded), total: megabytes(total) }), loaded, total);
+	if (stage === "download") work(t("downloading", { loaded: bytes(loaded), total: bytes(total) }), loaded, total);
 	if (stage === "load" && loaded < total) work(t("reading"), loaded, total);
 	if (stage === "compile") work(t("preparing"), loaded, total);
 }

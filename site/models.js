@@ -1,7 +1,7 @@
 // The dialog of models: what this browser keeps, what another would cost.
 import { capabilities, models, removeModel } from "./wisp.js";
 import { allow } from "./offline.js";
-import { $, create, dialog, megabytes, sentence, t } from "./ui.js";
+import { $, bytes, create, dialog, place, sentence, t } from "./ui.js";
 
 let onUse = () => {};
 let inUse = () => null;
@@ -22,7 +22,7 @@ export function start(use, generator) {
 const box = dialog("models", async () => {
 	verdict("");
 	$("kept").replaceChildren(); // what it says may be old
-	const card = inUse()?.card ?? "";
+	const card = (inUse()?.card ?? "").replace(/^---\n.*?\n---\s*/s, ""); // less the fields for machines
 	$("card").hidden = card === "";
 	$("card-text").textContent = card;
 	await list();
@@ -39,7 +39,7 @@ async function list() {
 	if (!kept.some(({ location }) => location === defaultLocation)) rows.push(entry(t("modelDefault"), [t("modelAbsent")], useButton(undefined)));
 	$("kept").replaceChildren(...rows);
 	const { usage = 0, quota = 0 } = await navigator.storage?.estimate?.() ?? {};
-	$("space").textContent = quota ? t("space", { used: megabytes(usage), free: Math.floor((quota - usage) / 1e6) }) : "";
+	$("space").textContent = quota ? t("space", { used: bytes(usage), free: bytes(quota - usage) }) : "";
 }
 
 const licence = (model) => model.licence !== "unknown" && model.licence;
@@ -50,7 +50,7 @@ function entry(name, facts, ...buttons) {
 }
 
 function row(model) {
-	const size = t("modelKept", { size: megabytes(model.cachedBytes) });
+	const size = t("modelKept", { size: bytes(model.cachedBytes) });
 	const current = inUse()?.id === model.id;
 	const remove = create("button", { type: "button", className: "pill", textContent: t("remove") });
 	remove.setAttribute("aria-label", `${t("remove")}: ${model.name}`);
@@ -92,7 +92,7 @@ $("add").addEventListener("submit", async (event) => {
 		const c = await capabilities(address);
 		candidate = c.runs ? address : null;
 		verdict(c.runs
-			? t("verdict", { backend: c.backend, download: megabytes(c.downloadBytes), memory: Math.ceil(c.peakBytes / 1e6) })
+			? t("verdict", { backend: place(c.backend), download: bytes(c.downloadBytes), memory: bytes(c.peakBytes) })
 			: t("verdictNot", { reason: c.reason }));
 	} catch (err) {
 		verdict(sentence(err.message));

@@ -1,7 +1,7 @@
 // The easel: the pictures of the last result, one of which is chosen, and what
 // can be done with it.
 import { toPNG } from "./wisp.js";
-import { $, create, duration, fileName, press, showNotice, t } from "./ui.js";
+import { $, create, duration, fileName, place, press, showNotice, t } from "./ui.js";
 
 // What is on the easel: [{blob, url, settings, seed, id}] and which is chosen.
 let shown = [];
@@ -110,7 +110,7 @@ export function whenChosen(listener) {
 // factsOf says how a result was made, and where the time went.
 export function factsOf({ settings, seed, backend, timings }) {
 	const { text, denoise, decode, total } = Object.fromEntries(Object.entries(timings).map(([part, ms]) => [part, duration(ms)]));
-	return { line: t("facts", { ...settings, seed, backend, total }), more: t("timings", { text, denoise, decode }) };
+	return { line: t("facts", { ...settings, seed, backend: place(backend), total }), more: t("timings", { text, denoise, decode }) };
 }
 
 $("copy").addEventListener("click", async () => {

@@ -35,6 +35,9 @@ const en = {
 	backendWebgpu: "Graphics card (WebGPU)",
 	backendSimd: "Processor (WebAssembly SIMD)",
 	backendCpu: "Processor, slow reference",
+	onWebgpu: "the graphics card",
+	onSimd: "the processor",
+	onCpu: "the slow reference",
 	compare: "Compare two settings…",
 	reset: "Back to the model's settings",
 	empty: "Say what you would like to see.",
@@ -64,15 +67,15 @@ const en = {
 	modelAbsent: "not kept here",
 	modelMemory: "in memory only: this browser keeps nothing",
 	modelGone: "The model is deleted. This page draws with it until it is closed.",
-	space: "{used} MB of this browser's storage in use, {free} MB free.",
+	space: "{used} of this browser's storage in use, {free} free.",
 	use: "Use",
 	modelAddress: "Address of another model",
 	check: "Check",
 	openFiles: "Open a model's folder…",
 	orDrop: "or drop it on the page",
 	card: "About the model in use",
-	modelKept: "{size} MB kept here",
-	verdict: "Runs here on {backend}. {download} MB to download, about {memory} MB of memory.",
+	modelKept: "{size} kept here",
+	verdict: "Runs here on {backend}. {download} to download, about {memory} of memory.",
 	verdictNot: "Does not run here: {reason}.",
 	close: "Close",
 	compareTitle: "Compare two settings",
@@ -93,7 +96,7 @@ const en = {
 	offline: "You are offline. Everything that is on this device works.",
 	// said as things happen
 	loading: "Loading the model",
-	downloading: "Downloading the model, once: {loaded} of {total} MB",
+	downloading: "Downloading the model, once: {loaded} of {total}",
 	reading: "Reading the model",
 	preparing: "Getting ready",
 	words: "Reading the words",
@@ -126,6 +129,15 @@ const en = {
 	leavesSince: "Counted since {time}, when the browser last started the counter; every tab of this site counts.",
 	leavesFirst: "The counter starts with your second visit: the first one has to fetch the page.",
 	back: "Back to drawing",
+	// what the engine says when something fails, word for word
+	failPrompt: "the prompt is empty: say what to draw",
+	failEngine: "the engine could not be loaded: check the connection and try again",
+	failNetwork: "the model could not be downloaded: check the connection and try again",
+	failCorrupt: "a part of the model arrived damaged, more than once: try again, and if it stays, the copy on the server is damaged",
+	failQuota: "the browser has no room for the model: free some disk space, or leave private browsing",
+	failMemory: "there is not enough memory: close other tabs or choose a smaller picture, and try again",
+	failDevice: "the graphics card was lost: try again",
+	failUnsupported: "this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari",
 	badValues: "name one to eight values for each setting, separated by commas",
 };
 
@@ -161,6 +173,9 @@ const de = {
 	backendWebgpu: "Grafikkarte (WebGPU)",
 	backendSimd: "Prozessor (WebAssembly SIMD)",
 	backendCpu: "Prozessor, langsame Referenz",
+	onWebgpu: "der Grafikkarte",
+	onSimd: "dem Prozessor",
+	onCpu: "der langsamen Referenz",
 	compare: "Zwei Einstellungen vergleichen…",
 	reset: "Zurück zu den Werten des Modells",
 	empty: "Sag, was du sehen möchtest.",
@@ -173,7 +188,7 @@ const de = {
 	link: "Link kopieren",
 	favourite: "Liebling",
 	history: "Deine Bilder",
-	search: "Deine Bilder durchsuchen",
+	search: "Bilder durchsuchen",
 	onlyFavourites: "Lieblinge",
 	exportAll: "Als ZIP sichern",
 	clear: "Löschen…",
@@ -190,18 +205,18 @@ const de = {
 	modelAbsent: "nicht hier gespeichert",
 	modelMemory: "nur im Arbeitsspeicher: dieser Browser behält nichts",
 	modelGone: "Das Modell ist gelöscht. Diese Seite malt damit, bis sie geschlossen wird.",
-	space: "{used} MB vom Speicher dieses Browsers belegt, {free} MB frei.",
+	space: "{used} vom Speicher dieses Browsers belegt, {free} frei.",
 	use: "Nehmen",
 	modelAddress: "Adresse eines anderen Modells",
 	check: "Prüfen",
 	openFiles: "Ordner eines Modells öffnen…",
 	orDrop: "oder auf der Seite ablegen",
 	card: "Über das Modell in Gebrauch",
-	modelKept: "{size} MB hier gespeichert",
-	verdict: "Läuft hier auf {backend}. {download} MB zu laden, etwa {memory} MB Arbeitsspeicher.",
+	modelKept: "{size} hier gespeichert",
+	verdict: "Läuft hier auf {backend}. {download} zu laden, etwa {memory} Arbeitsspeicher.",
 	verdictNot: "Läuft hier nicht: {reason}.",
 	close: "Schließen",
-	compareTitle: "Zwei Einstellungen vergleichen",
+	compareTitle: "Einstellungen vergleichen",
 	across: "Nach rechts",
 	down: "Nach unten",
 	values: "Werte, durch Kommas getrennt",
@@ -218,7 +233,7 @@ const de = {
 	allow: "Erlauben und neu laden",
 	offline: "Du bist offline. Alles, was auf diesem Gerät ist, funktioniert.",
 	loading: "Das Modell wird geladen",
-	downloading: "Das Modell wird geladen, nur einmal: {loaded} von {total} MB",
+	downloading: "Das Modell wird geladen, nur einmal: {loaded} von {total}",
 	reading: "Das Modell wird gelesen",
 	preparing: "Gleich geht es los",
 	words: "Die Worte werden gelesen",
@@ -250,6 +265,14 @@ const de = {
 	leavesSince: "Gezählt seit {time}, als der Browser den Zähler zuletzt gestartet hat; jeder Tab dieser Seite zählt.",
 	leavesFirst: "Der Zähler beginnt mit deinem zweiten Besuch: Der erste muss die Seite holen.",
 	back: "Zurück zum Malen",
+	failPrompt: "es fehlen die Worte: sag, was du sehen möchtest",
+	failEngine: "das Programm konnte nicht geladen werden: prüfe die Verbindung und versuche es noch einmal",
+	failNetwork: "das Modell konnte nicht geladen werden: prüfe die Verbindung und versuche es noch einmal",
+	failCorrupt: "ein Teil des Modells kam mehrmals beschädigt an: versuche es noch einmal; bleibt es dabei, ist er schon auf dem Server beschädigt",
+	failQuota: "der Browser hat keinen Platz für das Modell: schaffe Platz auf der Festplatte oder verlasse den privaten Modus",
+	failMemory: "der Arbeitsspeicher reicht nicht: schließe andere Tabs oder wähle ein kleineres Bild und versuche es noch einmal",
+	failDevice: "die Grafikkarte ist ausgefallen: versuche es noch einmal",
+	failUnsupported: "dieser Browser kann das Programm nicht ausführen: nimm ein aktuelles Chrome, Edge, Firefox oder Safari",
 	badValues: "nenne für jede Einstellung ein bis acht Werte, durch Kommas getrennt",
 };
 
@@ -263,6 +286,13 @@ let current = "en";
 // t is the text of that name in the page's language.
 export function t(name, values = {}) {
 	return languages[current].strings[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+// translate puts what the engine says in English into the page's language,
+// where it is one of the texts above; what follows it stays as it is.
+export function translate(message) {
+	const name = Object.keys(en).find((n) => n.startsWith("fail") && message.startsWith(en[n]));
+	return name ? t(name) + message.slice(en[name].length) : message;
 }
 
 // chooseLanguage takes the visitor's wish: from the address, from an earlier

@@ -1,6 +1,6 @@
 // What the parts of the page share: elements by id, and the places where the
 // page says how far it is and what went wrong.
-import { t } from "./strings.js";
+import { language, t, translate } from "./strings.js";
 
 export const $ = (id) => document.getElementById(id);
 
@@ -11,12 +11,22 @@ export function create(tag, properties = {}, ...children) {
 	return element;
 }
 
-export const megabytes = (n) => (n / 1e6).toFixed(1);
-export const duration = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+// number with at most so many decimals, as the page's language writes it.
+const number = (n, decimals) => new Intl.NumberFormat(language(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(n);
+const short = (n, unit) => `${number(n, n < 100 ? 1 : 0)} ${unit}`;
+
+export const bytes = (n) => (n < 1e9 ? short(n / 1e6, "MB") : short(n / 1e9, "GB"));
+export const duration = (ms) => (ms < 1000 ? `${number(ms, 0)} ms` : short(ms / 1000, "s"));
+
+// place is what a backend runs on, as in "on the processor".
+export const place = (backend) => t(`on${capital(backend)}`);
 export const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
 
-// sentence makes a message of a program one for people.
-export const sentence = (message) => `${capital(message)}${/[.)!?]$/.test(message) ? "" : "."}`;
+// sentence makes a message of the engine one for people.
+export function sentence(message) {
+	const text = capital(translate(message));
+	return /[.)!?]$/.test(text) ? text : `${text}.`;
+}
 
 // work shows what is being done and how far it is; null ends it.
 export function work(text, loaded, total) {

@@ -169,7 +169,10 @@ func TestRememberedModel(t *testing.T) {
 	if !kept() {
 		t.Error("a host that refuses for a while made the page forget its model")
 	}
-	visit("?model=/elsewhere/", 0, "network")
+	visit("?model=/elsewhere/&lang=de", 0, "network")
+	if text := eval[string](p, `document.getElementById("error").textContent`); !strings.HasPrefix(text, "Das Modell konnte nicht geladen werden: ") || !strings.HasSuffix(text, "(manifest.json: HTTP status 404)") {
+		t.Errorf("in German the page says %q", text)
+	}
 	if !kept() {
 		t.Error("another model that is missing made the page forget its own")
 	}
