@@ -71,8 +71,8 @@ async function forget(model, err) {
 async function gone(model, code) {
 	if (code !== "network") return code === "bad-model";
 	if (model.startsWith("stored:")) return (await models()).every(({ id }) => model !== `stored:${id}`);
-	const manifest = new URL("manifest.json", model.replace(/\/?([?#].*)?$/, "/"));
-	const answer = await fetch(manifest, { method: "HEAD" }).catch(() => null);
+	const directory = new URL(model, location.href).href.replace(/\/?([?#].*)?$/, "/");
+	const answer = await fetch(`${directory}manifest.json`, { method: "HEAD" }).catch(() => null);
 	return [404, 410].includes(answer?.status);
 }
 
