@@ -30,8 +30,8 @@ function suggest(axis, name) {
 	const { generator, styles } = source();
 	const values = {
 		seed: [1, 2, 3],
-		steps: [2, 4, generator?.defaults.steps ?? 8],
-		guidance: [1, generator?.defaults.guidance ?? 3, 6],
+		steps: [1, 2, generator?.defaults.steps ?? 8],
+		guidance: generator?.defaults.guidance === 1 ? [1, 1.5, 2] : [1, generator?.defaults.guidance ?? 3, 6],
 		sampler: (generator?.samplers ?? []).slice(0, 4).map((s) => s.name),
 		schedule: (generator?.schedules ?? []).slice(0, 4).map((s) => s.name),
 		style: styles.slice(0, 4),

@@ -23,7 +23,7 @@ def autoencoder():
         encoder_block_out_channels=(48, 48, 48, 48),
         num_encoder_blocks=(0, 2, 3, 3),
         decoder_block_out_channels=(48, 48, 48, 48),
-        num_decoder_blocks=(3, 3, 1, 1),
+        num_decoder_blocks=(4, 4, 1, 1),
         scaling_factor=1.0,
     )
 

@@ -1,4 +1,4 @@
-"""Judges exported models: python eval.py DIR... [--steps 1,2,4,8] [--guidance G] [--count 256]
+"""Judges exported models: python eval.py DIR... [--steps 1,2,4,8] [--guidance G] [--count 256] [--packed MODEL]
 
 Needs classifier.pt. A row of the table for each directory and step count, also
 appended to eval.jsonl, and a sheet of gallery.txt (seed 0, unpicked) in sheets/:
@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 
 import classifier
+import packed
 from autoencoder import images, to_tensor
 from captions import STYLES
 from colours import PALETTE, dominant
@@ -111,6 +112,7 @@ def main():
     parser.add_argument("--steps", default="1,2,4,8")
     parser.add_argument("--guidance", type=float, help="default: each directory's own")
     parser.add_argument("--count", type=int, default=256)
+    parser.add_argument("--packed", type=Path, help="a packed model, whose weights take the place of the directories'")
     args = parser.parse_args()
     judge = Judge(args.count)
     (WORK / "sheets").mkdir(exist_ok=True)
@@ -122,7 +124,10 @@ def main():
         seen, held = (torch.cat([vae(b).sample for b in x.split(32)]).float().clamp(-1, 1) for x in (seen, held))
     report("through the autoencoder", 0, 0, judge.figures(seen, held))
     for path in args.paths:
-        pipeline = Pipeline(path)
+        pipeline, name = Pipeline(path), path.name
+        if args.packed:
+            pipeline.fill(packed.weights(args.packed))
+            name += " packed"
         guidance = args.guidance or json.loads((path / "wisp.json").read_text())["guidance"]
         for steps in map(int, args.steps.split(",")):
             start = time.time()
@@ -131,8 +136,8 @@ def main():
             f = judge.figures(seen, held)
             f["colour"] = judge.colour(draw(pipeline, 2 * judge.coloured, steps, guidance))
             with torch.autocast("cpu", torch.bfloat16):
-                Image.fromarray(gallery(pipeline, steps, guidance)).save(WORK / "sheets" / f"{path.name}-{steps}-cfg{guidance:g}.png")
-            report(path.name, steps, guidance, {**f, "seconds": round(time.time() - start)})
+                Image.fromarray(gallery(pipeline, steps, guidance)).save(WORK / "sheets" / f"{name}-{steps}-cfg{guidance:g}.png")
+            report(name, steps, guidance, {**f, "seconds": round(time.time() - start)})
 
 
 if __name__ == "__main__":

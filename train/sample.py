@@ -29,6 +29,11 @@ class Pipeline:
         self.vae = AutoencoderTiny.from_pretrained(path / "vae")
         self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(path / "scheduler")
 
+    def fill(self, weights):
+        """Takes other weights: component -> name -> tensor, all of them."""
+        for name, part in ("text_encoder", self.text), ("unet", self.unet), ("vae", self.vae):
+            part.load_state_dict(weights[name])
+
     def states(self, prompts):
         """Text states (n, 77, width), padded with <|endoftext|> as in training."""
         ids = self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids

@@ -37,7 +37,7 @@ PEAK = 1e-3
 DROP = 0.11  # captions replaced by the empty prompt, for classifier-free guidance
 CAPTIONS = 16  # prompts made for each picture
 POPULAR = 3  # what visitors type most is drawn this much oftener
-COMPOSED = {"colour": 0.12, "pair": 0.04, "ground": 0.03, "count": 0.02}  # part of the samples that compose.py made
+COMPOSED = {"colour": 0.18, "pair": 0.03, "ground": 0.02, "count": 0.02}  # part of the samples that compose.py made
 EMA = 0.998
 CHECKPOINT = WORK / "denoiser.pt"
 

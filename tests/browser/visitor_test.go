@@ -165,6 +165,7 @@ func TestDrops(t *testing.T) {
 	p.open(s.URL)
 	p.keepSeed("7")
 	p.fill("steps", "2")
+	p.fill("guidance", "3")
 	p.draw("red heart")
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#pictures img").src && fetch(document.querySelector("#pictures img").src).then((r) => r.blob()).then((b) => { globalThis.kept = b; })`, chromedp.EvalAwaitPromise))
 	const form = `["prompt", "negative", "seed", "steps", "guidance"].map((id) => document.getElementById(id).value).join("|")`
