@@ -3,7 +3,7 @@
   native.py ADDRESS INDEX THREADS
 
 ADDRESS is that of the benchmark's server, which has the graph and the values.
-Prints {"ms": the shortest of the runs of a second, two at least}. Pictures are (n, c, h, w)
+Prints {"ms": the shortest of the runs of three seconds, two at least}. Pictures are (n, c, h, w)
 in memory order (n, h, w, c), PyTorch's fastest.
 """
 import json
@@ -79,7 +79,7 @@ def run():
 with torch.inference_mode():
     run()
     best, runs, begin = float("inf"), 0, time.perf_counter()
-    while runs < 2 or time.perf_counter() < begin + 1:
+    while runs < 2 or time.perf_counter() < begin + 3:
         start = time.perf_counter()
         run()
         best, runs = min(best, time.perf_counter() - start), runs + 1

@@ -7,11 +7,11 @@ const value = async (job, name, planar) =>
 const graph = async (job) => (await fetch(`graph/${job.index}`)).json();
 const bytes = (f32) => new Uint8Array(f32.buffer, f32.byteOffset, f32.byteLength);
 
-// best is the shortest of the runs of a second, two at least, after one that
+// best is the shortest of the runs of three seconds, two at least, after one that
 // is not counted.
 async function best(run) {
 	let y = await run(), ms = Infinity;
-	for (let i = 0, begin = performance.now(); i < 2 || performance.now() - begin < 1000; i++) {
+	for (let i = 0, begin = performance.now(); i < 2 || performance.now() - begin < 3000; i++) {
 		const start = performance.now();
 		y = await run();
 		ms = Math.min(ms, performance.now() - start);
