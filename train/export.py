@@ -58,10 +58,11 @@ def write(out, random, weights, steps, guidance):
     torch.manual_seed(0)
     words = tokenizer.load()
     text, net = configs.text_encoder(words), configs.unet()
-    if random:
-        vae = configs.autoencoder()
-    else:
-        vae = AutoencoderTiny.from_pretrained(WORK / "vae")
+    vae = configs.autoencoder()
+    if not random:
+        trained = AutoencoderTiny.from_pretrained(WORK / "vae")
+        vae.load_state_dict(trained.state_dict())
+        vae.register_to_config(scaling_factor=trained.config.scaling_factor)  # and no path of this machine
         ema = torch.load(WORK / weights, mmap=True)["ema"]
         text.load_state_dict(ema["text"])
         net.load_state_dict(ema["unet"])
