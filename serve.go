@@ -181,6 +181,7 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8 or q4")
 	f.StringVar(&o.Name, "name", "", "the model's name (default: from wisp.json, else its directory)")
 	f.StringVar(&o.Licence, "licence", "", "the model's licence (default: from its card)")
+	f.BoolVar(&o.PerTensor, "tensors", false, "report the quantisation error of every tensor, not only the worst of each component")
 	f.Parse(args)
 	if o.In == "" || o.Out == "" {
 		return errors.New("say what to pack with -in and where to with -out")
