@@ -12,6 +12,7 @@ import (
 	"wisp/engine"
 	"wisp/engine/diffusion"
 	"wisp/loader"
+	"wisp/wasm/bridge"
 )
 
 // generator is a pipeline with its backend. It lives as long as the worker,
@@ -34,21 +35,21 @@ type generator struct {
 }
 
 // create loads a model: create({model, backend, threads, profile}, onEvent).
-func create(ctx context.Context, args arguments) (any, error) {
+func create(ctx context.Context, args bridge.Arguments) (any, error) {
 	g := &generator{yield: newYield()}
-	f := fields{object: args.at(0)}
-	f.text("backend", &g.choice)
-	f.integer("threads", &g.threads)
-	f.boolean("profile", &g.profile)
-	model, _ := f.get("model")
-	if f.err != nil {
-		return nil, f.err
+	f := bridge.Fields{Object: args.At(0)}
+	f.Text("backend", &g.choice)
+	f.Integer("threads", &g.threads)
+	f.Boolean("profile", &g.profile)
+	model, _ := f.Get("model")
+	if f.Err != nil {
+		return nil, f.Err
 	}
-	tell := args.callback(1)
+	tell := args.Callback(1)
 	progress := func(stage string, loaded, total int64) {
-		tell(object{"type": "progress", "stage": stage, "loaded": loaded, "total": total})
+		tell(bridge.Object{"type": "progress", "stage": stage, "loaded": loaded, "total": total})
 	}
-	warn := func(err error) { tell(object{"type": "warning", "message": err.Error()}) }
+	warn := func(err error) { tell(bridge.Object{"type": "warning", "message": err.Error()}) }
 	// The manifest is on its way while the browser looks for a graphics card.
 	opened := make(chan error, 1)
 	opening, giveUp := context.WithCancel(ctx)
@@ -154,7 +155,7 @@ func (g *generator) value() any {
 	m := g.model.Manifest()
 	card, _ := g.model.File(m.Card)
 	return map[string]any{
-		"generate": promising(g.generate), "cancel": must(safejs.FuncOf(stop)),
+		"generate": promising(g.generate), "cancel": bridge.Must(safejs.FuncOf(stop)),
 		"backend": g.backend.Name(), "device": device(g.backend), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
 		"samplers": samplers, "schedules": schedules, "settings": string(settings),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},
@@ -188,16 +189,16 @@ func (g *generator) begin(ctx context.Context) (context.Context, func()) {
 }
 
 // generate draws pictures: generate(request, onEvent).
-func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
+func (g *generator) generate(ctx context.Context, args bridge.Arguments) (any, error) {
 	ctx, end := g.begin(ctx)
 	defer end()
-	r, err := readRequest(args.at(0), g.defaults)
+	r, err := readRequest(args.At(0), g.defaults)
 	if err != nil {
 		return nil, err
 	}
-	tell := args.callback(1)
+	tell := args.Callback(1)
 	on := func(e diffusion.Event) {
-		o := object{"stage": e.Stage, "step": e.Step, "steps": e.Steps, "preview": nil}
+		o := bridge.Object{"stage": e.Stage, "step": e.Step, "steps": e.Steps, "preview": nil}
 		if e.Preview != nil {
 			if preview, err := picture(e.Preview); err == nil {
 				o["preview"] = map[string]any(preview)
@@ -207,7 +208,7 @@ func (g *generator) generate(ctx context.Context, args arguments) (any, error) {
 		g.yield()
 	}
 	result, err := g.draw(ctx, r, on)
-	for err != nil && g.fallBack(ctx, err, func(why error) { tell(object{"type": "warning", "message": why.Error()}) }) {
+	for err != nil && g.fallBack(ctx, err, func(why error) { tell(bridge.Object{"type": "warning", "message": why.Error()}) }) {
 		result, err = g.draw(ctx, r, on)
 	}
 	if err != nil {

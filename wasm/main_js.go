@@ -15,7 +15,14 @@
 package main
 
 import (
+	"context"
+
 	"github.com/hack-pad/safejs"
+
+	"wisp/engine"
+	"wisp/engine/diffusion"
+	"wisp/loader"
+	"wisp/wasm/bridge"
 )
 
 func main() {
@@ -29,4 +36,24 @@ func main() {
 		panic(err)
 	}
 	select {} // the functions live as long as the worker
+}
+
+// promising is f as the worker calls it.
+func promising(f func(context.Context, bridge.Arguments) (any, error)) safejs.Func {
+	return bridge.Promising(context.Background(), kinds, f)
+}
+
+// kinds maps failures to the codes of WispError.
+var kinds = []bridge.Kind{
+	{Err: context.Canceled, Code: "aborted"},
+	{Err: engine.ErrDeviceLost, Code: "device-lost", Lead: "the graphics card was lost: try again"},
+	{Err: engine.ErrOutOfMemory, Code: "out-of-memory", Lead: "there is not enough memory: close other tabs or choose a smaller picture, and try again"},
+	{Err: engine.ErrUnsupported, Code: "unsupported", Lead: "this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari"},
+	{Err: loader.ErrNetwork, Code: "network", Lead: "the model could not be downloaded: check the connection and try again"},
+	{Err: loader.ErrCorrupt, Code: "corrupt", Lead: "a part of the model arrived damaged, more than once: try again, and if it stays, the copy on the server is damaged"},
+	{Err: loader.ErrQuota, Code: "quota", Lead: "the browser has no room for the model: free some disk space, or leave private browsing"},
+	{Err: loader.ErrBadModel, Code: "bad-model"},
+	{Err: diffusion.ErrBadModel, Code: "bad-model"},
+	{Err: diffusion.ErrBadRequest, Code: "bad-request"},
+	{Err: bridge.ErrBadRequest, Code: "bad-request"},
 }

@@ -12,6 +12,7 @@ import (
 
 	"wisp/engine/diffusion"
 	"wisp/loader"
+	"wisp/wasm/bridge"
 )
 
 // database is the name of the IndexedDB database that keeps models, and of the
@@ -130,11 +131,11 @@ func (f files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	buffer, err := await(ctx, promise)
+	buffer, err := bridge.Await(ctx, promise)
 	if err != nil {
 		return nil, err
 	}
-	array, err := must(safejs.Global().Get("Uint8Array")).New(buffer)
+	array, err := bridge.Must(safejs.Global().Get("Uint8Array")).New(buffer)
 	if err != nil {
 		return nil, err
 	}
@@ -150,10 +151,10 @@ func (f files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 }
 
 // capabilities tells, before any weights are downloaded, what would run.
-func capabilities(ctx context.Context, args arguments) (any, error) {
-	result := object{"runs": true, "backend": "", "threads": 1, "reason": ""}
+func capabilities(ctx context.Context, args bridge.Arguments) (any, error) {
+	result := bridge.Object{"runs": true, "backend": "", "threads": 1, "reason": ""}
 	if b, err := newBackend(ctx, "auto", 0, false); err != nil {
-		result["runs"], result["reason"] = false, failure(err)["message"]
+		result["runs"], result["reason"] = false, bridge.Failure(err, kinds)["message"]
 	} else {
 		result["backend"] = b.Name()
 		if b.Name() == "simd" {
@@ -161,7 +162,7 @@ func capabilities(ctx context.Context, args arguments) (any, error) {
 		}
 		b.Close()
 	}
-	m, err := open(ctx, args.at(0), loader.Options{ManifestOnly: true})
+	m, err := open(ctx, args.At(0), loader.Options{ManifestOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +195,7 @@ func peakBytes(m *loader.Manifest) int64 {
 }
 
 // models lists what this browser keeps, opened last first.
-func models(ctx context.Context, _ arguments) (any, error) {
+func models(ctx context.Context, _ bridge.Arguments) (any, error) {
 	library, err := openLibrary(ctx)
 	if err != nil {
 		return nil, err
@@ -214,8 +215,8 @@ func models(ctx context.Context, _ arguments) (any, error) {
 }
 
 // removeModel deletes a model from this browser: removeModel(id).
-func removeModel(ctx context.Context, args arguments) (any, error) {
-	id, err := args.at(0).String()
+func removeModel(ctx context.Context, args bridge.Arguments) (any, error) {
+	id, err := args.At(0).String()
 	if err != nil {
 		return nil, fmt.Errorf("%w: the model's id is not a string", diffusion.ErrBadRequest)
 	}
