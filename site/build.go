@@ -31,7 +31,8 @@ const engine = "wisp.wasm"
 // inlining, they make it a tenth smaller.
 var cold = []string{
 	"wisp/engine/simd", "wisp/engine/model", "wisp/engine/diffusion", "wisp/engine/sampler", "wisp/engine/token",
-	"wisp/webgpu", "wisp/wasm", "wisp/wasm/bridge", "encoding/json", "reflect", "fmt", "time", "strconv", "internal/strconv",
+	"wisp/webgpu", "wisp/wasm", "wisp/wasm/bridge", "wisp/wasm/emit",
+	"encoding/json", "reflect", "fmt", "time", "strconv", "internal/strconv",
 }
 
 // Compile builds the engine from the checkout at root and puts wisp.wasm and

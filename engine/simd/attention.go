@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 // Arguments of kAttention. The keys (as the transposed right side of q·kᵀ) and
 // the values (of p·v) of each head are packed beforehand.
 const (
@@ -40,77 +42,77 @@ const lowest = -1e38
 
 // attention computes softmax(scale·q·kᵀ + bias)·v with a running maximum and sum
 // (Milakov & Gimelshein 2018; Dao et al. 2022): no row of scores is ever whole.
-func (e *emitter) attention(f *fn) {
-	heads, tq, tk, hd, causal := f.arg(atHeads), f.arg(atTQ), f.arg(atTK), f.arg(atHD), f.arg(atCausal)
-	blocks, zero, bias := f.arg(atBlocks), f.arg(atZero), f.arg(atBias)
+func (e *emitter) attention(f *emit.Func) {
+	heads, tq, tk, hd, causal := arg(f, atHeads), arg(f, atTQ), arg(f, atTK), arg(f, atHD), arg(f, atCausal)
+	blocks, zero, bias := arg(f, atBlocks), arg(f, atZero), arg(f, atBias)
 	qb := e.queryBlock()
-	queries := scratch()
-	rowsOfP := f.let(scratch().plus(4 * qb))
-	maxima := f.let(scratch().plus(8 * qb))
-	sums := f.let(scratch().plus(12 * qb))
-	scores := f.let(scratch().plus(16 * qb))
-	lds := f.let(least(num(keyBlock), tk.plus(e.nr-1).div(num(e.nr)).times(e.nr)).plus(scorePad).shl(2))
-	result := f.let(scores.add(lds.times(qb)))
-	ldr := f.let(hd.plus(e.nr - 1).div(num(e.nr)).times(4 * e.nr)) // bytes of a row of result
-	scaled := f.let(result.add(ldr.times(qb)))
-	scale := f.letV(f.param(0).loadSplat(4 * atScale).mul(f.splat(log2e)))
-	ld := f.let(heads.mul(hd).shl(2)) // bytes of a token
-	headBytes := f.let(hd.shl(2))
-	first, rows, head, seen, count, at, col, k, v, p := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	f.units(func(u i32v) {
-		f.set(head, u.div(blocks)) // of all batches
-		f.set(first, u.rem(blocks).times(qb))
-		f.set(rows, least(num(qb), tq.sub(first)))
-		offset := f.let(head.div(heads).mul(tq).add(first).mul(ld).add(head.rem(heads).mul(headBytes)))
-		f.fillRows(queries, scaled, ldr, rows)
-		f.set(at, f.param(0).load(4*atQ).add(offset))
-		f.each(num(0), rows, func(i i32v) { // the scale and log₂e, once and for all
-			to := f.let(scaled.add(i.mul(ldr)))
-			f.rowVectors(hd, func(o i32v, rest *i32v) { f.storeV(to.add(o), 0, at.add(o).loadV(0).mul(scale)) })
-			f.set(at, at.add(ld))
+	queries := emit.Scratch()
+	rowsOfP := f.Let(emit.Scratch().Plus(4 * qb))
+	maxima := f.Let(emit.Scratch().Plus(8 * qb))
+	sums := f.Let(emit.Scratch().Plus(12 * qb))
+	scores := f.Let(emit.Scratch().Plus(16 * qb))
+	lds := f.Let(emit.Least(emit.Num(keyBlock), tk.Plus(e.nr-1).Div(emit.Num(e.nr)).Times(e.nr)).Plus(scorePad).Shl(2))
+	result := f.Let(scores.Add(lds.Times(qb)))
+	ldr := f.Let(hd.Plus(e.nr - 1).Div(emit.Num(e.nr)).Times(4 * e.nr)) // bytes of a row of result
+	scaled := f.Let(result.Add(ldr.Times(qb)))
+	scale := f.LetV(f.Param(0).LoadSplat(4 * atScale).Mul(f.Splat(log2e)))
+	ld := f.Let(heads.Mul(hd).Shl(2)) // bytes of a token
+	headBytes := f.Let(hd.Shl(2))
+	first, rows, head, seen, count, at, col, k, v, p := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	units(f, func(u emit.Int) {
+		f.Set(head, u.Div(blocks)) // of all batches
+		f.Set(first, u.Rem(blocks).Times(qb))
+		f.Set(rows, emit.Least(emit.Num(qb), tq.Sub(first)))
+		offset := f.Let(head.Div(heads).Mul(tq).Add(first).Mul(ld).Add(head.Rem(heads).Mul(headBytes)))
+		fillRows(f, queries, scaled, ldr, rows)
+		f.Set(at, f.Param(0).Load(4*atQ).Add(offset))
+		f.Each(emit.Num(0), rows, func(i emit.Int) { // the scale and log₂e, once and for all
+			to := f.Let(scaled.Add(i.Mul(ldr)))
+			rowVectors(f, hd, func(o emit.Int, rest *emit.Int) { f.StoreV(to.Add(o), 0, at.Add(o).LoadV(0).Mul(scale)) })
+			f.Set(at, at.Add(ld))
 		})
-		f.fillRows(rowsOfP, scores, lds, rows)
-		f.each(num(0), rows, func(i i32v) {
-			f.storeF(maxima.add(i.shl(2)), 0, fnum(negInf))
-			f.storeF(sums.add(i.shl(2)), 0, fnum(0))
+		fillRows(f, rowsOfP, scores, lds, rows)
+		f.Each(emit.Num(0), rows, func(i emit.Int) {
+			f.StoreF(maxima.Add(i.Shl(2)), 0, emit.FNum(negInf))
+			f.StoreF(sums.Add(i.Shl(2)), 0, emit.FNum(0))
 		})
-		f.set(k, f.param(0).load(4*atK).add(head.mul(tk.plus(e.nr-1).div(num(e.nr))).mul(headBytes).times(e.nr)))
-		f.set(v, f.param(0).load(4*atV).add(head.mul(tk).mul(ldr)))
-		f.set(seen, pick(causal, first.add(rows), tk)) // keys that any query of the block sees
-		key := f.int()
-		f.loop(key, num(0), seen, keyBlock, func() {
-			f.set(count, least(num(keyBlock), seen.sub(key)))
-			f.loop(col, num(0), count, e.nr, func() {
-				f.call(e.micro, queries, num(1), headBytes, k, zero, scores.add(col.shl(2)), lds,
-					num(0), num(0), num(e.nr), rows)
-				f.set(k, k.add(headBytes.times(e.nr)))
+		f.Set(k, f.Param(0).Load(4*atK).Add(head.Mul(tk.Plus(e.nr-1).Div(emit.Num(e.nr))).Mul(headBytes).Times(e.nr)))
+		f.Set(v, f.Param(0).Load(4*atV).Add(head.Mul(tk).Mul(ldr)))
+		f.Set(seen, emit.Pick(causal, first.Add(rows), tk)) // keys that any query of the block sees
+		key := f.Int()
+		f.Loop(key, emit.Num(0), seen, keyBlock, func() {
+			f.Set(count, emit.Least(emit.Num(keyBlock), seen.Sub(key)))
+			f.Loop(col, emit.Num(0), count, e.nr, func() {
+				f.Call(e.micro, queries, emit.Num(1), headBytes, k, zero, scores.Add(col.Shl(2)), lds,
+					emit.Num(0), emit.Num(0), emit.Num(e.nr), rows)
+				f.Set(k, k.Add(headBytes.Times(e.nr)))
 			})
-			f.each(num(0), rows, func(i i32v) {
-				f.when(bias, func() {
-					to, from := f.let(scores.add(i.mul(lds))), f.let(bias.add(head.div(heads).mul(tk).add(key).shl(2)))
-					f.rowVectors(count, func(o i32v, rest *i32v) {
-						add := from.add(o).loadV(0).pmax(f.splat(lowest)).mul(f.splat(log2e))
-						f.storeV(to.add(o), 0, to.add(o).loadV(0).add(add))
+			f.Each(emit.Num(0), rows, func(i emit.Int) {
+				f.When(bias, func() {
+					to, from := f.Let(scores.Add(i.Mul(lds))), f.Let(bias.Add(head.Div(heads).Mul(tk).Add(key).Shl(2)))
+					rowVectors(f, count, func(o emit.Int, rest *emit.Int) {
+						add := from.Add(o).LoadV(0).Pmax(f.Splat(lowest)).Mul(f.Splat(log2e))
+						f.StoreV(to.Add(o), 0, to.Add(o).LoadV(0).Add(add))
 					})
 				})
-				own := f.let(first.add(i).sub(key).plus(1)) // keys up to the query's own, in this block
-				visible := f.let(pick(causal, least(count, pick(own.gt(num(0)), own, num(0))), count))
-				e.softmaxStep(f, scores.add(i.mul(lds)), visible, count,
-					maxima.add(i.shl(2)), sums.add(i.shl(2)), f.let(result.add(i.mul(ldr))), ldr, key)
+				own := f.Let(first.Add(i).Sub(key).Plus(1)) // keys up to the query's own, in this block
+				visible := f.Let(emit.Pick(causal, emit.Least(count, emit.Pick(own.Gt(emit.Num(0)), own, emit.Num(0))), count))
+				e.softmaxStep(f, scores.Add(i.Mul(lds)), visible, count,
+					maxima.Add(i.Shl(2)), sums.Add(i.Shl(2)), f.Let(result.Add(i.Mul(ldr))), ldr, key)
 			})
-			f.set(p, v.add(key.times(4*e.nr)))
-			f.loop(at, num(0), ldr, 4*e.nr, func() {
-				f.call(e.micro, rowsOfP, num(1), count.shl(2), p, zero, result.add(at), ldr,
-					pick(key, result.add(at), num(0)), ldr, num(e.nr), rows)
-				f.set(p, p.add(tk.times(4*e.nr)))
+			f.Set(p, v.Add(key.Times(4*e.nr)))
+			f.Loop(at, emit.Num(0), ldr, 4*e.nr, func() {
+				f.Call(e.micro, rowsOfP, emit.Num(1), count.Shl(2), p, zero, result.Add(at), ldr,
+					emit.Pick(key, result.Add(at), emit.Num(0)), ldr, emit.Num(e.nr), rows)
+				f.Set(p, p.Add(tk.Times(4*e.nr)))
 			})
 		})
-		f.set(at, f.param(0).load(4*atOut).add(offset))
-		f.each(num(0), rows, func(i i32v) {
-			inv := f.letV(f.splat(1).div(sums.add(i.shl(2)).loadSplat(0)))
-			from := f.let(result.add(i.mul(ldr)))
-			f.rowVectors(hd, func(o i32v, rest *i32v) { f.put(at.add(o), from.add(o).loadV(0).mul(inv), rest) })
-			f.set(at, at.add(ld))
+		f.Set(at, f.Param(0).Load(4*atOut).Add(offset))
+		f.Each(emit.Num(0), rows, func(i emit.Int) {
+			inv := f.LetV(f.Splat(1).Div(sums.Add(i.Shl(2)).LoadSplat(0)))
+			from := f.Let(result.Add(i.Mul(ldr)))
+			rowVectors(f, hd, func(o emit.Int, rest *emit.Int) { put(f, at.Add(o), from.Add(o).LoadV(0).Mul(inv), rest) })
+			f.Set(at, at.Add(ld))
 		})
 	})
 }
@@ -118,55 +120,55 @@ func (e *emitter) attention(f *fn) {
 // softmaxStep turns the visible scores of one row into 2^(score − max) and the
 // rest up to count into zeros, and brings the row's maximum, sum and result to
 // the new maximum. key is 0 for the first block, when there is no result yet.
-func (e *emitter) softmaxStep(f *fn, row, visible, count, maximum, sum, result, ldr, key i32v) {
-	row = f.let(row)
-	at, whole := f.int(), f.let(visible.and(num(-16)).shl(2))
-	x, top := f.vectors(4), f.vectors(4)
+func (e *emitter) softmaxStep(f *emit.Func, row, visible, count, maximum, sum, result, ldr, key emit.Int) {
+	row = f.Let(row)
+	at, whole := f.Int(), f.Let(visible.And(emit.Num(-16)).Shl(2))
+	x, top := f.Vectors(4), f.Vectors(4)
 	// walk runs body on vectors of the row: four at a time, then one, then
 	// what is left, masked.
-	walk := func(body func(i int, at i32v, rest *i32v)) {
-		f.loop(at, num(0), whole, 64, func() {
+	walk := func(body func(i int, at emit.Int, rest *emit.Int)) {
+		f.Loop(at, emit.Num(0), whole, 64, func() {
 			for i := range 4 {
 				body(i, at, nil)
 			}
 		})
-		f.rowVectors(visible.and(num(15)), func(more i32v, rest *i32v) { body(0, whole.add(more), rest) })
+		rowVectors(f, visible.And(emit.Num(15)), func(more emit.Int, rest *emit.Int) { body(0, whole.Add(more), rest) })
 	}
 	for i := range top {
-		f.setV(top[i], f.splat(negInf))
+		f.SetV(top[i], f.Splat(negInf))
 	}
-	walk(func(i int, at i32v, rest *i32v) {
-		f.setV(x[i], row.add(at).loadV(16*i))
+	walk(func(i int, at emit.Int, rest *emit.Int) {
+		f.SetV(x[i], row.Add(at).LoadV(16*i))
 		if rest != nil {
-			f.setV(x[i], choose(laneMask(*rest), x[i], f.splat(negInf)))
+			f.SetV(x[i], emit.Choose(laneMask(*rest), x[i], f.Splat(negInf)))
 		}
-		f.setV(top[i], top[i].pmax(x[i]))
+		f.SetV(top[i], top[i].Pmax(x[i]))
 	})
-	f.setV(top[0], top[0].pmax(top[1]).pmax(top[2].pmax(top[3])))
-	old := f.letF(maximum.loadF(0))
-	now := f.letF(old.max(top[0].top()))
-	f.storeF(maximum, 0, now)
-	shift := f.letV(now.splat())
+	f.SetV(top[0], top[0].Pmax(top[1]).Pmax(top[2].Pmax(top[3])))
+	old := f.LetF(maximum.LoadF(0))
+	now := f.LetF(old.Max(top[0].Top()))
+	f.StoreF(maximum, 0, now)
+	shift := f.LetV(now.Splat())
 	total := top
 	for i := range total {
-		f.setV(total[i], f.splat(0))
+		f.SetV(total[i], f.Splat(0))
 	}
-	walk(func(i int, at i32v, rest *i32v) {
-		f.setV(x[i], e.exp2(f, row.add(at).loadV(16*i).sub(shift)))
-		f.setV(x[i], f.masked(x[i], rest))
-		f.storeV(row.add(at), 16*i, x[i])
-		f.setV(total[i], total[i].add(x[i]))
+	walk(func(i int, at emit.Int, rest *emit.Int) {
+		f.SetV(x[i], e.exp2(f, row.Add(at).LoadV(16*i).Sub(shift)))
+		f.SetV(x[i], masked(f, x[i], rest))
+		f.StoreV(row.Add(at), 16*i, x[i])
+		f.SetV(total[i], total[i].Add(x[i]))
 	})
-	f.setV(total[0], total[0].add(total[1]).add(total[2].add(total[3])))
-	f.loop(at, visible.plus(3).and(num(-4)), count, 4, func() { f.storeV(row.add(at.shl(2)), 0, f.splat(0)) })
-	f.when(now.ne(old), func() {
-		shrink := e.exp2(f, old.sub(now).splat())
-		f.storeF(sum, 0, sum.loadF(0).mul(shrink.lane(0)))
-		f.when(key, func() {
-			f.loop(at, num(0), ldr, 16, func() {
-				f.storeV(result.add(at), 0, result.add(at).loadV(0).mul(shrink))
+	f.SetV(total[0], total[0].Add(total[1]).Add(total[2].Add(total[3])))
+	f.Loop(at, visible.Plus(3).And(emit.Num(-4)), count, 4, func() { f.StoreV(row.Add(at.Shl(2)), 0, f.Splat(0)) })
+	f.When(now.Ne(old), func() {
+		shrink := e.exp2(f, old.Sub(now).Splat())
+		f.StoreF(sum, 0, sum.LoadF(0).Mul(shrink.Lane(0)))
+		f.When(key, func() {
+			f.Loop(at, emit.Num(0), ldr, 16, func() {
+				f.StoreV(result.Add(at), 0, result.Add(at).LoadV(0).Mul(shrink))
 			})
 		})
 	})
-	f.storeF(sum, 0, sum.loadF(0).add(total[0].sum()))
+	f.StoreF(sum, 0, sum.LoadF(0).Add(total[0].Sum()))
 }

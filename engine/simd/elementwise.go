@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 // Arguments of kAdd, kSub and kMul. The result is walked in rows of n
 // elements along which each operand either moves or stays; outer dimensions,
 // innermost first, have an extent and the operands' strides in bytes.
@@ -16,37 +18,37 @@ const (
 
 // elementwise: out = op(a, b) with broadcasting. A unit is a row; the last one
 // may be short where a long row was cut.
-func (e *emitter) elementwise(op func(a, b vec) vec) func(f *fn) {
-	return func(f *fn) {
-		n, total, rank := f.arg(ewN), f.arg(ewTotal), f.arg(ewRank)
-		a, b, dst, rest, dim, i, count := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-		f.units(func(u i32v) {
-			f.set(count, least(n, total.sub(u.mul(n))))
-			f.set(dst, f.param(0).load(4*ewOut).add(u.mul(n).shl(2)))
-			f.set(a, f.param(0).load(4*ewA))
-			f.set(b, f.param(0).load(4*ewB))
-			f.set(rest, u)
-			f.set(dim, f.param(0))
-			f.loop(i, num(0), rank, 1, func() {
-				f.set(a, a.add(rest.rem(dim.load(4*ewDims)).mul(dim.load(4*ewDims+4))))
-				f.set(b, b.add(rest.rem(dim.load(4*ewDims)).mul(dim.load(4*ewDims+8))))
-				f.set(rest, rest.div(dim.load(4*ewDims)))
-				f.set(dim, dim.plus(12))
+func (e *emitter) elementwise(op func(a, b emit.Vec) emit.Vec) func(f *emit.Func) {
+	return func(f *emit.Func) {
+		n, total, rank := arg(f, ewN), arg(f, ewTotal), arg(f, ewRank)
+		a, b, dst, rest, dim, i, count := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+		units(f, func(u emit.Int) {
+			f.Set(count, emit.Least(n, total.Sub(u.Mul(n))))
+			f.Set(dst, f.Param(0).Load(4*ewOut).Add(u.Mul(n).Shl(2)))
+			f.Set(a, f.Param(0).Load(4*ewA))
+			f.Set(b, f.Param(0).Load(4*ewB))
+			f.Set(rest, u)
+			f.Set(dim, f.Param(0))
+			f.Loop(i, emit.Num(0), rank, 1, func() {
+				f.Set(a, a.Add(rest.Rem(dim.Load(4*ewDims)).Mul(dim.Load(4*ewDims+4))))
+				f.Set(b, b.Add(rest.Rem(dim.Load(4*ewDims)).Mul(dim.Load(4*ewDims+8))))
+				f.Set(rest, rest.Div(dim.Load(4*ewDims)))
+				f.Set(dim, dim.Plus(12))
 			})
-			va, vb := f.vector(), f.vector()
-			row := func(loadA, loadB func(at i32v) vec) func() {
+			va, vb := f.Vector(), f.Vector()
+			row := func(loadA, loadB func(at emit.Int) emit.Vec) func() {
 				return func() {
-					f.rowVectors(count, func(at i32v, rest *i32v) { f.put(dst.add(at), op(loadA(at), loadB(at)), rest) })
+					rowVectors(f, count, func(at emit.Int, rest *emit.Int) { put(f, dst.Add(at), op(loadA(at), loadB(at)), rest) })
 				}
 			}
-			moveA := func(at i32v) vec { return a.add(at).loadV(0) }
-			moveB := func(at i32v) vec { return b.add(at).loadV(0) }
-			f.setV(va, a.loadSplat(0))
-			f.setV(vb, b.loadSplat(0))
-			f.choice(f.param(0).load(4*ewMode),
+			moveA := func(at emit.Int) emit.Vec { return a.Add(at).LoadV(0) }
+			moveB := func(at emit.Int) emit.Vec { return b.Add(at).LoadV(0) }
+			f.SetV(va, a.LoadSplat(0))
+			f.SetV(vb, b.LoadSplat(0))
+			f.Choice(f.Param(0).Load(4*ewMode),
 				row(moveA, moveB),
-				row(moveA, func(i32v) vec { return vb }),
-				row(func(i32v) vec { return va }, moveB))
+				row(moveA, func(emit.Int) emit.Vec { return vb }),
+				row(func(emit.Int) emit.Vec { return va }, moveB))
 		})
 	}
 }
@@ -64,49 +66,49 @@ const (
 
 // chunkUnits runs body with the source and destination of each unit and its
 // number of elements.
-func (f *fn) chunkUnits(body func(src, dst, n i32v)) {
-	x, out, total, chunk := f.arg(unX), f.arg(unOut), f.arg(unTotal), f.arg(unChunk)
-	first, n := f.int(), f.int()
-	f.units(func(u i32v) {
-		f.set(first, u.mul(chunk))
-		f.set(n, least(chunk, total.sub(first)))
-		f.set(first, first.shl(2))
-		body(x.add(first), out.add(first), n)
+func chunkUnits(f *emit.Func, body func(src, dst, n emit.Int)) {
+	x, out, total, chunk := arg(f, unX), arg(f, unOut), arg(f, unTotal), arg(f, unChunk)
+	first, n := f.Int(), f.Int()
+	units(f, func(u emit.Int) {
+		f.Set(first, u.Mul(chunk))
+		f.Set(n, emit.Least(chunk, total.Sub(first)))
+		f.Set(first, first.Shl(2))
+		body(x.Add(first), out.Add(first), n)
 	})
 }
 
 // activation: out = act(x).
-func (e *emitter) activation(f *fn) {
-	f.chunkUnits(func(src, dst, n i32v) { f.call(e.act, src, dst, n, f.param(0).load(4*unP)) })
+func (e *emitter) activation(f *emit.Func) {
+	chunkUnits(f, func(src, dst, n emit.Int) { f.Call(e.act, src, dst, n, f.Param(0).Load(4*unP)) })
 }
 
 // affine: out = p·x + q.
-func (e *emitter) affine(f *fn) {
-	p, q := f.letV(f.param(0).loadSplat(4*unP)), f.letV(f.param(0).loadSplat(4*unQ))
-	f.chunkUnits(func(src, dst, n i32v) {
-		f.rowVectors(n, func(at i32v, rest *i32v) { f.put(dst.add(at), e.madd(src.add(at).loadV(0), p, q), rest) })
+func (e *emitter) affine(f *emit.Func) {
+	p, q := f.LetV(f.Param(0).LoadSplat(4*unP)), f.LetV(f.Param(0).LoadSplat(4*unQ))
+	chunkUnits(f, func(src, dst, n emit.Int) {
+		rowVectors(f, n, func(at emit.Int, rest *emit.Int) { put(f, dst.Add(at), e.madd(src.Add(at).LoadV(0), p, q), rest) })
 	})
 }
 
 // clamp: out = min(max(x, p), q); a NaN stays.
-func (e *emitter) clamp(f *fn) {
-	p, q := f.letV(f.param(0).loadSplat(4*unP)), f.letV(f.param(0).loadSplat(4*unQ))
-	f.chunkUnits(func(src, dst, n i32v) {
-		f.rowVectors(n, func(at i32v, rest *i32v) { f.put(dst.add(at), src.add(at).loadV(0).pmax(p).pmin(q), rest) })
+func (e *emitter) clamp(f *emit.Func) {
+	p, q := f.LetV(f.Param(0).LoadSplat(4*unP)), f.LetV(f.Param(0).LoadSplat(4*unQ))
+	chunkUnits(f, func(src, dst, n emit.Int) {
+		rowVectors(f, n, func(at emit.Int, rest *emit.Int) { put(f, dst.Add(at), src.Add(at).LoadV(0).Pmax(p).Pmin(q), rest) })
 	})
 }
 
 // geglu: a·GELU(gate) for the halves a, gate of each row of x.
-func (e *emitter) geglu(f *fn) {
-	x, out, d := f.arg(unX), f.arg(unOut), f.arg(unChunk)
-	src, dst, gate := f.int(), f.int(), f.vector()
-	f.units(func(u i32v) {
-		f.set(src, x.add(u.mul(d).shl(3)))
-		f.set(dst, out.add(u.mul(d).shl(2)))
-		second := f.let(src.add(d.shl(2)))
-		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(gate, second.add(at).loadV(0))
-			f.put(dst.add(at), src.add(at).loadV(0).mul(e.gelu(f, gate)), rest)
+func (e *emitter) geglu(f *emit.Func) {
+	x, out, d := arg(f, unX), arg(f, unOut), arg(f, unChunk)
+	src, dst, gate := f.Int(), f.Int(), f.Vector()
+	units(f, func(u emit.Int) {
+		f.Set(src, x.Add(u.Mul(d).Shl(3)))
+		f.Set(dst, out.Add(u.Mul(d).Shl(2)))
+		second := f.Let(src.Add(d.Shl(2)))
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			f.SetV(gate, second.Add(at).LoadV(0))
+			put(f, dst.Add(at), src.Add(at).LoadV(0).Mul(e.gelu(f, gate)), rest)
 		})
 	})
 }

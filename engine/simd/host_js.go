@@ -7,6 +7,7 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"wisp/engine"
+	"wisp/wasm/emit"
 )
 
 type jsHost struct {
@@ -76,7 +77,7 @@ func newMemoryObject(shared bool) (memory safejs.Value, err error) {
 	if !shared {
 		return construct("Memory", map[string]any{"initial": 1})
 	}
-	for pages := maxPages; pages >= maxPages/8; pages /= 2 {
+	for pages := emit.MaxPages; pages >= emit.MaxPages/8; pages /= 2 {
 		memory, err = construct("Memory", map[string]any{"initial": 1, "maximum": pages, "shared": true})
 		if err == nil {
 			return memory, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"wisp/engine"
+	"wisp/wasm/emit"
 )
 
 // compiled keeps the native code of the modules for the life of the process.
@@ -45,7 +46,7 @@ func newHost(opts Options) (host, flavour, error) {
 }
 
 func (h *wazeroHost) start(ctx context.Context, fl flavour) error {
-	env, err := h.runtime.InstantiateWithConfig(ctx, memoryModule(fl.shared), wazero.NewModuleConfig().WithName("env"))
+	env, err := h.runtime.InstantiateWithConfig(ctx, emit.MemoryModule(fl.shared), wazero.NewModuleConfig().WithName("env"))
 	if err != nil {
 		return err
 	}
@@ -64,18 +65,6 @@ func (h *wazeroHost) start(ctx context.Context, fl flavour) error {
 // instance makes another instance of the module over the same memory.
 func (h *wazeroHost) instance(ctx context.Context) (api.Module, error) {
 	return h.runtime.InstantiateModule(ctx, h.code, wazero.NewModuleConfig().WithName(""))
-}
-
-// memoryModule is a module that exports a memory of one page as "memory":
-// wazero has no other way to make one.
-func memoryModule(shared bool) []byte {
-	b := []byte("\x00asm\x01\x00\x00\x00")
-	if shared {
-		b = section(b, 5, uleb([]byte{1, 3, 1}, maxPages))
-	} else {
-		b = section(b, 5, []byte{1, 0, 1})
-	}
-	return section(b, 7, append(append([]byte{1}, name("memory")...), 2, 0))
 }
 
 func hasRelaxed() bool { return false }

@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/engine"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Products of int8 weights by int8 activations (W8A8): each row of the left
 // side is scaled by its own largest element (dynamic quantisation, Yao et al.
@@ -19,24 +22,24 @@ const (
 
 // quantize: out = x·127/max|x|, rounded. A unit is a row. What is not finite
 // makes the row's scale not finite.
-func (e *emitter) quantize(f *fn) {
-	k := f.arg(qzK)
-	bytes := f.let(k.shl(2))
-	at, x, out, top := f.int(), f.int(), f.int(), f.vector()
-	f.units(func(u i32v) {
-		f.set(x, f.param(0).load(4*qzX).add(u.mul(bytes)))
-		f.set(out, f.param(0).load(4*qzOut).add(u.mul(bytes.shr(1))))
-		f.setV(top, f.splat(0))
+func (e *emitter) quantize(f *emit.Func) {
+	k := arg(f, qzK)
+	bytes := f.Let(k.Shl(2))
+	at, x, out, top := f.Int(), f.Int(), f.Int(), f.Vector()
+	units(f, func(u emit.Int) {
+		f.Set(x, f.Param(0).Load(4*qzX).Add(u.Mul(bytes)))
+		f.Set(out, f.Param(0).Load(4*qzOut).Add(u.Mul(bytes.Shr(1))))
+		f.SetV(top, f.Splat(0))
 		// as integers, magnitudes are in the same order, and what is not finite is above them
-		f.loop(at, num(0), bytes, 16, func() { f.setV(top, top.maxI(x.add(at).loadV(0).abs())) })
-		largest := f.letF(top.top())
-		f.storeF(f.param(0).load(4*qzScales).add(u.shl(2)), 0, largest.mul(fnum(1./127)))
-		factor := f.letV(fnum(127).div(largest).splat())
+		f.Loop(at, emit.Num(0), bytes, 16, func() { f.SetV(top, top.MaxI(x.Add(at).LoadV(0).Abs())) })
+		largest := f.LetF(top.Top())
+		f.StoreF(f.Param(0).Load(4*qzScales).Add(u.Shl(2)), 0, largest.Mul(emit.FNum(1./127)))
+		factor := f.LetV(emit.FNum(127).Div(largest).Splat())
 		// next to 1.5·2^23, a float's last bit stands for 1
-		unit := f.splat(3 << 22)
-		rounded := func(offset int) vec { return x.add(at).loadV(offset).mul(factor).add(unit).subI(unit) }
-		f.loop(at, num(0), bytes, 32, func() {
-			f.storeV(out.add(at.shr(1)), 0, rounded(0).narrow16(rounded(16)))
+		unit := f.Splat(3 << 22)
+		rounded := func(offset int) emit.Vec { return x.Add(at).LoadV(offset).Mul(factor).Add(unit).SubI(unit) }
+		f.Loop(at, emit.Num(0), bytes, 32, func() {
+			f.StoreV(out.Add(at.Shr(1)), 0, rounded(0).Narrow16(rounded(16)))
 		})
 	})
 }
@@ -48,59 +51,59 @@ const (
 )
 
 // linear8 is linear for quantised rows and panels of Q8.
-func (e *emitter) linear8(f *fn) {
-	lda, scales := f.arg(gmLDA), f.arg(l8Scales)
-	rowsAt, rowScales, left, sums, tile := f.int(), f.int(), f.int(), f.int(), f.int()
-	base := f.int()
-	e.matmul(f, func(a, row, rows i32v) {
-		f.set(base, a.add(row.mul(lda)))
-		f.set(tile, scales.add(row.shl(2)))
+func (e *emitter) linear8(f *emit.Func) {
+	lda, scales := arg(f, gmLDA), arg(f, l8Scales)
+	rowsAt, rowScales, left, sums, tile := f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	base := f.Int()
+	e.matmul(f, func(a, row, rows emit.Int) {
+		f.Set(base, a.Add(row.Mul(lda)))
+		f.Set(tile, scales.Add(row.Shl(2)))
 	}, func(p panelArgs) {
-		f.call(e.unpack8, p.w, p.scratch, p.k)
-		f.set(sums, p.scratch.add(unpacked8(p.k, e.nr)))
-		f.set(rowsAt, base)
-		f.set(rowScales, tile)
-		out, res := f.let(p.out), f.let(p.res)
-		f.set(left, p.rows)
-		f.while(left.gt(num(0)), func() {
-			f.call(e.tile8, rowsAt, lda, p.scratch, p.k, sums, rowScales, p.bias, out, p.ldo, res, p.cols, left)
-			f.set(left, left.plus(-e.mr8()))
-			f.set(rowsAt, rowsAt.add(lda.times(e.mr8())))
-			f.set(rowScales, rowScales.plus(4*e.mr8()))
-			f.set(out, out.add(p.ldo.times(e.mr8())))
-			f.when(res, func() { f.set(res, res.add(p.ldo.times(e.mr8()))) })
+		f.Call(e.unpack8, p.w, p.scratch, p.k)
+		f.Set(sums, p.scratch.Add(unpacked8(p.k, e.nr)))
+		f.Set(rowsAt, base)
+		f.Set(rowScales, tile)
+		out, res := f.Let(p.out), f.Let(p.res)
+		f.Set(left, p.rows)
+		f.While(left.Gt(emit.Num(0)), func() {
+			f.Call(e.tile8, rowsAt, lda, p.scratch, p.k, sums, rowScales, p.bias, out, p.ldo, res, p.cols, left)
+			f.Set(left, left.Plus(-e.mr8()))
+			f.Set(rowsAt, rowsAt.Add(lda.Times(e.mr8())))
+			f.Set(rowScales, rowScales.Plus(4*e.mr8()))
+			f.Set(out, out.Add(p.ldo.Times(e.mr8())))
+			f.When(res, func() { f.Set(res, res.Add(p.ldo.Times(e.mr8()))) })
 		})
 	})
 }
 
 // unpacked8 is the size of what unpack8 writes for a panel of k elements a
 // column; the sums of tile8 follow. It is less than unpackedBytes.
-func unpacked8(k i32v, nr int) i32v {
-	return k.times(2 * nr).add(quantBlocks(k).times(4 * nr))
+func unpacked8(k emit.Int, nr int) emit.Int {
+	return k.Times(2 * nr).Add(quantBlocks(k).Times(4 * nr))
 }
 
 // emitUnpack8 adds unpack8(src, dst, k): a Q8 panel to 16-bit integers as
 // [k/2][nr][2], the order of the dot products, then its scales in f32.
-func (e *emitter) emitUnpack8() *fn {
-	f := e.m.newFunc(params(3))
-	src, dst, k := f.param(0), f.param(1), f.param(2)
-	end := f.let(dst.add(k.times(2 * e.nr)))
-	scale, last := f.let(end), f.let(dst.add(unpacked8(k, e.nr)))
-	f.while(scale.ne(last), func() {
-		f.storeV(scale, 0, f16Finite(f, src.loadU16x4(0)))
-		f.set(scale, scale.plus(16))
-		f.set(src, src.plus(8))
+func (e *emitter) emitUnpack8() *emit.Func {
+	f := e.m.NewFunc(params(3))
+	src, dst, k := f.Param(0), f.Param(1), f.Param(2)
+	end := f.Let(dst.Add(k.Times(2 * e.nr)))
+	scale, last := f.Let(end), f.Let(dst.Add(unpacked8(k, e.nr)))
+	f.While(scale.Ne(last), func() {
+		f.StoreV(scale, 0, f16Finite(f, src.LoadU16x4(0)))
+		f.Set(scale, scale.Plus(16))
+		f.Set(src, src.Plus(8))
 	})
-	a, b := f.vector(), f.vector()
-	f.while(dst.ne(end), func() {
+	a, b := f.Vector(), f.Vector()
+	f.While(dst.Ne(end), func() {
 		for j := 0; j < e.nr; j += 8 {
-			f.setV(a, src.loadS8x8(j))
-			f.setV(b, src.loadS8x8(j+e.nr))
-			f.storeV(dst, 4*j, a.lowPairs16(b))
-			f.storeV(dst, 4*j+16, a.highPairs16(b))
+			f.SetV(a, src.LoadS8x8(j))
+			f.SetV(b, src.LoadS8x8(j+e.nr))
+			f.StoreV(dst, 4*j, a.LowPairs16(b))
+			f.StoreV(dst, 4*j+16, a.HighPairs16(b))
 		}
-		f.set(src, src.plus(2*e.nr))
-		f.set(dst, dst.plus(4*e.nr))
+		f.Set(src, src.Plus(2*e.nr))
+		f.Set(dst, dst.Plus(4*e.nr))
 	})
 	return f
 }
@@ -110,72 +113,72 @@ func (e *emitter) emitUnpack8() *fn {
 // of all blocks in memory at sums: once a block there is time for it.
 //
 //	tile8(a, lda, w, k, sums, rowScales, bias, out, ldo, res, cols, rows)
-func (e *emitter) emitTile8() *fn {
-	f := e.m.newFunc(params(12))
-	base, lda, at, k, sums, rowScales := f.param(0), f.param(1), f.param(2), f.param(3), f.param(4), f.param(5)
-	bias, out, ldo, res, cols, rows := f.param(6), f.param(7), f.param(8), f.param(9), f.param(10), f.param(11)
+func (e *emitter) emitTile8() *emit.Func {
+	f := e.m.NewFunc(params(12))
+	base, lda, at, k, sums, rowScales := f.Param(0), f.Param(1), f.Param(2), f.Param(3), f.Param(4), f.Param(5)
+	bias, out, ldo, res, cols, rows := f.Param(6), f.Param(7), f.Param(8), f.Param(9), f.Param(10), f.Param(11)
 	mr, nv := e.mr8(), e.nr/4
-	a := f.ints(mr)
-	f.set(a[0], base)
+	a := f.Ints(mr)
+	f.Set(a[0], base)
 	for r := 1; r < mr; r++ {
-		f.set(a[r], a[r-1].add(lda))
+		f.Set(a[r], a[r-1].Add(lda))
 	}
-	acc, b, s := f.vectors(mr*nv), f.vectors(nv), f.vector()
+	acc, b, s := f.Vectors(mr*nv), f.Vectors(nv), f.Vector()
 	for i := range acc {
-		f.storeV(sums, 16*i, f.splat(0))
+		f.StoreV(sums, 16*i, f.Splat(0))
 	}
-	scale := f.let(at.add(k.times(2 * e.nr)))
-	last := f.let(scale.add(quantBlocks(k).times(4 * e.nr)))
-	f.while(scale.ne(last), func() {
+	scale := f.Let(at.Add(k.Times(2 * e.nr)))
+	last := f.Let(scale.Add(quantBlocks(k).Times(4 * e.nr)))
+	f.While(scale.Ne(last), func() {
 		for i := range engine.QuantBlock / 2 { // pairs of k
 			for v := range b {
-				f.setV(b[v], at.loadV(4*e.nr*i+16*v))
+				f.SetV(b[v], at.LoadV(4*e.nr*i+16*v))
 			}
 			for r := range a {
-				f.setV(s, a[r].loadSplat(4*i))
+				f.SetV(s, a[r].LoadSplat(4*i))
 				for v := range b {
-					sum := s.dot16(b[v])
+					sum := s.Dot16(b[v])
 					if i > 0 {
-						sum = acc[r*nv+v].addI(sum)
+						sum = acc[r*nv+v].AddI(sum)
 					}
-					f.setV(acc[r*nv+v], sum)
+					f.SetV(acc[r*nv+v], sum)
 				}
 			}
 		}
 		for r := range a {
-			f.set(a[r], a[r].plus(2*engine.QuantBlock))
+			f.Set(a[r], a[r].Plus(2*engine.QuantBlock))
 		}
-		f.set(at, at.plus(2*engine.QuantBlock*e.nr))
+		f.Set(at, at.Plus(2*engine.QuantBlock*e.nr))
 		for v := range b {
-			f.setV(b[v], scale.loadV(16*v))
+			f.SetV(b[v], scale.LoadV(16*v))
 		}
 		for i := range acc {
-			f.storeV(sums, 16*i, e.madd(acc[i].toFloat(), b[i%nv], sums.loadV(16*i)))
+			f.StoreV(sums, 16*i, e.madd(acc[i].ToFloat(), b[i%nv], sums.LoadV(16*i)))
 		}
-		f.set(scale, scale.plus(4*e.nr))
+		f.Set(scale, scale.Plus(4*e.nr))
 	})
 	for r := range mr {
-		f.when(rows.gt(num(r)), func() {
-			f.setV(s, rowScales.loadSplat(4*r))
+		f.When(rows.Gt(emit.Num(r)), func() {
+			f.SetV(s, rowScales.LoadSplat(4*r))
 			for v := range b {
-				f.setV(b[v], e.madd(sums.loadV(16*(r*nv+v)), s, bias.loadV(16*v)))
+				f.SetV(b[v], e.madd(sums.LoadV(16*(r*nv+v)), s, bias.LoadV(16*v)))
 			}
-			f.when(res, func() {
+			f.When(res, func() {
 				for v := range b {
-					f.setV(b[v], b[v].add(res.loadV(16*v)))
+					f.SetV(b[v], b[v].Add(res.LoadV(16*v)))
 				}
-				f.set(res, res.add(ldo))
+				f.Set(res, res.Add(ldo))
 			})
-			f.ifElse(cols.eq(num(e.nr)), func() {
+			f.IfElse(cols.Eq(emit.Num(e.nr)), func() {
 				for v := range b {
-					f.storeV(out, 16*v, b[v])
+					f.StoreV(out, 16*v, b[v])
 				}
 			}, func() {
 				for v := range b {
-					f.storeColumns(out, b[v], 4*v, cols)
+					storeColumns(f, out, b[v], 4*v, cols)
 				}
 			})
-			f.set(out, out.add(ldo))
+			f.Set(out, out.Add(ldo))
 		})
 	}
 	return f

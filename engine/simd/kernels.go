@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 // flavour says which module to emit.
 type flavour struct {
 	relaxed bool // relaxed_madd in place of mul and add
@@ -61,42 +63,42 @@ const (
 // depends on shapes alone, so that the result does not depend on the threads.
 type emitter struct {
 	flavour
-	m *module
+	m *emit.Module
 
-	act        *fn
-	convertRow *fn
-	unpack     *fn
-	micro      *fn
-	unpack8    *fn
-	tile8      *fn
+	act        *emit.Func
+	convertRow *emit.Func
+	unpack     *emit.Func
+	micro      *emit.Func
+	unpack8    *emit.Func
+	tile8      *emit.Func
 }
 
 // emitModule returns the bytes of the SIMD module.
 func emitModule(fl flavour) []byte {
-	e := &emitter{flavour: fl, m: &module{shared: fl.shared}}
+	e := &emitter{flavour: fl, m: &emit.Module{Shared: fl.shared}}
 	e.act = e.emitActivations()
 	e.convertRow = e.emitConvertRow()
 	e.unpack = e.emitUnpack()
 	e.micro = e.emitMicro()
 	e.unpack8 = e.emitUnpack8()
 	e.tile8 = e.emitTile8()
-	table := [kernelCount]func(f *fn){
+	table := [kernelCount]func(f *emit.Func){
 		kConvert: e.convert, kPackWeights: e.packWeights, kUnpack: e.unpackPanels, kPack: e.pack, kPackT: e.packT,
 		kLinear: e.linear, kQuantize: e.quantize, kLinear8: e.linear8, kConv2D: e.conv2d, kAttention: e.attention,
 		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,
 		kLayerNorm: e.layerNorm, kSoftmax: e.softmax, kEmbedding: e.embedding,
-		kAdd: e.elementwise(vec.add), kSub: e.elementwise(vec.sub), kMul: e.elementwise(vec.mul),
+		kAdd: e.elementwise(emit.Vec.Add), kSub: e.elementwise(emit.Vec.Sub), kMul: e.elementwise(emit.Vec.Mul),
 		kActivation: e.activation, kGEGLU: e.geglu, kAffine: e.affine, kClamp: e.clamp,
 		kUpsample2D: e.upsample2d, kMove: e.move,
 	}
-	for _, emit := range table {
-		f := e.m.newFunc([]valType{i32, i32, i32})
-		emit(f)
-		e.m.table = append(e.m.table, f)
+	for _, kernel := range table {
+		f := e.m.NewFunc([]emit.Type{emit.I32, emit.I32, emit.I32})
+		kernel(f)
+		e.m.Table = append(e.m.Table, f)
 	}
 	e.emitExecutor()
-	return e.m.bytes()
+	return e.m.Bytes()
 }
 
 // A command is commandHead words, then the kernel's arguments.
@@ -110,52 +112,52 @@ const (
 )
 
 // arg is argument word i of the command of kernel f, as a variable.
-func (f *fn) arg(i int) i32v { return f.let(f.param(0).load(4 * i)) }
+func arg(f *emit.Func, i int) emit.Int { return f.Let(f.Param(0).Load(4 * i)) }
 
 // units runs body for each unit that kernel f was asked for.
-func (f *fn) units(body func(i i32v)) { f.each(f.param(1), f.param(2), body) }
+func units(f *emit.Func, body func(i emit.Int)) { f.Each(f.Param(1), f.Param(2), body) }
 
 // madd is a·b + c.
-func (e *emitter) madd(a, b, c vec) vec {
+func (e *emitter) madd(a, b, c emit.Vec) emit.Vec {
 	if e.relaxed {
-		return vec{opV(0x105, a, b, c)}
+		return emit.RelaxedMadd(a, b, c)
 	}
-	return a.mul(b).add(c)
+	return a.Mul(b).Add(c)
 }
 
 // storePartial stores the first n (1..3) lanes of v.
-func (f *fn) storePartial(addr i32v, offset int, v vec, n i32v) {
-	f.storeLane(addr, offset, v, 0)
-	f.when(n.gt(num(1)), func() { f.storeLane(addr, offset+4, v, 1) })
-	f.when(n.gt(num(2)), func() { f.storeLane(addr, offset+8, v, 2) })
+func storePartial(f *emit.Func, addr emit.Int, offset int, v emit.Vec, n emit.Int) {
+	f.StoreLane(addr, offset, v, 0)
+	f.When(n.Gt(emit.Num(1)), func() { f.StoreLane(addr, offset+4, v, 1) })
+	f.When(n.Gt(emit.Num(2)), func() { f.StoreLane(addr, offset+8, v, 2) })
 }
 
 // rowVectors walks n elements in vectors: body gets the byte offset of each.
 // The last, partial vector has rest (1..3) elements, else rest is nil. Loads
 // may read past the end of a row: all memory is followed by readable slack.
-func (f *fn) rowVectors(n i32v, body func(at i32v, rest *i32v)) {
-	at, full := f.int(), f.let(n.shr(2).shl(4))
-	f.loop(at, num(0), full, 16, func() { body(at, nil) })
-	rest := f.let(n.and(num(3)))
-	f.when(rest, func() { body(full, &rest) })
+func rowVectors(f *emit.Func, n emit.Int, body func(at emit.Int, rest *emit.Int)) {
+	at, full := f.Int(), f.Let(n.Shr(2).Shl(4))
+	f.Loop(at, emit.Num(0), full, 16, func() { body(at, nil) })
+	rest := f.Let(n.And(emit.Num(3)))
+	f.When(rest, func() { body(full, &rest) })
 }
 
 // put stores v at addr: all of it, or rest lanes.
-func (f *fn) put(addr i32v, v vec, rest *i32v) {
+func put(f *emit.Func, addr emit.Int, v emit.Vec, rest *emit.Int) {
 	if rest == nil {
-		f.storeV(addr, 0, v)
+		f.StoreV(addr, 0, v)
 		return
 	}
-	f.storePartial(addr, 0, v, *rest)
+	storePartial(f, addr, 0, v, *rest)
 }
 
 // laneMask has all bits set in the lanes below n.
-func laneMask(n i32v) vec { return lanes(0, 1, 2, 3).ltI(n.splat()) }
+func laneMask(n emit.Int) emit.Vec { return emit.Lanes(0, 1, 2, 3).LtI(n.Splat()) }
 
 // relaxedProbe is a module that only a host with relaxed SIMD accepts.
 func relaxedProbe() []byte {
-	m := &module{}
-	f := m.newFunc(nil)
-	f.setV(f.vector(), (&emitter{flavour: flavour{relaxed: true}}).madd(all(1), all(2), all(3)))
-	return m.bytes()
+	m := &emit.Module{}
+	f := m.NewFunc(nil)
+	f.SetV(f.Vector(), (&emitter{flavour: flavour{relaxed: true}}).madd(emit.All(1), emit.All(2), emit.All(3)))
+	return m.Bytes()
 }

@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/engine"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Polynomials fitted for this package by weighted least squares towards the
 // smallest maximal error; the error beside each is that of the exact polynomial.
@@ -17,10 +20,10 @@ var (
 )
 
 // poly evaluates Σ c[i]·xⁱ by Horner's rule into a new variable.
-func (e *emitter) poly(f *fn, c []float32, x vec) vec {
-	p := f.letV(f.splat(c[len(c)-1]))
+func (e *emitter) poly(f *emit.Func, c []float32, x emit.Vec) emit.Vec {
+	p := f.LetV(f.Splat(c[len(c)-1]))
 	for i := len(c) - 2; i >= 0; i-- {
-		f.setV(p, e.madd(p, x, f.splat(c[i])))
+		f.SetV(p, e.madd(p, x, f.Splat(c[i])))
 	}
 	return p
 }
@@ -32,66 +35,66 @@ const roundBias = 3<<22 + 127
 // exp is eˣ in each lane, within 2e-7 relative: Cody-Waite reduction to
 // |r| ≤ ln2/2 and a polynomial. It stays at 1e-38 below −87.3 and at 2.2e38
 // above 88.3; a NaN stays.
-func (e *emitter) exp(f *fn, x vec) vec {
-	c := f.letV(x.pmin(f.splat(88.3)).pmax(f.splat(-87.3)))
-	t := f.letV(e.madd(c, f.splat(1.44269504), f.splat(roundBias)))
-	n := f.letV(t.sub(f.splat(roundBias)))
-	r := f.letV(e.madd(n, f.splat(-0.693359375), c))
-	f.setV(r, e.madd(n, f.splat(2.12194440e-4), r))
+func (e *emitter) exp(f *emit.Func, x emit.Vec) emit.Vec {
+	c := f.LetV(x.Pmin(f.Splat(88.3)).Pmax(f.Splat(-87.3)))
+	t := f.LetV(e.madd(c, f.Splat(1.44269504), f.Splat(roundBias)))
+	n := f.LetV(t.Sub(f.Splat(roundBias)))
+	r := f.LetV(e.madd(n, f.Splat(-0.693359375), c))
+	f.SetV(r, e.madd(n, f.Splat(2.12194440e-4), r))
 	p := e.poly(f, expPoly, r)
-	f.setV(p, e.madd(p, r.mul(r), r).add(f.splat(1)).mul(t.shlI(23)))
+	f.SetV(p, e.madd(p, r.Mul(r), r).Add(f.Splat(1)).Mul(t.ShlI(23)))
 	return p
 }
 
 // exp2 is 2ˣ for x ≤ 0, within 2e-7 relative; it stays at 1e-38 below −126.
-func (e *emitter) exp2(f *fn, x vec) vec {
-	c := f.letV(x.pmax(f.splat(-126)))
-	t := f.letV(c.add(f.splat(roundBias)))
-	r := f.letV(c.sub(t.sub(f.splat(roundBias))))
+func (e *emitter) exp2(f *emit.Func, x emit.Vec) emit.Vec {
+	c := f.LetV(x.Pmax(f.Splat(-126)))
+	t := f.LetV(c.Add(f.Splat(roundBias)))
+	r := f.LetV(c.Sub(t.Sub(f.Splat(roundBias))))
 	p := e.poly(f, exp2Poly, r)
-	f.setV(p, e.madd(p, r, f.splat(1)).mul(t.shlI(23)))
+	f.SetV(p, e.madd(p, r, f.Splat(1)).Mul(t.ShlI(23)))
 	return p
 }
 
 // sigmoid is 1/(1 + e⁻ˣ).
-func (e *emitter) sigmoid(f *fn, x vec) vec {
-	return f.letV(f.splat(1).div(e.exp(f, f.splat(0).sub(x)).add(f.splat(1))))
+func (e *emitter) sigmoid(f *emit.Func, x emit.Vec) emit.Vec {
+	return f.LetV(f.Splat(1).Div(e.exp(f, f.Splat(0).Sub(x)).Add(f.Splat(1))))
 }
 
 // tanh is x + x³·P(x²) near zero, else 1 − 2/(e²ˣ + 1) by symmetry.
-func (e *emitter) tanh(f *fn, x vec) vec {
-	a := f.letV(x.abs())
-	far := f.letV(f.splat(1).sub(f.splat(2).div(e.exp(f, a.add(a)).add(f.splat(1)))))
-	square := f.letV(x.mul(x))
+func (e *emitter) tanh(f *emit.Func, x emit.Vec) emit.Vec {
+	a := f.LetV(x.Abs())
+	far := f.LetV(f.Splat(1).Sub(f.Splat(2).Div(e.exp(f, a.Add(a)).Add(f.Splat(1)))))
+	square := f.LetV(x.Mul(x))
 	near := e.poly(f, tanhPoly, square)
-	f.setV(near, e.madd(near.mul(square), a, a))
-	return f.letV(choose(a.lt(f.splat(0.625)), near, far).or(x.and(f.splatBits(1 << 31))))
+	f.SetV(near, e.madd(near.Mul(square), a, a))
+	return f.LetV(emit.Choose(a.Lt(f.Splat(0.625)), near, far).Or(x.And(f.SplatBits(1 << 31))))
 }
 
 // gelu is x·Φ(x) = x/2·(1 + erf(x/√2)), within 2e-7·max(x, 1): the left tail,
 // where 1 + erf is all rounding, stays next to 0 however far it goes.
-func (e *emitter) gelu(f *fn, x vec) vec {
-	z := f.letV(x.mul(f.splat(0.70710678)).pmin(f.splat(3.95)).pmax(f.splat(-3.95)))
-	u := f.letV(z.mul(z))
+func (e *emitter) gelu(f *emit.Func, x emit.Vec) emit.Vec {
+	z := f.LetV(x.Mul(f.Splat(0.70710678)).Pmin(f.Splat(3.95)).Pmax(f.Splat(-3.95)))
+	u := f.LetV(z.Mul(z))
 	p, q := e.poly(f, erfP, u), e.poly(f, erfQ, u)
-	half := f.letV(x.pmax(f.splat(-5.6)).mul(f.splat(0.5)))
-	return f.letV(e.madd(half, z.mul(p).div(q), half))
+	half := f.LetV(x.Pmax(f.Splat(-5.6)).Mul(f.Splat(0.5)))
+	return f.LetV(e.madd(half, z.Mul(p).Div(q), half))
 }
 
 // activations has the function of one element that each activation op names.
 var activations = [...]struct {
 	op   engine.Op
-	emit func(e *emitter, f *fn, x vec) vec
+	emit func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec
 }{
-	{engine.OpSiLU, func(e *emitter, f *fn, x vec) vec { return x.mul(e.sigmoid(f, x)) }},
+	{engine.OpSiLU, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec { return x.Mul(e.sigmoid(f, x)) }},
 	{engine.OpGELU, (*emitter).gelu},
-	{engine.OpGELUTanh, func(e *emitter, f *fn, x vec) vec {
+	{engine.OpGELUTanh, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec {
 		// (1 + tanh(u))/2 = sigmoid(2u), u = √(2/π)·(x + 0.044715x³).
-		u := e.madd(x.mul(x).mul(x), f.splat(2*0.7978845608*0.044715), x.mul(f.splat(2*0.7978845608)))
-		return x.mul(e.sigmoid(f, f.letV(u)))
+		u := e.madd(x.Mul(x).Mul(x), f.Splat(2*0.7978845608*0.044715), x.Mul(f.Splat(2*0.7978845608)))
+		return x.Mul(e.sigmoid(f, f.LetV(u)))
 	}},
-	{engine.OpQuickGELU, func(e *emitter, f *fn, x vec) vec { return x.mul(e.sigmoid(f, x.mul(f.splat(1.702)))) }},
-	{engine.OpReLU, func(e *emitter, f *fn, x vec) vec { return x.pmax(f.splat(0)) }},
+	{engine.OpQuickGELU, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec { return x.Mul(e.sigmoid(f, x.Mul(f.Splat(1.702)))) }},
+	{engine.OpReLU, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec { return x.Pmax(f.Splat(0)) }},
 	{engine.OpTanh, (*emitter).tanh},
 	{engine.OpSigmoid, (*emitter).sigmoid},
 }
@@ -109,18 +112,18 @@ func activationCode(op engine.Op) uint32 {
 // emitActivations adds act(src, dst, n, code): dst[i] = activation(src[i]) for
 // n elements. src and dst are the same or disjoint. Each activation is a
 // function of its own, which sets up no constants but its own.
-func (e *emitter) emitActivations() *fn {
+func (e *emitter) emitActivations() *emit.Func {
 	var cases []func()
-	f := e.m.newFunc(params(4))
+	f := e.m.NewFunc(params(4))
 	for _, a := range activations {
-		g := e.m.newFunc(params(3))
-		src, dst, n := g.param(0), g.param(1), g.param(2)
-		g.rowVectors(n, func(at i32v, rest *i32v) {
-			x := g.letV(src.add(at).loadV(0))
-			g.put(dst.add(at), a.emit(e, g, x), rest)
+		g := e.m.NewFunc(params(3))
+		src, dst, n := g.Param(0), g.Param(1), g.Param(2)
+		rowVectors(g, n, func(at emit.Int, rest *emit.Int) {
+			x := g.LetV(src.Add(at).LoadV(0))
+			put(g, dst.Add(at), a.emit(e, g, x), rest)
 		})
-		cases = append(cases, func() { f.call(g, src, dst, n) })
+		cases = append(cases, func() { f.Call(g, src, dst, n) })
 	}
-	f.choice(f.param(3).plus(-1), cases...)
+	f.Choice(f.Param(3).Plus(-1), cases...)
 	return f
 }

@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 // Arguments of kLinear and kConv2D: out = act(a·b + bias + residual), where b
 // is in panels (kPackWeights, kPack, kPackT) and a is read row by row through a table of
 // pointers, so that a convolution needs no im2col copy (Dukhan 2019, "The
@@ -56,99 +58,99 @@ const (
 //
 // ptrs holds rows pointers for each tap of each tile, k and the strides are in
 // bytes, and cols ≤ nr columns are stored.
-func (e *emitter) emitTile(rows int) *fn {
-	f := e.m.newFunc(params(11))
-	ptrs, taps, k, w, bias, out := f.param(0), f.param(1), f.param(2), f.param(3), f.param(4), f.param(5)
-	ldo, res, ldr, cols, count := f.param(6), f.param(7), f.param(8), f.param(9), f.param(10)
+func (e *emitter) emitTile(rows int) *emit.Func {
+	f := e.m.NewFunc(params(11))
+	ptrs, taps, k, w, bias, out := f.Param(0), f.Param(1), f.Param(2), f.Param(3), f.Param(4), f.Param(5)
+	ldo, res, ldr, cols, count := f.Param(6), f.Param(7), f.Param(8), f.Param(9), f.Param(10)
 	nv := e.nr / 4
-	a := make([]i32v, rows)
+	a := make([]emit.Int, rows)
 	for r := range a {
-		a[r] = f.int()
+		a[r] = f.Int()
 	}
-	acc, b, s := f.vectors(rows*nv), f.vectors(nv), f.vector()
-	at, end, tap, o, q := f.int(), f.int(), f.int(), f.int(), f.int()
+	acc, b, s := f.Vectors(rows*nv), f.Vectors(nv), f.Vector()
+	at, end, tap, o, q := f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
 	step := func(i int) {
 		for v := range b {
-			f.setV(b[v], at.loadV(4*e.nr*i+16*v))
+			f.SetV(b[v], at.LoadV(4*e.nr*i+16*v))
 		}
 		for r := range a {
-			f.setV(s, a[r].loadSplat(4*i))
+			f.SetV(s, a[r].LoadSplat(4*i))
 			for v := range b {
-				f.setV(acc[r*nv+v], e.madd(s, b[v], acc[r*nv+v]))
+				f.SetV(acc[r*nv+v], e.madd(s, b[v], acc[r*nv+v]))
 			}
 		}
 	}
 	steps := func(n int) {
-		f.while(a[0].ne(end), func() {
+		f.While(a[0].Ne(end), func() {
 			for i := range n {
 				step(i)
 			}
 			for r := range a {
-				f.set(a[r], a[r].plus(4*n))
+				f.Set(a[r], a[r].Plus(4*n))
 			}
-			f.set(at, at.plus(4*e.nr*n))
+			f.Set(at, at.Plus(4*e.nr*n))
 		})
 	}
-	f.while(count, func() {
+	f.While(count, func() {
 		for i := range acc {
-			f.setV(acc[i], bias.loadV(16*(i%nv)))
+			f.SetV(acc[i], bias.LoadV(16*(i%nv)))
 		}
-		f.set(at, w)
-		f.set(tap, taps)
-		f.repeat(tap, func() {
+		f.Set(at, w)
+		f.Set(tap, taps)
+		f.Repeat(tap, func() {
 			for r := range a {
-				f.set(a[r], ptrs.load(4*r))
+				f.Set(a[r], ptrs.Load(4*r))
 			}
-			f.set(ptrs, ptrs.plus(4*rows))
-			f.set(end, a[0].add(k.and(num(-16))))
+			f.Set(ptrs, ptrs.Plus(4*rows))
+			f.Set(end, a[0].Add(k.And(emit.Num(-16))))
 			steps(4)
-			f.set(end, end.add(k.and(num(15))))
+			f.Set(end, end.Add(k.And(emit.Num(15))))
 			steps(1)
-			f.set(tap, tap.plus(-1))
+			f.Set(tap, tap.Plus(-1))
 		})
-		f.when(res, func() {
-			f.set(q, res)
+		f.When(res, func() {
+			f.Set(q, res)
 			for r := range a {
 				for v := range b {
-					f.setV(acc[r*nv+v], acc[r*nv+v].add(q.loadV(16*v)))
+					f.SetV(acc[r*nv+v], acc[r*nv+v].Add(q.LoadV(16*v)))
 				}
-				f.set(q, q.add(ldr))
+				f.Set(q, q.Add(ldr))
 			}
-			f.set(res, q)
+			f.Set(res, q)
 		})
-		f.set(o, out)
-		f.ifElse(cols.eq(num(e.nr)), func() {
+		f.Set(o, out)
+		f.IfElse(cols.Eq(emit.Num(e.nr)), func() {
 			for r := range a {
 				for v := range b {
-					f.storeV(o, 16*v, acc[r*nv+v])
+					f.StoreV(o, 16*v, acc[r*nv+v])
 				}
-				f.set(o, o.add(ldo))
+				f.Set(o, o.Add(ldo))
 			}
 		}, func() {
 			for r := range a {
 				for v := range b {
-					f.storeColumns(o, acc[r*nv+v], 4*v, cols)
+					storeColumns(f, o, acc[r*nv+v], 4*v, cols)
 				}
-				f.set(o, o.add(ldo))
+				f.Set(o, o.Add(ldo))
 			}
 		})
-		f.set(out, o)
-		f.set(count, count.plus(-1))
+		f.Set(out, o)
+		f.Set(count, count.Plus(-1))
 	})
 	return f
 }
 
 // storeColumns stores the lanes of v, columns first..first+3, that are below cols.
-func (f *fn) storeColumns(row i32v, v vec, first int, cols i32v) {
+func storeColumns(f *emit.Func, row emit.Int, v emit.Vec, first int, cols emit.Int) {
 	for i := range 4 {
-		f.when(cols.gt(num(first+i)), func() { f.storeLane(row, 4*(first+i), v, byte(i)) })
+		f.When(cols.Gt(emit.Num(first+i)), func() { f.StoreLane(row, 4*(first+i), v, byte(i)) })
 	}
 }
 
-func params(n int) []valType {
-	p := make([]valType, n)
+func params(n int) []emit.Type {
+	p := make([]emit.Type, n)
 	for i := range p {
-		p[i] = i32
+		p[i] = emit.I32
 	}
 	return p
 }
@@ -157,81 +159,81 @@ func params(n int) []valType {
 // rows, then one of what is left.
 //
 //	micro(ptrs, taps, k, w, bias, out, ldo, res, ldr, cols, rows)
-func (e *emitter) emitMicro() *fn {
-	tiles := make([]*fn, e.mr+1)
+func (e *emitter) emitMicro() *emit.Func {
+	tiles := make([]*emit.Func, e.mr+1)
 	for r := 1; r <= e.mr; r++ {
 		tiles[r] = e.emitTile(r)
 	}
-	f := e.m.newFunc(params(11))
-	ptrs, taps, out, ldo, res, ldr, rows := f.param(0), f.param(1), f.param(5), f.param(6), f.param(7), f.param(8), f.param(10)
-	args := func(count i32v) []value {
-		v := make([]value, 11)
+	f := e.m.NewFunc(params(11))
+	ptrs, taps, out, ldo, res, ldr, rows := f.Param(0), f.Param(1), f.Param(5), f.Param(6), f.Param(7), f.Param(8), f.Param(10)
+	args := func(count emit.Int) []emit.Value {
+		v := make([]emit.Value, 11)
 		for i := range 10 {
-			v[i] = f.param(i)
+			v[i] = f.Param(i)
 		}
 		v[10] = count
 		return v
 	}
-	full := f.let(rows.div(num(e.mr)))
-	f.when(full, func() {
-		f.call(tiles[e.mr], args(full)...)
-		f.set(full, full.times(e.mr))
-		f.set(rows, rows.sub(full))
-		f.set(ptrs, ptrs.add(full.mul(taps).shl(2)))
-		f.set(out, out.add(full.mul(ldo)))
-		f.when(res, func() { f.set(res, res.add(full.mul(ldr))) })
+	full := f.Let(rows.Div(emit.Num(e.mr)))
+	f.When(full, func() {
+		f.Call(tiles[e.mr], args(full)...)
+		f.Set(full, full.Times(e.mr))
+		f.Set(rows, rows.Sub(full))
+		f.Set(ptrs, ptrs.Add(full.Mul(taps).Shl(2)))
+		f.Set(out, out.Add(full.Mul(ldo)))
+		f.When(res, func() { f.Set(res, res.Add(full.Mul(ldr))) })
 	})
 	var rest []func()
 	for r := 1; r < e.mr; r++ {
-		rest = append(rest, func() { f.call(tiles[r], args(num(1))...) })
+		rest = append(rest, func() { f.Call(tiles[r], args(emit.Num(1))...) })
 	}
-	f.choice(rows.plus(-1), rest...)
+	f.Choice(rows.Plus(-1), rest...)
 	return f
 }
 
 // linear multiplies rows by a packed matrix.
-func (e *emitter) linear(f *fn) {
-	lda := f.arg(gmLDA)
-	e.matmul(f, func(a, row, rows i32v) {
-		f.fillRows(scratch(), f.let(a.add(row.mul(lda))), lda, rows)
+func (e *emitter) linear(f *emit.Func) {
+	lda := arg(f, gmLDA)
+	e.matmul(f, func(a, row, rows emit.Int) {
+		fillRows(f, emit.Scratch(), f.Let(a.Add(row.Mul(lda))), lda, rows)
 	}, e.floats(f))
 }
 
 // fillRows writes the addresses first, first+step, … as n pointers at ptrs.
-func (f *fn) fillRows(ptrs, first, step, n i32v) {
-	at := f.let(first)
-	f.each(num(0), n, func(i i32v) {
-		f.store(ptrs.add(i.shl(2)), 0, at)
-		f.set(at, at.add(step))
+func fillRows(f *emit.Func, ptrs, first, step, n emit.Int) {
+	at := f.Let(first)
+	f.Each(emit.Num(0), n, func(i emit.Int) {
+		f.Store(ptrs.Add(i.Shl(2)), 0, at)
+		f.Set(at, at.Add(step))
 	})
 }
 
 // conv2d convolves: row m of a is output pixel m.
-func (e *emitter) conv2d(f *fn) {
-	h, w, outH, outW, kh, kw := f.arg(cvH), f.arg(cvW), f.arg(cvOutH), f.arg(cvOutW), f.arg(cvKH), f.arg(cvKW)
-	stride, top, left, upH, upW, zero := f.arg(cvStride), f.arg(cvTop), f.arg(cvLeft), f.arg(cvUpH), f.arg(cvUpW), f.arg(cvZero)
-	k, taps := f.arg(gmK), f.arg(gmTaps)
-	seenH, seenW := f.let(i32v{op1(0x74, h, upH)}), f.let(i32v{op1(0x74, w, upW)})
-	m, y, x, tile, at, line, p := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	e.matmul(f, func(a, row, rows i32v) {
-		f.each(num(0), rows, func(i i32v) {
-			f.set(m, row.add(i))
-			f.set(tile, i.sub(i.rem(num(e.mr))))
+func (e *emitter) conv2d(f *emit.Func) {
+	h, w, outH, outW, kh, kw := arg(f, cvH), arg(f, cvW), arg(f, cvOutH), arg(f, cvOutW), arg(f, cvKH), arg(f, cvKW)
+	stride, top, left, upH, upW, zero := arg(f, cvStride), arg(f, cvTop), arg(f, cvLeft), arg(f, cvUpH), arg(f, cvUpW), arg(f, cvZero)
+	k, taps := arg(f, gmK), arg(f, gmTaps)
+	seenH, seenW := f.Let(h.ShlBy(upH)), f.Let(w.ShlBy(upW))
+	m, y, x, tile, at, line, p := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	e.matmul(f, func(a, row, rows emit.Int) {
+		f.Each(emit.Num(0), rows, func(i emit.Int) {
+			f.Set(m, row.Add(i))
+			f.Set(tile, i.Sub(i.Rem(emit.Num(e.mr))))
 			// The pointers of a tile: one run of its rows for each tap.
-			run := f.let(least(num(e.mr), rows.sub(tile)).shl(2))
-			f.set(at, scratch().add(tile.mul(taps).add(i).sub(tile).shl(2)))
-			f.each(num(0), kh, func(ky i32v) {
-				f.set(y, m.div(outW).rem(outH).mul(stride).add(ky).sub(top))
-				f.set(line, m.div(outW.mul(outH)).mul(h).add(i32v{op1(0x76, y, upH)}).mul(w))
-				f.set(x, m.rem(outW).mul(stride).sub(left))
-				f.each(num(0), kw, func(kx i32v) {
-					f.set(p, zero)
-					f.when(y.below(seenH).and(x.below(seenW)), func() {
-						f.set(p, a.add(line.add(i32v{op1(0x76, x, upW)}).mul(k)))
+			run := f.Let(emit.Least(emit.Num(e.mr), rows.Sub(tile)).Shl(2))
+			f.Set(at, emit.Scratch().Add(tile.Mul(taps).Add(i).Sub(tile).Shl(2)))
+			f.Each(emit.Num(0), kh, func(ky emit.Int) {
+				f.Set(y, m.Div(outW).Rem(outH).Mul(stride).Add(ky).Sub(top))
+				f.Set(line, m.Div(outW.Mul(outH)).Mul(h).Add(y.ShrBy(upH)).Mul(w))
+				f.Set(x, m.Rem(outW).Mul(stride).Sub(left))
+				f.Each(emit.Num(0), kw, func(kx emit.Int) {
+					f.Set(p, zero)
+					f.When(y.Below(seenH).And(x.Below(seenW)), func() {
+						f.Set(p, a.Add(line.Add(x.ShrBy(upW)).Mul(k)))
 					})
-					f.store(at, 0, p)
-					f.set(at, at.add(run))
-					f.set(x, x.plus(1))
+					f.Store(at, 0, p)
+					f.Set(at, at.Add(run))
+					f.Set(x, x.Plus(1))
 				})
 			})
 		})
@@ -240,60 +242,60 @@ func (e *emitter) conv2d(f *fn) {
 
 // panelArgs is what a unit has for one panel.
 type panelArgs struct {
-	w, scratch                      i32v // the panel and room to unpack it
-	k, taps, dtype                  i32v // k elements in all taps
-	bias, out, ldo, res, cols, rows i32v // as in tile
+	w, scratch                      emit.Int // the panel and room to unpack it
+	k, taps, dtype                  emit.Int // k elements in all taps
+	bias, out, ldo, res, cols, rows emit.Int // as in tile
 }
 
 // floats multiplies by a panel in f32. The pointers to the rows are at scratch.
-func (e *emitter) floats(f *fn) func(p panelArgs) {
-	panel, k := f.int(), f.arg(gmK)
+func (e *emitter) floats(f *emit.Func) func(p panelArgs) {
+	panel, k := f.Int(), arg(f, gmK)
 	return func(p panelArgs) {
-		f.set(panel, p.w)
-		f.when(p.dtype, func() {
-			f.call(e.unpack, p.w, p.scratch, p.k, p.taps, p.dtype)
-			f.set(panel, p.scratch)
+		f.Set(panel, p.w)
+		f.When(p.dtype, func() {
+			f.Call(e.unpack, p.w, p.scratch, p.k, p.taps, p.dtype)
+			f.Set(panel, p.scratch)
 		})
-		f.call(e.micro, scratch(), p.taps, k, panel, p.bias, p.out, p.ldo, p.res, p.ldo, p.cols, p.rows)
+		f.Call(e.micro, emit.Scratch(), p.taps, k, panel, p.bias, p.out, p.ldo, p.res, p.ldo, p.cols, p.rows)
 	}
 }
 
 // matmul emits the body of kLinear, kLinear8 and kConv2D. fill prepares the
 // rows of a unit, multiply does one panel.
-func (e *emitter) matmul(f *fn, fill func(a, row, rows i32v), multiply func(p panelArgs)) {
-	w, bias, out, res, act := f.arg(gmW), f.arg(gmBias), f.arg(gmOut), f.arg(gmRes), f.arg(gmAct)
-	m, n, k, taps := f.arg(gmM), f.arg(gmN), f.arg(gmK), f.arg(gmTaps)
-	block, panels, colBlocks, perMatrix := f.arg(gmBlock), f.arg(gmPanels), f.arg(gmColBlocks), f.arg(gmUnits)
-	stepA, stepW, stepOut := f.arg(gmStepA), f.arg(gmStepW), f.arg(gmStepOut)
-	ldo := f.arg(gmLDO)
-	panelBytes, dtype, kAll := f.arg(gmBytes), f.arg(gmType), f.let(k.shr(2).mul(taps))
-	unpacked := f.let(scratch().add(f.param(0).load(4 * gmUnpacked)))
-	matrix, unit, row, rows, col, last, wp, at := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	f.units(func(u i32v) {
-		f.set(matrix, u.div(perMatrix))
-		f.set(unit, u.rem(perMatrix))
-		f.set(row, unit.div(colBlocks).mul(block))
-		f.set(rows, least(block, m.sub(row)))
-		fill(f.let(f.param(0).load(4*gmA).add(matrix.mul(stepA))), row, rows)
+func (e *emitter) matmul(f *emit.Func, fill func(a, row, rows emit.Int), multiply func(p panelArgs)) {
+	w, bias, out, res, act := arg(f, gmW), arg(f, gmBias), arg(f, gmOut), arg(f, gmRes), arg(f, gmAct)
+	m, n, k, taps := arg(f, gmM), arg(f, gmN), arg(f, gmK), arg(f, gmTaps)
+	block, panels, colBlocks, perMatrix := arg(f, gmBlock), arg(f, gmPanels), arg(f, gmColBlocks), arg(f, gmUnits)
+	stepA, stepW, stepOut := arg(f, gmStepA), arg(f, gmStepW), arg(f, gmStepOut)
+	ldo := arg(f, gmLDO)
+	panelBytes, dtype, kAll := arg(f, gmBytes), arg(f, gmType), f.Let(k.Shr(2).Mul(taps))
+	unpacked := f.Let(emit.Scratch().Add(f.Param(0).Load(4 * gmUnpacked)))
+	matrix, unit, row, rows, col, last, wp, at := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	units(f, func(u emit.Int) {
+		f.Set(matrix, u.Div(perMatrix))
+		f.Set(unit, u.Rem(perMatrix))
+		f.Set(row, unit.Div(colBlocks).Mul(block))
+		f.Set(rows, emit.Least(block, m.Sub(row)))
+		fill(f.Let(f.Param(0).Load(4*gmA).Add(matrix.Mul(stepA))), row, rows)
 
-		first := f.let(unit.rem(colBlocks).mul(panels).times(e.nr))
-		f.set(last, least(first.add(panels.times(e.nr)), n))
-		f.set(wp, w.add(matrix.mul(stepW)).add(first.div(num(e.nr)).mul(panelBytes)))
-		base := f.let(row.mul(ldo).add(matrix.mul(stepOut)))
-		f.loop(col, first, last, e.nr, func() {
-			f.set(at, base.add(col.shl(2)))
+		first := f.Let(unit.Rem(colBlocks).Mul(panels).Times(e.nr))
+		f.Set(last, emit.Least(first.Add(panels.Times(e.nr)), n))
+		f.Set(wp, w.Add(matrix.Mul(stepW)).Add(first.Div(emit.Num(e.nr)).Mul(panelBytes)))
+		base := f.Let(row.Mul(ldo).Add(matrix.Mul(stepOut)))
+		f.Loop(col, first, last, e.nr, func() {
+			f.Set(at, base.Add(col.Shl(2)))
 			multiply(panelArgs{wp, unpacked, kAll, taps, dtype,
-				bias.add(col.shl(2)), out.add(at), ldo, pick(res, res.add(at), num(0)), least(num(e.nr), n.sub(col)), rows})
-			f.set(wp, wp.add(panelBytes))
+				bias.Add(col.Shl(2)), out.Add(at), ldo, emit.Pick(res, res.Add(at), emit.Num(0)), emit.Least(emit.Num(e.nr), n.Sub(col)), rows})
+			f.Set(wp, wp.Add(panelBytes))
 		})
-		f.when(act, func() {
-			f.set(at, out.add(base).add(first.shl(2)))
-			f.ifElse(last.sub(first).shl(2).eq(ldo), func() {
-				f.call(e.act, at, at, rows.mul(n), act)
+		f.When(act, func() {
+			f.Set(at, out.Add(base).Add(first.Shl(2)))
+			f.IfElse(last.Sub(first).Shl(2).Eq(ldo), func() {
+				f.Call(e.act, at, at, rows.Mul(n), act)
 			}, func() {
-				f.each(num(0), rows, func(i32v) {
-					f.call(e.act, at, at, last.sub(first), act)
-					f.set(at, at.add(ldo))
+				f.Each(emit.Num(0), rows, func(emit.Int) {
+					f.Call(e.act, at, at, last.Sub(first), act)
+					f.Set(at, at.Add(ldo))
 				})
 			})
 		})

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"wisp/engine"
+	"wisp/wasm/emit"
 )
 
 // memory allocates the module's memory: first fit over a list of free spans,
@@ -59,7 +60,7 @@ const growStep = 64 << 20
 func (m *memory) grow(n int) error {
 	for _, want := range []int{max(n, min(m.size/4, growStep)), n} {
 		pages := (want + pageSize - 1) / pageSize
-		if (m.size/pageSize)+pages > maxPages || !m.host.grow(pages) {
+		if (m.size/pageSize)+pages > emit.MaxPages || !m.host.grow(pages) {
 			continue
 		}
 		m.release(span{m.size - slack, pages * pageSize})

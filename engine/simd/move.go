@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 // Arguments of kMove: strided copies, which make slices, concatenations and
 // permutations. A unit is a run of n elements; the outer dimensions, innermost
 // first, have an extent and the strides of source and destination in bytes.
@@ -13,38 +15,38 @@ const (
 )
 
 // move copies runs.
-func (e *emitter) move(f *fn) {
-	n, step, rank := f.arg(mvN), f.arg(mvStep), f.arg(mvRank)
-	src, dst, rest, dim, i := f.int(), f.int(), f.int(), f.int(), f.int()
-	v := f.vector()
-	f.units(func(u i32v) {
-		f.set(src, f.param(0).load(4*mvSrc))
-		f.set(dst, f.param(0).load(4*mvDst))
-		f.set(rest, u)
-		f.set(dim, f.param(0))
-		f.loop(i, num(0), rank, 1, func() {
-			f.set(src, src.add(rest.rem(dim.load(4*mvDims)).mul(dim.load(4*mvDims+4))))
-			f.set(dst, dst.add(rest.rem(dim.load(4*mvDims)).mul(dim.load(4*mvDims+8))))
-			f.set(rest, rest.div(dim.load(4*mvDims)))
-			f.set(dim, dim.plus(12))
+func (e *emitter) move(f *emit.Func) {
+	n, step, rank := arg(f, mvN), arg(f, mvStep), arg(f, mvRank)
+	src, dst, rest, dim, i := f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	v := f.Vector()
+	units(f, func(u emit.Int) {
+		f.Set(src, f.Param(0).Load(4*mvSrc))
+		f.Set(dst, f.Param(0).Load(4*mvDst))
+		f.Set(rest, u)
+		f.Set(dim, f.Param(0))
+		f.Loop(i, emit.Num(0), rank, 1, func() {
+			f.Set(src, src.Add(rest.Rem(dim.Load(4*mvDims)).Mul(dim.Load(4*mvDims+4))))
+			f.Set(dst, dst.Add(rest.Rem(dim.Load(4*mvDims)).Mul(dim.Load(4*mvDims+8))))
+			f.Set(rest, rest.Div(dim.Load(4*mvDims)))
+			f.Set(dim, dim.Plus(12))
 		})
-		f.ifElse(step.eq(num(4)), func() {
-			f.rowVectors(n, func(at i32v, rest *i32v) { f.put(dst.add(at), src.add(at).loadV(0), rest) })
+		f.IfElse(step.Eq(emit.Num(4)), func() {
+			rowVectors(f, n, func(at emit.Int, rest *emit.Int) { put(f, dst.Add(at), src.Add(at).LoadV(0), rest) })
 		}, func() {
-			f.loop(i, num(3), n, 4, func() {
-				f.setV(v, src.loadSplat(0))
+			f.Loop(i, emit.Num(3), n, 4, func() {
+				f.SetV(v, src.LoadSplat(0))
 				for l := 1; l < 4; l++ {
-					f.set(src, src.add(step))
-					f.setV(v, src.loadLane(0, v, byte(l)))
+					f.Set(src, src.Add(step))
+					f.SetV(v, src.LoadLane(0, v, byte(l)))
 				}
-				f.set(src, src.add(step))
-				f.storeV(dst, 0, v)
-				f.set(dst, dst.plus(16))
+				f.Set(src, src.Add(step))
+				f.StoreV(dst, 0, v)
+				f.Set(dst, dst.Plus(16))
 			})
-			f.loop(i, i.plus(-3), n, 1, func() {
-				f.storeF(dst, 0, src.loadF(0))
-				f.set(src, src.add(step))
-				f.set(dst, dst.plus(4))
+			f.Loop(i, i.Plus(-3), n, 1, func() {
+				f.StoreF(dst, 0, src.LoadF(0))
+				f.Set(src, src.Add(step))
+				f.Set(dst, dst.Plus(4))
 			})
 		})
 	})
@@ -63,17 +65,17 @@ const (
 )
 
 // upsample2d: out[n,y,x] = in[n, ⌊y·h/h'⌋, ⌊x·w/w'⌋]. A unit is an output line.
-func (e *emitter) upsample2d(f *fn) {
-	h, w, outH, outW, c := f.arg(usH), f.arg(usW), f.arg(usOutH), f.arg(usOutW), f.arg(usC)
-	line, src, dst := f.int(), f.int(), f.int()
-	f.units(func(u i32v) {
-		f.set(line, f.param(0).load(4*usX).
-			add(u.div(outH).mul(h).add(u.rem(outH).mul(h).div(outH)).mul(w).mul(c).shl(2)))
-		f.set(dst, f.param(0).load(4*usOut).add(u.mul(outW).mul(c).shl(2)))
-		f.each(num(0), outW, func(x i32v) {
-			f.set(src, line.add(x.mul(w).div(outW).mul(c).shl(2)))
-			f.rowVectors(c, func(at i32v, rest *i32v) { f.put(dst.add(at), src.add(at).loadV(0), rest) })
-			f.set(dst, dst.add(c.shl(2)))
+func (e *emitter) upsample2d(f *emit.Func) {
+	h, w, outH, outW, c := arg(f, usH), arg(f, usW), arg(f, usOutH), arg(f, usOutW), arg(f, usC)
+	line, src, dst := f.Int(), f.Int(), f.Int()
+	units(f, func(u emit.Int) {
+		f.Set(line, f.Param(0).Load(4*usX).
+			Add(u.Div(outH).Mul(h).Add(u.Rem(outH).Mul(h).Div(outH)).Mul(w).Mul(c).Shl(2)))
+		f.Set(dst, f.Param(0).Load(4*usOut).Add(u.Mul(outW).Mul(c).Shl(2)))
+		f.Each(emit.Num(0), outW, func(x emit.Int) {
+			f.Set(src, line.Add(x.Mul(w).Div(outW).Mul(c).Shl(2)))
+			rowVectors(f, c, func(at emit.Int, rest *emit.Int) { put(f, dst.Add(at), src.Add(at).LoadV(0), rest) })
+			f.Set(dst, dst.Add(c.Shl(2)))
 		})
 	})
 }
@@ -90,9 +92,9 @@ const (
 )
 
 // embedding: out[i] = table[ids[i]], converted to f32. A unit is an id.
-func (e *emitter) embedding(f *fn) {
-	table, ids, out, rows, d, dtype := f.arg(emTable), f.arg(emIDs), f.arg(emOut), f.arg(emRows), f.arg(emD), f.arg(emDType)
-	f.units(func(u i32v) {
-		f.call(e.convertRow, table, out.add(u.mul(d).shl(2)), ids.add(u.shl(2)).load(0), rows, d, dtype)
+func (e *emitter) embedding(f *emit.Func) {
+	table, ids, out, rows, d, dtype := arg(f, emTable), arg(f, emIDs), arg(f, emOut), arg(f, emRows), arg(f, emD), arg(f, emDType)
+	units(f, func(u emit.Int) {
+		f.Call(e.convertRow, table, out.Add(u.Mul(d).Shl(2)), ids.Add(u.Shl(2)).Load(0), rows, d, dtype)
 	})
 }

@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 import "math"
 
 var negInf = float32(math.Inf(-1))
@@ -32,119 +34,119 @@ func groupNormBytes(n, chunks, c int) int { return 4 * n * 2 * (1 + chunks) * ro
 // groupNormStats sums x − x₀ and its square over the pixels of a chunk, for
 // each channel, x₀ being the image's first pixel: without that shift the
 // variance of a channel far from zero would drown in rounding. A unit is a chunk.
-func (e *emitter) groupNormStats(f *fn) {
-	pixels, c, size, chunks := f.arg(gnPixels), f.arg(gnC), f.arg(gnChunk), f.arg(gnChunks)
-	ld, padded := f.let(c.shl(2)), f.let(c.plus(3).and(num(-4)).shl(2))
-	image, first, base, count, dst, at, i, p := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	f.units(func(u i32v) {
-		f.set(image, u.div(chunks))
-		f.set(first, u.rem(chunks).mul(size))
-		f.set(count, least(size, pixels.sub(first)))
-		f.set(base, f.param(0).load(4*gnX).add(image.mul(pixels).mul(ld)))
-		f.set(dst, groupNormImage(f, image, chunks, padded).add(u.rem(chunks).plus(1).mul(padded).shl(1)))
+func (e *emitter) groupNormStats(f *emit.Func) {
+	pixels, c, size, chunks := arg(f, gnPixels), arg(f, gnC), arg(f, gnChunk), arg(f, gnChunks)
+	ld, padded := f.Let(c.Shl(2)), f.Let(c.Plus(3).And(emit.Num(-4)).Shl(2))
+	image, first, base, count, dst, at, i, p := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	units(f, func(u emit.Int) {
+		f.Set(image, u.Div(chunks))
+		f.Set(first, u.Rem(chunks).Mul(size))
+		f.Set(count, emit.Least(size, pixels.Sub(first)))
+		f.Set(base, f.Param(0).Load(4*gnX).Add(image.Mul(pixels).Mul(ld)))
+		f.Set(dst, groupNormImage(f, image, chunks, padded).Add(u.Rem(chunks).Plus(1).Mul(padded).Shl(1)))
 		channels := func(nv int) { // 4·nv channels from at
-			pivot, sum, square, x := f.vectors(nv), f.vectors(nv), f.vectors(nv), f.vector()
+			pivot, sum, square, x := f.Vectors(nv), f.Vectors(nv), f.Vectors(nv), f.Vector()
 			for v := range nv {
-				f.setV(pivot[v], base.add(at).loadV(16*v))
-				f.setV(sum[v], f.splat(0))
-				f.setV(square[v], f.splat(0))
+				f.SetV(pivot[v], base.Add(at).LoadV(16*v))
+				f.SetV(sum[v], f.Splat(0))
+				f.SetV(square[v], f.Splat(0))
 			}
-			f.set(p, base.add(first.mul(ld)).add(at))
-			f.loop(i, num(0), count, 1, func() {
+			f.Set(p, base.Add(first.Mul(ld)).Add(at))
+			f.Loop(i, emit.Num(0), count, 1, func() {
 				for v := range nv {
-					f.setV(x, p.loadV(16*v).sub(pivot[v]))
-					f.setV(sum[v], sum[v].add(x))
-					f.setV(square[v], e.madd(x, x, square[v]))
+					f.SetV(x, p.LoadV(16*v).Sub(pivot[v]))
+					f.SetV(sum[v], sum[v].Add(x))
+					f.SetV(square[v], e.madd(x, x, square[v]))
 				}
-				f.set(p, p.add(ld))
+				f.Set(p, p.Add(ld))
 			})
 			for v := range nv {
-				f.storeV(dst.add(at), 16*v, sum[v])
-				f.storeV(dst.add(at).add(padded), 16*v, square[v])
+				f.StoreV(dst.Add(at), 16*v, sum[v])
+				f.StoreV(dst.Add(at).Add(padded), 16*v, square[v])
 			}
-			f.set(at, at.plus(16*nv))
+			f.Set(at, at.Plus(16*nv))
 		}
-		f.set(at, num(0))
-		f.while(at.plus(63).lt(padded), func() { channels(4) })
-		f.while(at.lt(padded), func() { channels(1) })
+		f.Set(at, emit.Num(0))
+		f.While(at.Plus(63).Lt(padded), func() { channels(4) })
+		f.While(at.Lt(padded), func() { channels(1) })
 	})
 }
 
 // groupNormImage is the address of an image's work memory.
-func groupNormImage(f *fn, image, chunks, padded i32v) i32v {
-	return f.param(0).load(4 * gnStats).add(image.mul(chunks.plus(1)).mul(padded).shl(1))
+func groupNormImage(f *emit.Func, image, chunks, padded emit.Int) emit.Int {
+	return f.Param(0).Load(4 * gnStats).Add(image.Mul(chunks.Plus(1)).Mul(padded).Shl(1))
 }
 
 // groupNormCombine turns the sums into y = x·scale + shift for each channel:
 // the chunks' sums are added, and the channels of a group are merged by Chan et
 // al. 1979, both in f64. A unit is a group of an image.
-func (e *emitter) groupNormCombine(f *fn) {
-	pixels, c, groups, chunks := f.arg(gnPixels), f.arg(gnC), f.arg(gnGroups), f.arg(gnChunks)
-	ld, padded, per := f.let(c.shl(2)), f.let(c.plus(3).and(num(-4)).shl(2)), f.let(c.div(groups))
-	image, base, stats, ch, end, p, j := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	count, sum, square := f.double(), f.double(), f.double()
-	mean, spread, m, d, seen := f.double(), f.double(), f.double(), f.double(), f.double()
-	f.setD(count, pixels.double())
-	f.units(func(u i32v) {
-		f.set(image, u.div(groups))
-		f.set(base, f.param(0).load(4*gnX).add(image.mul(pixels).mul(ld)))
-		f.set(stats, groupNormImage(f, image, chunks, padded))
-		start := f.let(u.rem(groups).mul(per).shl(2))
-		f.set(end, start.add(per.shl(2)))
-		f.setD(mean, dnum(0))
-		f.setD(spread, dnum(0))
-		f.setD(seen, dnum(0))
-		f.loop(ch, start, end, 4, func() {
-			f.setD(sum, dnum(0))
-			f.setD(square, dnum(0))
-			f.set(p, stats.add(padded.shl(1)).add(ch))
-			f.loop(j, num(0), chunks, 1, func() {
-				f.setD(sum, sum.add(p.loadF(0).double()))
-				f.setD(square, square.add(p.add(padded).loadF(0).double()))
-				f.set(p, p.add(padded.shl(1)))
+func (e *emitter) groupNormCombine(f *emit.Func) {
+	pixels, c, groups, chunks := arg(f, gnPixels), arg(f, gnC), arg(f, gnGroups), arg(f, gnChunks)
+	ld, padded, per := f.Let(c.Shl(2)), f.Let(c.Plus(3).And(emit.Num(-4)).Shl(2)), f.Let(c.Div(groups))
+	image, base, stats, ch, end, p, j := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	count, sum, square := f.Double(), f.Double(), f.Double()
+	mean, spread, m, d, seen := f.Double(), f.Double(), f.Double(), f.Double(), f.Double()
+	f.SetD(count, pixels.Double())
+	units(f, func(u emit.Int) {
+		f.Set(image, u.Div(groups))
+		f.Set(base, f.Param(0).Load(4*gnX).Add(image.Mul(pixels).Mul(ld)))
+		f.Set(stats, groupNormImage(f, image, chunks, padded))
+		start := f.Let(u.Rem(groups).Mul(per).Shl(2))
+		f.Set(end, start.Add(per.Shl(2)))
+		f.SetD(mean, emit.DNum(0))
+		f.SetD(spread, emit.DNum(0))
+		f.SetD(seen, emit.DNum(0))
+		f.Loop(ch, start, end, 4, func() {
+			f.SetD(sum, emit.DNum(0))
+			f.SetD(square, emit.DNum(0))
+			f.Set(p, stats.Add(padded.Shl(1)).Add(ch))
+			f.Loop(j, emit.Num(0), chunks, 1, func() {
+				f.SetD(sum, sum.Add(p.LoadF(0).Double()))
+				f.SetD(square, square.Add(p.Add(padded).LoadF(0).Double()))
+				f.Set(p, p.Add(padded.Shl(1)))
 			})
 			// This channel's mean and spread, merged into those of the channels before.
-			f.setD(m, base.add(ch).loadF(0).double().add(sum.div(count)))
-			f.setD(d, m.sub(mean))
-			f.setD(spread, spread.add(square.sub(sum.mul(sum).div(count))).
-				add(d.mul(d).mul(count).mul(seen).div(seen.add(dnum(1)))))
-			f.setD(seen, seen.add(dnum(1)))
-			f.setD(mean, mean.add(d.div(seen)))
+			f.SetD(m, base.Add(ch).LoadF(0).Double().Add(sum.Div(count)))
+			f.SetD(d, m.Sub(mean))
+			f.SetD(spread, spread.Add(square.Sub(sum.Mul(sum).Div(count))).
+				Add(d.Mul(d).Mul(count).Mul(seen).Div(seen.Add(emit.DNum(1)))))
+			f.SetD(seen, seen.Add(emit.DNum(1)))
+			f.SetD(mean, mean.Add(d.Div(seen)))
 		})
-		rstd := f.double()
-		f.setD(rstd, dnum(1).div(spread.div(count.mul(seen)).add(f.param(0).loadF(4*gnEps).double()).sqrt()))
-		scale := f.double()
-		f.loop(ch, start, end, 4, func() {
-			f.setD(scale, rstd.mul(f.param(0).load(4*gnGamma).add(ch).loadF(0).double()))
-			f.storeF(stats.add(ch), 0, scale.single())
-			f.storeF(stats.add(padded).add(ch), 0, f.param(0).load(4*gnBeta).add(ch).loadF(0).double().sub(mean.mul(scale)).single())
+		rstd := f.Double()
+		f.SetD(rstd, emit.DNum(1).Div(spread.Div(count.Mul(seen)).Add(f.Param(0).LoadF(4*gnEps).Double()).Sqrt()))
+		scale := f.Double()
+		f.Loop(ch, start, end, 4, func() {
+			f.SetD(scale, rstd.Mul(f.Param(0).Load(4*gnGamma).Add(ch).LoadF(0).Double()))
+			f.StoreF(stats.Add(ch), 0, scale.Single())
+			f.StoreF(stats.Add(padded).Add(ch), 0, f.Param(0).Load(4*gnBeta).Add(ch).LoadF(0).Double().Sub(mean.Mul(scale)).Single())
 		})
 	})
 }
 
 // groupNormApply writes act(x·scale + shift). A unit is a chunk.
-func (e *emitter) groupNormApply(f *fn) {
-	pixels, c, size, chunks, act := f.arg(gnPixels), f.arg(gnC), f.arg(gnChunk), f.arg(gnChunks), f.arg(gnAct)
-	ld, padded := f.let(c.shl(2)), f.let(c.plus(3).and(num(-4)).shl(2))
-	image, first, count, scale, shift, src, dst := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	f.units(func(u i32v) {
-		f.set(image, u.div(chunks))
-		f.set(first, u.rem(chunks).mul(size))
-		f.set(count, least(size, pixels.sub(first)))
-		f.set(scale, groupNormImage(f, image, chunks, padded))
-		f.set(shift, scale.add(padded))
-		offset := f.let(image.mul(pixels).add(first).mul(ld))
-		f.set(src, f.param(0).load(4*gnX).add(offset))
-		f.set(dst, f.param(0).load(4*gnOut).add(offset))
-		chunk := f.let(dst)
-		f.each(num(0), count, func(i32v) {
-			f.rowVectors(c, func(at i32v, rest *i32v) {
-				f.put(dst.add(at), e.madd(src.add(at).loadV(0), scale.add(at).loadV(0), shift.add(at).loadV(0)), rest)
+func (e *emitter) groupNormApply(f *emit.Func) {
+	pixels, c, size, chunks, act := arg(f, gnPixels), arg(f, gnC), arg(f, gnChunk), arg(f, gnChunks), arg(f, gnAct)
+	ld, padded := f.Let(c.Shl(2)), f.Let(c.Plus(3).And(emit.Num(-4)).Shl(2))
+	image, first, count, scale, shift, src, dst := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	units(f, func(u emit.Int) {
+		f.Set(image, u.Div(chunks))
+		f.Set(first, u.Rem(chunks).Mul(size))
+		f.Set(count, emit.Least(size, pixels.Sub(first)))
+		f.Set(scale, groupNormImage(f, image, chunks, padded))
+		f.Set(shift, scale.Add(padded))
+		offset := f.Let(image.Mul(pixels).Add(first).Mul(ld))
+		f.Set(src, f.Param(0).Load(4*gnX).Add(offset))
+		f.Set(dst, f.Param(0).Load(4*gnOut).Add(offset))
+		chunk := f.Let(dst)
+		f.Each(emit.Num(0), count, func(emit.Int) {
+			rowVectors(f, c, func(at emit.Int, rest *emit.Int) {
+				put(f, dst.Add(at), e.madd(src.Add(at).LoadV(0), scale.Add(at).LoadV(0), shift.Add(at).LoadV(0)), rest)
 			})
-			f.set(src, src.add(ld))
-			f.set(dst, dst.add(ld))
+			f.Set(src, src.Add(ld))
+			f.Set(dst, dst.Add(ld))
 		})
-		f.when(act, func() { f.call(e.act, chunk, chunk, count.mul(c), act) })
+		f.When(act, func() { f.Call(e.act, chunk, chunk, count.Mul(c), act) })
 	})
 }
 
@@ -160,66 +162,66 @@ const (
 )
 
 // layerNorm: (x − mean)/√(var + eps)·gamma + beta for each row. A unit is a row.
-func (e *emitter) layerNorm(f *fn) {
-	x, out, d, gamma, beta := f.arg(nmX), f.arg(nmOut), f.arg(nmD), f.arg(nmGamma), f.arg(nmBeta)
-	src, dst, v, sum := f.int(), f.int(), f.vector(), f.vector()
-	count := f.letF(d.float())
-	f.units(func(u i32v) {
-		f.set(src, x.add(u.mul(d).shl(2)))
-		f.set(dst, out.add(u.mul(d).shl(2)))
-		f.setV(sum, f.splat(0))
-		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(v, src.add(at).loadV(0))
-			f.setV(sum, sum.add(f.masked(v, rest)))
+func (e *emitter) layerNorm(f *emit.Func) {
+	x, out, d, gamma, beta := arg(f, nmX), arg(f, nmOut), arg(f, nmD), arg(f, nmGamma), arg(f, nmBeta)
+	src, dst, v, sum := f.Int(), f.Int(), f.Vector(), f.Vector()
+	count := f.LetF(d.Float())
+	units(f, func(u emit.Int) {
+		f.Set(src, x.Add(u.Mul(d).Shl(2)))
+		f.Set(dst, out.Add(u.Mul(d).Shl(2)))
+		f.SetV(sum, f.Splat(0))
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			f.SetV(v, src.Add(at).LoadV(0))
+			f.SetV(sum, sum.Add(masked(f, v, rest)))
 		})
-		mean := f.letV(sum.sum().div(count).splat())
-		f.setV(sum, f.splat(0))
-		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(v, src.add(at).loadV(0).sub(mean))
-			f.setV(v, f.masked(v, rest))
-			f.setV(sum, e.madd(v, v, sum))
+		mean := f.LetV(sum.Sum().Div(count).Splat())
+		f.SetV(sum, f.Splat(0))
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			f.SetV(v, src.Add(at).LoadV(0).Sub(mean))
+			f.SetV(v, masked(f, v, rest))
+			f.SetV(sum, e.madd(v, v, sum))
 		})
-		scale := f.letV(fnum(1).div(sum.sum().div(count).add(f.param(0).loadF(4 * nmEps)).sqrt()).splat())
-		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(v, src.add(at).loadV(0).sub(mean).mul(scale))
-			f.put(dst.add(at), e.madd(v, gamma.add(at).loadV(0), beta.add(at).loadV(0)), rest)
+		scale := f.LetV(emit.FNum(1).Div(sum.Sum().Div(count).Add(f.Param(0).LoadF(4 * nmEps)).Sqrt()).Splat())
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			f.SetV(v, src.Add(at).LoadV(0).Sub(mean).Mul(scale))
+			put(f, dst.Add(at), e.madd(v, gamma.Add(at).LoadV(0), beta.Add(at).LoadV(0)), rest)
 		})
 	})
 }
 
 // masked is v with zeros in the lanes past the end of a row.
-func (f *fn) masked(v vec, rest *i32v) vec {
+func masked(f *emit.Func, v emit.Vec, rest *emit.Int) emit.Vec {
 	if rest == nil {
 		return v
 	}
-	return v.and(laneMask(*rest))
+	return v.And(laneMask(*rest))
 }
 
 // softmax: exp(x − max)/Σ for each row. A unit is a row.
-func (e *emitter) softmax(f *fn) {
-	x, out, d := f.arg(nmX), f.arg(nmOut), f.arg(nmD)
-	src, dst, v, top, sum := f.int(), f.int(), f.vector(), f.vector(), f.vector()
-	f.units(func(u i32v) {
-		f.set(src, x.add(u.mul(d).shl(2)))
-		f.set(dst, out.add(u.mul(d).shl(2)))
-		f.setV(top, f.splat(negInf))
-		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(v, src.add(at).loadV(0))
+func (e *emitter) softmax(f *emit.Func) {
+	x, out, d := arg(f, nmX), arg(f, nmOut), arg(f, nmD)
+	src, dst, v, top, sum := f.Int(), f.Int(), f.Vector(), f.Vector(), f.Vector()
+	units(f, func(u emit.Int) {
+		f.Set(src, x.Add(u.Mul(d).Shl(2)))
+		f.Set(dst, out.Add(u.Mul(d).Shl(2)))
+		f.SetV(top, f.Splat(negInf))
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			f.SetV(v, src.Add(at).LoadV(0))
 			if rest != nil {
-				f.setV(v, choose(laneMask(*rest), v, f.splat(negInf)))
+				f.SetV(v, emit.Choose(laneMask(*rest), v, f.Splat(negInf)))
 			}
-			f.setV(top, top.pmax(v))
+			f.SetV(top, top.Pmax(v))
 		})
-		f.setV(top, top.top().splat())
-		f.setV(sum, f.splat(0))
-		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.setV(v, e.exp2(f, src.add(at).loadV(0).sub(top).mul(f.splat(log2e))))
-			f.setV(sum, sum.add(f.masked(v, rest)))
-			f.put(dst.add(at), v, rest)
+		f.SetV(top, top.Top().Splat())
+		f.SetV(sum, f.Splat(0))
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			f.SetV(v, e.exp2(f, src.Add(at).LoadV(0).Sub(top).Mul(f.Splat(log2e))))
+			f.SetV(sum, sum.Add(masked(f, v, rest)))
+			put(f, dst.Add(at), v, rest)
 		})
-		f.setV(sum, fnum(1).div(sum.sum()).splat())
-		f.rowVectors(d, func(at i32v, rest *i32v) {
-			f.put(dst.add(at), dst.add(at).loadV(0).mul(sum), rest)
+		f.SetV(sum, emit.FNum(1).Div(sum.Sum()).Splat())
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			put(f, dst.Add(at), dst.Add(at).LoadV(0).Mul(sum), rest)
 		})
 	})
 }

@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/engine"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Weights are packed once, into panels of nr columns that keep the type they
 // were stored in: memory holds the small form, and a product unpacks a panel to
@@ -43,82 +46,82 @@ const (
 )
 
 // packWeights packs a stored weight, keeping its type. A unit is a panel.
-func (e *emitter) packWeights(f *fn) {
-	src, n, k, taps, dtype, bytes := f.arg(pwSrc), f.arg(pwN), f.arg(pwK), f.arg(pwTaps), f.arg(pwDType), f.arg(pwBytes)
-	rows, row, at, tap, i, dst := f.ints(e.nr), f.ints(e.nr), f.int(), f.int(), f.int(), f.int()
+func (e *emitter) packWeights(f *emit.Func) {
+	src, n, k, taps, dtype, bytes := arg(f, pwSrc), arg(f, pwN), arg(f, pwK), arg(f, pwTaps), arg(f, pwDType), arg(f, pwBytes)
+	rows, row, at, tap, i, dst := f.Ints(e.nr), f.Ints(e.nr), f.Int(), f.Int(), f.Int(), f.Int()
 	// elements runs put for every element of a column in the panel's order;
 	// i is its place in the stored row.
 	elements := func(put func()) {
-		f.loop(tap, num(0), taps, 1, func() {
-			f.loop(i, tap, k, 0, func() {
+		f.Loop(tap, emit.Num(0), taps, 1, func() {
+			f.Loop(i, tap, k, 0, func() {
 				put()
-				f.set(i, i.add(taps))
+				f.Set(i, i.Add(taps))
 			})
 		})
 	}
 	plain := func(size int, move func(j int)) func() {
 		return func() {
 			for j := range rows {
-				f.set(rows[j], src.add(row[j].mul(k).times(size)))
+				f.Set(rows[j], src.Add(row[j].Mul(k).Times(size)))
 			}
 			elements(func() {
-				f.set(at, i.times(size))
+				f.Set(at, i.Times(size))
 				for j := range rows {
 					move(j)
 				}
-				f.set(dst, dst.plus(size*e.nr))
+				f.Set(dst, dst.Plus(size*e.nr))
 			})
 		}
 	}
 	scales := func() { // copies them, and leaves rows at the weights
-		blocks := f.let(quantBlocks(k))
-		f.loop(at, num(0), blocks, 1, func() {
+		blocks := f.Let(quantBlocks(k))
+		f.Loop(at, emit.Num(0), blocks, 1, func() {
 			for j := range rows {
-				f.store16(dst, 2*j, src.add(row[j].mul(blocks).add(at).shl(1)).loadU16(0))
+				f.Store16(dst, 2*j, src.Add(row[j].Mul(blocks).Add(at).Shl(1)).LoadU16(0))
 			}
-			f.set(dst, dst.plus(2*e.nr))
+			f.Set(dst, dst.Plus(2*e.nr))
 		})
 		for j := range rows {
-			f.set(rows[j], src.add(quantBytes(n, k)))
+			f.Set(rows[j], src.Add(quantBytes(n, k)))
 		}
 	}
-	f.units(func(u i32v) {
-		f.set(dst, f.param(0).load(4*pwDst).add(u.mul(bytes)))
+	units(f, func(u emit.Int) {
+		f.Set(dst, f.Param(0).Load(4*pwDst).Add(u.Mul(bytes)))
 		for j := range row { // columns beyond the last repeat it
-			f.set(row[j], least(u.times(e.nr).plus(j), n.plus(-1)))
+			f.Set(row[j], emit.Least(u.Times(e.nr).Plus(j), n.Plus(-1)))
 		}
-		f.choice(dtype,
-			plain(4, func(j int) { f.store(dst, 4*j, rows[j].add(at).load(0)) }),
-			plain(2, func(j int) { f.store16(dst, 2*j, rows[j].add(at).loadU16(0)) }),
-			plain(2, func(j int) { f.store16(dst, 2*j, rows[j].add(at).loadU16(0)) }),
+		f.Choice(dtype,
+			plain(4, func(j int) { f.Store(dst, 4*j, rows[j].Add(at).Load(0)) }),
+			plain(2, func(j int) { f.Store16(dst, 2*j, rows[j].Add(at).LoadU16(0)) }),
+			plain(2, func(j int) { f.Store16(dst, 2*j, rows[j].Add(at).LoadU16(0)) }),
 			func() {}, // I32 is no weight
 			func() { // Q8
 				scales()
 				for j := range rows {
-					f.set(rows[j], rows[j].add(row[j].mul(k)))
+					f.Set(rows[j], rows[j].Add(row[j].Mul(k)))
 				}
 				elements(func() {
 					for j := range rows {
-						f.store8(dst, j, rows[j].add(i).loadU8(0))
+						f.Store8(dst, j, rows[j].Add(i).LoadU8(0))
 					}
-					f.set(dst, dst.plus(e.nr))
+					f.Set(dst, dst.Plus(e.nr))
 				})
 			},
 			func() { // Q4
 				scales()
 				for j := range rows {
-					f.set(rows[j], rows[j].add(row[j].mul(k.plus(1).shr(1))))
+					f.Set(rows[j], rows[j].Add(row[j].Mul(k.Plus(1).Shr(1))))
 				}
-				nibble := func(j int) i32v {
-					return i32v{op1(0x76, rows[j].add(i.shr(1)).loadU8(0), i.and(num(1)).shl(2))}.and(num(15))
+				nibble := func(j int) emit.Int {
+					return rows[j].Add(i.Shr(1)).LoadU8(0).ShrBy(i.And(emit.Num(1)).Shl(2)).And(emit.Num(15))
 				}
 				elements(func() {
 					for j := 0; j < e.nr; j += 8 {
 						for l := range 4 {
-							f.store8(dst, j/2+l, nibble(j+l).add(nibble(j+l+4).shl(4)))
+							f.Store8(dst, j/2+l, nibble(j+l).Add(nibble(j+l+4).Shl(4)))
 						}
 					}
-					f.set(dst, dst.plus(e.nr/2))
+					f.Set(dst, dst.Plus(e.nr/2))
 				})
 			},
 		)
@@ -127,83 +130,83 @@ func (e *emitter) packWeights(f *fn) {
 
 // emitUnpack adds unpack(src, dst, k, taps, dtype): a panel to f32, with
 // unpackedBytes at dst.
-func (e *emitter) emitUnpack() *fn {
-	f := e.m.newFunc(params(5))
-	src, dst, k, taps := f.param(0), f.param(1), f.param(2), f.param(3)
-	end, at, tap, i := f.let(dst.add(k.times(4*e.nr))), f.int(), f.int(), f.int()
-	half := func(decode func(x vec) vec) func() {
+func (e *emitter) emitUnpack() *emit.Func {
+	f := e.m.NewFunc(params(5))
+	src, dst, k, taps := f.Param(0), f.Param(1), f.Param(2), f.Param(3)
+	end, at, tap, i := f.Let(dst.Add(k.Times(4*e.nr))), f.Int(), f.Int(), f.Int()
+	half := func(decode func(x emit.Vec) emit.Vec) func() {
 		return func() {
-			f.while(dst.ne(end), func() {
+			f.While(dst.Ne(end), func() {
 				for v := range e.nr / 4 {
-					f.storeV(dst, 16*v, decode(src.loadU16x4(8*v)))
+					f.StoreV(dst, 16*v, decode(src.LoadU16x4(8*v)))
 				}
-				f.set(src, src.plus(2*e.nr))
-				f.set(dst, dst.plus(4*e.nr))
+				f.Set(src, src.Plus(2*e.nr))
+				f.Set(dst, dst.Plus(4*e.nr))
 			})
 		}
 	}
-	scale, last := f.int(), f.int()
+	scale, last := f.Int(), f.Int()
 	// quantised unpacks rows of bytes each holding nr elements, after the scales.
 	// With one tap a block's scales serve its rows one after the other.
-	s := f.vectors(e.nr / 4)
+	s := f.Vectors(e.nr / 4)
 	quantised := func(bytes int, row func()) func() {
 		return func() {
-			f.set(at, src)
-			f.set(scale, end)
-			f.set(last, end.add(quantBlocks(k).times(4*e.nr)))
-			f.while(scale.ne(last), func() {
-				f.storeV(scale, 0, f16Finite(f, at.loadU16x4(0)))
-				f.set(scale, scale.plus(16))
-				f.set(at, at.plus(8))
+			f.Set(at, src)
+			f.Set(scale, end)
+			f.Set(last, end.Add(quantBlocks(k).Times(4*e.nr)))
+			f.While(scale.Ne(last), func() {
+				f.StoreV(scale, 0, f16Finite(f, at.LoadU16x4(0)))
+				f.Set(scale, scale.Plus(16))
+				f.Set(at, at.Plus(8))
 			})
-			f.set(scale, end)
+			f.Set(scale, end)
 			next := func() {
 				row()
-				f.set(at, at.plus(bytes))
-				f.set(dst, dst.plus(4*e.nr))
+				f.Set(at, at.Plus(bytes))
+				f.Set(dst, dst.Plus(4*e.nr))
 			}
-			f.ifElse(taps.eq(num(1)), func() {
-				f.while(dst.ne(end), func() {
+			f.IfElse(taps.Eq(emit.Num(1)), func() {
+				f.While(dst.Ne(end), func() {
 					for v := range s {
-						f.setV(s[v], scale.loadV(16*v))
+						f.SetV(s[v], scale.LoadV(16*v))
 					}
-					f.set(scale, scale.plus(4*e.nr))
-					f.set(last, dst.plus(engine.QuantBlock*4*e.nr))
-					f.when(end.below(last), func() { f.set(last, end) })
-					f.repeat(dst.ne(last), next)
+					f.Set(scale, scale.Plus(4*e.nr))
+					f.Set(last, dst.Plus(engine.QuantBlock*4*e.nr))
+					f.When(end.Below(last), func() { f.Set(last, end) })
+					f.Repeat(dst.Ne(last), next)
 				})
 			}, func() {
-				f.loop(tap, num(0), taps, 1, func() {
-					f.loop(i, tap, k, 0, func() {
-						f.set(scale, end.add(i.div(num(engine.QuantBlock)).times(4*e.nr)))
+				f.Loop(tap, emit.Num(0), taps, 1, func() {
+					f.Loop(i, tap, k, 0, func() {
+						f.Set(scale, end.Add(i.Div(emit.Num(engine.QuantBlock)).Times(4*e.nr)))
 						for v := range s {
-							f.setV(s[v], scale.loadV(16*v))
+							f.SetV(s[v], scale.LoadV(16*v))
 						}
 						next()
-						f.set(i, i.add(taps))
+						f.Set(i, i.Add(taps))
 					})
 				})
 			})
 		}
 	}
-	x := f.vector()
-	f.choice(f.param(4),
-		func() { f.copy(dst, src, k.times(4*e.nr)) },
-		half(func(x vec) vec { return f16Finite(f, x) }),
+	x := f.Vector()
+	f.Choice(f.Param(4),
+		func() { f.Copy(dst, src, k.Times(4*e.nr)) },
+		half(func(x emit.Vec) emit.Vec { return f16Finite(f, x) }),
 		half(bf16),
 		func() {}, // I32 is no weight
 		quantised(e.nr, func() {
 			for v := 0; v < e.nr/4; v += 2 {
-				f.setV(x, at.loadS8x8(4*v))
-				f.storeV(dst, 16*v, x.lowS16().toFloat().mul(s[v]))
-				f.storeV(dst, 16*v+16, x.highS16().toFloat().mul(s[v+1]))
+				f.SetV(x, at.LoadS8x8(4*v))
+				f.StoreV(dst, 16*v, x.LowS16().ToFloat().Mul(s[v]))
+				f.StoreV(dst, 16*v+16, x.HighS16().ToFloat().Mul(s[v+1]))
 			}
 		}),
 		quantised(e.nr/2, func() {
 			for v := 0; v < e.nr/4; v += 2 {
-				f.setV(x, at.loadU8x8(2*v).lowS16())
-				f.storeV(dst, 16*v, x.and(f.splatBits(15)).addI(f.splatBits(0xfffffff8)).toFloat().mul(s[v]))
-				f.storeV(dst, 16*v+16, x.shrI(4).addI(f.splatBits(0xfffffff8)).toFloat().mul(s[v+1]))
+				f.SetV(x, at.LoadU8x8(2*v).LowS16())
+				f.StoreV(dst, 16*v, x.And(f.SplatBits(15)).AddI(f.SplatBits(0xfffffff8)).ToFloat().Mul(s[v]))
+				f.StoreV(dst, 16*v+16, x.ShrI(4).AddI(f.SplatBits(0xfffffff8)).ToFloat().Mul(s[v+1]))
 			}
 		}),
 	)
@@ -212,8 +215,8 @@ func (e *emitter) emitUnpack() *fn {
 
 // f16Finite converts half floats, zero-extended to 32 bits, to f32, taking the
 // largest exponent for a number: weights have no infinities.
-func f16Finite(f *fn, x vec) vec {
-	return x.shlI(16).shrSI(3).and(f.splatBits(0x8fffe000)).mul(f.splatBits(0x77800000))
+func f16Finite(f *emit.Func, x emit.Vec) emit.Vec {
+	return x.ShlI(16).ShrSI(3).And(f.SplatBits(0x8fffe000)).Mul(f.SplatBits(0x77800000))
 }
 
 // Arguments of kUnpack.
@@ -229,9 +232,9 @@ const (
 )
 
 // unpackPanels unpacks panels. A unit is one.
-func (e *emitter) unpackPanels(f *fn) {
-	src, dst, k, taps, dtype := f.arg(upSrc), f.arg(upDst), f.arg(upK), f.arg(upTaps), f.arg(upDType)
-	f.units(func(u i32v) {
-		f.call(e.unpack, src.add(u.mul(f.param(0).load(4*upSrcBytes))), dst.add(u.mul(f.param(0).load(4*upDstBytes))), k, taps, dtype)
+func (e *emitter) unpackPanels(f *emit.Func) {
+	src, dst, k, taps, dtype := arg(f, upSrc), arg(f, upDst), arg(f, upK), arg(f, upTaps), arg(f, upDType)
+	units(f, func(u emit.Int) {
+		f.Call(e.unpack, src.Add(u.Mul(f.Param(0).Load(4*upSrcBytes))), dst.Add(u.Mul(f.Param(0).Load(4*upDstBytes))), k, taps, dtype)
 	})
 }

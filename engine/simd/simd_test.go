@@ -93,3 +93,14 @@ func oracle(t *testing.T, g *engine.Graph, weights, in map[string]engine.Tensor)
 	}
 	return runOnce(t, b, g, buffers, in)
 }
+
+// TestDeterministic: the same flavour must always give the same bytes, so that
+// native code can be cached.
+func TestDeterministic(t *testing.T) {
+	for _, fl := range []flavour{relaxedTile, baselineTile, wazeroTile} {
+		if string(emitModule(fl)) != string(emitModule(fl)) {
+			t.Errorf("%+v: two modules differ", fl)
+		}
+	}
+	t.Logf("relaxed module: %d bytes", len(emitModule(relaxedTile)))
+}

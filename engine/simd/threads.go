@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 // Threads. The units of a command are cut into shares; a thread takes one at a
 // time, and the thread that finishes the last one opens the next command. So a
 // command waits only for threads that are at work on it: one that the system
@@ -37,115 +39,115 @@ const (
 // them return.
 func (e *emitter) emitExecutor() {
 	if !e.shared {
-		f := e.m.newFunc(params(3), i32)
-		e.m.export("run", f)
-		start, end, control := f.param(0), f.param(1), f.param(2)
-		f.setScratch(control.load(ctlScratch))
-		f.while(start.below(end), func() {
-			f.callIndirect(e.m.table[0], start.load(4*headKernel), start.plus(4*commandHead), start.load(4*headFrom), start.load(4*headTo))
-			f.set(start, start.add(start.load(4*headWords).shl(2)))
+		f := e.m.NewFunc(params(3), emit.I32)
+		e.m.Export("run", f)
+		start, end, control := f.Param(0), f.Param(1), f.Param(2)
+		f.SetScratch(control.Load(ctlScratch))
+		f.While(start.Below(end), func() {
+			f.CallIndirect(e.m.Table[0], start.Load(4*headKernel), start.Plus(4*commandHead), start.Load(4*headFrom), start.Load(4*headTo))
+			f.Set(start, start.Add(start.Load(4*headWords).Shl(2)))
 		})
-		f.emit(num(0).code)
+		f.Result(emit.Num(0))
 		return
 	}
 	open := e.emitOpen()
 	share := e.emitShare(open)
 	e.emitRun(open, share)
 	e.emitWork(share)
-	f := e.m.newFunc(params(1))
-	e.m.export("halt", f)
-	turn := f.let(f.param(0).plus(ctlTurn))
-	f.atomicStore(f.param(0).plus(ctlStop), num(1))
-	f.set(f.param(0), turn.atomicAdd(num(1)))
-	f.notify(turn)
+	f := e.m.NewFunc(params(1))
+	e.m.Export("halt", f)
+	turn := f.Let(f.Param(0).Plus(ctlTurn))
+	f.AtomicStore(f.Param(0).Plus(ctlStop), emit.Num(1))
+	f.Set(f.Param(0), turn.AtomicAdd(emit.Num(1)))
+	f.Notify(turn)
 }
 
 // emitOpen adds open(command, control): it makes command the open one, or none
 // if it is the end of the job.
-func (e *emitter) emitOpen() *fn {
-	f := e.m.newFunc(params(2))
-	command, control := f.param(0), f.param(1)
-	turn := f.let(control.plus(ctlTurn))
-	f.atomicStore(control.plus(ctlDone), num(0))
-	f.ifElse(command.eq(control.load(ctlEnd)), func() {
-		f.atomicStore64(control.plus(ctlState), pair(num(0), num(0)))
+func (e *emitter) emitOpen() *emit.Func {
+	f := e.m.NewFunc(params(2))
+	command, control := f.Param(0), f.Param(1)
+	turn := f.Let(control.Plus(ctlTurn))
+	f.AtomicStore(control.Plus(ctlDone), emit.Num(0))
+	f.IfElse(command.Eq(control.Load(ctlEnd)), func() {
+		f.AtomicStore64(control.Plus(ctlState), emit.Pair(emit.Num(0), emit.Num(0)))
 	}, func() {
-		f.atomicStore64(control.plus(ctlState), pair(command, command.load(4*headShares)))
+		f.AtomicStore64(control.Plus(ctlState), emit.Pair(command, command.Load(4*headShares)))
 	})
-	f.set(command, turn.atomicAdd(num(1)))
-	f.notify(turn)
+	f.Set(command, turn.AtomicAdd(emit.Num(1)))
+	f.Notify(turn)
 	return f
 }
 
 // emitShare adds share(control, index), by which the thread of that index does
 // one share of the open command and gets 1, or 0 if there is none. What it reads of the command is
 // valid while it holds a share, since only the last share done ends a command.
-func (e *emitter) emitShare(open *fn) *fn {
-	f := e.m.newFunc(params(2), i32)
-	control, index := f.param(0), f.param(1)
-	at, state, won := f.let(control.plus(ctlState)), f.long(), f.int()
-	f.setL(state, at.atomicLoad64())
-	f.while(state.low().ne(num(0)).and(won.eqz()), func() {
-		f.set(won, at.atomicSwap64(state, state.sub(1)))
-		f.when(won.eqz(), func() { f.setL(state, at.atomicLoad64()) })
+func (e *emitter) emitShare(open *emit.Func) *emit.Func {
+	f := e.m.NewFunc(params(2), emit.I32)
+	control, index := f.Param(0), f.Param(1)
+	at, state, won := f.Let(control.Plus(ctlState)), f.Long(), f.Int()
+	f.SetL(state, at.AtomicLoad64())
+	f.While(state.Low().Ne(emit.Num(0)).And(won.Eqz()), func() {
+		f.Set(won, at.AtomicSwap64(state, state.Minus(1)))
+		f.When(won.Eqz(), func() { f.SetL(state, at.AtomicLoad64()) })
 	})
-	f.when(won, func() {
-		f.setScratch(control.load(ctlScratch).add(index.mul(control.load(ctlStride))))
-		command := f.let(state.high())
-		shares := f.let(command.load(4 * headShares))
-		k := f.let(shares.sub(state.low()))
-		from := f.let(command.load(4 * headFrom))
-		n := f.let(command.load(4 * headTo).sub(from))
-		f.callIndirect(e.m.table[0], command.load(4*headKernel), command.plus(4*commandHead),
-			from.add(n.mul(k).div(shares)), from.add(n.mul(k.plus(1)).div(shares)))
-		f.when(control.plus(ctlDone).atomicAdd(num(1)).plus(1).eq(shares), func() {
-			f.call(open, command.add(command.load(4*headWords).shl(2)), control)
+	f.When(won, func() {
+		f.SetScratch(control.Load(ctlScratch).Add(index.Mul(control.Load(ctlStride))))
+		command := f.Let(state.High())
+		shares := f.Let(command.Load(4 * headShares))
+		k := f.Let(shares.Sub(state.Low()))
+		from := f.Let(command.Load(4 * headFrom))
+		n := f.Let(command.Load(4 * headTo).Sub(from))
+		f.CallIndirect(e.m.Table[0], command.Load(4*headKernel), command.Plus(4*commandHead),
+			from.Add(n.Mul(k).Div(shares)), from.Add(n.Mul(k.Plus(1)).Div(shares)))
+		f.When(control.Plus(ctlDone).AtomicAdd(emit.Num(1)).Plus(1).Eq(shares), func() {
+			f.Call(open, command.Add(command.Load(4*headWords).Shl(2)), control)
 		})
 	})
-	f.emit(won.code)
+	f.Result(won)
 	return f
 }
 
 // emitRun adds run: thread 0's part of a job, and the job's begin and end.
-func (e *emitter) emitRun(open, share *fn) {
-	f := e.m.newFunc(params(3), i32)
-	e.m.export("run", f)
-	start, end, control := f.param(0), f.param(1), f.param(2)
-	state, turn, sleeps := f.let(control.plus(ctlState)), f.int(), f.int()
-	f.store(control, ctlEnd, end)
-	f.call(open, start, control)
-	f.while(state.atomicLoad64().high(), func() {
-		f.set(turn, control.plus(ctlTurn).atomicLoad())
-		f.ifElse(callI(share, control, num(0)), func() {
-			f.set(sleeps, num(0))
+func (e *emitter) emitRun(open, share *emit.Func) {
+	f := e.m.NewFunc(params(3), emit.I32)
+	e.m.Export("run", f)
+	start, end, control := f.Param(0), f.Param(1), f.Param(2)
+	state, turn, sleeps := f.Let(control.Plus(ctlState)), f.Int(), f.Int()
+	f.Store(control, ctlEnd, end)
+	f.Call(open, start, control)
+	f.While(state.AtomicLoad64().High(), func() {
+		f.Set(turn, control.Plus(ctlTurn).AtomicLoad())
+		f.IfElse(emit.CallI(share, control, emit.Num(0)), func() {
+			f.Set(sleeps, emit.Num(0))
 		}, func() {
-			f.when(state.atomicLoad64().high(), func() {
-				f.when(e.await(f, control.plus(ctlTurn), turn, lostMS), func() { f.set(sleeps, sleeps.plus(1)) })
+			f.When(state.AtomicLoad64().High(), func() {
+				f.When(e.await(f, control.Plus(ctlTurn), turn, lostMS), func() { f.Set(sleeps, sleeps.Plus(1)) })
 			})
-			f.when(control.plus(ctlStop).atomicLoad(), func() { f.exit(num(1)) })
-			f.when(sleeps.gt(num(lostWaits)), func() { f.exit(num(1)) })
+			f.When(control.Plus(ctlStop).AtomicLoad(), func() { f.Return(emit.Num(1)) })
+			f.When(sleeps.Gt(emit.Num(lostWaits)), func() { f.Return(emit.Num(1)) })
 		})
 	})
-	f.emit(num(0).code)
+	f.Result(emit.Num(0))
 }
 
 // emitWork adds work.
-func (e *emitter) emitWork(share *fn) {
-	f := e.m.newFunc(params(1))
-	e.m.export("work", f)
-	control, turn := f.param(0), f.int()
-	index := f.let(control.plus(ctlReady).atomicAdd(num(1)).plus(1))
-	f.while(control.plus(ctlStop).atomicLoad().eqz(), func() {
-		f.set(turn, control.plus(ctlTurn).atomicLoad())
-		f.when(callI(share, control, index).eqz(), func() { e.await(f, control.plus(ctlTurn), turn, 1000) })
+func (e *emitter) emitWork(share *emit.Func) {
+	f := e.m.NewFunc(params(1))
+	e.m.Export("work", f)
+	control, turn := f.Param(0), f.Int()
+	index := f.Let(control.Plus(ctlReady).AtomicAdd(emit.Num(1)).Plus(1))
+	f.While(control.Plus(ctlStop).AtomicLoad().Eqz(), func() {
+		f.Set(turn, control.Plus(ctlTurn).AtomicLoad())
+		f.When(emit.CallI(share, control, index).Eqz(), func() { e.await(f, control.Plus(ctlTurn), turn, 1000) })
 	})
 }
 
 // await spins while the word at addr is seen, then sleeps once. It gives 1 if
 // the word has not changed even then.
-func (e *emitter) await(f *fn, addr, seen i32v, ms int) i32v {
-	left := f.let(num(spins))
-	f.while(addr.atomicLoad().eq(seen).and(left.gt(num(0))), func() { f.set(left, left.plus(-1)) })
-	f.when(left.eqz(), func() { f.wait(addr, seen, ms) })
-	return addr.atomicLoad().eq(seen)
+func (e *emitter) await(f *emit.Func, addr, seen emit.Int, ms int) emit.Int {
+	left := f.Let(emit.Num(spins))
+	f.While(addr.AtomicLoad().Eq(seen).And(left.Gt(emit.Num(0))), func() { f.Set(left, left.Plus(-1)) })
+	f.When(left.Eqz(), func() { f.Wait(addr, seen, ms) })
+	return addr.AtomicLoad().Eq(seen)
 }

@@ -1,5 +1,7 @@
 package simd
 
+import "wisp/wasm/emit"
+
 // Winograd's minimal filtering F(4×4, 3×3), Lavin & Gray 2016: a 3×3
 // convolution of stride 1 in tiles of 4×4 output pixels, from 6×6 input pixels.
 // Input tiles and filters are transformed, multiplied pointwise, which over
@@ -35,46 +37,46 @@ const (
 
 // winogradInput transforms input tiles. A unit is a tile; its 36 pixels are
 // found once, padding being a pixel of zeros.
-func (e *emitter) winogradInput(f *fn) {
-	h, w, c, upH, upW := f.arg(wiH), f.arg(wiW), f.arg(wiC), f.arg(wiUpH), f.arg(wiUpW)
-	across, tiles, zero, step := f.arg(wiAcross), f.arg(wiTiles), f.arg(wiZero), f.arg(wiStep)
-	seenH, seenW := f.let(i32v{op1(0x74, h, upH)}), f.let(i32v{op1(0x74, w, upW)})
-	tile, base, dst, y, x, p, at, to := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	d := f.vectors(winoMats)
-	f.units(func(u i32v) {
-		f.set(tile, f.param(0).load(4*wiFirst).add(u))
-		f.set(base, tile.div(tiles).mul(h))
-		f.set(tile, tile.rem(tiles))
-		f.set(dst, scratch())
-		f.each(num(0), num(winoSide), func(i i32v) {
-			f.set(y, tile.div(across).times(winoTile).add(i).sub(f.param(0).load(4*wiTop)))
-			line := f.let(base.add(i32v{op1(0x76, y, upH)}).mul(w))
-			f.set(x, tile.rem(across).times(winoTile).sub(f.param(0).load(4*wiLeft)))
-			f.each(num(0), num(winoSide), func(i32v) {
-				f.set(p, zero)
-				f.when(y.below(seenH).and(x.below(seenW)), func() {
-					f.set(p, f.param(0).load(4*wiX).add(line.add(i32v{op1(0x76, x, upW)}).mul(c)))
+func (e *emitter) winogradInput(f *emit.Func) {
+	h, w, c, upH, upW := arg(f, wiH), arg(f, wiW), arg(f, wiC), arg(f, wiUpH), arg(f, wiUpW)
+	across, tiles, zero, step := arg(f, wiAcross), arg(f, wiTiles), arg(f, wiZero), arg(f, wiStep)
+	seenH, seenW := f.Let(h.ShlBy(upH)), f.Let(w.ShlBy(upW))
+	tile, base, dst, y, x, p, at, to := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	d := f.Vectors(winoMats)
+	units(f, func(u emit.Int) {
+		f.Set(tile, f.Param(0).Load(4*wiFirst).Add(u))
+		f.Set(base, tile.Div(tiles).Mul(h))
+		f.Set(tile, tile.Rem(tiles))
+		f.Set(dst, emit.Scratch())
+		f.Each(emit.Num(0), emit.Num(winoSide), func(i emit.Int) {
+			f.Set(y, tile.Div(across).Times(winoTile).Add(i).Sub(f.Param(0).Load(4*wiTop)))
+			line := f.Let(base.Add(y.ShrBy(upH)).Mul(w))
+			f.Set(x, tile.Rem(across).Times(winoTile).Sub(f.Param(0).Load(4*wiLeft)))
+			f.Each(emit.Num(0), emit.Num(winoSide), func(emit.Int) {
+				f.Set(p, zero)
+				f.When(y.Below(seenH).And(x.Below(seenW)), func() {
+					f.Set(p, f.Param(0).Load(4*wiX).Add(line.Add(x.ShrBy(upW)).Mul(c)))
 				})
-				f.store(dst, 0, p)
-				f.set(dst, dst.plus(4))
-				f.set(x, x.plus(1))
+				f.Store(dst, 0, p)
+				f.Set(dst, dst.Plus(4))
+				f.Set(x, x.Plus(1))
 			})
 		})
-		f.set(to, f.param(0).load(4*wiV).add(u.mul(c)))
-		f.loop(at, num(0), c, 16, func() {
+		f.Set(to, f.Param(0).Load(4*wiV).Add(u.Mul(c)))
+		f.Loop(at, emit.Num(0), c, 16, func() {
 			for i := range d {
-				f.setV(d[i], scratch().load(4*i).add(at).loadV(0))
+				f.SetV(d[i], emit.Scratch().Load(4*i).Add(at).LoadV(0))
 			}
 			for i := range winoSide {
 				e.winoB(f, column(d, i))
 			}
-			p := f.let(to.add(at))
+			p := f.Let(to.Add(at))
 			for i := range winoSide {
 				row := d[i*winoSide : (i+1)*winoSide]
 				e.winoB(f, row)
 				for _, v := range row {
-					f.storeV(p, 0, v)
-					f.set(p, p.add(step))
+					f.StoreV(p, 0, v)
+					f.Set(p, p.Add(step))
 				}
 			}
 		})
@@ -82,8 +84,8 @@ func (e *emitter) winogradInput(f *fn) {
 }
 
 // column is column i of the 6×6 matrix d.
-func column(d []vec, i int) []vec {
-	out := make([]vec, winoSide)
+func column(d []emit.Vec, i int) []emit.Vec {
+	out := make([]emit.Vec, winoSide)
 	for j := range out {
 		out[j] = d[j*winoSide+i]
 	}
@@ -91,17 +93,17 @@ func column(d []vec, i int) []vec {
 }
 
 // winoB replaces d by Bᵀd.
-func (e *emitter) winoB(f *fn, d []vec) {
-	even, odd := f.letV(e.madd(d[2], f.splat(-4), d[4])), f.letV(e.madd(d[1], f.splat(-4), d[3]))
-	first := e.madd(d[2], f.splat(-5), e.madd(d[0], f.splat(4), d[4]))
-	last := e.madd(d[3], f.splat(-5), e.madd(d[1], f.splat(4), d[5]))
-	e2, o2 := f.letV(d[4].sub(d[2])), f.letV(d[3].sub(d[1]))
-	f.setV(d[0], first)
-	f.setV(d[5], last)
-	f.setV(d[1], even.add(odd))
-	f.setV(d[2], even.sub(odd))
-	f.setV(d[3], e.madd(o2, f.splat(2), e2))
-	f.setV(d[4], e.madd(o2, f.splat(-2), e2))
+func (e *emitter) winoB(f *emit.Func, d []emit.Vec) {
+	even, odd := f.LetV(e.madd(d[2], f.Splat(-4), d[4])), f.LetV(e.madd(d[1], f.Splat(-4), d[3]))
+	first := e.madd(d[2], f.Splat(-5), e.madd(d[0], f.Splat(4), d[4]))
+	last := e.madd(d[3], f.Splat(-5), e.madd(d[1], f.Splat(4), d[5]))
+	e2, o2 := f.LetV(d[4].Sub(d[2])), f.LetV(d[3].Sub(d[1]))
+	f.SetV(d[0], first)
+	f.SetV(d[5], last)
+	f.SetV(d[1], even.Add(odd))
+	f.SetV(d[2], even.Sub(odd))
+	f.SetV(d[3], e.madd(o2, f.Splat(2), e2))
+	f.SetV(d[4], e.madd(o2, f.Splat(-2), e2))
 }
 
 // Arguments of kWinogradWeights: U from weights packed for direct convolution.
@@ -116,38 +118,38 @@ const (
 )
 
 // winogradWeights transforms weights. A unit is a panel.
-func (e *emitter) winogradWeights(f *fn) {
-	c, panels, dtype := f.arg(wwC), f.arg(wwPanels), f.arg(wwType)
-	row := f.let(c.times(4 * e.nr)) // bytes of one tap or matrix of a panel
-	step := f.let(row.mul(panels))
-	src, dst, at, p := f.int(), f.int(), f.int(), f.int()
-	g, half := f.vectors(9), f.vectors(3*winoSide)
-	out := f.vectors(winoSide)
-	f.units(func(u i32v) {
-		f.set(src, f.param(0).load(4*wwSrc).add(u.mul(f.param(0).load(4*wwBytes))))
-		f.when(dtype, func() {
-			f.call(e.unpack, src, scratch(), c.times(9), num(9), dtype)
-			f.set(src, scratch())
+func (e *emitter) winogradWeights(f *emit.Func) {
+	c, panels, dtype := arg(f, wwC), arg(f, wwPanels), arg(f, wwType)
+	row := f.Let(c.Times(4 * e.nr)) // bytes of one tap or matrix of a panel
+	step := f.Let(row.Mul(panels))
+	src, dst, at, p := f.Int(), f.Int(), f.Int(), f.Int()
+	g, half := f.Vectors(9), f.Vectors(3*winoSide)
+	out := f.Vectors(winoSide)
+	units(f, func(u emit.Int) {
+		f.Set(src, f.Param(0).Load(4*wwSrc).Add(u.Mul(f.Param(0).Load(4*wwBytes))))
+		f.When(dtype, func() {
+			f.Call(e.unpack, src, emit.Scratch(), c.Times(9), emit.Num(9), dtype)
+			f.Set(src, emit.Scratch())
 		})
-		f.set(dst, f.param(0).load(4*wwU).add(u.mul(row)))
-		f.loop(at, num(0), row, 16, func() {
-			f.set(p, src.add(at))
+		f.Set(dst, f.Param(0).Load(4*wwU).Add(u.Mul(row)))
+		f.Loop(at, emit.Num(0), row, 16, func() {
+			f.Set(p, src.Add(at))
 			for i := range g {
-				f.setV(g[i], p.loadV(0))
-				f.set(p, p.add(row))
+				f.SetV(g[i], p.LoadV(0))
+				f.Set(p, p.Add(row))
 			}
 			for i := range 3 { // half = G g, (6, 3)
 				e.winoG(f, g[i], g[3+i], g[6+i], out)
 				for j, v := range out {
-					f.setV(half[3*j+i], v)
+					f.SetV(half[3*j+i], v)
 				}
 			}
-			f.set(p, dst.add(at))
+			f.Set(p, dst.Add(at))
 			for j := range winoSide {
 				e.winoG(f, half[3*j], half[3*j+1], half[3*j+2], out)
 				for _, v := range out {
-					f.storeV(p, 0, v)
-					f.set(p, p.add(step))
+					f.StoreV(p, 0, v)
+					f.Set(p, p.Add(step))
 				}
 			}
 		})
@@ -155,15 +157,15 @@ func (e *emitter) winogradWeights(f *fn) {
 }
 
 // winoG sets out to G (a, b, c)ᵀ.
-func (e *emitter) winoG(f *fn, a, b, c vec, out []vec) {
-	ends := f.letV(a.add(c).mul(f.splat(-1. / 6)))
-	far := f.letV(e.madd(a, f.splat(1./24), c.mul(f.splat(1./6))))
-	f.setV(out[0], a.mul(f.splat(0.25)))
-	f.setV(out[1], e.madd(b, f.splat(-1./6), ends))
-	f.setV(out[2], e.madd(b, f.splat(1./6), ends))
-	f.setV(out[3], e.madd(b, f.splat(1./12), far))
-	f.setV(out[4], e.madd(b, f.splat(-1./12), far))
-	f.setV(out[5], c)
+func (e *emitter) winoG(f *emit.Func, a, b, c emit.Vec, out []emit.Vec) {
+	ends := f.LetV(a.Add(c).Mul(f.Splat(-1. / 6)))
+	far := f.LetV(e.madd(a, f.Splat(1./24), c.Mul(f.Splat(1./6))))
+	f.SetV(out[0], a.Mul(f.Splat(0.25)))
+	f.SetV(out[1], e.madd(b, f.Splat(-1./6), ends))
+	f.SetV(out[2], e.madd(b, f.Splat(1./6), ends))
+	f.SetV(out[3], e.madd(b, f.Splat(1./12), far))
+	f.SetV(out[4], e.madd(b, f.Splat(-1./12), far))
+	f.SetV(out[5], c)
 }
 
 // Arguments of kWinogradOutput: some channels of the result from 36 matrices
@@ -186,65 +188,65 @@ const (
 )
 
 // winogradOutput transforms products back and finishes them. A unit is a tile.
-func (e *emitter) winogradOutput(f *fn) {
-	h, w, c, part, across, tiles, step := f.arg(woH), f.arg(woW), f.arg(woC), f.arg(woPart), f.arg(woAcross), f.arg(woTiles), f.arg(woStep)
-	res, act, out := f.arg(woRes), f.arg(woAct), f.arg(woOut)
-	tile, y, x, at, from, p, first, offset, pixel := f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int(), f.int()
-	line := f.let(w.mul(c)) // bytes
-	m, t := f.vectors(winoSide), f.vectors(winoTile*winoSide)
-	o := f.vectors(winoTile)
+func (e *emitter) winogradOutput(f *emit.Func) {
+	h, w, c, part, across, tiles, step := arg(f, woH), arg(f, woW), arg(f, woC), arg(f, woPart), arg(f, woAcross), arg(f, woTiles), arg(f, woStep)
+	res, act, out := arg(f, woRes), arg(f, woAct), arg(f, woOut)
+	tile, y, x, at, from, p, first, offset, pixel := f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
+	line := f.Let(w.Mul(c)) // bytes
+	m, t := f.Vectors(winoSide), f.Vectors(winoTile*winoSide)
+	o := f.Vectors(winoTile)
 	// pixels runs body for each pixel in line i of the tile that is inside the
 	// image, with pixel at its byte offset.
 	pixels := func(i int, body func(j int)) {
-		f.set(pixel, first.add(line.times(i)))
+		f.Set(pixel, first.Add(line.Times(i)))
 		for j := range winoTile {
-			f.when(y.plus(i).lt(h).and(x.plus(j).lt(w)), func() { body(j) })
-			f.set(pixel, pixel.add(c))
+			f.When(y.Plus(i).Lt(h).And(x.Plus(j).Lt(w)), func() { body(j) })
+			f.Set(pixel, pixel.Add(c))
 		}
 	}
-	f.units(func(u i32v) {
-		f.set(tile, f.param(0).load(4*woFirst).add(u))
-		f.set(y, tile.rem(tiles).div(across).times(winoTile))
-		f.set(x, tile.rem(tiles).rem(across).times(winoTile))
-		f.set(first, tile.div(tiles).mul(h).add(y).mul(w).add(x).mul(c))
-		f.set(from, f.param(0).load(4*woM).add(u.mul(part)))
-		f.loop(at, num(0), part, 16, func() {
+	units(f, func(u emit.Int) {
+		f.Set(tile, f.Param(0).Load(4*woFirst).Add(u))
+		f.Set(y, tile.Rem(tiles).Div(across).Times(winoTile))
+		f.Set(x, tile.Rem(tiles).Rem(across).Times(winoTile))
+		f.Set(first, tile.Div(tiles).Mul(h).Add(y).Mul(w).Add(x).Mul(c))
+		f.Set(from, f.Param(0).Load(4*woM).Add(u.Mul(part)))
+		f.Loop(at, emit.Num(0), part, 16, func() {
 			for i := range winoSide { // t = Aᵀ M, column by column
-				f.set(p, from.add(at).add(step.times(i)))
+				f.Set(p, from.Add(at).Add(step.Times(i)))
 				for j := range m {
-					f.setV(m[j], p.loadV(0))
-					f.set(p, p.add(step.times(winoSide)))
+					f.SetV(m[j], p.LoadV(0))
+					f.Set(p, p.Add(step.Times(winoSide)))
 				}
 				e.winoA(f, m, o)
 				for j, v := range o {
-					f.setV(t[j*winoSide+i], v)
+					f.SetV(t[j*winoSide+i], v)
 				}
 			}
-			bias := f.letV(f.param(0).load(4 * woBias).add(at).loadV(0))
+			bias := f.LetV(f.Param(0).Load(4 * woBias).Add(at).LoadV(0))
 			for i := range winoTile {
 				e.winoA(f, t[i*winoSide:(i+1)*winoSide], o)
 				pixels(i, func(j int) {
-					f.set(offset, pixel.add(at))
-					f.setV(o[j], o[j].add(bias))
-					f.when(res, func() { f.setV(o[j], o[j].add(res.add(offset).loadV(0))) })
-					f.storeV(out.add(offset), 0, o[j])
+					f.Set(offset, pixel.Add(at))
+					f.SetV(o[j], o[j].Add(bias))
+					f.When(res, func() { f.SetV(o[j], o[j].Add(res.Add(offset).LoadV(0))) })
+					f.StoreV(out.Add(offset), 0, o[j])
 				})
 			}
 		})
-		f.when(act, func() {
+		f.When(act, func() {
 			for i := range winoTile {
-				pixels(i, func(int) { f.call(e.act, out.add(pixel), out.add(pixel), part.shr(2), act) })
+				pixels(i, func(int) { f.Call(e.act, out.Add(pixel), out.Add(pixel), part.Shr(2), act) })
 			}
 		})
 	})
 }
 
 // winoA sets out to Aᵀm.
-func (e *emitter) winoA(f *fn, m, out []vec) {
-	a, b := f.letV(m[1].add(m[2])), f.letV(m[1].sub(m[2]))
-	c, d := f.letV(m[3].add(m[4])), f.letV(m[3].sub(m[4]))
-	f.setV(out[0], m[0].add(a).add(c))
-	f.setV(out[1], e.madd(d, f.splat(2), b))
-	f.setV(out[2], e.madd(c, f.splat(4), a))
-	f.setV(out[3], e.madd(d, f.splat(8), b).add(m[5]))
+func (e *emitter) winoA(f *emit.Func, m, out []emit.Vec) {
+	a, b := f.LetV(m[1].Add(m[2])), f.LetV(m[1].Sub(m[2]))
+	c, d := f.LetV(m[3].Add(m[4])), f.LetV(m[3].Sub(m[4]))
+	f.SetV(out[0], m[0].Add(a).Add(c))
+	f.SetV(out[1], e.madd(d, f.Splat(2), b))
+	f.SetV(out[2], e.madd(c, f.Splat(4), a))
+	f.SetV(out[3], e.madd(d, f.Splat(8), b).Add(m[5]))
 }

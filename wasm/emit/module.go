@@ -1,40 +1,44 @@
-package simd
+// Package emit writes WebAssembly modules: a [Module] holds functions, and the
+// statements of a [Func] take typed expressions, so that the Go compiler checks
+// the emitted code. What the code is for, it must not know. Start at expr.go.
+package emit
 
 import "math"
 
-// A valType is a WebAssembly value type.
-type valType byte
+// Type is a WebAssembly value type.
+type Type byte
 
+// The value types.
 const (
-	i32  valType = 0x7f
-	i64  valType = 0x7e
-	f32  valType = 0x7d
-	f64  valType = 0x7c
-	v128 valType = 0x7b
+	I32  Type = 0x7f
+	I64  Type = 0x7e
+	F32  Type = 0x7d
+	F64  Type = 0x7c
+	V128 Type = 0x7b
 )
 
-// module is a WebAssembly module under construction: functions, a table of
+// Module is a WebAssembly module under construction: functions, a table of
 // those that are called by index, one imported memory, one mutable i32 global
 // (the scratch address of the thread that runs the instance). It has no data.
-type module struct {
+type Module struct {
 	types   [][]byte // encoded function types
-	funcs   []*fn
-	table   []*fn // reached by callIndirect
-	exports []*fn
-	shared  bool // the imported memory is shared
+	funcs   []*Func
+	Table   []*Func // reached by CallIndirect
+	exports []*Func
+	Shared  bool // the imported memory is shared
 }
 
-// newFunc adds a function; its parameters are locals 0 and up.
-func (m *module) newFunc(params []valType, results ...valType) *fn {
+// NewFunc adds a function; its parameters are locals 0 and up.
+func (m *Module) NewFunc(params []Type, results ...Type) *Func {
 	enc := []byte{0x60}
 	enc = append(vector(enc, len(params)), bytesOf(params)...)
 	enc = append(vector(enc, len(results)), bytesOf(results)...)
-	f := &fn{m: m, typ: m.typeIndex(enc), index: len(m.funcs), locals: append([]valType(nil), params...), params: len(params)}
+	f := &Func{m: m, typ: m.typeIndex(enc), index: len(m.funcs), locals: append([]Type(nil), params...), params: len(params)}
 	m.funcs = append(m.funcs, f)
 	return f
 }
 
-func (m *module) typeIndex(enc []byte) int {
+func (m *Module) typeIndex(enc []byte) int {
 	for i, t := range m.types {
 		if string(t) == string(enc) {
 			return i
@@ -44,14 +48,14 @@ func (m *module) typeIndex(enc []byte) int {
 	return len(m.types) - 1
 }
 
-// export makes f callable by the host under name.
-func (m *module) export(name string, f *fn) {
+// Export makes f callable by the host under name.
+func (m *Module) Export(name string, f *Func) {
 	f.name = name
 	m.exports = append(m.exports, f)
 }
 
-// bytes encodes the module (WebAssembly Core 2.0, §5.5).
-func (m *module) bytes() []byte {
+// Bytes encodes the module (WebAssembly Core 2.0, §5.5).
+func (m *Module) Bytes() []byte {
 	out := []byte("\x00asm\x01\x00\x00\x00")
 	var b []byte
 	b = vector(b, len(m.types))
@@ -62,8 +66,8 @@ func (m *module) bytes() []byte {
 
 	b = append(vector(nil, 1), name("env")...)
 	b = append(append(b, name("memory")...), 0x02)
-	if m.shared {
-		b = uleb(append(b, 0x03, 1), maxPages)
+	if m.Shared {
+		b = uleb(append(b, 0x03, 1), MaxPages)
 	} else {
 		b = append(b, 0x00, 1)
 	}
@@ -74,8 +78,8 @@ func (m *module) bytes() []byte {
 		b = uleb(b, uint64(f.typ))
 	}
 	out = section(out, 3, b)
-	out = section(out, 4, uleb([]byte{1, 0x70, 0}, uint64(len(m.table))))
-	out = section(out, 6, []byte{1, byte(i32), 1, 0x41, 0, 0x0b})
+	out = section(out, 4, uleb([]byte{1, 0x70, 0}, uint64(len(m.Table))))
+	out = section(out, 6, []byte{1, byte(I32), 1, 0x41, 0, 0x0b})
 
 	b = vector(nil, len(m.exports))
 	for _, f := range m.exports {
@@ -84,8 +88,8 @@ func (m *module) bytes() []byte {
 	}
 	out = section(out, 7, b)
 
-	b = vector([]byte{1, 0, 0x41, 0, 0x0b}, len(m.table))
-	for _, f := range m.table {
+	b = vector([]byte{1, 0, 0x41, 0, 0x0b}, len(m.Table))
+	for _, f := range m.Table {
 		b = uleb(b, uint64(f.index))
 	}
 	out = section(out, 9, b)
@@ -98,8 +102,20 @@ func (m *module) bytes() []byte {
 	return section(out, 10, b)
 }
 
-// maxPages is the largest memory a module can address: 4 GiB.
-const maxPages = 65536
+// MemoryModule is a module that exports a memory of one page as "memory", for
+// hosts that have no other way to make one.
+func MemoryModule(shared bool) []byte {
+	b := []byte("\x00asm\x01\x00\x00\x00")
+	if shared {
+		b = section(b, 5, uleb([]byte{1, 3, 1}, MaxPages))
+	} else {
+		b = section(b, 5, []byte{1, 0, 1})
+	}
+	return section(b, 7, append(append([]byte{1}, name("memory")...), 2, 0))
+}
+
+// MaxPages is the largest memory a module can address: 4 GiB.
+const MaxPages = 65536
 
 func section(out []byte, id byte, body []byte) []byte {
 	return append(uleb(append(out, id), uint64(len(body))), body...)
@@ -109,7 +125,7 @@ func vector(b []byte, n int) []byte { return uleb(b, uint64(n)) }
 
 func name(s string) []byte { return append(vector(nil, len(s)), s...) }
 
-func bytesOf(ts []valType) []byte {
+func bytesOf(ts []Type) []byte {
 	b := make([]byte, len(ts))
 	for i, t := range ts {
 		b[i] = byte(t)

@@ -1,6 +1,6 @@
 //go:build !js
 
-package simd
+package emit
 
 import (
 	"context"
@@ -11,35 +11,35 @@ import (
 
 // TestStatements runs small functions written with each control statement.
 func TestStatements(t *testing.T) {
-	m := &module{}
-	one := func(name string, body func(f *fn, x, y i32v)) {
-		f := m.newFunc([]valType{i32}, i32)
-		y := f.let(num(0))
-		body(f, f.param(0), y)
-		f.emit(y.code)
-		m.export(name, f)
+	m := &Module{}
+	one := func(name string, body func(f *Func, x, y Int)) {
+		f := m.NewFunc([]Type{I32}, I32)
+		y := f.Let(Num(0))
+		body(f, f.Param(0), y)
+		f.Result(y)
+		m.Export(name, f)
 	}
-	one("sum", func(f *fn, x, y i32v) { f.each(num(0), x, func(i i32v) { f.set(y, y.add(i)) }) })
-	one("choice", func(f *fn, x, y i32v) {
-		f.choice(x, func() { f.set(y, num(10)) }, func() { f.set(y, num(-200000)) }, func() { f.set(y, num(30)) })
+	one("sum", func(f *Func, x, y Int) { f.Each(Num(0), x, func(i Int) { f.Set(y, y.Add(i)) }) })
+	one("choice", func(f *Func, x, y Int) {
+		f.Choice(x, func() { f.Set(y, Num(10)) }, func() { f.Set(y, Num(-200000)) }, func() { f.Set(y, Num(30)) })
 	})
-	one("branch", func(f *fn, x, y i32v) {
-		f.ifElse(x.lt(num(5)), func() { f.set(y, num(1)) }, func() { f.set(y, num(2)) })
-		f.when(x.eq(num(7)), func() { f.set(y, y.plus(100)) })
+	one("branch", func(f *Func, x, y Int) {
+		f.IfElse(x.Lt(Num(5)), func() { f.Set(y, Num(1)) }, func() { f.Set(y, Num(2)) })
+		f.When(x.Eq(Num(7)), func() { f.Set(y, y.Plus(100)) })
 	})
-	one("collatz", func(f *fn, x, y i32v) {
-		f.while(x.ne(num(1)), func() {
-			f.set(x, pick(x.and(num(1)), x.times(3).plus(1), x.shr(1)))
-			f.set(y, y.plus(1))
+	one("collatz", func(f *Func, x, y Int) {
+		f.While(x.Ne(Num(1)), func() {
+			f.Set(x, Pick(x.And(Num(1)), x.Times(3).Plus(1), x.Shr(1)))
+			f.Set(y, y.Plus(1))
 		})
 	})
 	ctx := context.Background()
 	r := wazero.NewRuntime(ctx)
 	defer r.Close(ctx)
-	if _, err := r.InstantiateWithConfig(ctx, memoryModule(false), wazero.NewModuleConfig().WithName("env")); err != nil {
+	if _, err := r.InstantiateWithConfig(ctx, MemoryModule(false), wazero.NewModuleConfig().WithName("env")); err != nil {
 		t.Fatal(err)
 	}
-	instance, err := r.Instantiate(ctx, m.bytes())
+	instance, err := r.Instantiate(ctx, m.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,15 +77,4 @@ func TestLEB(t *testing.T) {
 			t.Errorf("uleb(%d) = %x, want %x", c.n, got, c.want)
 		}
 	}
-}
-
-// TestDeterministic: the same flavour must always give the same bytes, so that
-// native code can be cached.
-func TestDeterministic(t *testing.T) {
-	for _, fl := range []flavour{relaxedTile, baselineTile, wazeroTile} {
-		if string(emitModule(fl)) != string(emitModule(fl)) {
-			t.Errorf("%+v: two modules differ", fl)
-		}
-	}
-	t.Logf("relaxed module: %d bytes", len(emitModule(relaxedTile)))
 }
