@@ -35,6 +35,9 @@ type Library struct {
 	// Cache is what [Options.Cache] is, where there is any: what it holds goes
 	// first when room is wanted, and with its model.
 	Cache Cache
+	// KeepModels has Put make room of what is no model only, and fail where
+	// that is not enough.
+	KeepModels bool
 
 	kv  KV
 	now func() time.Time
@@ -180,7 +183,8 @@ func (l *Library) Models(ctx context.Context) ([]Entry, error) {
 	return entries, err
 }
 
-// survey lists the models with their sizes, and the chunks that belong to none.
+// survey lists the models with their sizes, and the chunks that belong to none
+// and to no draft.
 func (l *Library) survey(ctx context.Context) (entries []Entry, orphans []string, err error) {
 	keys, err := l.kv.Keys(ctx)
 	if err != nil {
@@ -225,6 +229,9 @@ func (l *Library) survey(ctx context.Context) (entries []Entry, orphans []string
 			}
 		}
 	}
+	if drafting, err := l.drafting(ctx); err != nil || drafting {
+		return entries, nil, err
+	}
 	return entries, orphans, nil
 }
 
@@ -254,8 +261,8 @@ func exclusive(entries []Entry, i int) []string {
 }
 
 // evict frees some room: first what is only a cache or belongs to no model,
-// then the model opened longest ago. It never touches a chunk of a model that
-// this program opened.
+// then, unless models are to be kept, the one opened longest ago. It never
+// touches a chunk of a model that this program opened.
 func (l *Library) evict(ctx context.Context) (freed bool, err error) {
 	if removeLaid(ctx, l.Cache, func(string) bool { return true }) {
 		return true, nil
@@ -267,7 +274,7 @@ func (l *Library) evict(ctx context.Context) (freed bool, err error) {
 	if orphans = l.spare(orphans); len(orphans) > 0 {
 		return true, l.kv.Delete(ctx, orphans...)
 	}
-	for i := len(entries) - 1; i >= 0; i-- {
+	for i := len(entries) - 1; i >= 0 && !l.KeepModels; i-- {
 		if l.uses(entries[i]) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,12 +16,36 @@ import (
 // addFiles packs what is neither a config nor a weight: tokenizers, model card
 // and licence text, and takes the model's defaults from wisp.json.
 func (p *packer) addFiles(ctx context.Context) error {
-	if err := p.addDefaults(); err != nil {
+	names, err := p.fileNames()
+	if err != nil {
 		return err
+	}
+	for _, n := range names {
+		b, err := p.read(n, maxFile)
+		if err != nil {
+			return err
+		}
+		if len(b) == 0 {
+			continue
+		}
+		place, err := p.w.put(ctx, b)
+		if err != nil {
+			return err
+		}
+		p.man.Files = append(p.man.Files, loader.FileInfo{Name: n, Place: place})
+	}
+	return p.w.flush(ctx)
+}
+
+// fileNames lists those files, and fills in what of the manifest's head is
+// said in them.
+func (p *packer) fileNames() ([]string, error) {
+	if err := p.addDefaults(); err != nil {
+		return nil, err
 	}
 	top, err := p.in.List("")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var names []string
 	for _, n := range top {
@@ -39,32 +64,25 @@ func (p *packer) addFiles(ctx context.Context) error {
 	for _, folder := range []string{"tokenizer", "tokenizer_2", "tokenizer_3"} {
 		files, err := p.tokenizerFiles(folder)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		names = append(names, files...)
 	}
 	slices.Sort(names)
-	for _, n := range names {
-		b, err := p.read(n, maxFile)
+	return names, p.addLicence()
+}
+
+// addLicence takes the licence from the card, where nothing else names one.
+func (p *packer) addLicence() error {
+	if p.man.Licence == "" && p.man.Card != "" {
+		card, err := p.read(p.man.Card, maxFile)
 		if err != nil {
 			return err
 		}
-		if n == p.man.Card && p.man.Licence == "" {
-			p.man.Licence = licenceOf(string(b))
-		}
-		if len(b) == 0 {
-			continue
-		}
-		place, err := p.w.put(ctx, b)
-		if err != nil {
-			return err
-		}
-		p.man.Files = append(p.man.Files, loader.FileInfo{Name: n, Place: place})
+		p.man.Licence = licenceOf(string(card))
 	}
-	if p.man.Licence == "" {
-		p.man.Licence = "unknown"
-	}
-	return p.w.flush(ctx)
+	p.man.Licence = cmp.Or(p.man.Licence, "unknown")
+	return nil
 }
 
 // addDefaults copies wisp.json, whose name and licence are taken where the

@@ -31,6 +31,9 @@ type Options struct {
 	ChunkSize     int       // raw bytes; 0 is 4 MiB, at most loader.MaxChunk
 	PerTensor     bool      // report the error of every tensor, not only the worst of each component
 	Progress      io.Writer // gets the report; nil for none
+	// OnProgress, which may be nil, is told how much of the checkpoint is
+	// converted, of [Plan].Input bytes.
+	OnProgress func(done int64)
 
 	done *journal // what an earlier pack did; nil for nothing
 }
@@ -97,10 +100,24 @@ type Output interface {
 
 // Pack is [Run] between any input and output; o.In and o.Out do not matter.
 func Pack(ctx context.Context, in Input, out Output, o Options) (*loader.Manifest, error) {
+	p, err := newPacker(in, out, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.done != nil && len(o.done.chunks) > 0 {
+		p.report("going on after %d chunks of an interrupted pack", len(o.done.chunks))
+	}
+	if err := p.run(ctx); err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
+	return p.man, nil
+}
+
+func newPacker(in Input, out Output, o Options) (*packer, error) {
 	if o.Quant == "" {
 		o.Quant = "f16"
 	}
-	if !slices.Contains([]string{"f32", "f16", "q8", "q4"}, o.Quant) {
+	if !slices.Contains(quants, o.Quant) {
 		return nil, fmt.Errorf("pack: unknown quantisation %q: use f32, f16, q8 or q4", o.Quant)
 	}
 	if o.ChunkSize == 0 {
@@ -115,13 +132,7 @@ func Pack(ctx context.Context, in Input, out Output, o Options) (*loader.Manifes
 	p := &packer{in: in, opts: o, man: &loader.Manifest{Format: "wisp", Version: loader.Version, Name: o.Name,
 		Licence: o.Licence, Components: map[string]loader.Component{}}}
 	p.w = &writer{out: out, size: o.ChunkSize, man: p.man, done: o.done}
-	if o.done != nil && len(o.done.chunks) > 0 {
-		p.report("going on after %d chunks of an interrupted pack", len(o.done.chunks))
-	}
-	if err := p.run(ctx); err != nil {
-		return nil, fmt.Errorf("pack: %w", err)
-	}
-	return p.man, nil
+	return p, nil
 }
 
 type packer struct {
@@ -129,6 +140,7 @@ type packer struct {
 	opts Options
 	man  *loader.Manifest
 	w    *writer
+	seen int64 // bytes of tensors converted so far
 }
 
 // part is a component with weights.
@@ -164,6 +176,13 @@ func (p *packer) run(ctx context.Context) error {
 
 func (p *packer) report(format string, args ...any) {
 	fmt.Fprintf(p.opts.Progress, format+"\n", args...)
+}
+
+func (p *packer) progress(n int64) {
+	p.seen += n
+	if p.opts.OnProgress != nil {
+		p.opts.OnProgress(p.seen)
+	}
 }
 
 func mb(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }

@@ -83,14 +83,7 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 		return err
 	}
 	defer set.Close()
-	tensors := slices.Clone(set.Tensors)
-	if strings.HasPrefix(c.class, "Autoencoder") {
-		for i, t := range tensors {
-			tensors[i] = newName(t)
-		}
-		slices.SortFunc(tensors, func(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) })
-	}
-	slices.SortStableFunc(tensors, func(a, b safetensors.Tensor) int { return group(c.class, a.Name) - group(c.class, b.Name) })
+	tensors := c.tensors(set)
 	stored := p.w.stored
 	var sum summary
 	var size int64
@@ -129,6 +122,19 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 	}
 	p.report("%s: %d tensors, %s in the checkpoint, %s packed; %s", c.name, sum.tensors, mb(sum.before), mb(p.w.stored-stored), &sum)
 	return nil
+}
+
+// tensors lists a component's tensors as they are packed, in order.
+func (c part) tensors(set *safetensors.Set) []safetensors.Tensor {
+	tensors := slices.Clone(set.Tensors)
+	if strings.HasPrefix(c.class, "Autoencoder") {
+		for i, t := range tensors {
+			tensors[i] = newName(t)
+		}
+		slices.SortFunc(tensors, func(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) })
+	}
+	slices.SortStableFunc(tensors, func(a, b safetensors.Tensor) int { return group(c.class, a.Name) - group(c.class, b.Name) })
+	return tensors
 }
 
 // open opens a component's weights.
@@ -181,7 +187,7 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 	case "q8", "q4":
 		info.Place, err = p.addQuantised(ctx, t, r, &e)
 	default:
-		if info.Place, err = p.w.begin(ctx, plainBytes(t, dtype), planes(dtype)); err == nil {
+		if info.Place, err = p.w.begin(ctx, packedBytes(t, dtype), planes(dtype)); err == nil {
 			err = p.addPlain(ctx, t, r, &e)
 		}
 	}
@@ -205,32 +211,27 @@ func planes(dtype string) int {
 	return max(1, map[string]int{"f32": 4, "f16": 2, "bf16": 2}[dtype])
 }
 
-// plainBytes is the size of an unquantised tensor.
-func plainBytes(t safetensors.Tensor, dtype string) int64 {
-	if planes(dtype) == 2 {
-		return 2 * int64(t.Elems())
-	}
-	return 4 * int64(t.Elems())
-}
-
 // was finds a tensor in the journal that lies in the chunks before it.
 func (p *packer) was(component string, t safetensors.Tensor) (packed, bool) {
 	if p.w.done == nil {
 		return packed{}, false
 	}
 	was, ok := p.w.done.tensors[component+"/"+t.Name]
-	return was, ok && p.w.known(was.bytes(t))
+	return was, ok && p.w.known(packedBytes(t, was.DType))
 }
 
-// bytes is the size of the packed tensor.
-func (was packed) bytes(t safetensors.Tensor) int64 {
-	switch was.DType {
+// packedBytes is the size of a tensor in the dtype it is packed in.
+func packedBytes(t safetensors.Tensor, dtype string) int64 {
+	switch dtype {
 	case "q8":
 		return int64(t.Shape[0]) * int64(quant.RowBytes(8, t.Elems()/t.Shape[0]))
 	case "q4":
 		return int64(t.Shape[0]) * int64(quant.RowBytes(4, t.Elems()/t.Shape[0]))
 	}
-	return plainBytes(t, was.DType)
+	if planes(dtype) == 2 {
+		return 2 * int64(t.Elems())
+	}
+	return 4 * int64(t.Elems())
 }
 
 // skipTensor takes a tensor from the journal.
@@ -238,11 +239,12 @@ func (p *packer) skipTensor(ctx context.Context, t safetensors.Tensor, was packe
 	info := tensorInfo(was.Component, t, was.DType)
 	e := tensorError{name: t.Name, dtype: was.DType, max: was.Max, sum: was.Sum, num: was.Num, den: was.Den, n: was.N}
 	var err error
-	if info.Place, err = p.w.begin(ctx, was.bytes(t), planes(was.DType)); err != nil {
+	p.progress(t.Size)
+	if info.Place, err = p.w.begin(ctx, packedBytes(t, was.DType), planes(was.DType)); err != nil {
 		return e, err
 	}
 	p.man.Tensors = append(p.man.Tensors, info)
-	return e, p.w.skip(ctx, was.bytes(t))
+	return e, p.w.skip(ctx, packedBytes(t, was.DType))
 }
 
 // addPlain writes an unquantised tensor, a buffer at a time.
@@ -251,7 +253,7 @@ func (p *packer) addPlain(ctx context.Context, t safetensors.Tensor, r io.Reader
 		return p.addInts(ctx, t, r)
 	}
 	same := map[string]string{"F32": "f32", "F16": "f16", "BF16": "bf16"}[t.DType] == e.dtype
-	return eachBlock(t, r, rowBuffer, func(src []byte, n int) error {
+	return p.eachBlock(ctx, t, r, rowBuffer, func(src []byte, n int) error {
 		if same {
 			return p.w.append(ctx, src)
 		}
@@ -273,7 +275,7 @@ func (p *packer) addPlain(ctx context.Context, t safetensors.Tensor, r io.Reader
 }
 
 func (p *packer) addInts(ctx context.Context, t safetensors.Tensor, r io.Reader) error {
-	return eachBlock(t, r, rowBuffer, func(src []byte, n int) error {
+	return p.eachBlock(ctx, t, r, rowBuffer, func(src []byte, n int) error {
 		v := make([]int32, n)
 		if err := safetensors.Int32s(v, src, t.DType); err != nil {
 			return err
@@ -295,24 +297,38 @@ func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Re
 	}
 	m := quant.New(bits, t.Shape[0], k)
 	row, back, at := make([]float32, k), make([]float32, k), 0
-	err := eachBlock(t, r, k, func(src []byte, _ int) error {
-		if err := safetensors.Float32s(row, src, t.DType); err != nil {
-			return err
+	width := k * safetensors.Width(t.DType)
+	err := p.eachBlock(ctx, t, r, k*max(1, rowBuffer/k), func(src []byte, _ int) error {
+		for ; len(src) > 0; src = src[width:] {
+			if err := safetensors.Float32s(row, src, t.DType); err != nil {
+				return err
+			}
+			if err := m.PutRow(at, row); err != nil {
+				return err
+			}
+			m.Row(at, back)
+			for i, x := range row {
+				e.add(x, back[i])
+			}
+			at++
 		}
-		if err := m.PutRow(at, row); err != nil {
-			return err
-		}
-		m.Row(at, back)
-		for i, x := range row {
-			e.add(x, back[i])
-		}
-		at++
 		return nil
 	})
 	if err != nil {
 		return loader.Place{}, err
 	}
 	return p.w.put(ctx, m.Data)
+}
+
+// eachBlock is the function of that name with progress, until ctx ends.
+func (p *packer) eachBlock(ctx context.Context, t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n int) error) error {
+	return eachBlock(t, r, n, func(src []byte, n int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p.progress(int64(len(src)))
+		return each(src, n)
+	})
 }
 
 // eachBlock reads a tensor n elements at a time, fewer at its end.

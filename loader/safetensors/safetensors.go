@@ -77,6 +77,9 @@ func Parse(r io.ReaderAt, size int64) (*File, error) {
 		if looksPickled(head[:]) {
 			return nil, ErrPickle
 		}
+		if bytes.Equal(head[:], lfsPointer) {
+			return nil, ErrPointer
+		}
 		return nil, bad("the header claims %d bytes; at most %d are possible", n, min(MaxHeader, size-8))
 	}
 	text := make([]byte, n)

@@ -17,6 +17,13 @@ var ErrPickle = errors.New("a pickled checkpoint (.ckpt, .pt, .bin) is a Python 
 	"so wisp does not read it; use the model's .safetensors files, or convert it on a machine you trust with " +
 	"`pipe.save_pretrained(dir, safe_serialization=True)` in diffusers")
 
+// ErrPointer refuses what Git LFS leaves in a file's place.
+var ErrPointer = errors.New("this is the pointer that Git LFS left in the file's place: fetch the file itself with `git lfs pull`, " +
+	"or download it from the model's page")
+
+// lfsPointer is how Git LFS's pointers begin.
+var lfsPointer = []byte("version ")
+
 // looksPickled recognises torch.save's files by their first bytes: a zip
 // archive, or a bare pickle of protocol 2 to 5.
 func looksPickled(head []byte) bool {
