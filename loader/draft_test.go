@@ -40,7 +40,7 @@ func write(t *testing.T, d *Draft, model files, whole bool) error {
 	return d.Write(t.Context(), ManifestName, model[ManifestName])
 }
 
-func begin(t *testing.T, lib *Library) *Draft {
+func begun(t *testing.T, lib *Library) *Draft {
 	t.Helper()
 	d, err := lib.Draft(t.Context())
 	if err != nil {
@@ -64,7 +64,7 @@ func TestDraft(t *testing.T) {
 	kv := &Memory{}
 	lib := library(kv, day)
 	model, want := small("A", 1, 3)
-	d := begin(t, lib)
+	d := begun(t, lib)
 	if err := write(t, d, model, true); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestDraftDiscarded(t *testing.T) {
 	b, _ := small("B", 1, 3)
 	visit(t, located{a, "https://x/a/"}, kv, day)
 	before := keysOf(t, kv)
-	d := begin(t, library(kv, day))
+	d := begun(t, library(kv, day))
 	if err := write(t, d, b, false); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestDraftInAnotherTab(t *testing.T) {
 	a, _ := small("A", 1, 3)
 	b, _ := small("B", 2, 3)
 	visit(t, located{a, "https://x/a/"}, kv, day)
-	d := begin(t, library(kv, day))
+	d := begun(t, library(kv, day))
 	if err := write(t, d, b, false); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestDraftInAnotherTab(t *testing.T) {
 		t.Errorf("%d records are left, want the draft's 4 chunks and its own", len(keys))
 	}
 	late := library(kv, day.Add(draftPatience))
-	if err := write(t, begin(t, late), a, true); err != nil {
+	if err := write(t, begun(t, late), a, true); err != nil {
 		t.Fatal(err)
 	}
 	if keys := keysOf(t, kv); len(keys) != 6 {
@@ -162,7 +162,7 @@ func TestDraftWithoutRoom(t *testing.T) {
 		kv.Limit = kv.size - 500 + room
 		lib := library(kv, day.Add(time.Hour))
 		lib.KeepModels = true
-		d := begin(t, lib)
+		d := begun(t, lib)
 		if err := write(t, d, b, true); !errors.Is(err, ErrQuota) {
 			t.Errorf("room for %d: %v", room, err)
 		}

@@ -122,6 +122,39 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	return nil, badModel("%s: %v", ManifestName, err)
 }
 
+// Config returns a component's configuration as its library wrote it:
+// "unet", "vae", "text_encoder", "scheduler" and so on. "model_index" and
+// "wisp" are the pipeline's model_index.json and wisp.json.
+func (m *Manifest) Config(component string) (json.RawMessage, bool) {
+	c := m.Components[component].Config
+	switch component {
+	case "model_index":
+		c = m.Index
+	case "wisp":
+		c = m.Defaults
+	}
+	return c, len(c) > 0
+}
+
+// PeakBytes estimates the memory of a loaded model: its weights as f32, and as
+// much again as the largest component for activations and loading.
+func (m *Manifest) PeakBytes() int64 {
+	sums := map[string]int64{}
+	for _, t := range m.Tensors {
+		n := int64(4)
+		for _, d := range t.Shape {
+			n *= int64(d)
+		}
+		sums[t.Component] += n
+	}
+	var total, largest int64
+	for _, n := range sums {
+		total += n
+		largest = max(largest, n)
+	}
+	return total + largest
+}
+
 // Encode writes the manifest with one table entry a line; the same manifest
 // gives the same bytes.
 func (m *Manifest) Encode() ([]byte, error) {

@@ -165,19 +165,8 @@ func (m *Model) ID() string { return m.id }
 // Manifest describes the model; it is not to be changed.
 func (m *Model) Manifest() *Manifest { return m.man }
 
-// Config returns a component's configuration as its library wrote it:
-// "unet", "vae", "text_encoder", "scheduler" and so on. "model_index" and
-// "wisp" are the pipeline's model_index.json and wisp.json.
-func (m *Model) Config(component string) (json.RawMessage, bool) {
-	c := m.man.Components[component].Config
-	switch component {
-	case "model_index":
-		c = m.man.Index
-	case "wisp":
-		c = m.man.Defaults
-	}
-	return c, len(c) > 0
-}
+// Config is that of the manifest.
+func (m *Model) Config(component string) (json.RawMessage, bool) { return m.man.Config(component) }
 
 // File returns a small file of the model, such as "tokenizer/vocab.json".
 func (m *Model) File(name string) ([]byte, bool) {

@@ -15,10 +15,6 @@ import (
 	"wisp/wasm/bridge"
 )
 
-// database is the name of the IndexedDB database that keeps models, and of the
-// directory of private files that holds their tensors decoded.
-const database = "wisp"
-
 // storedScheme begins the address of a model that the library has and no
 // server need have: the rest is its id.
 const storedScheme = "stored:"
@@ -29,25 +25,12 @@ var parts = []loader.Part{
 	{Component: "vae", Prefixes: []string{"decoder.", "post_quant_conv."}},
 }
 
-// openLibrary opens the models kept in this browser.
-func openLibrary(ctx context.Context) (*loader.Library, error) {
-	db, err := loader.OpenIndexedDB(ctx, database)
-	if err != nil {
-		return nil, err
-	}
-	library := loader.NewLibrary(db)
-	if cache, err := loader.OpenOPFS(ctx, database); err == nil { // else there is none
-		library.Cache = cache
-	}
-	return library, nil
-}
-
 // open fetches the manifest of the model that an address names or, where it is
 // an array of File objects, of the model that they are.
 func open(ctx context.Context, model safejs.Value, o loader.Options) (*loader.Model, error) {
 	o.Parts, o.Lock = parts, loader.WebLock
 	o.OpenMirror = func(url string) (loader.Source, error) { return loader.NewFetch(url, true) }
-	library, err := openLibrary(ctx)
+	library, err := loader.OpenLibrary(ctx)
 	var store loader.Store // nil where nothing can be kept
 	if err == nil {
 		store, o.Cache = library, library.Cache
@@ -171,32 +154,13 @@ func capabilities(ctx context.Context, args bridge.Arguments) (any, error) {
 		return nil, err
 	}
 	result["cachedBytes"], result["downloadBytes"] = cached, total-cached
-	result["peakBytes"] = peakBytes(m.Manifest())
+	result["peakBytes"] = m.Manifest().PeakBytes()
 	return map[string]any(result), nil
-}
-
-// peakBytes estimates the memory of a loaded model: its weights as f32, and as
-// much again as the largest component for activations and loading.
-func peakBytes(m *loader.Manifest) int64 {
-	sums := map[string]int64{}
-	for _, t := range m.Tensors {
-		n := int64(4)
-		for _, d := range t.Shape {
-			n *= int64(d)
-		}
-		sums[t.Component] += n
-	}
-	var total, largest int64
-	for _, n := range sums {
-		total += n
-		largest = max(largest, n)
-	}
-	return total + largest
 }
 
 // models lists what this browser keeps, opened last first.
 func models(ctx context.Context, _ bridge.Arguments) (any, error) {
-	library, err := openLibrary(ctx)
+	library, err := loader.OpenLibrary(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +184,7 @@ func removeModel(ctx context.Context, args bridge.Arguments) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the model's id is not a string", diffusion.ErrBadRequest)
 	}
-	library, err := openLibrary(ctx)
+	library, err := loader.OpenLibrary(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engi
 	}
 	c.weights = map[string]engine.Buffer{}
 	return m.Tensors(ctx, c.name, c.prefixes, func(name, dtype string, shape []int, data []byte) error {
-		name = strings.TrimPrefix(name, "text_model.") // older transformers nest the text encoder
+		name = plainName(name)
 		if !need[name] {
 			return nil
 		}
@@ -105,6 +105,10 @@ func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engi
 		return err
 	})
 }
+
+// plainName is a weight's name as the graphs have it: older transformers nest
+// the text encoder.
+func plainName(name string) string { return strings.TrimPrefix(name, "text_model.") }
 
 func (c *component) release() {
 	for _, w := range c.weights {

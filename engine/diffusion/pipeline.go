@@ -223,22 +223,28 @@ func (p *Pipeline) vaeKey(r Request) vaeKey {
 	return vaeKey{r.Height / p.vaeFacts.Factor, r.Width / p.vaeFacts.Factor}
 }
 
+func (p *Pipeline) textGraph() (*engine.Graph, error) {
+	return model.CLIPText(p.text.config, 1, p.tokenizer.MaxLength())
+}
+
+func (p *Pipeline) unetGraph(k unetKey) (*engine.Graph, error) {
+	return model.UNet2DCondition(p.unet.config, k.batch, k.h, k.w, p.tokenizer.MaxLength())
+}
+
+func (p *Pipeline) vaeGraph(k vaeKey) (*engine.Graph, error) {
+	return model.Decoder(p.vae.config, 1, k.h, k.w)
+}
+
 func (p *Pipeline) textProgram(ctx context.Context) (engine.Program, error) {
-	return p.program(ctx, &p.text, "text", func() (*engine.Graph, error) {
-		return model.CLIPText(p.text.config, 1, p.tokenizer.MaxLength())
-	})
+	return p.program(ctx, &p.text, "text", p.textGraph)
 }
 
 func (p *Pipeline) unetProgram(ctx context.Context, k unetKey) (engine.Program, error) {
-	return p.program(ctx, &p.unet, k, func() (*engine.Graph, error) {
-		return model.UNet2DCondition(p.unet.config, k.batch, k.h, k.w, p.tokenizer.MaxLength())
-	})
+	return p.program(ctx, &p.unet, k, func() (*engine.Graph, error) { return p.unetGraph(k) })
 }
 
 func (p *Pipeline) vaeProgram(ctx context.Context, k vaeKey) (engine.Program, error) {
-	return p.program(ctx, &p.vae, k, func() (*engine.Graph, error) {
-		return model.Decoder(p.vae.config, 1, k.h, k.w)
-	})
+	return p.program(ctx, &p.vae, k, func() (*engine.Graph, error) { return p.vaeGraph(k) })
 }
 
 // program returns the compiled graph for key, building it where it is new and

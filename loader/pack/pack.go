@@ -114,11 +114,9 @@ func Pack(ctx context.Context, in Input, out Output, o Options) (*loader.Manifes
 }
 
 func newPacker(in Input, out Output, o Options) (*packer, error) {
-	if o.Quant == "" {
-		o.Quant = "f16"
-	}
-	if !slices.Contains(quants, o.Quant) {
-		return nil, fmt.Errorf("pack: unknown quantisation %q: use f32, f16, q8 or q4", o.Quant)
+	o.Quant = cmp.Or(o.Quant, "f16")
+	if err := CheckQuant(o.Quant); err != nil {
+		return nil, err
 	}
 	if o.ChunkSize == 0 {
 		o.ChunkSize = defaultChunk

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"fmt"
+	"slices"
 
 	"wisp/loader"
 )
@@ -60,6 +61,14 @@ func (plan *Plan) fill(p *packer) error {
 
 // quants are the choices of [Options].Quant.
 var quants = []string{"f32", "f16", "q8", "q4"}
+
+// CheckQuant refuses what is no choice of [Options].Quant.
+func CheckQuant(quant string) error {
+	if quant != "" && !slices.Contains(quants, quant) {
+		return fmt.Errorf("pack: unknown quantisation %q: use f32, f16, q8 or q4", quant)
+	}
+	return nil
+}
 
 func (plan *Plan) addComponent(p *packer, c part) error {
 	set, err := p.open(c)

@@ -92,6 +92,7 @@ func Failure(err error, kinds []Kind) Object {
 		}
 		// The code says what the sentinel says.
 		detail := strings.Replace(strings.TrimPrefix(err.Error(), "loader: "), k.Err.Error()+": ", "", 1)
+		detail = strings.TrimSuffix(detail, ": "+k.Err.Error())
 		if k.Lead == "" {
 			return Object{"code": k.Code, "message": detail}
 		}

@@ -1,0 +1,54 @@
+package diffusion
+
+import (
+	"fmt"
+	"slices"
+
+	"wisp/engine"
+)
+
+// Check tells, without any weights, whether [New] would make a pipeline of a
+// model: shapes has those of its weights by component and name. Errors are
+// those of New.
+func Check(m Model, shapes map[string]map[string][]int) error {
+	p := &Pipeline{}
+	if err := p.configure(m); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadModel, err)
+	}
+	r := p.Defaults()
+	for _, c := range []struct {
+		component
+		build func() (*engine.Graph, error)
+	}{
+		{p.text, p.textGraph},
+		{p.unet, func() (*engine.Graph, error) { return p.unetGraph(p.unetKey(r)) }},
+		{p.vae, func() (*engine.Graph, error) { return p.vaeGraph(p.vaeKey(r)) }},
+	} {
+		g, err := c.build()
+		if err == nil {
+			err = checkWeights(g, shapes[c.name])
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrBadModel, c.name, err)
+		}
+	}
+	return nil
+}
+
+// checkWeights looks for the graph's weights among the shapes.
+func checkWeights(g *engine.Graph, shapes map[string][]int) error {
+	have := map[string][]int{}
+	for name, shape := range shapes {
+		have[plainName(name)] = shape
+	}
+	for _, n := range g.Weights() {
+		shape, ok := have[n.Name]
+		if !ok {
+			return fmt.Errorf("it has no weight %q", n.Name)
+		}
+		if !slices.Equal(shape, []int(n.Shape)) {
+			return fmt.Errorf("the weight %q is %v, want %v", n.Name, shape, n.Shape)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package tests
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"wisp/engine/diffusion"
+)
+
+// shapesOf lists a model's weights as [diffusion.Check] wants them.
+func shapesOf(t *testing.T, m diffusion.Model) map[string]map[string][]int {
+	t.Helper()
+	shapes := map[string]map[string][]int{}
+	for _, component := range []string{"text_encoder", "unet", "vae"} {
+		shapes[component] = map[string][]int{}
+		if err := m.Tensors(context.Background(), component, nil, func(name, _ string, shape []int, _ []byte) error {
+			shapes[component][name] = shape
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return shapes
+}
+
+// without is a model that lacks a component's config.
+type without struct {
+	diffusion.Model
+	component string
+}
+
+func (w without) Config(component string) (json.RawMessage, bool) {
+	if component == w.component {
+		return nil, false
+	}
+	return w.Model.Config(component)
+}
+
+// Check takes every pipeline that draws, and refuses what New would.
+func TestCheck(t *testing.T) {
+	for _, dir := range tinyPipelines(t) {
+		m := directory{t, filepath.Join(dir, "model")}
+		shapes := shapesOf(t, m)
+		if err := diffusion.Check(m, shapes); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+		for component, weight := range map[string]string{"text_encoder": "final_layer_norm.weight", "unet": "conv_in.weight", "vae": "decoder."} {
+			refused := func(change func(weights map[string][]int, name string)) {
+				t.Helper()
+				changed := maps.Clone(shapes)
+				changed[component] = maps.Clone(shapes[component])
+				for name := range shapes[component] {
+					if strings.Contains(name, weight) {
+						change(changed[component], name)
+					}
+				}
+				if err := diffusion.Check(m, changed); !errors.Is(err, diffusion.ErrBadModel) || !strings.Contains(err.Error(), component) || !strings.Contains(err.Error(), weight) {
+					t.Errorf("%s: %s: %v", dir, component, err)
+				}
+			}
+			refused(func(weights map[string][]int, name string) { delete(weights, name) })
+			refused(func(weights map[string][]int, name string) { weights[name] = []int{7} })
+			if err := diffusion.Check(without{m, component}, shapes); !errors.Is(err, diffusion.ErrBadModel) || !strings.Contains(err.Error(), component) {
+				t.Errorf("%s without %s: %v", dir, component, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hack-pad/safejs"
+
+	"wisp/loader"
+	"wisp/loader/pack"
+	"wisp/loader/safetensors"
+	"wisp/wasm/bridge"
+)
+
+// folder is a [pack.Input] of the visitor's files, by their paths below the
+// model's own directory.
+type folder map[string]blob
+
+// indexName is the file that makes a directory a pipeline.
+const indexName = "model_index.json"
+
+// newInput finds the model among the visitor's files, and names it: a pipeline
+// directory, at any depth, or a single-file checkpoint beside the directory of
+// a pipeline that has no weights of its own.
+func newInput(ctx context.Context, list safejs.Value) (in pack.Input, name string, err error) {
+	all, err := readList(ctx, list)
+	if err != nil {
+		return nil, "", err
+	}
+	root, err := all.root()
+	if err != nil {
+		return nil, "", err
+	}
+	model := all.below(root)
+	if model.hasWeights() {
+		return model, nameOf(path.Base(root)), nil
+	}
+	single := all.named(".safetensors")
+	if len(single) == 0 {
+		return model, nameOf(path.Base(root)), nil // what it lacks is told by package pack
+	}
+	if len(single) > 1 {
+		return nil, "", fmt.Errorf("%w: %s and %s", errSeveral, single[0], single[1])
+	}
+	s, err := pack.NewSingle(all, single[0], model)
+	if err != nil {
+		return nil, "", wrong(err)
+	}
+	return s, strings.TrimSuffix(path.Base(single[0]), ".safetensors"), nil
+}
+
+func nameOf(base string) string {
+	if base == "." {
+		return "model"
+	}
+	return base
+}
+
+// readList reads an array of [path, Blob].
+func readList(ctx context.Context, list safejs.Value) (folder, error) {
+	n, err := list.Length()
+	if err != nil {
+		return nil, fmt.Errorf("%w: files is not a list", bridge.ErrBadRequest)
+	}
+	all := folder{}
+	for i := range n {
+		pair, err := list.Index(i)
+		if err != nil {
+			return nil, err
+		}
+		b := blob{ctx: ctx}
+		text, err := pair.Index(0)
+		if err == nil {
+			b.name, err = text.String()
+		}
+		if err == nil {
+			b.value, err = pair.Index(1)
+		}
+		if err == nil {
+			b.size, err = sizeOf(b.value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: file %d is not a path and a Blob", bridge.ErrBadRequest, i)
+		}
+		all[path.Clean(strings.TrimLeft(b.name, "/"))] = b
+	}
+	return all, nil
+}
+
+func sizeOf(v safejs.Value) (int64, error) {
+	size, err := v.Get("size")
+	if err != nil {
+		return 0, err
+	}
+	n, err := size.Float()
+	return int64(n), err
+}
+
+// root is the directory of the pipeline, the least deep one.
+func (f folder) root() (string, error) {
+	var roots []string
+	for name := range f {
+		if path.Base(name) == indexName {
+			roots = append(roots, path.Dir(name))
+		}
+	}
+	depth := func(dir string) int { return strings.Count("/"+path.Clean("/"+dir), "/") }
+	slices.SortFunc(roots, func(a, b string) int {
+		if d := depth(a) - depth(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	switch {
+	case len(roots) == 0:
+		return "", f.noPipeline()
+	case len(roots) > 1 && depth(roots[0]) == depth(roots[1]):
+		return "", fmt.Errorf("%w: %s and %s", errSeveral, roots[0], roots[1])
+	}
+	return roots[0], nil
+}
+
+// noPipeline says what the files are instead of a pipeline.
+func (f folder) noPipeline() error {
+	checkpoints, pickles := f.named(".safetensors"), f.filter(safetensors.Pickled)
+	switch {
+	case len(checkpoints) == 0 && len(pickles) > 0:
+		return fmt.Errorf("%s: %w", pickles[0], safetensors.ErrPickle)
+	case len(checkpoints) == 0:
+		return fmt.Errorf("%w: %d files, %s not among them", errNothing, len(f), indexName)
+	case len(f.named("config.json")) > 0:
+		return fmt.Errorf("%w: %s", errPart, checkpoints[0])
+	}
+	return fmt.Errorf("%w: %s", errBare, checkpoints[0])
+}
+
+// named lists the files whose names end so.
+func (f folder) named(end string) []string {
+	return f.filter(func(name string) bool { return strings.HasSuffix(name, end) })
+}
+
+func (f folder) filter(want func(name string) bool) (names []string) {
+	for name := range f {
+		if want(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// below is the folder of that name.
+func (f folder) below(root string) folder {
+	if root == "." {
+		return f
+	}
+	in := folder{}
+	for name, b := range f {
+		if rest, ok := strings.CutPrefix(name, root+"/"); ok {
+			in[rest] = b
+		}
+	}
+	return in
+}
+
+// hasWeights reports whether a component has a checkpoint.
+func (f folder) hasWeights() bool {
+	return slices.ContainsFunc(f.named(".safetensors"), func(name string) bool { return strings.Contains(name, "/") })
+}
+
+// Open opens a file.
+func (f folder) Open(name string) (safetensors.Blob, error) {
+	b, ok := f[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	}
+	return b, nil
+}
+
+// List names the files in a folder.
+func (f folder) List(dir string) (names []string, err error) {
+	for _, name := range f.filter(func(name string) bool { return strings.TrimSuffix(path.Dir(name), ".") == dir }) {
+		names = append(names, path.Base(name))
+	}
+	return names, nil
+}
+
+// blob is a file of the visitor's, of which a slice at a time is in memory.
+type blob struct {
+	ctx   context.Context
+	name  string
+	value safejs.Value
+	size  int64
+}
+
+// slice is the most that is read at once, in bytes.
+const slice = 1 << 20
+
+// Size is the file's, in bytes.
+func (b blob) Size() int64 { return b.size }
+
+// Close does nothing.
+func (b blob) Close() error { return nil }
+
+// ReadAt reads from the disk.
+func (b blob) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) && off < b.size {
+		m := min(int64(len(p)-n), b.size-off, slice)
+		if err := b.read(p[n:n+int(m)], off); err != nil {
+			return n, err
+		}
+		n, off = n+int(m), off+m
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (b blob) read(p []byte, off int64) error {
+	part, err := b.value.Call("slice", off, off+int64(len(p)))
+	if err != nil {
+		return err
+	}
+	promise, err := part.Call("arrayBuffer")
+	if err != nil {
+		return err
+	}
+	buffer, err := bridge.Await(b.ctx, promise)
+	if err != nil {
+		if b.ctx.Err() != nil {
+			return b.ctx.Err()
+		}
+		return fmt.Errorf("%w: %s: %v", errGone, b.name, err)
+	}
+	array, err := bridge.Must(safejs.Global().Get("Uint8Array")).New(buffer)
+	if err != nil {
+		return err
+	}
+	if n, err := safejs.CopyBytesToGo(p, array); err != nil || n != len(p) {
+		return fmt.Errorf("%w: %s has %d bytes at %d, not %d", errGone, b.name, n, off, len(p))
+	}
+	return nil
+}
+
+// sketch is a model to be, as far as [diffusion.Check] asks.
+type sketch struct {
+	in  pack.Input
+	man *loader.Manifest
+}
+
+func (s sketch) Config(component string) (json.RawMessage, bool) { return s.man.Config(component) }
+
+func (s sketch) File(name string) ([]byte, bool) {
+	f, err := s.in.Open(name)
+	if err != nil {
+		return nil, false
+	}
+	data, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	return data, err == nil
+}
+
+func (s sketch) Tensors(context.Context, string, []string, func(name, dtype string, shape []int, data []byte) error) error {
+	return nil // a sketch has none
+}
+
+// shapes lists the tensors of a manifest by component and name.
+func shapes(m *loader.Manifest) map[string]map[string][]int {
+	all := map[string]map[string][]int{}
+	for _, t := range m.Tensors {
+		if all[t.Component] == nil {
+			all[t.Component] = map[string][]int{}
+		}
+		all[t.Component][t.Name] = t.Shape
+	}
+	return all
+}

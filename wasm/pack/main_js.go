@@ -1,0 +1,188 @@
+// Command pack turns a model as diffusers saves it into one of the page's, in
+// the visitor's browser: package pack between the visitor's files and the
+// library. It runs in a worker of its own, which ends with the import, and
+// defines one global, wispPack:
+//
+//	wispPack.inspect(files)                              → {name, pipeline, licence, ...}
+//	wispPack.importModel({files, quantise, name}, onEvent) → the model's id
+//	wispPack.cancel()                                    ends either
+//
+// Files is an array of [path, Blob]. A promise is rejected with {code,
+// message}. Start at importModel.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+
+	"github.com/hack-pad/safejs"
+
+	"wisp/engine/diffusion"
+	"wisp/loader"
+	"wisp/loader/pack"
+	"wisp/loader/safetensors"
+	"wisp/wasm/bridge"
+)
+
+// What the visitor's files may be instead of a model.
+var (
+	errNothing = errors.New("no model")
+	errSeveral = errors.New("several models")
+	errPart    = errors.New("a part of a model")
+	errBare    = errors.New("a bare checkpoint")
+	errGone    = errors.New("unreadable file")
+	errModel   = errors.New("bad model")
+)
+
+// kinds maps failures to the codes of WispError. What else can go wrong is
+// wrong with the checkpoint: errModel.
+var kinds = []bridge.Kind{
+	{Err: context.Canceled, Code: "aborted"},
+	{Err: loader.ErrQuota, Code: "quota", Lead: "the browser has no room for the model: free some disk space, or leave private browsing"},
+	{Err: bridge.ErrBadRequest, Code: "bad-request"},
+	{Err: errNothing, Code: "bad-request", Lead: "there is no model among the files: choose a folder that diffusers wrote, with model_index.json in it"},
+	{Err: errSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
+	{Err: errPart, Code: "bad-request", Lead: "this is a part of a pipeline: choose the folder above it, with model_index.json in it"},
+	{Err: errGone, Code: "bad-request", Lead: "a file changed or is gone: choose the model again"},
+	{Err: errBare, Code: "bad-model", Lead: "a single file has no configs and no tokenizer: add the folder of a pipeline of the same kind, with model_index.json in it"},
+	{Err: safetensors.ErrPickle, Code: "bad-model", Lead: "a pickled checkpoint (.ckpt, .pt, .bin) is a program that runs when it is opened, so wisp does not read it: choose the model's .safetensors files"},
+	{Err: safetensors.ErrPointer, Code: "bad-model", Lead: "Git LFS left a pointer in a file's place: fetch the file itself with git lfs pull"},
+	{Err: diffusion.ErrBadModel, Code: "bad-model", Lead: "wisp cannot draw with this model: it takes a CLIP text encoder, a UNet and an AutoencoderKL or AutoencoderTiny, as StableDiffusionPipeline has them"},
+	{Err: fs.ErrNotExist, Code: "bad-model", Lead: "a file of the model is missing"},
+	{Err: safetensors.ErrFormat, Code: "bad-model", Lead: "a file of the model is damaged"},
+	{Err: errModel, Code: "bad-model"},
+}
+
+func main() {
+	// Chunks come and go by the hundred: a heap that may double before it is
+	// swept would hold dozens.
+	debug.SetGCPercent(25)
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := func(safejs.Value, []safejs.Value) any {
+		cancel()
+		return nil
+	}
+	program := map[string]any{
+		"inspect":     bridge.Promising(ctx, kinds, inspect),
+		"importModel": bridge.Promising(ctx, kinds, importModel),
+		"cancel":      bridge.Must(safejs.FuncOf(stop)),
+	}
+	if err := safejs.Global().Set("wispPack", program); err != nil {
+		panic(err)
+	}
+	select {} // the functions live as long as the worker
+}
+
+// inspect tells what an import would make: inspect(files). Nothing but configs
+// and headers is read.
+func inspect(ctx context.Context, args bridge.Arguments) (any, error) {
+	in, name, err := newInput(ctx, args.At(0))
+	if err != nil {
+		return nil, err
+	}
+	plan, err := makePlan(in, pack.Options{Name: name})
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[string]any{}
+	for quant, size := range plan.Packed {
+		sizes[quant] = size
+	}
+	m := plan.Manifest
+	return map[string]any{
+		"name": m.Name, "pipeline": m.Pipeline, "licence": m.Licence,
+		"inputBytes": plan.Input, "packedBytes": sizes, "peakBytes": m.PeakBytes(),
+	}, nil
+}
+
+// importModel packs a model into the library and returns its id:
+// importModel({files, quantise, name}, onEvent). It leaves nothing behind
+// where it fails.
+func importModel(ctx context.Context, args bridge.Arguments) (any, error) {
+	var o pack.Options
+	f := bridge.Fields{Object: args.At(0)}
+	f.Text("quantise", &o.Quant)
+	f.Text("name", &o.Name)
+	files, _ := f.Get("files")
+	if f.Err != nil {
+		return nil, f.Err
+	}
+	in, name, err := newInput(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	o.Name = cmp.Or(o.Name, name)
+	plan, err := makePlan(in, o)
+	if err != nil {
+		return nil, err
+	}
+	tell := args.Callback(1)
+	o.OnProgress = func(done int64) {
+		tell(bridge.Object{"stage": "pack", "loaded": done, "total": plan.Input})
+	}
+	if err := checkRoom(ctx, plan.Packed[cmp.Or(o.Quant, "f16")]); err != nil {
+		return nil, err
+	}
+	return write(ctx, in, o)
+}
+
+// makePlan plans a pack of a model that the engine can draw with.
+func makePlan(in pack.Input, o pack.Options) (*pack.Plan, error) {
+	if err := pack.CheckQuant(o.Quant); err != nil {
+		return nil, fmt.Errorf("%w: %w", bridge.ErrBadRequest, err)
+	}
+	plan, err := pack.NewPlan(in, o)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	if err := diffusion.Check(sketch{in, plan.Manifest}, shapes(plan.Manifest)); err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Manifest.Pipeline, err)
+	}
+	return plan, nil
+}
+
+// checkRoom fails where a model of so many bytes before compression will not
+// fit: compression saves a fifth at most.
+func checkRoom(ctx context.Context, size int64) error {
+	s, err := loader.BrowserStorage(ctx)
+	if free := s.Quota - s.Usage; err == nil && size*4/5 > free {
+		return fmt.Errorf("%w: it takes up to %d MB, %d MB are free", loader.ErrQuota, size/1e6, free/1e6)
+	}
+	return ctx.Err()
+}
+
+// write packs into the library, while no other tab does.
+func write(ctx context.Context, in pack.Input, o pack.Options) (any, error) {
+	unlock, err := loader.WebLock(ctx, "wisp-import")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	library, err := loader.OpenLibrary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	library.KeepModels = true
+	draft, err := library.Draft(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pack.Pack(ctx, in, draft, o); err != nil {
+		return nil, errors.Join(wrong(err), draft.Discard(context.WithoutCancel(ctx)))
+	}
+	return draft.ID(), nil
+}
+
+// wrong gives a failure of package pack its kind.
+func wrong(err error) error {
+	for _, k := range kinds {
+		if errors.Is(err, k.Err) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", errModel, err)
+}
