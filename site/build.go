@@ -24,19 +24,26 @@ import (
 // the WebGPU backend's half in JavaScript.
 var glue = []string{"wasm_exec.js", "replay.js"}
 
-// engine is the wasm's file before build gives it a name with its hash.
-const engine = "wisp.wasm"
+// The Go programs, before build gives them names with their hashes: the engine,
+// and what packs a model that the visitor imports.
+const (
+	engine = "wisp.wasm"
+	packer = "pack.wasm"
+)
 
-// cold lists packages of the engine without long loops: compiled without
+// programs has the package of each.
+var programs = map[string]string{engine: "./wasm", packer: "./wasm/pack"}
+
+// cold lists packages of the programs without long loops: compiled without
 // inlining, they make it a tenth smaller.
 var cold = []string{
 	"wisp/engine/simd", "wisp/engine/model", "wisp/engine/diffusion", "wisp/engine/sampler", "wisp/engine/token",
-	"wisp/webgpu", "wisp/wasm", "wisp/wasm/bridge", "wisp/wasm/emit",
+	"wisp/webgpu", "wisp/wasm", "wisp/wasm/bridge", "wisp/wasm/emit", "wisp/wasm/pack",
 	"encoding/json", "reflect", "fmt", "time", "strconv", "internal/strconv",
 }
 
-// Compile builds the engine from the checkout at root and puts wisp.wasm and
-// the scripts beside it into out. It needs the go command and nothing else.
+// Compile builds the programs from the checkout at root and puts them and the
+// scripts beside them into out. It needs the go command and nothing else.
 func Compile(ctx context.Context, root, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
@@ -49,11 +56,13 @@ func Compile(ctx context.Context, root, out string) error {
 	for _, p := range cold {
 		arguments = append(arguments, "-gcflags="+p+"=-l")
 	}
-	build := exec.CommandContext(ctx, "go", append(arguments, "-o", filepath.Join(out, engine), "./wasm")...)
-	build.Dir = root
-	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("site: build the engine: %w\n%s", err, text)
+	for name, pkg := range programs {
+		build := exec.CommandContext(ctx, "go", append(arguments, "-o", filepath.Join(out, name), pkg)...)
+		build.Dir = root
+		build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+		if text, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("site: build %s: %w\n%s", name, err, text)
+		}
 	}
 	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {

@@ -20,7 +20,7 @@ var public = []string{"wisp.js", "widget.js", worker}
 var mention = regexp.MustCompile(`(["'])(\./)?([\w.-]+)["']`)
 
 // rename returns the page's files, with a hash of the content in the name of
-// every script, style and engine that is not public, and in every mention of
+// every script, style and program that is not public, and in every mention of
 // it. A file's hash depends on those it names, so that a name stands for
 // everything behind it.
 func rename(files fs.FS) (memory, error) {
@@ -28,7 +28,7 @@ func rename(files fs.FS) (memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := renamer{files: files, names: append(append(names, glue...), engine), to: map[string]string{}, page: memory{}}
+	r := renamer{files: files, names: slices.Concat(names, glue, []string{engine, packer}), to: map[string]string{}, page: memory{}}
 	for _, name := range r.names {
 		if _, err := r.resolve(name); err != nil {
 			return nil, err

@@ -13,13 +13,14 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 )
 
 //go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest
 var embedded embed.FS
 
-// Files returns the page and everything it loads but the engine (wisp.wasm and
-// wasm_exec.js, see [Compile]), its service worker (see [Assemble]) and the
+// Files returns the page and everything it loads but the programs and Go's
+// script beside them (see [Compile]), its service worker (see [Assemble]) and the
 // models.
 func Files() fs.FS { return embedded }
 
@@ -38,9 +39,7 @@ func Assemble(files fs.FS) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	names = append(names, glue...)
-	names = append(names, engine)
-	built, err := assemble(files, names)
+	built, err := assemble(files, slices.Concat(names, glue, []string{engine, packer}))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +52,8 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 		Version string            `json:"version"`
 		Policy  string            `json:"policy"`
 		Files   map[string]string `json:"files"`
-	}{Policy: policy, Files: map[string]string{}}
+		Later   map[string]string `json:"later"` // what is kept once somebody asks for it
+	}{Policy: policy, Files: map[string]string{}, Later: map[string]string{}}
 	all := sha256.New()
 	for _, name := range slices.Sorted(slices.Values(names)) {
 		if name == worker || path.Ext(name) == ".ts" {
@@ -64,7 +64,11 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 			return nil, fmt.Errorf("site: %w", err)
 		}
 		sum := sha256.Sum256(data)
-		list.Files[name] = hex.EncodeToString(sum[:])
+		to := list.Files
+		if isPacker(name) {
+			to = list.Later
+		}
+		to[name] = hex.EncodeToString(sum[:])
 		fmt.Fprintf(all, "%s %x\n", name, sum)
 	}
 	text, err := fs.ReadFile(embedded, worker)
@@ -78,4 +82,10 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 		return nil, err
 	}
 	return fmt.Appendf(nil, "const build = %s;\n%s", head, text), nil
+}
+
+// isPacker knows the packer under either of its names.
+func isPacker(name string) bool {
+	stem, _, _ := strings.Cut(name, "-")
+	return name == packer || stem+path.Ext(name) == packer
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,7 +30,7 @@ func testFiles(t *testing.T) (files fs.FS, chunk string) {
 	t.Helper()
 	sum := sha256.Sum256([]byte("chunk"))
 	chunk = "models/default/" + hex.EncodeToString(sum[:]) + ".bin"
-	engine := memory{"wisp.wasm": bytes.Repeat([]byte("wasm "), 1000), "wasm_exec.js": []byte("// Go's"), "replay.js": []byte("// WebGPU's"), chunk: []byte("chunk")}
+	engine := memory{"wisp.wasm": bytes.Repeat([]byte("wasm "), 1000), "pack.wasm": []byte("packer"), "wasm_exec.js": []byte("// Go's"), "replay.js": []byte("// WebGPU's"), chunk: []byte("chunk")}
 	engine["models/default/manifest.json"] = []byte(`{"format": "wisp"}`)
 	engine["models/default/.hidden"] = []byte("secret")
 	files, err := Assemble(Layers{Files(), engine})
@@ -168,8 +169,9 @@ func decoded(t *testing.T, r *http.Response) []byte {
 	return data
 }
 
-// workerFiles reads the list that a service worker starts with.
-func workerFiles(t *testing.T, files fs.FS) (version string, list map[string]string) {
+// workerFiles reads the list that a service worker starts with, and what of it
+// comes later.
+func workerFiles(t *testing.T, files fs.FS) (version string, list map[string]string, later []string) {
 	t.Helper()
 	text, err := fs.ReadFile(files, worker)
 	if err != nil {
@@ -179,11 +181,13 @@ func workerFiles(t *testing.T, files fs.FS) (version string, list map[string]str
 	var build struct {
 		Version string
 		Files   map[string]string
+		Later   map[string]string
 	}
 	if err := json.Unmarshal([]byte(strings.TrimSuffix(strings.TrimPrefix(line, "const build = "), ";")), &build); err != nil {
 		t.Fatal(err)
 	}
-	return build.Version, build.Files
+	maps.Copy(build.Files, build.Later)
+	return build.Version, build.Files, slices.Collect(maps.Keys(build.Later))
 }
 
 // builtSite is what build writes from testFiles, over an older build.
@@ -207,7 +211,10 @@ func builtSite(t *testing.T) (out, log string) {
 func TestBuild(t *testing.T) {
 	out, log := builtSite(t)
 	dist := os.DirFS(out)
-	_, list := workerFiles(t, dist)
+	_, list, later := workerFiles(t, dist)
+	if len(later) != 1 || !strings.HasPrefix(later[0], "pack-") {
+		t.Errorf("what comes later is %v, want the packer", later)
+	}
 	for name, sum := range list {
 		data, err := fs.ReadFile(dist, name)
 		if err != nil {
@@ -227,7 +234,7 @@ func TestBuild(t *testing.T) {
 			}
 		}
 	}
-	for _, stem := range append([]string{"app.js", "style.css", "worker.js", engine}, glue...) {
+	for _, stem := range append([]string{"app.js", "style.css", "worker.js", engine, packer}, glue...) {
 		ext := filepath.Ext(stem)
 		found, _ := fs.Glob(dist, strings.TrimSuffix(stem, ext)+"-????????????????"+ext)
 		if len(found) != 1 || list[found[0]] == "" {
@@ -374,11 +381,11 @@ func TestWeight(t *testing.T) {
 
 func TestAssembleVersions(t *testing.T) {
 	build := func(script string) string {
-		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "wasm_exec.js": []byte(script), "replay.js": nil}})
+		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "pack.wasm": nil, "wasm_exec.js": []byte(script), "replay.js": nil}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		version, _ := workerFiles(t, files)
+		version, _, _ := workerFiles(t, files)
 		return version
 	}
 	if build("1") != build("1") || build("1") == build("2") {

@@ -1,10 +1,11 @@
 // The service worker: after the first visit the page needs no network, and it
 // gets the headers that threads need on hosts that cannot set any.
 //
-// `build`, {version, files: {path: SHA-256}}, is put before this text when the
-// site is built. A version is installed whole, each file verified, or not at
-// all, and takes over only when the page says so: no page ever gets half of
-// two versions.
+// `build`, {version, files: {path: SHA-256}, later}, is put before this text
+// when the site is built. A version is installed whole, each file verified, or
+// not at all, and takes over only when the page says so: no page ever gets half
+// of two versions. What is in later is kept, verified, once somebody asked for
+// it, and from then on installed with the rest.
 "use strict";
 
 const cacheName = `wisp-${build.version}`;
@@ -16,16 +17,25 @@ self.addEventListener("install", (event) => event.waitUntil(install()));
 async function install() {
 	const cache = await caches.open(cacheName);
 	try {
-		await Promise.all(Object.entries(build.files).map(async ([path, hash]) => {
-			const answer = await fetch(new URL(path, scope), { cache: "no-cache" });
-			const body = await answer.arrayBuffer();
-			if (!answer.ok || await sha256(body) !== hash) throw new Error(`${path} is not of version ${build.version}`);
-			await cache.put(new URL(path, scope), new Response(body, { headers: { "Content-Type": answer.headers.get("Content-Type") } }));
-		}));
+		const files = { ...build.files, ...(await asked() ? build.later : {}) };
+		await Promise.all(Object.entries(files).map(([path, hash]) => fetchInto(cache, path, hash)));
 	} catch (err) {
 		await caches.delete(cacheName);
 		throw err;
 	}
+}
+
+// fetchInto keeps a file, if it is the one of this version.
+async function fetchInto(cache, path, hash) {
+	const answer = await fetch(new URL(path, scope), { cache: "no-cache" });
+	const body = await answer.arrayBuffer();
+	if (!answer.ok || await sha256(body) !== hash) throw new Error(`${path} is not of version ${build.version}`);
+	await cache.put(new URL(path, scope), new Response(body, { headers: { "Content-Type": answer.headers.get("Content-Type") } }));
+}
+
+// asked tells whether an earlier version had to fetch what comes later.
+async function asked() {
+	return Boolean(await (await caches.open(settingsCache)).match(new URL("later", scope)));
 }
 
 async function sha256(bytes) {
@@ -103,7 +113,7 @@ self.addEventListener("fetch", (event) => {
 		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request));
 	}
 	const file = path === "" ? "index.html" : path;
-	if (event.request.method === "GET" && Object.hasOwn(build.files, file ?? "")) return event.respondWith(serve(file, event.request));
+	if (event.request.method === "GET" && Object.hasOwn({ ...build.files, ...build.later }, file ?? "")) return event.respondWith(serve(file, event.request));
 	note(url.href, false);
 });
 
@@ -114,8 +124,14 @@ function inScope(url) {
 }
 
 async function serve(file, request) {
-	const kept = await (await caches.open(cacheName)).match(new URL(file, scope));
+	const cache = await caches.open(cacheName);
+	let kept = await cache.match(new URL(file, scope));
 	note(request.url, Boolean(kept));
+	if (!kept && build.later[file]) {
+		await fetchInto(cache, file, build.later[file]);
+		await (await caches.open(settingsCache)).put(new URL("later", scope), new Response());
+		kept = await cache.match(new URL(file, scope));
+	}
 	const answer = kept ?? await fetch(request);
 	const headers = new Headers({
 		"Content-Type": answer.headers.get("Content-Type"),

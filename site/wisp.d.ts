@@ -67,9 +67,66 @@ export function models(): Promise<StoredModel[]>;
 /** Deletes a model from this browser, but for what other models share. */
 export function removeModel(id: string): Promise<void>;
 
+/**
+ * A model as diffusers saves it (or a single-file checkpoint with the folder of
+ * a pipeline of its kind that has no weights), in safetensors: files with their
+ * paths, from `<input type="file" webkitdirectory>` or as pairs.
+ */
+export type Checkpoint = Iterable<File | [path: string, file: Blob]>;
+
+/**
+ * How weights are stored: as they are, in 16 bits, or quantised in blocks to 8
+ * or 4 bits.
+ */
+export type Quantisation = "f32" | "f16" | "q8" | "q4";
+
+export interface Inspection {
+	/** Of the folder or file. */
+	name: string;
+	/** diffusers' class, such as StableDiffusionPipeline. */
+	pipeline: string;
+	licence: string;
+	/** Bytes of weights that importModel will read. */
+	inputBytes: number;
+	/** Bytes that the imported model takes at most, by quantisation: compression may save a sixth of f16. */
+	packedBytes: Record<Quantisation, number>;
+	/** As in Capabilities. */
+	peakBytes: number;
+	/** Bytes that this browser has room for; Infinity where it does not tell. */
+	freeBytes: number;
+}
+
+/**
+ * Tells what importModel would make of files, reading no more than configs and
+ * headers. Fails as importModel would: `bad-request` for files that are no
+ * model, `bad-model` for one that wisp cannot draw with, with the reason and
+ * what to do.
+ */
+export function inspectModel(files: Checkpoint): Promise<Inspection>;
+
+export interface ImportOptions {
+	/** Default "f16". */
+	quantise?: Quantisation;
+	/** What the model is called; by default as its folder or file. */
+	name?: string;
+	/** Ends the import, which then leaves nothing behind. */
+	signal?: AbortSignal;
+	/** With stage "pack" and bytes of weights. */
+	onProgress?: (progress: Progress) => void;
+}
+
+/**
+ * Packs a model on this device and keeps it in this browser; nothing is
+ * uploaded, and a tensor at a time is in memory. Returns its address for
+ * createGenerator: `stored:` and the id that removeModel takes. The model
+ * leaves the others alone: where there is no room for it, it fails with
+ * `quota`. The program that packs is fetched with the first call.
+ */
+export function importModel(files: Checkpoint, options?: ImportOptions): Promise<string>;
+
 export interface Progress {
-	/** Bytes of the download, bytes handed to the engine, or networks compiled. */
-	stage: "download" | "load" | "compile";
+	/** Bytes of the download, bytes handed to the engine, networks compiled, or bytes of a checkpoint packed. */
+	stage: "download" | "load" | "compile" | "pack";
 	loaded: number;
 	total: number;
 }

@@ -19,10 +19,12 @@ const here = new URL(".", address).href;
 // What the worker loads. Written this way, bundlers find the files and may
 // move and rename them.
 const workerAddress = new URL("./worker.js", import.meta.url).href;
-const parts = {
-	engine: new URL("./wisp.wasm", import.meta.url).href,
-	scripts: [new URL("./wasm_exec.js", import.meta.url).href, new URL("./replay.js", import.meta.url).href],
+const go = new URL("./wasm_exec.js", import.meta.url).href;
+const enginesParts = {
+	program: new URL("./wisp.wasm", import.meta.url).href,
+	scripts: [go, new URL("./replay.js", import.meta.url).href],
 };
+const packersParts = { program: new URL("./pack.wasm", import.meta.url).href, scripts: [go] };
 
 // The default model lies beside this module.
 const defaultModel = new URL("models/default/", here).href;
@@ -43,14 +45,14 @@ function absolute(address) {
 	}
 }
 
-// Engine is a worker and the calls that wait for it.
+// Engine is a worker, of the engine or the packer, and the calls that wait for it.
 class Engine {
 	#worker;
 	#calls = new Map(); // id -> {resolve, reject, onEvent}
 	#last = 0;
 	#dead = null; // the WispError after which nothing works
 
-	constructor() {
+	constructor(parts = enginesParts) {
 		this.#worker = newWorker();
 		this.#worker.postMessage({ parts });
 		this.#worker.onmessage = ({ data }) => this.#receive(data);
@@ -156,6 +158,47 @@ export async function createGenerator({ model, backend = "auto", threads, profil
 		throw err;
 	} finally {
 		signal?.removeEventListener("abort", stop);
+	}
+}
+
+// listed returns what the packer takes for files: their paths and bytes.
+function listed(files) {
+	return [...files].map((file) => (Array.isArray(file) ? file : [file.webkitRelativePath || file.name, file]));
+}
+
+// A packer that answered inspectModel waits here for importModel.
+let sparePacker = null;
+
+function takePacker() {
+	const packer = sparePacker?.dead === false ? sparePacker : new Engine(packersParts);
+	sparePacker = null;
+	return packer;
+}
+
+export async function inspectModel(files) {
+	const packer = takePacker();
+	try {
+		const facts = await packer.call("inspect", listed(files));
+		const { usage, quota } = await navigator.storage?.estimate?.() ?? {};
+		return { ...facts, freeBytes: quota === undefined ? Infinity : quota - usage };
+	} finally {
+		sparePacker?.close();
+		sparePacker = packer;
+	}
+}
+
+export async function importModel(files, { quantise = "f16", name, signal, onProgress } = {}) {
+	if (signal?.aborted) throw aborted();
+	const packer = takePacker();
+	const stop = () => packer.call("cancelImport").catch(() => {}); // it may be gone already
+	signal?.addEventListener("abort", stop, { once: true });
+	try {
+		const id = await packer.call("importModel", { files: listed(files), quantise, name }, onProgress);
+		navigator.storage?.persist?.().catch(() => {});
+		return `stored:${id}`;
+	} finally {
+		signal?.removeEventListener("abort", stop);
+		packer.close();
 	}
 }
 

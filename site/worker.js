@@ -1,6 +1,7 @@
-// The engine's worker: starts the Go program and carries calls to it.
+// The worker of a Go program, the engine or the packer: starts it and carries
+// calls to it.
 //
-// In:  {parts: {engine, scripts}} first: the addresses of the wasm and of the scripts beside it
+// In:  {parts: {program, scripts}} first: the addresses of the wasm and of the scripts beside it
 //      {id, method, argument}   method is one of the table below
 // Out: {id, event} any number of times, then {id, result} or {id, error: {code, message}};
 //      {fatal: {code, message}} once the program has ended, which it never does by itself
@@ -8,10 +9,10 @@
 
 const failure = (code, message) => ({ code, message });
 
-async function start({ engine, scripts }) {
+async function start({ program, scripts }) {
 	if (typeof WebAssembly !== "object") throw failure("unsupported", "this browser has no WebAssembly: use a current one");
 	const unreachable = failure("network", "the engine could not be loaded: check the connection and try again");
-	const answer = fetch(engine).catch(() => { throw unreachable; });
+	const answer = fetch(program).catch(() => { throw unreachable; });
 	answer.catch(() => {}); // awaited below, unless the next line throws first
 	try {
 		importScripts(...scripts);
@@ -66,6 +67,10 @@ const methods = {
 	},
 	generate: (request, event) => generator.generate(request, event),
 	async cancel() { generator?.cancel(); },
+	// of the packer
+	inspect: (files) => wispPack.inspect(files),
+	importModel: (options, event) => wispPack.importModel(options, event),
+	async cancelImport() { wispPack.cancel(); },
 };
 
 let started = null; // promise
