@@ -1,5 +1,5 @@
 // Every name of the npm package in use, for the type checker only (make test-vite).
-import { capabilities, createGenerator, models, parametersOf, removeModel, toPNG, WispError, type Result } from "wisp-generator";
+import { capabilities, createGenerator, importModel, inspectModel, models, parametersOf, removeModel, toPNG, WispError, type Result } from "wisp-generator";
 import { WispGenerator } from "wisp-generator/widget.js";
 const stop = new AbortController();
 const c = await capabilities("/models/default/");
@@ -10,6 +10,9 @@ try {
 	const b: Blob = await toPNG(r, 0);
 	console.log(parametersOf(r), b.size, n, (await models()).map((m) => removeModel(m.id)));
 	g.dispose();
+	const files: [string, Blob][] = [["tiny/model_index.json", b]];
+	const largest: number = (await inspectModel(files)).packedBytes.q8;
+	await createGenerator({ model: await importModel(files, { quantise: "q8", name: String(largest), signal: stop.signal, onProgress: (p) => p.loaded / p.total }) });
 } catch (e) {
 	if (e instanceof WispError && e.code === "aborted") console.log(e.message);
 }
