@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from common import PAUSE, SIZE, WORK, save
+from common import PAUSE, SIZE, WORK, mixed, save
 from configs import autoencoder
 
 CROP = 64
@@ -61,7 +61,7 @@ def loss_fn(out, x):
 @torch.no_grad()
 def psnr(vae, x):
     """Mean over pictures of the PSNR in dB, peak-to-peak range 2."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         out = torch.cat([vae.decoder(vae.encoder(b)).float() for b in x.split(32)])
     mse = (out.clamp(-1, 1) - x).square().mean((1, 2, 3))
     return (10 * torch.log10(4 / mse)).mean().item()
@@ -92,7 +92,7 @@ def train(minutes, decoder_only):
         warm = min(1, (time.process_time() - start) / 20)
         opt.param_groups[0]["lr"] = peak * warm * max(0.02, 1 - part**2)
         x = crops(art, index, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             with torch.set_grad_enabled(not decoder_only):
                 z = vae.encoder(x)
             out = vae.decoder(z + noise * torch.randn_like(z))
@@ -139,7 +139,7 @@ def encode():
     vae.load_state_dict(torch.load(CHECKPOINT)["vae"])
 
     def latents(pictures):
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             parts = [vae.encoder(to_tensor(pictures[i : i + 64])) for i in range(0, len(pictures), 64)]
         return torch.cat(parts).float().contiguous()
 

@@ -120,7 +120,7 @@ def vocabulary():
     counts = Counter()
     seen = set()
     for row in json.loads((WORK / "manifest.json").read_text()):
-        if row["concept"] in seen:
+        if row["concept"] in seen or row["style"] not in STYLES:
             continue
         seen.add(row["concept"])
         weight = 12 if row["common"] else 1

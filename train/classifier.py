@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from autoencoder import images, to_tensor
-from common import WORK, save
+from common import WORK, mixed, save
 
 BATCH = 64
 SIDE = 64
@@ -108,7 +108,7 @@ def main():
     start, part, step = None, 0.0, 0  # the core's minutes, not the clock's
     while part < 1:
         n = torch.multinomial(weights, BATCH, replacement=True)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             logits = fused(varied(x[n]).contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), y[n], label_smoothing=0.1)
         opt.param_groups[0]["lr"] = 2e-3 * min(1, (step + 1) / 100) * (0.5 + 0.5 * np.cos(np.pi * part))

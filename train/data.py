@@ -3,7 +3,11 @@
 Writes to $WISP_TRAIN_DIR (default ~/wisp-train):
   images.u8      (N, 128, 128, 3) bytes, RGB on white
   manifest.json  one row an image: concept, style, label, words, subject, colour, common, heldout
-  words.txt      every caption word, for the tokenizer
+  counts.json    source -> how many pictures, and how many of them the denoiser learns
+  words.txt      every emoji's caption words, for the tokenizer
+
+The emoji come first. `common` marks what the denoiser and the judge learn;
+the codec learns every picture that is not held out.
 """
 
 import json
@@ -13,8 +17,9 @@ import subprocess
 
 import numpy as np
 
+import art
 from colours import dominant
-from common import HERE, SIZE, WORK
+from common import HERE, SIZE, STYLES, WORK
 
 NPM = WORK / "npm"
 
@@ -103,21 +108,51 @@ def jobs():
             yield source, row
 
 
+def kept(pictures, rows):
+    """Indices of all emoji, and of the other pictures that have some ink and are not the same as an earlier one."""
+    seen, out = set(), []
+    for i, (picture, row) in enumerate(zip(pictures, rows)):
+        key = picture.tobytes()
+        if row["style"] in STYLES:
+            assert picture.min() < 255, f"{row} is blank"
+        elif (picture.min(-1) < 224).mean() < 0.01 or key in seen:
+            continue
+        seen.add(key)
+        out.append(i)
+    return out
+
+
+def counts(rows):
+    """Source -> pictures, and those among them that the denoiser learns."""
+    out = {}
+    for row in rows:
+        n = out.setdefault(row["style"], {"pictures": 0, "denoiser": 0, "held out": 0})
+        n["pictures"] += 1
+        n["denoiser"] += row["common"] and not row["heldout"]
+        n["held out"] += row["heldout"]
+    return out
+
+
 def main():
     install()
-    todo, rows = zip(*jobs())
+    todo, rows = zip(*jobs(), *art.jobs(package))
     (WORK / "jobs.json").write_text(json.dumps(todo))
     subprocess.run(["node", HERE / "render.mjs", WORK / "jobs.json", WORK / "images.u8"], cwd=NPM, check=True)
-    art = np.fromfile(WORK / "images.u8", np.uint8).reshape(-1, SIZE, SIZE, 3)
-    for row, picture in zip(rows, art):
+    pictures = np.fromfile(WORK / "images.u8", np.uint8).reshape(-1, SIZE, SIZE, 3)
+    index = kept(pictures, rows)
+    pictures, rows = pictures[index], [rows[i] for i in index]
+    pictures.tofile(WORK / "images.u8")
+    for row, picture in zip(rows, pictures):
         row["colour"] = dominant(picture, 0.45) if row["common"] and row["subject"] else None
     (WORK / "manifest.json").write_text(json.dumps(rows))
-    words = sorted({w for r in rows for w in [r["label"], *r["words"]]})
+    (WORK / "counts.json").write_text(json.dumps(counts(rows), indent=1))
+    emoji = [r for r in rows if r["style"] in STYLES]
+    words = sorted({w for r in emoji for w in [r["label"], *r["words"]]})
     (WORK / "words.txt").write_text("\n".join(words))
     common = [r for r in rows if r["common"]]
-    print(len(rows), "images,", len({r["concept"] for r in rows}), "concepts;",
-          len(common), "common images,", len({r["concept"] for r in common}), "common concepts,",
-          sum(r["heldout"] for r in rows), "held out")
+    print(len(emoji), "emoji,", len({r["concept"] for r in emoji}), "concepts;",
+          len(common), "common emoji,", len({r["concept"] for r in common}), "common concepts,",
+          sum(r["heldout"] for r in rows), "held out;", len(rows) - len(emoji), "pictures for the codec alone")
 
 
 if __name__ == "__main__":

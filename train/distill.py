@@ -23,7 +23,7 @@ import torch.multiprocessing as mp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import tokenizer
-from common import PAUSE, WORK, save
+from common import PAUSE, WORK, mixed, save
 from muon import Muon
 from train import BATCH, CALLS, CHECKPOINT, Denoiser, batch, samples
 
@@ -45,7 +45,7 @@ class Distiller:
 
     def ask(self, net, x, sigma, ids):
         """A network's velocity in f32. Always in the graph of training, so that one compilation serves all."""
-        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        with mixed(), sdpa_kernel(SDPBackend.MATH):
             return net(x.contiguous(memory_format=torch.channels_last), sigma, ids).float()
 
     def guided(self, x, sigma, ids):

@@ -8,8 +8,7 @@ appended to eval.jsonl, and a sheet of gallery.txt (seed 0, unpicked) in sheets/
   colour    the main colour of the "<colour> <thing>" prompts of compositional.txt is the one asked for, two seeds each
   own       the nearest trained picture (32x32, RMS) is the one that was asked for
   copies    and is nearer than 5 % of the range
-The first rows are the same figures of real pictures: the ceiling. Sampling runs
-in bfloat16; every picture's seed is its place in its list.
+The first rows are the same figures of real pictures: the ceiling. Every picture's seed is its place in its list.
 """
 
 import argparse
@@ -27,7 +26,7 @@ import packed
 from autoencoder import images, to_tensor
 from captions import STYLES
 from colours import PALETTE, dominant
-from common import HERE, WORK
+from common import HERE, WORK, mixed
 from diffusers import AutoencoderTiny
 from PIL import Image
 from sample import Pipeline, gallery
@@ -93,7 +92,7 @@ class Judge:
 
 
 def draw(pipeline, prompts, steps, guidance):
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed():
         return np.concatenate([pipeline(prompts[i : i + 32], range(i, i + len(prompts[i : i + 32])), steps, guidance)
                                for i in range(0, len(prompts), 32)])
 
@@ -120,7 +119,7 @@ def main():
     seen, held = to_tensor(judge.art[judge.seen]), to_tensor(judge.art[judge.held])
     report("real pictures", 0, 0, judge.figures(seen, held))
     vae = AutoencoderTiny.from_pretrained(args.paths[0] / "vae")
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), mixed():
         seen, held = (torch.cat([vae(b).sample for b in x.split(32)]).float().clamp(-1, 1) for x in (seen, held))
     report("through the autoencoder", 0, 0, judge.figures(seen, held))
     for path in args.paths:
@@ -135,7 +134,7 @@ def main():
             held = to_tensor(draw(pipeline, judge.prompts(judge.held), steps, guidance))
             f = judge.figures(seen, held)
             f["colour"] = judge.colour(draw(pipeline, 2 * judge.coloured, steps, guidance))
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed():
                 Image.fromarray(gallery(pipeline, steps, guidance)).save(WORK / "sheets" / f"{name}-{steps}-cfg{guidance:g}.png")
             report(name, steps, guidance, {**f, "seconds": round(time.time() - start)})
 

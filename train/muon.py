@@ -9,10 +9,12 @@ Each rank orthogonalises its share of the weights.
 import torch
 import torch.distributed as dist
 
+from common import HALF
+
 
 def orthogonal(g, steps=5):
     """The nearest semi-orthogonal matrix to g (rows, columns), roughly."""
-    x = g.bfloat16()
+    x = g.to(HALF)
     if flip := x.shape[0] > x.shape[1]:
         x = x.T
     x = x / (x.norm() + 1e-7)

@@ -28,7 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 import configs
 import tokenizer
 from captions import caption, composed
-from common import HERE, PAUSE, STYLES, WORK, save
+from common import HERE, PAUSE, STYLES, WORK, mixed, save
 from muon import Muon
 
 BATCH = 48  # a network's call
@@ -91,7 +91,7 @@ def loss_fn(model, x0, ids):
     noise = torch.randn_like(x0)
     s = sigma.view(-1, 1, 1, 1)
     # plain attention: the fused kernel's backward is the slower one at these sizes
-    with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+    with mixed(), sdpa_kernel(SDPBackend.MATH):
         v = model((1 - s) * x0 + s * noise, sigma, ids)
     return (v.float() - (noise - x0)).square().mean()
 
