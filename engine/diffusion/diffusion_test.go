@@ -18,11 +18,11 @@ import (
 func TestParameters(t *testing.T) {
 	r := Request{Prompt: "a cat, hat", NegativePrompt: "blur", Steps: 8, Guidance: 3.5, Seed: 7, Width: 128, Height: 64}
 	want := "a cat, hat\nNegative prompt: blur\nSteps: 8, Sampler: Euler, CFG scale: 3.5, Seed: 7, Size: 128x64, Model: \"x: y, z\""
-	if got := parameters(r, "Euler", "x: y, z"); got != want {
+	if got := parameters(r, "Euler", "", "x: y, z"); got != want {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 	r.NegativePrompt = ""
-	if got := parameters(r, "DDIM", ""); !strings.HasPrefix(got, "a cat, hat\nSteps: 8") || strings.Contains(got, "Model") {
+	if got := parameters(r, "DDIM", "Karras", ""); !strings.HasPrefix(got, "a cat, hat\nSteps: 8, Sampler: DDIM, Schedule type: Karras, CFG scale: ") || strings.Contains(got, "Model") {
 		t.Errorf("got %q", got)
 	}
 }

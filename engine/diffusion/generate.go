@@ -79,7 +79,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		}
 	}
 	result.Timings.Total = time.Since(start)
-	result.Parameters = parameters(r, p.samplerLabel(r.Sampler), p.defaults.Name)
+	result.Parameters = parameters(r, p.samplerLabel(r.Sampler), label(sampler.Schedules, r.Schedule), p.defaults.Name)
 	return result, nil
 }
 

@@ -7,14 +7,18 @@ import (
 
 // parameters writes the settings as AUTOMATIC1111's web UI writes them into
 // the "parameters" text of a PNG: the prompt, the negative prompt, one line of
-// "key: value" pairs.
-func parameters(r Request, sampler, model string) string {
+// "key: value" pairs. schedule is empty for the model's own.
+func parameters(r Request, sampler, schedule, model string) string {
 	var b strings.Builder
 	b.WriteString(r.Prompt)
 	if r.NegativePrompt != "" {
 		fmt.Fprintf(&b, "\nNegative prompt: %s", r.NegativePrompt)
 	}
-	fmt.Fprintf(&b, "\nSteps: %d, Sampler: %s, CFG scale: %g, Seed: %d, Size: %dx%d", r.Steps, sampler, r.Guidance, r.Seed, r.Width, r.Height)
+	fmt.Fprintf(&b, "\nSteps: %d, Sampler: %s", r.Steps, sampler)
+	if schedule != "" {
+		fmt.Fprintf(&b, ", Schedule type: %s", schedule)
+	}
+	fmt.Fprintf(&b, ", CFG scale: %g, Seed: %d, Size: %dx%d", r.Guidance, r.Seed, r.Width, r.Height)
 	if model != "" {
 		fmt.Fprintf(&b, ", Model: %s", quote(model))
 	}

@@ -192,12 +192,20 @@ func (p *Pipeline) sampler(name, schedule string, steps int) (sampler.Sampler, e
 // samplerLabel is the name people know a sampler by.
 func (p *Pipeline) samplerLabel(name string) string {
 	list := p.Samplers()
+	if l := label(list, name); l != "" {
+		return l
+	}
+	return list[0].Label // the model's own
+}
+
+// label is that of the named one; "" where there is none.
+func label(list []sampler.Info, name string) string {
 	for _, s := range list {
 		if s.Name == name {
 			return s.Label
 		}
 	}
-	return list[0].Label // the model's own
+	return ""
 }
 
 // Close frees the programs and weights.
