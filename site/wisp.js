@@ -31,10 +31,12 @@ const defaultModel = new URL("models/default/", here).href;
 
 // named returns what the engine takes for a model: an address, "stored:" and
 // the id of one that is kept, or an array of files.
-function named(model = defaultModel) {
+function named(model) {
+	if (model === undefined || model === null) return defaultModel;
 	if (typeof model === "string" && model.startsWith("stored:")) return model;
 	if (typeof model === "string" || model instanceof URL) return absolute(model);
-	return [...model];
+	if (typeof model[Symbol.iterator] === "function") return [...model];
+	throw new WispError("bad-model", "the model is neither an address nor files");
 }
 
 function absolute(address) {
@@ -70,8 +72,13 @@ class Engine {
 		if (this.#dead) return Promise.reject(this.#dead);
 		const id = ++this.#last;
 		return new Promise((resolve, reject) => {
-			this.#worker.postMessage({ id, method, argument });
 			this.#calls.set(id, { resolve, reject, onEvent });
+			try {
+				this.#worker.postMessage({ id, method, argument });
+			} catch (err) { // a function or a symbol cannot be sent
+				this.#calls.delete(id);
+				reject(new WispError("bad-request", err.message));
+			}
 		});
 	}
 
@@ -135,7 +142,7 @@ async function ask(method, argument) {
 	}
 }
 
-export const capabilities = async (model) => ask("capabilities", named(model ?? undefined));
+export const capabilities = async (model) => ask("capabilities", named(model));
 export const models = () => ask("models");
 export const removeModel = (id) => ask("removeModel", id);
 

@@ -62,6 +62,9 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		return nil, err
 	}
 	s, err := p.sampler(r.Sampler, r.Schedule, r.Steps)
+	if err != nil && r.Schedule != "" {
+		return nil, badRequest("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err)
+	}
 	if err != nil {
 		return nil, badRequest("%v", err)
 	}

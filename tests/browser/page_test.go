@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"image/png"
 	"net/http"
 	"os"
@@ -451,4 +452,150 @@ func TestScreenshots(t *testing.T) {
 	p.look(1200, 480, 1, false, "light")
 	p.refused("")
 	shoot(p, "error")
+}
+
+// The module's promises, clause by clause: what wisp.d.ts names is there, with
+// its type, and what goes wrong is a WispError.
+func TestPromises(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
+	result, err := p.call(`
+		const wrong = [];
+		const kinds = (what, object, fields) => {
+			for (const [name, kind] of Object.entries(fields)) {
+				const value = object?.[name];
+				const is = Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
+				if (!kind.split("|").includes(is)) wrong.push(what + "." + name + " is " + is);
+			}
+		};
+		const code = async (name, f, want) => {
+			const got = await Promise.resolve().then(f).then(() => "nothing", (err) => (err instanceof WispError ? err.code : String(err)));
+			if (got !== want) wrong.push(name + ": " + got + ", want " + want);
+		};
+		const { models, removeModel, parametersOf } = await import("/wisp.js");
+		kinds("capabilities", await capabilities(), { runs: "boolean", backend: "string", threads: "number", reason: "string", downloadBytes: "number", cachedBytes: "number", peakBytes: "number" });
+		const told = [], steps = [];
+		const g = await createGenerator({ model: null, backend: "simd", threads: 1, onProgress: (e) => told.push(e), onWarning: () => {} });
+		for (const e of told) kinds("progress", e, { stage: "string", loaded: "number", total: "number" });
+		for (const stage of ["download", "load", "compile"]) {
+			const of = told.filter((e) => e.stage === stage);
+			if (of.length === 0 || of.at(-1).loaded !== of.at(-1).total) wrong.push("progress of " + stage + " ends at " + JSON.stringify(of.at(-1)));
+		}
+		kinds("generator", g, { id: "string", name: "string", licence: "string", card: "string", backend: "string", device: "string", defaults: "object", samplers: "array", schedules: "array", settings: "object", generate: "function", dispose: "function" });
+		kinds("defaults", g.defaults, { steps: "number", guidance: "number", schedule: "string", width: "number", height: "number" });
+		for (const x of [...g.samplers, ...g.schedules]) kinds("sampler", x, { name: "string", label: "string" });
+		const r = await g.generate({ prompt: "red heart", negativePrompt: "", steps: 2, count: 2, previews: true, schedule: "karras", onStep: (e) => steps.push(e) });
+		kinds("result", r, { images: "array", seed: "number", backend: "string", device: "string", warnings: "array", profile: "array", truncated: "boolean", timings: "object", parameters: "string", settings: "object" });
+		kinds("timings", r.timings, { text: "number", denoise: "number", decode: "number", total: "number" });
+		kinds("settings", r.settings, { prompt: "string", negativePrompt: "string", seed: "number", steps: "number", guidance: "number", sampler: "string", schedule: "string", width: "number", height: "number", count: "number" });
+		if (!r.images.every((i) => i instanceof ImageData)) wrong.push("images are not ImageData");
+		if (steps.map((e) => e.stage).filter((x, i, all) => x !== all[i - 1]).join() !== "text,denoise,decode,denoise,decode") wrong.push("stages: " + steps.map((e) => e.stage));
+		if (!steps.some((e) => e.preview instanceof ImageData)) wrong.push("no preview");
+		const last = steps.filter((e) => e.stage === "denoise").at(-1);
+		if (last.step !== 4 || last.steps !== 4) wrong.push("the last step is " + last.step + " of " + last.steps);
+		const png = await toPNG(r, 1);
+		if (!(png instanceof Blob) || png.type !== "image/png" || !parametersOf(r, 1).includes("Schedule type: Karras, ") || !parametersOf(r, 1).includes("Seed: " + (r.seed + 1))) wrong.push("toPNG: " + parametersOf(r, 1));
+		const [kept] = await models();
+		kinds("models", kept, { id: "string", name: "string", licence: "string", location: "string", opened: "number", bytes: "number", cachedBytes: "number", sharedBytes: "number" });
+		if (kept.id !== g.id) wrong.push("the model is kept as " + kept.id);
+		await code("no such picture", () => toPNG(r, 2), "bad-request");
+		await code("a function for a prompt", () => g.generate({ prompt: () => {} }), "bad-request");
+		await code("a signal that was given", () => g.generate({ prompt: "a", signal: AbortSignal.abort() }), "aborted");
+		await code("a signal before loading", () => createGenerator({ signal: AbortSignal.abort() }), "aborted");
+		await code("a number for a model", () => createGenerator({ model: 7 }), "bad-model");
+		await code("no URL for a model", () => capabilities("http://["), "bad-model");
+		await code("no files for a model", () => createGenerator({ model: [] }), "bad-model");
+		await code("a page for a model", () => createGenerator({ model: "/index.html#" }), "network");
+		await code("an unknown way", () => createGenerator({ busy: "maybe" }), "bad-request");
+		await code("threads that are none", () => createGenerator({ threads: "two" }), "bad-request");
+		const again = await g.generate({ ...r.settings, count: 1 });
+		if (again.images[0].data.join() !== r.images[0].data.join()) wrong.push("the settings of a result gave another picture");
+		await removeModel(kept.id);
+		if ((await models()).length !== 0) wrong.push("the model is still kept");
+		await g.generate({ prompt: "a", steps: 1 }); // the one in memory draws
+		g.dispose();
+		g.dispose();
+		await code("a generator that is gone", () => g.generate({ prompt: "a" }), "aborted");
+		return wrong;
+	`)
+	if err != nil || string(result) != "[]" {
+		t.Errorf("%s, %v", result, err)
+	}
+}
+
+// A visitor who cannot decide: Generate and Cancel two hundred times, another
+// backend and size and the model's deletion in mid-picture, text of every kind.
+// What was asked for last is drawn, and nothing is thrown.
+func TestChangesOfMind(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.fill("steps", "4")
+	p.fill("prompt", "rocket")
+	eval[bool](p, `(async () => {
+		for (let i = 0; i < 200; i++) {
+			document.getElementById("go").click();
+			await new Promise((r) => setTimeout(r, i % 7));
+		}
+		return true;
+	})()`)
+	p.until(`document.getElementById("go").textContent === "Generate" && !document.getElementById("frame").classList.contains("busy")`)
+	p.draw("red heart")
+	p.until(`document.querySelector("#pictures img").alt === "red heart"`)
+
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("steps").max = 500`))
+	long := func() {
+		p.fill("steps", "500")
+		p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("go").click()`))
+		p.until(`/Step [1-9]/.test(document.getElementById("doing").textContent)`)
+	}
+	choose := func(id, value string) {
+		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{
+			const select = document.getElementById(%q);
+			select.value = %q;
+			for (const type of ["input", "change"]) select.dispatchEvent(new Event(type, { bubbles: true }));
+		}`, id, value)))
+	}
+	long()
+	for _, backend := range []string{"cpu", "simd", "auto", "simd"} { // each before the one before is there
+		choose("backend", backend)
+	}
+	p.fill("steps", "2")
+	p.until(`document.documentElement.dataset.state === "ready" && document.getElementById("model").textContent.includes("SIMD")`)
+	p.draw("rocket")
+	long()
+	choose("width", "192")
+	p.fill("steps", "2")
+	p.until(`document.getElementById("facts").textContent.startsWith("192 × 128")`)
+	long()
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("open-models").click()`))
+	p.until(`document.querySelectorAll("#kept li").length === 1`)
+	p.run(chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll("#kept button")].at(-1).click()`))
+	p.until(`document.getElementById("verdict").textContent.startsWith("The model is deleted")`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("models").close(); document.getElementById("go").click()`))
+	p.fill("steps", "1")
+	for _, text := range []string{strings.Repeat("a red heart, ", 8000), "👩‍👩‍👧‍👦🏳️‍🌈 ❤️", "قلب أحمر על לב אדום", "red\x00heart\u202e\u2066\ufeff", "\ud7ff\ue000\ufffd" + "𝕳", "\n\n\t heart \r\n", `"\'<!--</script>${1}`} {
+		before := eval[int](p, `Number(document.documentElement.dataset.pictures)`)
+		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.getElementById("prompt").value = %s; document.getElementById("go").click()`, quoted(text))))
+		p.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures) > %d && document.getElementById("go").textContent === "Generate"`, before))
+		got := eval[bool](p, fmt.Sprintf(`(async () => {
+			const { readTexts } = await import("/png.js");
+			const { parseParameters } = await import("/parameters.js");
+			const texts = await readTexts(new Uint8Array(await (await fetch(document.querySelector("#pictures img").src)).arrayBuffer()));
+			return parseParameters(texts.get("parameters")).prompt === %s.replaceAll("\0", "").trim();
+		})()`, quoted(text)))
+		if !got {
+			t.Errorf("the picture of %.20q has another prompt", text)
+		}
+	}
+	for _, line := range p.console() {
+		if strings.HasPrefix(line, "exception") || strings.HasPrefix(line, "error") {
+			t.Error(line)
+		}
+	}
+}
+
+// quoted is a text as a JavaScript literal.
+func quoted(text string) string {
+	b, _ := json.Marshal(text) // of a string
+	return string(b)
 }
