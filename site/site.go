@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -50,10 +51,15 @@ func Assemble(files fs.FS) (fs.FS, error) {
 func assemble(files fs.FS, names []string) ([]byte, error) {
 	list := struct {
 		Version string            `json:"version"`
-		Policy  string            `json:"policy"`
+		Headers map[string]string `json:"headers"`
 		Files   map[string]string `json:"files"`
 		Later   map[string]string `json:"later"` // what is kept once somebody asks for it
-	}{Policy: policy, Files: map[string]string{}, Later: map[string]string{}}
+	}{Headers: map[string]string{}, Files: map[string]string{}, Later: map[string]string{}}
+	header := http.Header{}
+	isolate(header)
+	for name := range header {
+		list.Headers[name] = header.Get(name)
+	}
 	all := sha256.New()
 	for _, name := range slices.Sorted(slices.Values(names)) {
 		if name == worker || path.Ext(name) == ".ts" {

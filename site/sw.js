@@ -1,8 +1,8 @@
 // The service worker: after the first visit the page needs no network, and it
 // gets the headers that threads need on hosts that cannot set any.
 //
-// `build`, {version, files: {path: SHA-256}, later}, is put before this text
-// when the site is built. A version is installed whole, each file verified, or
+// `build`, {version, headers, files: {path: SHA-256}, later}, is put before this
+// text when the site is built. A version is installed whole, each file verified, or
 // not at all, and takes over only when the page says so: no page ever gets half
 // of two versions. What is in later is kept, verified, once somebody asked for
 // it, and from then on installed with the rest.
@@ -110,7 +110,7 @@ self.addEventListener("fetch", (event) => {
 	const path = inScope(url);
 	if (path?.startsWith("sdapi/v1/")) {
 		note(url.href, true);
-		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request));
+		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request, url.searchParams));
 	}
 	const file = path === "" ? "index.html" : path;
 	if (event.request.method === "GET" && Object.hasOwn({ ...build.files, ...build.later }, file ?? "")) return event.respondWith(serve(file, event.request));
@@ -120,7 +120,11 @@ self.addEventListener("fetch", (event) => {
 // inScope is the path of an address of ours, without the scope's own.
 function inScope(url) {
 	if (url.origin !== scope.origin || !url.pathname.startsWith(scope.pathname)) return null;
-	return decodeURIComponent(url.pathname.slice(scope.pathname.length));
+	try {
+		return decodeURIComponent(url.pathname.slice(scope.pathname.length));
+	} catch {
+		return null; // a stray %
+	}
 }
 
 async function serve(file, request) {
@@ -133,37 +137,42 @@ async function serve(file, request) {
 		kept = await cache.match(new URL(file, scope));
 	}
 	const answer = kept ?? await fetch(request);
-	const headers = new Headers({
-		"Content-Type": answer.headers.get("Content-Type"),
-		"Cross-Origin-Opener-Policy": "same-origin",
-		"Cross-Origin-Embedder-Policy": "require-corp",
-		"Cross-Origin-Resource-Policy": "cross-origin",
-		"Content-Security-Policy": policy(await allowed()),
-		"Referrer-Policy": "no-referrer",
-		"X-Content-Type-Options": "nosniff",
-	});
+	const headers = new Headers(build.headers);
+	headers.set("Content-Type", answer.headers.get("Content-Type") ?? "application/octet-stream");
+	headers.set("Content-Security-Policy", policy(await allowed()));
 	return new Response(answer.body, { status: answer.status, headers });
 }
 
 // policy is that of server.go, with the origins of models added.
-const policy = (origins) => build.policy.replace("connect-src 'self'", ["connect-src 'self'", ...origins].join(" "));
+const policy = (origins) => build.headers["Content-Security-Policy"].replace("connect-src 'self'", ["connect-src 'self'", ...origins].join(" "));
 
 // api answers AUTOMATIC1111's interface with the page that is open: programs
 // written for a server run without one.
-async function api(call, request) {
-	let body;
+async function api(call, request, query) {
+	let body = Object.fromEntries(query); // what a GET asks for
 	try {
-		body = JSON.parse(await request.text() || "{}"); // interrupt has none
+		body = JSON.parse(await request.text() || JSON.stringify(body)); // interrupt has none
 	} catch {
 		return failed(422, "the request is not JSON");
 	}
 	for (const page of await self.clients.matchAll({ type: "window" })) {
 		const here = await ask(page, { type: "api?" }, 500);
 		if (!here) continue;
-		const { status, answer } = await ask(page, { type: "api", call, method: request.method, body });
+		const { status, answer } = await patiently(page, { type: "api", call, method: request.method, body });
 		return Response.json(answer, { status });
 	}
 	return failed(503, "no page of wisp is open: open one, it does the drawing");
 }
 
-const failed = (status, detail) => Response.json({ error: "wisp", detail, body: "", errors: detail }, { status });
+// patiently asks a page for as long as it is open.
+async function patiently(page, question) {
+	const answer = ask(page, question);
+	for (;;) {
+		const first = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 1000))]);
+		if (first) return first;
+		if (!await self.clients.get(page.id)) return { status: 503, answer: refusal("the page of wisp was closed before the picture was done") };
+	}
+}
+
+const refusal = (detail) => ({ error: "wisp", detail, body: "", errors: detail });
+const failed = (status, detail) => Response.json(refusal(detail), { status });
