@@ -7,10 +7,16 @@
 const name = "wisp-history";
 const store = "pictures";
 
-const done = (request) => new Promise((resolve, reject) => {
-	request.onsuccess = () => resolve(request.result);
-	request.onerror = () => reject(request.error);
-});
+// each calls f with a cursor at every picture in a range.
+function each(objects, range, f) {
+	const request = objects.openCursor(range);
+	request.onsuccess = () => {
+		if (!request.result) return;
+		f(request.result);
+		request.result.continue();
+	};
+	return request;
+}
 
 function openDatabase() {
 	return new Promise((resolve, reject) => {
@@ -42,17 +48,31 @@ export class History extends EventTarget {
 		return db?.transaction(store, mode, { durability: "relaxed" }).objectStore(store) ?? null;
 	}
 
+	// #write makes one change, and waits until it is kept for good: that the disk
+	// is full is told only then. It returns the result of the request that change
+	// returns, undefined where there is no database.
+	async #write(change) {
+		const objects = await this.#objects("readwrite");
+		if (!objects) return undefined;
+		const request = change(objects);
+		await new Promise((resolve, reject) => {
+			objects.transaction.oncomplete = resolve;
+			objects.transaction.onabort = () => reject(objects.transaction.error ?? request.error);
+		});
+		return request.result;
+	}
+
 	#changed() {
 		this.dispatchEvent(new Event("change"));
 		this.#channel?.postMessage("change");
 	}
 
-	// add keeps a picture and returns its id.
+	// add keeps a picture and returns its id; one that was removed comes back
+	// under its own.
 	async add(picture) {
 		let id;
 		try {
-			const objects = await this.#objects("readwrite");
-			if (objects) id = await done(objects.add(picture));
+			id = await this.#write((objects) => objects.put(picture));
 		} catch (err) {
 			if (err.name !== "QuotaExceededError") throw err;
 		}
@@ -86,28 +106,20 @@ export class History extends EventTarget {
 	}
 
 	async setFavourite(id, favourite) {
-		if (this.#memory.has(id)) {
-			this.#memory.get(id).favourite = favourite;
-		} else {
-			const objects = await this.#objects("readwrite");
-			const picture = await done(objects.get(id));
-			if (picture) await done(objects.put({ ...picture, favourite }));
-		}
+		if (this.#memory.has(id)) this.#memory.get(id).favourite = favourite;
+		else await this.#write((objects) => each(objects, IDBKeyRange.only(id), (cursor) => cursor.update({ ...cursor.value, favourite })));
 		this.#changed();
 	}
 
 	async remove(id) {
-		if (!this.#memory.delete(id)) await done((await this.#objects("readwrite")).delete(id));
+		if (!this.#memory.delete(id)) await this.#write((objects) => objects.delete(id));
 		this.#changed();
 	}
 
 	// clear removes all pictures but the favourites.
 	async clear() {
-		const { pictures } = await this.list();
-		for (const { id, favourite } of pictures) {
-			if (favourite) continue;
-			if (!this.#memory.delete(id)) await done((await this.#objects("readwrite")).delete(id));
-		}
+		for (const [id, { favourite }] of this.#memory) if (!favourite) this.#memory.delete(id);
+		await this.#write((objects) => each(objects, null, (cursor) => cursor.value.favourite || cursor.delete()));
 		this.#changed();
 	}
 }

@@ -1,6 +1,6 @@
 // The visitor's pictures, newest first: search, favourites, delete, export.
 import { History } from "./history.js";
-import { language } from "./strings.js";
+import { language } from "./language.js";
 import { zip } from "./zip.js";
 import { $, create, download, fileName, press, pressed, showNotice, t } from "./ui.js";
 
@@ -72,9 +72,10 @@ function row(picture, url) {
 	star.addEventListener("click", () => history.setFavourite(picture.id, !picture.favourite));
 	const remove = create("button", { type: "button", className: "mark bin", textContent: "✕" });
 	remove.setAttribute("aria-label", `${t("remove")}: ${picture.settings.prompt}`);
-	remove.addEventListener("click", async () => {
+	remove.addEventListener("click", async (event) => {
 		await history.remove(picture.id);
-		showNotice(t("removed"), () => history.add(picture));
+		showNotice(t("removed"), { undo: () => history.add(picture) });
+		if (event.detail === 0) $("undo").focus(); // pressed by keyboard: its place is gone
 	});
 	return create("li", {}, open, star, remove);
 }
