@@ -4,8 +4,10 @@
 // drop.js (files), offline.js (the service worker).
 import { createGenerator, models, WispError } from "./wisp.js";
 import { recall, remember } from "./memory.js";
-import { chooseLanguage, language, languages, setLanguage } from "./strings.js";
-import { $, bytes, capital, create, fill, press, pressed, say, showError, showNotice, t, work } from "./ui.js";
+import { chooseLanguage, language, setLanguage } from "./language.js";
+import { languages } from "./strings.js";
+import { $, bytes, capital, create, fill, press, pressed, say, sentence, showError, showNotice, t, work } from "./ui.js";
+import { methodOf } from "./parameters.js";
 import * as easel from "./picture.js";
 import * as past from "./past.js";
 import * as modelDialog from "./models.js";
@@ -16,8 +18,11 @@ import { start as goOffline } from "./offline.js";
 const form = $("form"), prompt = $("prompt"), seed = $("seed"), lock = $("lock");
 const root = document.documentElement.dataset; // state and pictures, for tests and style
 
+const defaultModel = new URL("models/default/", location.href).href;
 let model = modelInAddress() ?? recall("model") ?? undefined;
+if (model === defaultModel) model = undefined;
 let loading = null; // the promise of the generator
+let stopLoading = null; // an AbortController
 let generator = null; // once it is there
 let run = null; // the AbortController of the picture under way
 const touched = new Set(); // the settings that the visitor chose: the others follow the model
@@ -37,11 +42,13 @@ const profiling = new URLSearchParams(location.search).has("profile");
 function ready() {
 	if (!loading) {
 		root.state = "loading";
+		downloaded = null;
+		stopLoading = new AbortController();
 		const mine = loading = createGenerator({
 			model,
 			backend: $("backend").value,
-			busy: "abort",
 			profile: profiling,
+			signal: stopLoading.signal,
 			onProgress: loadingProgress,
 			onWarning: (message) => console.info("wisp:", message),
 		}).then((g) => {
@@ -87,6 +94,7 @@ function choose(chosen) {
 // reload begins anew, with another model or backend.
 function reload() {
 	run?.abort();
+	stopLoading?.abort();
 	generator?.dispose();
 	generator = loading = null;
 	load();
@@ -96,12 +104,19 @@ function load() {
 	showError(null);
 	work(t("loading"));
 	ready().catch((err) => {
+		if (err.code === "aborted") return; // another model was chosen meanwhile
 		if (!run) work(null);
 		showError(err);
 	});
 }
 
-function loadingProgress({ stage, loaded, total }) {
+let downloaded = null; // how far the download is
+
+// Parts of the model are read and compiled while others are still on their
+// way: as long as that is so, it is what the visitor waits for.
+function loadingProgress(progress) {
+	if (progress.stage === "download") downloaded = progress;
+	const { stage, loaded, total } = downloaded?.loaded < downloaded?.total ? downloaded : progress;
 	if (stage === "download") work(t("downloading", { loaded: bytes(loaded), total: bytes(total) }), loaded, total);
 	if (stage === "load" && loaded < total) work(t("reading"), loaded, total);
 	if (stage === "compile") work(t("preparing"), loaded, total);
@@ -161,7 +176,7 @@ function fillExamples(examples) {
 		});
 		box.append(button);
 	}
-	prompt.placeholder = examples[0] ?? "";
+	prompt.placeholder = examples.length > 0 ? t("example", { text: examples[0] }) : "";
 }
 
 // setPrompt puts words into the form; a style at their end goes to the chips.
@@ -192,23 +207,28 @@ function showRange(input) {
 	if (input.type === "range") $(`${input.id}-value`).textContent = input.value;
 }
 
-// restore puts the settings of a picture back into the form, seed included.
+// restore puts the settings of a picture back into the form, seed included:
+// the next picture has it, and Generate then rolls a new one.
 function restore(settings) {
 	const { samplerLabel, scheduleLabel } = settings;
-	const labelled = (list, label) => list?.find((s) => s.label.toLowerCase() === label?.toLowerCase())?.name;
-	const all = {
-		...settings,
-		sampler: settings.sampler ?? labelled(generator?.samplers, samplerLabel),
-		schedule: settings.schedule ?? labelled(generator?.schedules, scheduleLabel),
-	};
+	const method = samplerLabel && generator ? methodOf(generator, samplerLabel, scheduleLabel) : {};
+	if (method.sampler) method.schedule ??= generator.defaults.schedule;
+	const all = { ...method, ...settings };
 	for (const name of Object.keys(inputs)) if (all[name] !== undefined) touched.add(name);
 	setForm(all);
 	if (settings.prompt !== undefined) setPrompt(settings.prompt);
 	if (settings.negativePrompt !== undefined) $("negative").value = settings.negativePrompt;
 	if (settings.seed !== undefined) {
 		seed.value = settings.seed;
-		press(lock, true);
+		press(lock, !loading);
 	}
+}
+
+// lost says what of a file's settings is not restored: parameters of
+// AUTOMATIC1111 that wisp lacks, and its model, where that is not in use.
+function lost({ lost = [], model: name }) {
+	const other = name && generator && name !== generator.name ? [t("otherModel", { name })] : [];
+	return [...lost, ...other].join(", ");
 }
 
 // request reads the form. fresh rolls a new seed unless one is kept; otherwise
@@ -248,7 +268,7 @@ async function draw(options = {}) {
 	showNotice(null);
 	try {
 		request(options); // what is wrong with it is said before the model is there
-		if (!generator) work(t("loading"));
+		if (!generator && $("work").hidden) work(t("loading"));
 		const g = await abortable(ready(), signal);
 		work(t("words"));
 		if (!options.live) say(t("drawing"));
@@ -260,6 +280,7 @@ async function draw(options = {}) {
 		if (run !== mine) return; // a newer picture took its place
 		if (err.code === "aborted") say(t("cancelled"));
 		else showError(err);
+		if (err.code === "bad-request" && prompt.value.trim() === "") prompt.focus();
 		if (["internal", "out-of-memory", "device-lost"].includes(err.code)) generator = loading = null;
 	} finally {
 		if (run === mine) {
@@ -301,20 +322,28 @@ async function show(result, g, live) {
 	const pictures = await easel.show(await easel.fromResult(result), easel.factsOf(result));
 	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
-	if (result.truncated) showNotice(t("truncated"));
-	if (result.warnings.length > 0) showNotice(result.warnings.join(" "));
-	if (profiling) (await import("./profile.js")).show(result);
 	if (!live) say(t("ready", { prompt: result.settings.prompt }));
+	if (result.truncated) showNotice(t("truncated"), { stays: true });
+	if (result.warnings.length > 0) showNotice(result.warnings.map(sentence).join(" "), { stays: true });
+	if (profiling) (await import("./profile.js")).show(result);
 	root.pictures = Number(root.pictures ?? 0) + 1;
 	let kept = null;
 	keep = () => (kept ??= keepAll(pictures, g.name));
 	if (live) resting = setTimeout(keep, rest);
-	else await keep();
+	else keep();
 }
 
+let keeping = 0; // pictures on their way into the history
+
 async function keepAll(pictures, model) {
+	keeping += pictures.length;
 	for (const p of pictures) {
-		p.id = await past.history.add({ time: Date.now(), blob: p.blob, settings: p.settings, seed: p.seed, model, favourite: p.favourite === true });
+		try {
+			p.id = await past.history.add({ time: Date.now(), blob: p.blob, settings: p.settings, seed: p.seed, model, favourite: p.favourite === true });
+		} catch (err) {
+			showError(err);
+		}
+		keeping--;
 	}
 }
 
@@ -389,7 +418,8 @@ $("star").addEventListener("click", async () => {
 });
 past.start(async (picture) => {
 	restore(picture.settings);
-	await easel.show([picture], { line: [picture.settings.prompt, `${t("seed").toLowerCase()} ${picture.seed}`, new Date(picture.time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" })].join(" · ") });
+	const line = [picture.settings.prompt, `${t("seed").toLowerCase()} ${picture.seed}`, new Date(picture.time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" })].join(" · ");
+	await easel.show([picture], () => ({ line }));
 	$("easel").scrollIntoView({ block: "nearest" });
 });
 
@@ -398,7 +428,7 @@ past.start(async (picture) => {
 const inLink = ["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"];
 $("link").addEventListener("click", async () => {
 	const { settings } = easel.current();
-	const url = new URL(location.href);
+	const url = new URL(`?${new URLSearchParams(inAddress())}`, location.href);
 	url.hash = new URLSearchParams(inLink.filter((k) => settings[k] !== undefined && settings[k] !== "").map((k) => [k, settings[k]]));
 	try {
 		await navigator.clipboard.writeText(url.href);
@@ -407,6 +437,14 @@ $("link").addEventListener("click", async () => {
 		showNotice(url.href);
 	}
 });
+// inAddress names the model, where it is of this site: whoever follows the link
+// may have another one in use.
+function inAddress() {
+	if (model === undefined) return { model: "models/default/" };
+	if (typeof model !== "string") return {};
+	const { origin, pathname } = new URL(model, location.href);
+	return origin === location.origin ? { model: pathname } : {};
+}
 function followLink() {
 	const given = new URLSearchParams(location.hash.slice(1));
 	if (!given.has("prompt")) return;
@@ -423,14 +461,16 @@ gridDialog.start(() => ({
 	styles: radios().map((r) => r.value).filter(Boolean),
 }));
 watchDrops({
-	restore: (settings, name) => {
+	restore: async (settings, name) => {
+		if (loading) await ready(); // which knows the names of samplers
 		restore(settings);
-		showNotice(t("restored", { name }));
 		if (loading) draw();
+		const missing = lost(settings);
+		showNotice(t(missing ? "restoredBut" : "restored", { name, lost: missing }), { stays: missing !== "" });
 	},
 	open: choose,
 });
-goOffline({ idle: () => run === null && !gridDialog.drawing(), ready, facts: () => generator });
+goOffline({ idle: () => run === null && keeping === 0 && !gridDialog.drawing(), ready, facts: () => generator });
 
 chooseLanguage();
 fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));
@@ -446,7 +486,7 @@ $("language").addEventListener("change", (event) => {
 // The model comes with the page, unless the visitor asked to save data: then
 // it waits for the first picture.
 if (navigator.connection?.saveData) {
-	showNotice(t("saver"));
+	showNotice(t("saver"), { stays: true });
 	root.state = "waiting";
 } else {
 	load();

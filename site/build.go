@@ -165,7 +165,8 @@ func removeOld(out string) error {
 // other sites load.
 func printIntegrity(w io.Writer, page memory) {
 	for _, name := range slices.Sorted(maps.Keys(page)) {
-		if stem, _, _ := strings.Cut(name, "-"); name == "wisp.js" || name == "widget.js" || stem == "png" && path.Ext(name) == ".js" {
+		stem, _, _ := strings.Cut(strings.TrimSuffix(name, ".js"), "-")
+		if path.Ext(name) == ".js" && slices.Contains([]string{"wisp", "widget", "png", "strings"}, stem) {
 			sum := sha512.Sum384(page[name])
 			fmt.Fprintf(w, "%-24s sha384-%s\n", name, base64.StdEncoding.EncodeToString(sum[:]))
 		}

@@ -65,7 +65,7 @@ async function take(files, on) {
 	const settings = file.size <= maxFile ? await settingsOf(file) : undefined;
 	if (settings === undefined) return showNotice(t("unknownFile", { name: file.name }));
 	if (settings === null) return showNotice(t("noSettings", { name: file.name }));
-	on.restore(settings, file.name);
+	await on.restore(settings, file.name);
 }
 
 // settingsOf returns the settings in a file, null where it has none, undefined
@@ -79,10 +79,14 @@ async function settingsOf(file) {
 	return null;
 }
 
+// json reads JSON, and what Python writes for it: ComfyUI's files hold NaN.
 function json(text, name) {
-	try {
-		return JSON.parse(text);
-	} catch {
-		throw new WispError("bad-request", `${name} is not JSON`);
+	for (const candidate of [text, text.replace(/\bNaN\b/g, "null")]) {
+		try {
+			return JSON.parse(candidate);
+		} catch {
+			// the next one
+		}
 	}
+	throw new WispError("bad-request", `${name} is not JSON`);
 }

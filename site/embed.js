@@ -2,8 +2,8 @@
 //
 //   <iframe src="https://…/embed.html?origin=https://host.example"></iframe>
 //
-// The address may also hold prompt, steps, seed, backend, live, and a model
-// (model=) of this site.
+// The address may also hold prompt, steps, seed, backend, live, lang (else it is
+// the browser's), and a model (model=) of this site.
 //
 // The host sends:
 //   {wisp: "generate", id, request}   id: a number or text, which every answer
@@ -20,6 +20,7 @@
 //
 // Only the origins named in the address (origin=, as often as need be) are
 // listened and spoken to; without any, the frame works by itself and is deaf.
+import { known } from "./strings.js";
 import "./widget.js";
 import { WispError } from "./wisp.js";
 
@@ -32,6 +33,9 @@ if (given.has("model") && URL.canParse(given.get("model"), location.href)) {
 	const url = new URL(given.get("model"), location.href);
 	if (url.origin === new URL(import.meta.url).origin) widget.setAttribute("model", url.href);
 }
+
+document.documentElement.lang = known([given.get("lang"), ...navigator.languages]) ?? "en";
+widget.lang = document.documentElement.lang;
 
 let current = {}; // {id} while a picture for the host is under way
 

@@ -65,7 +65,7 @@ $("axes").addEventListener("submit", async (event) => {
 		}
 	} finally {
 		run = null;
-		$("grid-go").textContent = t("drawGrid");
+		$("grid-go").textContent = t("draw");
 		$("grid-bar").hidden = true;
 	}
 });
@@ -87,7 +87,7 @@ async function draw(x, y, signal) {
 			const canvas = create("canvas", { width: result.images[0].width, height: result.images[0].height });
 			canvas.getContext("2d").putImageData(result.images[0], 0, 0);
 			canvas.setAttribute("role", "img");
-			canvas.setAttribute("aria-label", `${x.name} ${xv}, ${y.name} ${yv}`);
+			canvas.setAttribute("aria-label", `${t(x.name)} ${xv}, ${t(y.name)} ${yv}`);
 			row.append(create("td", {}, canvas));
 			images.push(canvas);
 			$("grid-bar").value = images.length / (x.values.length * y.values.length);

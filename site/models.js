@@ -24,9 +24,16 @@ const box = dialog("models", async () => {
 	$("kept").replaceChildren(); // what it says may be old
 	const card = (inUse()?.card ?? "").replace(/^---\n.*?\n---\s*/s, ""); // less the fields for machines
 	$("card").hidden = card === "";
-	$("card-text").textContent = card;
+	$("card-text").replaceChildren(...paragraphs(card));
 	await list();
 });
+
+// paragraphs shows Markdown as text: headings stand out, the rest is as written.
+function paragraphs(text) {
+	return text.trim().split(/^(#.*)\n+/m).filter(Boolean).map((part) => (part.startsWith("#")
+		? create("h3", { textContent: part.replace(/^#+\s*/, "") })
+		: create("p", { textContent: part.trim().replaceAll("`", "") })));
+}
 
 // The default model lies beside the page.
 const defaultLocation = new URL("models/default/", import.meta.url).href;
@@ -55,6 +62,7 @@ function row(model) {
 	const remove = create("button", { type: "button", className: "pill", textContent: t("remove") });
 	remove.setAttribute("aria-label", `${t("remove")}: ${model.name}`);
 	remove.addEventListener("click", async () => {
+		if (model.location === "" && !confirm(t("removeSure", { name: model.name }))) return;
 		await removeModel(model.id);
 		if (current) verdict(t("modelGone"));
 		await list();
@@ -93,7 +101,7 @@ $("add").addEventListener("submit", async (event) => {
 		candidate = c.runs ? address : null;
 		verdict(c.runs
 			? t("verdict", { backend: place(c.backend), download: bytes(c.downloadBytes), memory: bytes(c.peakBytes) })
-			: t("verdictNot", { reason: c.reason }));
+			: t("verdictNot", { reason: sentence(c.reason) }));
 	} catch (err) {
 		verdict(sentence(err.message));
 	}

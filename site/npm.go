@@ -11,7 +11,7 @@ import (
 var manifest embed.FS
 
 // packaged lists the page's files that the npm package has, too.
-var packaged = []string{"wisp.js", "wisp.d.ts", "widget.js", "widget.d.ts", "png.js", "worker.js", engine, packer}
+var packaged = []string{"wisp.js", "wisp.d.ts", "widget.js", "widget.d.ts", "png.js", "strings.js", "worker.js", engine, packer}
 
 // Package writes the directory that npm pack makes the package of: the module,
 // the widget, their types, the engine and the models. Names carry no hashes:

@@ -6,6 +6,7 @@ import { $, create, duration, fileName, place, press, showNotice, t } from "./ui
 // What is on the easel: [{blob, url, settings, seed, id}] and which is chosen.
 let shown = [];
 let chosen = 0;
+let describe = null; // what show was given for facts
 
 export const current = () => shown[chosen] ?? null;
 
@@ -21,9 +22,9 @@ export async function fromResult(result) {
 
 let newest = 0; // counts calls of show: one that was overtaken shows nothing
 
-// show puts pictures on the easel and returns them; facts is the line
-// below, more what it says when pointed at.
-export async function show(pictures, { line, more = "" }) {
+// show puts pictures on the easel and returns them; facts(picture) is {line,
+// more}: the line below, and what it says when pointed at.
+export async function show(pictures, facts) {
 	const mine = ++newest;
 	const fresh = await Promise.all(pictures.map(async (p) => ({ ...p, url: URL.createObjectURL(p.blob), image: p.image ?? await pixels(p.blob) })));
 	const frames = await Promise.all(fresh.map(frame));
@@ -31,6 +32,7 @@ export async function show(pictures, { line, more = "" }) {
 	for (const { url } of old) URL.revokeObjectURL(url);
 	if (old === fresh) return fresh;
 	shown = fresh;
+	describe = facts;
 	const { width, height } = fresh[0].settings;
 	const box = $("pictures");
 	for (const canvas of box.querySelectorAll("canvas")) canvas.width = 0; // its memory need not wait for the collector
@@ -40,8 +42,6 @@ export async function show(pictures, { line, more = "" }) {
 	$("easel").style.setProperty("--ratio", width / height);
 	$("frame").classList.add("drawn");
 	$("empty").hidden = true;
-	$("facts").textContent = line;
-	$("facts").title = more;
 	choose(0);
 	return fresh;
 }
@@ -55,8 +55,9 @@ async function pixels(blob) {
 }
 
 // frame is one picture: its file, for the context menu, under an enlarged copy.
-async function frame(picture, i) {
-	const img = create("img", { src: picture.url, alt: picture.settings.prompt });
+async function frame(picture, i, all) {
+	const { prompt } = picture.settings;
+	const img = create("img", { src: picture.url, alt: all.length > 1 ? t("pictureName", { prompt, seed: picture.seed }) : prompt });
 	const canvas = create("canvas");
 	canvas.setAttribute("aria-hidden", "true");
 	await paint(picture.image, canvas);
@@ -98,6 +99,9 @@ function choose(i) {
 	$("save").href = picture.url;
 	$("save").download = fileName(picture.settings);
 	press($("star"), picture.favourite === true);
+	const { line, more = "" } = describe(picture);
+	$("facts").textContent = line;
+	$("facts").title = more;
 	onChoose(picture);
 }
 
@@ -107,10 +111,10 @@ export function whenChosen(listener) {
 	onChoose = listener;
 }
 
-// factsOf says how a result was made, and where the time went.
-export function factsOf({ settings, seed, backend, timings }) {
+// factsOf says how the pictures of a result were made, and where the time went.
+export function factsOf({ settings, backend, timings }) {
 	const { text, denoise, decode, total } = Object.fromEntries(Object.entries(timings).map(([part, ms]) => [part, duration(ms)]));
-	return { line: t("facts", { ...settings, seed, backend: place(backend), total }), more: t("timings", { text, denoise, decode }) };
+	return ({ seed }) => ({ line: t("facts", { ...settings, seed, backend: place(backend), total }), more: t("timings", { text, denoise, decode }) });
 }
 
 $("copy").addEventListener("click", async () => {

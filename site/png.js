@@ -23,7 +23,8 @@ export function withText(png, keyword, text) {
 	return new Blob([png.subarray(0, headerEnd), textChunk(keyword, text), png.subarray(headerEnd)], { type: "image/png" });
 }
 
-function textChunk(keyword, text) {
+function textChunk(keyword, words) {
+	const text = words.replaceAll("\0", ""); // which ends a text
 	const latin = /^[\x01-\xff]*$/.test(text);
 	const body = latin
 		? Uint8Array.from(`${keyword}\0${text}`, (c) => c.charCodeAt(0))

@@ -1,6 +1,6 @@
 // The live counter of requests: the service worker sees every one.
 import { ask } from "./offline.js";
-import { chooseLanguage } from "./strings.js";
+import { chooseLanguage } from "./language.js";
 import { $, create, t } from "./ui.js";
 
 chooseLanguage();
@@ -16,5 +16,5 @@ function show({ since, here, network }) {
 	$("network").textContent = ours;
 	$("elsewhere").textContent = network.length - ours;
 	$("since").textContent = t("leavesSince", { time: new Date(since).toLocaleTimeString(document.documentElement.lang) });
-	$("log").replaceChildren(...network.slice(-50).map((url) => create("li", { textContent: url })));
+	$("log").replaceChildren(...network.slice(-50).map((url) => create("li", { textContent: url.replace(location.origin, "") })));
 }

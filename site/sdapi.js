@@ -1,11 +1,14 @@
 // The part of AUTOMATIC1111's interface (/sdapi/v1) that wisp can answer, in
 // its JSON. The service worker passes the calls on to a page that is open.
+import { methodOf, parseParameters } from "./parameters.js";
+import { readTexts } from "./png.js";
 import { parametersOf, toPNG } from "./wisp.js";
 
 // Requests wait for each other, as on AUTOMATIC1111's server.
 const waiting = new Set(); // AbortControllers, the first is of the one under way
 let last = Promise.resolve();
-let progress = { step: 0, steps: 0, preview: null, prompt: "" };
+const idle = { step: 0, steps: 0, preview: null, prompt: "", began: 0 };
+let progress = idle;
 
 // busy tells whether a client waits for a picture.
 export const busy = () => waiting.size > 0;
@@ -17,6 +20,13 @@ const calls = {
 	"GET sd-models": ({ facts }) => ok(facts() ? [model(facts())] : []),
 	"GET samplers": ({ facts }) => ok((facts()?.samplers ?? []).map(({ name, label }) => ({ name: label, aliases: [name], options: {} }))),
 	"GET schedulers": ({ facts }) => ok((facts()?.schedules ?? []).map(({ name, label }) => ({ name, label, aliases: null, default_rho: -1, need_inner_model: false }))),
+	"GET prompt-styles": ({ facts }) => ok(styles(facts()).map((style) => ({ name: style, prompt: style, negative_prompt: "" }))),
+	"GET upscalers": () => ok([{ name: "None", model_name: null, model_path: null, model_url: null, scale: 1 }]),
+	"GET sd-vae": () => ok([]),
+	"GET loras": () => ok([]),
+	"GET hypernetworks": () => ok([]),
+	"GET embeddings": () => ok({ loaded: {}, skipped: {} }),
+	"POST png-info": pngInfo,
 	"GET progress": showProgress,
 	"POST interrupt": () => {
 		const [first] = waiting;
@@ -25,7 +35,10 @@ const calls = {
 	},
 };
 
-const model = ({ id, name }) => ({ title: name, model_name: name, filename: name, hash: id?.slice(0, 10) ?? null, sha256: null, config: null });
+const hash = (id) => id?.slice(0, 10) ?? null;
+const model = ({ id, name }) => ({ title: name, model_name: name, filename: name, hash: hash(id), sha256: id ?? null, config: null });
+
+const styles = (generator) => (Array.isArray(generator?.settings.styles) ? generator.settings.styles.filter((s) => typeof s === "string") : []);
 
 const ok = (answer) => ({ status: 200, answer });
 
@@ -66,46 +79,56 @@ function setOptions({ facts }, body) {
 	return ok(null);
 }
 
-async function showProgress() {
-	const { step, steps, preview, prompt } = progress;
+async function showProgress(page, { skip_current_image: skip }) {
+	const { step, steps, preview, prompt, began } = progress;
 	return ok({
 		progress: steps ? step / steps : 0,
-		eta_relative: 0,
+		eta_relative: step ? (Date.now() - began) / 1000 * (steps / step - 1) : 0,
 		state: {
-			skipped: false, interrupted: [...waiting][0]?.signal.aborted ?? false, job: prompt, job_count: waiting.size,
-			job_no: 0, sampling_step: step, sampling_steps: steps,
+			skipped: false, interrupted: [...waiting][0]?.signal.aborted ?? false, stopping_generation: false, job: prompt, job_count: waiting.size,
+			job_timestamp: began ? timestamp(began) : "0", job_no: 0, sampling_step: step, sampling_steps: steps,
 		},
-		current_image: preview && await unfinished(preview),
+		current_image: preview && !/^true$/i.test(skip) ? await unfinished(preview) : null,
 		textinfo: null,
 	});
+}
+
+// timestamp is a time as AUTOMATIC1111 writes it, 20240131235959.
+const timestamp = (time) => new Date(time).toISOString().replace(/\D/g, "").slice(0, 14);
+
+// pngInfo reads the settings in a picture.
+async function pngInfo(page, { image }) {
+	if (typeof image !== "string") refuse("image is not a text");
+	const texts = await readTexts(Uint8Array.from(decode64(image.replace(/^data:.*?,/, "")), (c) => c.charCodeAt(0)));
+	const info = texts.get("parameters") ?? "";
+	return ok({ info, items: Object.fromEntries(texts), parameters: info && parseParameters(info) || {} });
+}
+
+function decode64(text) {
+	try {
+		return atob(text);
+	} catch {
+		refuse("image is not base64");
+	}
 }
 
 // What of txt2img would change the picture and is not there: refused rather
 // than ignored.
 const unsupported = [
 	"enable_hr", "tiling", "init_images", "script_name", "subseed_strength", "refiner_checkpoint", "restore_faces",
-	"alwayson_scripts", "eta", "s_churn", "firstpass_image",
+	"alwayson_scripts", "eta", "s_churn", "firstpass_image", "infotext",
 ];
 
 const empty = (value) => !value || typeof value === "object" && Object.keys(value).length === 0;
 
-// named finds a sampler or schedule by its name or label.
-function named(list, label) {
-	const wanted = String(label).toLowerCase();
-	return list.find((s) => [s.name.toLowerCase(), s.label.toLowerCase()].includes(wanted));
-}
-
-// method reads the sampler and the schedule; older clients write both in one,
-// as "DPM++ 2M Karras".
-function method(body, { samplers, schedules }) {
+// method reads the sampler and the schedule.
+function method(body, generator) {
 	const label = body.sampler_name ?? body.sampler_index;
-	let sampler = named(samplers, label);
-	let schedule = named(schedules, body.scheduler);
-	if (body.scheduler && !schedule && String(body.scheduler).toLowerCase() !== "automatic") refuse(`scheduler "${brief(body.scheduler)}" is not one of ${schedules.map((s) => s.label).join(", ")}`);
-	const [, first, second] = /^(.*) (\S+)$/.exec(label ?? "") ?? [];
-	if (!sampler && first && named(schedules, second)) [sampler, schedule] = [named(samplers, first), named(schedules, second)];
-	if (label && !sampler) refuse(`sampler "${brief(label)}" is not one of ${samplers.map((s) => s.label).join(", ")}`);
-	return { sampler: sampler?.name, schedule: schedule?.name };
+	const { sampler, schedule } = methodOf(generator, label, body.scheduler);
+	const refuseName = (kind, name, list) => refuse(`${kind} "${brief(name)}" is not one of ${list.map((s) => s.label).join(", ")}`);
+	if (label && sampler === undefined) refuseName("sampler", label, generator.samplers);
+	if (body.scheduler && schedule === undefined && !/^automatic$/i.test(body.scheduler)) refuseName("scheduler", body.scheduler, generator.schedules);
+	return { sampler, schedule };
 }
 
 async function txt2img(page, body) {
@@ -114,6 +137,7 @@ async function txt2img(page, body) {
 	const styles = Array.isArray(body.styles) ? body.styles.filter((s) => typeof s === "string") : [];
 	if (body.prompt !== undefined && typeof body.prompt !== "string") refuse("prompt is not a text");
 	const mine = new AbortController();
+	let began = 0;
 	waiting.add(mine);
 	const turn = last;
 	let done;
@@ -132,23 +156,23 @@ async function txt2img(page, body) {
 			count: (body.batch_size ?? 1) * (body.n_iter ?? 1),
 			...method(body, generator),
 			previews: true,
-			onStep: ({ step, steps, preview }) => { progress = { step, steps, preview: preview ?? progress.preview, prompt: body.prompt }; },
+			onStep: ({ step, steps, preview }) => { progress = { step, steps, preview: preview ?? progress.preview, prompt: body.prompt, began: began ||= Date.now() }; },
 			signal: mine.signal,
 			busy: "queue",
 		};
-		return ok(await answer(await generator.generate(request), body));
+		return ok(await answer(await generator.generate(request), body, generator));
 	} catch (err) {
 		if (!mine.signal.aborted) throw err;
 		const { preview } = progress; // an interrupted picture is answered as far as it came
 		return ok({ images: preview ? [await unfinished(preview)] : [], parameters: body, info: JSON.stringify({ prompt: body.prompt ?? "", interrupted: true }) });
 	} finally {
 		waiting.delete(mine);
-		progress = { step: 0, steps: 0, preview: null, prompt: "" };
+		progress = idle;
 		done();
 	}
 }
 
-async function answer(result, body) {
+async function answer(result, body, { name, id, samplers }) {
 	const { settings, seed } = result;
 	const each = (f) => result.images.map((_, i) => f(i));
 	const images = body.send_images === false ? [] : await Promise.all(each(async (i) => base64(await toPNG(result, i))));
@@ -156,9 +180,12 @@ async function answer(result, body) {
 		prompt: settings.prompt, all_prompts: each(() => settings.prompt),
 		negative_prompt: settings.negativePrompt, all_negative_prompts: each(() => settings.negativePrompt),
 		seed, all_seeds: each((i) => seed + i), subseed: seed, all_subseeds: each((i) => seed + i), subseed_strength: 0,
-		width: settings.width, height: settings.height, sampler_name: settings.sampler, scheduler: settings.schedule,
-		cfg_scale: settings.guidance, steps: settings.steps, batch_size: result.images.length, index_of_first_image: 0,
-		infotexts: each((i) => parametersOf(result, i)), styles: [], clip_skip: 1, job_timestamp: "", restore_faces: false,
+		width: settings.width, height: settings.height, sampler_name: (samplers.find((s) => s.name === settings.sampler) ?? samplers[0]).label,
+		cfg_scale: settings.guidance, steps: settings.steps, batch_size: result.images.length, restore_faces: false, face_restoration_model: null,
+		sd_model_name: name, sd_model_hash: hash(id), sd_vae_name: null, sd_vae_hash: null, seed_resize_from_w: -1, seed_resize_from_h: -1,
+		denoising_strength: null, extra_generation_params: settings.schedule ? { "Schedule type": settings.schedule } : {}, index_of_first_image: 0,
+		infotexts: each((i) => parametersOf(result, i)), styles: body.styles ?? [], job_timestamp: timestamp(Date.now()), clip_skip: 1,
+		is_using_inpainting_conditioning: false, version: "wisp",
 	};
 	return { images, parameters: body, info: JSON.stringify(info) };
 }

@@ -1,7 +1,6 @@
-// Every word that the page shows, in each of its languages. index.html holds
-// the English ones, too, so that the page can be read before this loads; a test
-// keeps the two alike. {name} is filled in.
-import { recall } from "./memory.js";
+// Every word that the page and the widget show, in each of their languages.
+// index.html holds the English ones, too, so that the page can be read before
+// this loads; a test keeps the two alike. {name} is filled in.
 
 const en = {
 	tagline: "Pictures from words, made on your own device.",
@@ -41,6 +40,7 @@ const en = {
 	compare: "Compare two settings…",
 	reset: "Back to the model's settings",
 	empty: "Say what you would like to see.",
+	example: "For example: {text}",
 	dropHere: "Drop a picture, a workflow or a model.",
 	another: "Another",
 	variations: "Variations",
@@ -57,6 +57,8 @@ const en = {
 	clearSure: "Delete all pictures but your favourites? They cannot be brought back.",
 	more: "Show more",
 	remove: "Delete",
+	removeSure: "Delete {name}? It came from files, so the page cannot fetch it again.",
+	pictureName: "{prompt}, seed {seed}",
 	removed: "The picture is deleted.",
 	undo: "Undo",
 	noneFound: "No picture matches.",
@@ -76,13 +78,14 @@ const en = {
 	card: "About the model in use",
 	modelKept: "{size} kept here",
 	verdict: "Runs here on {backend}. {download} to download, about {memory} of memory.",
-	verdictNot: "Does not run here: {reason}.",
+	verdictNot: "Does not run here. {reason}",
 	close: "Close",
+	dismiss: "Dismiss",
 	compareTitle: "Compare two settings",
 	across: "Across",
 	down: "Down",
 	values: "Values, separated by commas",
-	drawGrid: "Draw",
+	draw: "Draw",
 	saveGrid: "Save as one picture",
 	private: "Private.",
 	privacy: "The model runs inside this page. It is downloaded once and kept by your browser; your words and pictures never leave this device.",
@@ -109,11 +112,16 @@ const en = {
 	truncated: "The description is longer than the model can read, so its end was left out.",
 	badSeed: "the seed is not a whole number of at most 15 digits",
 	restored: "The settings of {name} are restored.",
+	restoredBut: "The settings of {name} are restored, but not what wisp does without: {lost}.",
+	otherModel: "the model {name}",
 	noSettings: "{name} holds no settings of a picture.",
 	unknownFile: "{name} is neither a picture nor a model nor a workflow.",
 	copied: "The picture is copied.",
 	linkCopied: "The link is copied. It holds the words and the settings, not the picture.",
 	noCopy: "This browser does not let pages copy pictures: save it instead.",
+	// the widget
+	loadingShare: "Loading the model: {share}",
+	needPicture: "Draw a picture.",
 	facts: "{width} × {height} · seed {seed} · {steps} steps · {total} on {backend}",
 	timings: "words {text}, steps {denoise}, decoding {decode}",
 	model: "Model: {name}",
@@ -137,6 +145,9 @@ const en = {
 	failQuota: "the browser has no room for the model: free some disk space, or leave private browsing",
 	failMemory: "there is not enough memory: close other tabs or choose a smaller picture, and try again",
 	failDevice: "the graphics card was lost: try again",
+	failLost: "the graphics card was lost and is started again",
+	failShort: "the graphics card's memory is short: the parts of the model take turns there, which takes longer",
+	failCard: "the graphics card failed: the processor draws instead",
 	failUnsupported: "this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari",
 	badValues: "name one to eight values for each setting, separated by commas",
 };
@@ -179,6 +190,7 @@ const de = {
 	compare: "Zwei Einstellungen vergleichen…",
 	reset: "Zurück zu den Werten des Modells",
 	empty: "Sag, was du sehen möchtest.",
+	example: "Zum Beispiel: {text}",
 	dropHere: "Hier ein Bild, einen Arbeitsablauf oder ein Modell ablegen.",
 	another: "Noch eins",
 	variations: "Varianten",
@@ -195,6 +207,8 @@ const de = {
 	clearSure: "Alle Bilder bis auf die Lieblinge löschen? Sie sind dann fort.",
 	more: "Mehr zeigen",
 	remove: "Löschen",
+	removeSure: "{name} löschen? Es kam aus Dateien, also kann die Seite es nicht wieder holen.",
+	pictureName: "{prompt}, Startzahl {seed}",
 	removed: "Das Bild ist gelöscht.",
 	undo: "Zurückholen",
 	noneFound: "Kein Bild passt.",
@@ -214,13 +228,14 @@ const de = {
 	card: "Über das Modell in Gebrauch",
 	modelKept: "{size} hier gespeichert",
 	verdict: "Läuft hier auf {backend}. {download} zu laden, etwa {memory} Arbeitsspeicher.",
-	verdictNot: "Läuft hier nicht: {reason}.",
+	verdictNot: "Läuft hier nicht. {reason}",
 	close: "Schließen",
+	dismiss: "Ausblenden",
 	compareTitle: "Einstellungen vergleichen",
 	across: "Nach rechts",
 	down: "Nach unten",
 	values: "Werte, durch Kommas getrennt",
-	drawGrid: "Malen",
+	draw: "Malen",
 	saveGrid: "Als ein Bild sichern",
 	private: "Privat.",
 	privacy: "Das Modell läuft in dieser Seite. Es wird einmal geladen und bleibt in deinem Browser; deine Worte und Bilder verlassen dieses Gerät nie.",
@@ -246,11 +261,15 @@ const de = {
 	truncated: "Die Beschreibung ist länger, als das Modell lesen kann; ihr Ende wurde weggelassen.",
 	badSeed: "die Startzahl ist keine ganze Zahl mit höchstens 15 Ziffern",
 	restored: "Die Einstellungen von {name} sind wiederhergestellt.",
+	restoredBut: "Die Einstellungen von {name} sind wiederhergestellt, nur nicht, was wisp nicht hat: {lost}.",
+	otherModel: "das Modell {name}",
 	noSettings: "{name} enthält keine Einstellungen eines Bildes.",
 	unknownFile: "{name} ist weder ein Bild noch ein Modell noch ein Arbeitsablauf.",
 	copied: "Das Bild ist kopiert.",
 	linkCopied: "Der Link ist kopiert. Er enthält die Worte und Einstellungen, nicht das Bild.",
 	noCopy: "Dieser Browser lässt Seiten keine Bilder kopieren: sichere es stattdessen.",
+	loadingShare: "Das Modell wird geladen: {share}",
+	needPicture: "Male ein Bild.",
 	facts: "{width} × {height} · Startzahl {seed} · {steps} Schritte · {total} auf {backend}",
 	timings: "Worte {text}, Schritte {denoise}, Dekodieren {decode}",
 	model: "Modell: {name}",
@@ -272,6 +291,9 @@ const de = {
 	failQuota: "der Browser hat keinen Platz für das Modell: schaffe Platz auf der Festplatte oder verlasse den privaten Modus",
 	failMemory: "der Arbeitsspeicher reicht nicht: schließe andere Tabs oder wähle ein kleineres Bild und versuche es noch einmal",
 	failDevice: "die Grafikkarte ist ausgefallen: versuche es noch einmal",
+	failLost: "die Grafikkarte ist ausgefallen und wird neu gestartet",
+	failShort: "der Speicher der Grafikkarte ist knapp: die Teile des Modells wechseln sich darin ab, und das dauert länger",
+	failCard: "die Grafikkarte ist ausgefallen: stattdessen malt der Prozessor",
 	failUnsupported: "dieser Browser kann das Programm nicht ausführen: nimm ein aktuelles Chrome, Edge, Firefox oder Safari",
 	badValues: "nenne für jede Einstellung ein bis acht Werte, durch Kommas getrennt",
 };
@@ -281,42 +303,22 @@ export const languages = {
 	de: { name: "Deutsch", direction: "ltr", strings: de },
 };
 
-let current = "en";
-
-// t is the text of that name in the page's language.
-export function t(name, values = {}) {
-	return languages[current].strings[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+// known is the first of the wishes, as "de-AT", that is a language here.
+export function known(wishes) {
+	return wishes.map((wish) => wish?.split("-")[0].toLowerCase()).find((tag) => Object.hasOwn(languages, tag ?? ""));
 }
 
-// translate puts what the engine says in English into the page's language,
-// where it is one of the texts above; what follows it stays as it is.
-export function translate(message) {
+// text is that of a name in a language.
+export function text(tag, name, values = {}) {
+	return languages[tag].strings[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+// sentence makes what the engine says in English one for people: in their
+// language, where it is one of the texts above that begin with fail; what
+// follows it stays as it is.
+export function sentence(tag, message) {
 	const name = Object.keys(en).find((n) => n.startsWith("fail") && message.startsWith(en[n]));
-	return name ? t(name) + message.slice(en[name].length) : message;
+	const told = name ? text(tag, name) + message.slice(en[name].length) : message;
+	const whole = told.charAt(0).toUpperCase() + told.slice(1);
+	return /[.)!?]$/.test(whole) ? whole : `${whole}.`;
 }
-
-// chooseLanguage takes the visitor's wish: from the address, from an earlier
-// visit, from the browser.
-export function chooseLanguage() {
-	const wishes = [new URLSearchParams(location.search).get("lang"), recall("language"), ...navigator.languages];
-	for (const wish of wishes) {
-		const tag = wish?.split("-")[0];
-		if (Object.hasOwn(languages, tag ?? "")) return setLanguage(tag);
-	}
-}
-
-// setLanguage puts the words of a language into everything that names one:
-// data-t for the text, data-t-title, -placeholder and -aria-label for attributes.
-export function setLanguage(tag) {
-	current = tag;
-	document.documentElement.lang = tag;
-	document.documentElement.dir = languages[tag].direction;
-	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
-	for (const attribute of ["title", "placeholder", "aria-label"]) {
-		for (const element of document.querySelectorAll(`[data-t-${attribute}]`)) {
-			element.setAttribute(attribute, t(element.getAttribute(`data-t-${attribute}`)));
-		}
-	}
-}
-
-export const language = () => current;

@@ -1,6 +1,6 @@
 // What the parts of the page share: elements by id, and the places where the
 // page says how far it is and what went wrong.
-import { language, t, translate } from "./strings.js";
+import { language, sentence, t } from "./language.js";
 
 export const $ = (id) => document.getElementById(id);
 
@@ -21,12 +21,6 @@ export const duration = (ms) => (ms < 1000 ? `${number(ms, 0)} ms` : short(ms / 
 // place is what a backend runs on, as in "on the processor".
 export const place = (backend) => t(`on${capital(backend)}`);
 export const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
-
-// sentence makes a message of the engine one for people.
-export function sentence(message) {
-	const text = capital(translate(message));
-	return /[.)!?]$/.test(text) ? text : `${text}.`;
-}
 
 // work shows what is being done and how far it is; null ends it.
 export function work(text, loaded, total) {
@@ -52,8 +46,11 @@ export function showError(err) {
 	console.info("wisp:", err);
 }
 
-// showNotice tells something; undo, where given, is offered beside it.
-export function showNotice(text, undo) {
+// showNotice tells something, wherever on the page the visitor is. It stays
+// until the next picture where it matters for longer (stays), or where it
+// offers to undo something; else it goes after a while.
+export function showNotice(text, { undo, stays = Boolean(undo) } = {}) {
+	clearTimeout(leaving);
 	$("told").hidden = !text;
 	$("notice").textContent = text ?? "";
 	$("undo").hidden = !undo;
@@ -61,7 +58,19 @@ export function showNotice(text, undo) {
 		showNotice(null);
 		undo();
 	};
+	if (!text) return;
+	say(text);
+	if (!stays) leave();
 }
+
+let leaving = 0; // a timer
+const patience = 6000; // milliseconds
+
+function leave() {
+	leaving = setTimeout(() => ($("told").matches(":hover, :focus-within") ? leave() : showNotice(null)), patience);
+}
+
+$("dismiss")?.addEventListener("click", () => showNotice(null)); // not on the page about privacy
 
 // press sets a toggle button.
 export const press = (button, on) => button.setAttribute("aria-pressed", String(on));
@@ -97,4 +106,4 @@ export function fill(select, options) {
 	if (options.some(([value]) => value === before)) select.value = before;
 }
 
-export { t };
+export { sentence, t };

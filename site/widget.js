@@ -4,12 +4,13 @@
 //   <wisp-generator prompt="red heart" seed="1"></wisp-generator>
 //
 // Attributes: model, prompt, steps, seed, backend, live (draw while typing),
-// name and required (in a form, the value is the picture), disabled. The model
-// is downloaded at the first picture. Parts to style: form, prompt, button,
+// name and required (in a form, the value is the picture), disabled, lang (else
+// that of the page around it). The model is downloaded at the first picture. Parts to style: form, prompt, button,
 // picture, status; custom properties: --wisp-accent, --wisp-on-accent,
 // --wisp-ink, --wisp-paper, --wisp-round. Events, all of which bubble:
 // wisp-ready, wisp-progress, wisp-step, wisp-image ({result, blob}),
 // wisp-error ({code, message}).
+import { known, sentence, text } from "./strings.js";
 import { createGenerator, toPNG, WispError } from "./wisp.js";
 
 const style = new CSSStyleSheet();
@@ -31,7 +32,7 @@ const pause = 250; // milliseconds of rest before a live picture
 
 export class WispGenerator extends HTMLElement {
 	static formAssociated = true;
-	static observedAttributes = ["model", "backend", "prompt", "required"];
+	static observedAttributes = ["model", "backend", "prompt", "required", "lang"];
 
 	#internals = this.attachInternals();
 	#generator = null; // promise
@@ -39,6 +40,7 @@ export class WispGenerator extends HTMLElement {
 	#typing = 0;
 	#url = null;
 	#value = null; // File
+	#language = "en";
 	#form; #input; #button; #image; #status;
 
 	constructor() {
@@ -49,9 +51,8 @@ export class WispGenerator extends HTMLElement {
 		this.#form = make("form", {});
 		this.#form.part = "form";
 		this.#input = make("input", { type: "text", dir: "auto", autocomplete: "off", maxLength: 20000 });
-		this.#input.setAttribute("aria-label", "Describe a picture");
 		this.#input.part = "prompt";
-		this.#button = make("button", { type: "submit", textContent: "Draw" });
+		this.#button = make("button", { type: "submit" });
 		this.#button.part = "button";
 		this.#image = make("img", { hidden: true });
 		this.#image.part = "picture";
@@ -74,7 +75,12 @@ export class WispGenerator extends HTMLElement {
 	attributeChangedCallback(name, before, now) {
 		if (name === "prompt") this.#input.value = now ?? "";
 		else if (name === "required") this.#check();
+		else if (name === "lang") this.#speak();
 		else if (before !== now) this.#drop(); // another model or backend
+	}
+
+	connectedCallback() {
+		this.#speak();
 	}
 
 	// An element that was only moved is back by the time this looks.
@@ -106,6 +112,18 @@ export class WispGenerator extends HTMLElement {
 		this.#input.disabled = this.#button.disabled = disabled;
 	}
 
+	// The page around the element says its language, as for any text.
+	#speak() {
+		this.#language = known([this.closest("[lang]")?.lang, ...navigator.languages]) ?? "en";
+		this.#input.setAttribute("aria-label", this.#t("describe"));
+		this.#button.textContent = this.#t(this.#run ? "cancel" : "draw");
+		this.#check();
+	}
+
+	#t(name, values) {
+		return text(this.#language, name, values);
+	}
+
 	#set(file) {
 		this.#value = file;
 		this.#internals.setFormValue(file);
@@ -114,7 +132,7 @@ export class WispGenerator extends HTMLElement {
 
 	#check() {
 		const missing = this.hasAttribute("required") && !this.#value;
-		this.#internals.setValidity(missing ? { valueMissing: true } : {}, missing ? "Draw a picture." : "", this.#input);
+		this.#internals.setValidity(missing ? { valueMissing: true } : {}, missing ? this.#t("needPicture") : "", this.#input);
 	}
 
 	#drop() {
@@ -134,7 +152,7 @@ export class WispGenerator extends HTMLElement {
 			backend: this.getAttribute("backend") ?? "auto",
 			busy: "abort",
 			onProgress: (progress) => {
-				if (progress.stage === "download") this.#status.textContent = `Loading the model: ${Math.round(100 * progress.loaded / progress.total)} %`;
+				if (progress.stage === "download") this.#status.textContent = this.#t("loadingShare", { share: this.#share(progress) });
 				this.#tell("progress", progress);
 			},
 		}).then((g) => {
@@ -147,6 +165,10 @@ export class WispGenerator extends HTMLElement {
 		return this.#generator;
 	}
 
+	#share({ loaded, total }) {
+		return (total ? loaded / total : 1).toLocaleString(this.#language, { style: "percent" });
+	}
+
 	// cancel ends the picture under way.
 	cancel() {
 		this.#run?.abort();
@@ -157,7 +179,7 @@ export class WispGenerator extends HTMLElement {
 	async generate(request = {}) {
 		this.cancel();
 		const mine = this.#run = new AbortController();
-		this.#button.textContent = "Cancel";
+		this.#button.textContent = this.#t("cancel");
 		const number = (name) => (this.hasAttribute(name) ? Number(this.getAttribute(name)) : undefined);
 		try {
 			const generator = await this.#load();
@@ -166,7 +188,7 @@ export class WispGenerator extends HTMLElement {
 				prompt: this.#input.value, steps: number("steps"), seed: number("seed"), ...request,
 				signal: mine.signal,
 				onStep: (step) => {
-					if (step.stage === "denoise") this.#status.textContent = `Step ${step.step} of ${step.steps}`;
+					if (step.stage === "denoise") this.#status.textContent = this.#t("step", step);
 					this.#tell("step", step);
 				},
 			});
@@ -175,14 +197,14 @@ export class WispGenerator extends HTMLElement {
 			return result;
 		} catch (err) {
 			if (this.#run === mine) {
-				this.#status.textContent = err.code === "aborted" ? "" : err.message;
+				this.#status.textContent = err.code === "aborted" ? "" : sentence(this.#language, err.message);
 				if (err.code !== "aborted") this.#tell("error", { code: err instanceof WispError ? err.code : "internal", message: err.message });
 			}
 			throw err;
 		} finally {
 			if (this.#run === mine) {
 				this.#run = null;
-				this.#button.textContent = "Draw";
+				this.#button.textContent = this.#t("draw");
 			}
 		}
 	}
@@ -193,7 +215,7 @@ export class WispGenerator extends HTMLElement {
 		this.#image.src = this.#url;
 		this.#image.alt = result.settings.prompt;
 		this.#image.hidden = false;
-		this.#status.textContent = result.truncated ? "The end of the description was left out." : "";
+		this.#status.textContent = result.truncated ? this.#t("truncated") : "";
 		this.#set(new File([blob], `${result.seed}.png`, { type: "image/png" }));
 		this.#tell("image", { result, blob });
 	}

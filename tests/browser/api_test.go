@@ -27,7 +27,7 @@ func TestLocalAPI(t *testing.T) {
 			const { readTexts } = await import("/png.js");
 			const text = (await readTexts(bytes)).get("parameters");
 			return [made.status, made.images.length, info.all_seeds, info.infotexts[1] === text, /Seed: 8,/.test(text), info.sampler_name, info.steps, info.width, made.parameters.n_iter];`,
-			"200 2 7,8 true true euler 2 128 2"},
+			"200 2 7,8 true true Euler 2 128 2"},
 		{"lists", `
 			const [samplers, schedulers, models, options, progress] = await Promise.all(["samplers", "schedulers", "sd-models", "options", "progress"].map((c) => call(c)));
 			return [samplers.list.some((s) => s.name === "Euler"), schedulers.list.length > 0, models.list[0].title === options.sd_model_checkpoint, progress.progress, progress.state.job_count];`,
@@ -46,6 +46,27 @@ func TestLocalAPI(t *testing.T) {
 			const ended = await long;
 			return [seen.progress > 0 && seen.progress < 1, seen.state.sampling_steps, jobs, stopped.status, ended.status, ended.images[0].slice(0, 5), JSON.parse((await next).info).seed];`,
 			"true 400 2 200 200 iVBOR 3"},
+		{"the fields of AUTOMATIC1111", `
+			const fields = (o) => Object.keys(o).sort().join(",");
+			const made = await call("txt2img", { prompt: "red heart", steps: 1, seed: 7, sampler_name: "Euler Karras", send_images: false, scheduler: "Karras" });
+			const missing = (o, wanted) => wanted.split(" ").filter((name) => !(name in o));
+			const [samplers, schedulers, models, progress] = await Promise.all(["samplers", "schedulers", "sd-models", "progress?skip_current_image=true"].map((c) => call(c)));
+			const { status, ...answer } = made;
+			return JSON.stringify([
+				fields(answer), made.images.length, /Schedule type: Karras,/.test(JSON.parse(made.info).infotexts[0]),
+				missing(JSON.parse(made.info), "prompt all_prompts negative_prompt all_negative_prompts seed all_seeds subseed all_subseeds subseed_strength width height sampler_name cfg_scale steps batch_size restore_faces face_restoration_model sd_model_name sd_model_hash sd_vae_name sd_vae_hash seed_resize_from_w seed_resize_from_h denoising_strength extra_generation_params index_of_first_image infotexts styles job_timestamp clip_skip is_using_inpainting_conditioning version"),
+				fields(samplers.list[0]), fields(schedulers.list[0]), fields(models.list[0]),
+				missing(progress, "progress eta_relative state current_image textinfo"),
+				missing(progress.state, "skipped interrupted stopping_generation job job_count job_timestamp job_no sampling_step sampling_steps"),
+			]);`,
+			`["images,info,parameters",0,true,[],"aliases,name,options","aliases,default_rho,label,name,need_inner_model","config,filename,hash,model_name,sha256,title",[],[]]`},
+		{"what clients ask for at their start", `
+			const lists = await Promise.all(["upscalers", "sd-vae", "loras", "hypernetworks", "prompt-styles"].map((c) => call(c)));
+			const { loaded, skipped } = await call("embeddings");
+			const { images } = await call("txt2img", { prompt: "red heart", steps: 1, seed: 7 });
+			const read = await call("png-info", { image: "data:image/png;base64," + images[0] });
+			return [lists.map((l) => l.list.length > 0), loaded, skipped, read.info.startsWith("red heart\nSteps: 1, "), read.parameters.seed, (await call("png-info", { image: "%" })).status].join(" ");`,
+			"true,false,false,false,true [object Object] [object Object] true 7 422"},
 		{"refusals", `
 			const refused = async (path, body) => { const r = await call(path, body); return r.status + " " + r.detail; };
 			return (await Promise.all([
@@ -73,6 +94,36 @@ func TestLocalAPI(t *testing.T) {
 	}
 }
 
+// A client's picture and the visitor's do not end each other, and a client
+// learns that the page it waited for was closed.
+func TestClientAndVisitor(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.until(`navigator.serviceWorker.controller !== null`)
+	q := p.another()
+	q.run(chromedp.Navigate(s.URL + "/privacy.html"))
+	q.run(chromedp.Evaluate[chromedp.Void](`{
+		globalThis.answers = [];
+		globalThis.ask = (request) => fetch("sdapi/v1/txt2img", { method: "POST", body: JSON.stringify(request) })
+			.then(async (r) => answers.push(r.status + " " + ((await r.json()).detail ?? "")));
+		ask({ prompt: "rocket", steps: 60 });
+	}`))
+	q.until(`fetch("sdapi/v1/progress").then((r) => r.json()).then((p) => p.progress > 0).then((on) => { globalThis.on = on; }) && globalThis.on === true`)
+	p.fill("steps", "1")
+	p.draw("red heart") // waits for the client's
+	q.until(`answers.length === 1`)
+	if got := eval[string](q, `answers[0]`); got != "200 " {
+		t.Errorf("while the visitor drew, the client was answered %q", got)
+	}
+	q.run(chromedp.Evaluate[chromedp.Void](`void ask({ prompt: "rocket", steps: 1000 })`))
+	q.until(`fetch("sdapi/v1/progress").then((r) => r.json()).then((p) => p.state.sampling_steps === 1000).then((on) => { globalThis.long = on; }) && globalThis.long === true`)
+	p.run(chromedp.Navigate("about:blank"))
+	q.until(`answers.length === 2`)
+	if got := eval[string](q, `answers[1]`); !strings.HasPrefix(got, "503 the page of wisp was closed") {
+		t.Errorf("after the page was closed, the client was answered %q", got)
+	}
+}
+
 // workflow is a ComfyUI workflow of the core nodes, in API format.
 const workflow = `{
 	"3": { class_type: "KSampler", inputs: { seed: 9, steps: 3, cfg: 2, sampler_name: "euler", scheduler: "simple", denoise: 1, model: ["4", 0], positive: ["6", 0], negative: ["7", 0], latent_image: ["5", 0] } },
@@ -91,7 +142,7 @@ func TestWorkflow(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(dropped("flow.json", "application/json", `JSON.stringify(`+workflow+`)`))
-	p.until(`document.querySelectorAll("#pictures img").length === 2 && document.querySelector("#pictures img").alt === "a tree"`)
+	p.until(`document.querySelectorAll("#pictures img").length === 2 && document.querySelector("#pictures img").alt === "a tree, seed 9"`)
 	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 9 · 3 steps") {
 		t.Errorf("drawn with %q", facts)
 	}
@@ -102,7 +153,7 @@ func TestWorkflow(t *testing.T) {
 		flow["6"].inputs.text = "a rocket";
 		return withText(plain, "prompt", JSON.stringify(flow));
 	})()`, workflow)))
-	p.until(`document.querySelectorAll("#pictures img").length === 2 && document.querySelector("#pictures img").alt === "a rocket"`)
+	p.until(`document.querySelectorAll("#pictures img").length === 2 && document.querySelector("#pictures img").alt === "a rocket, seed 9"`)
 
 	for _, c := range []struct{ name, change, want string }{
 		{"a node between", `flow["4"].class_type = "LoraLoader"`, "node 4 (LoraLoader) is not supported"},

@@ -85,7 +85,7 @@ func TestSecondModel(t *testing.T) {
 	p.run(chromedp.Click("#open-models"))
 	p.until(`document.querySelectorAll("#kept li").length === 2`)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("card").open = true`))
-	if card := eval[string](p, `document.getElementById("card-text").textContent`); card != "# Card\n"+attack {
+	if card := eval[string](p, `document.getElementById("card-text").textContent`); card != "Card"+attack {
 		t.Errorf("the card reads %q", card)
 	}
 	s.CloseClientConnections()

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,6 +117,134 @@ func TestHistory(t *testing.T) {
 	p.until(count + " === 1")
 }
 
+// What is told is in sight wherever the visitor is, goes by itself or when it
+// is dismissed, and can be undone by keyboard.
+func TestNotices(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.look(390, 500, 1, true, "light")
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.draw("red heart")
+	p.until(`document.querySelectorAll("#past li").length === 1`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#past .bin").focus()`), chromedp.KeyEvent("\r"))
+	p.until(`document.activeElement?.id === "undo"`)
+	const inSight = `(() => { const { top, bottom } = document.getElementById("told").getBoundingClientRect(); return top > 0 && bottom <= innerHeight; })()`
+	if !eval[bool](p, `scrollY > 0 && `+inSight) {
+		t.Error("the way back is out of sight")
+	}
+	if text := eval[string](p, `document.getElementById("spoken").textContent`); text != "The picture is deleted." {
+		t.Errorf("a screen reader is told %q", text)
+	}
+	p.run(chromedp.KeyEvent("\r"))
+	p.until(`document.getElementById("told").hidden && document.querySelectorAll("#past li").length === 1`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#past .bin").click()`))
+	p.until(`!document.getElementById("told").hidden`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("dismiss").click()`)) // a pointer that rests there would keep the next one
+	p.until(`document.getElementById("told").hidden`)
+	p.run(dropped("notes.txt", "text/plain", `"hello"`))
+	p.until(`!document.getElementById("told").hidden`)
+	p.until(`document.getElementById("told").hidden`) // by itself
+}
+
+// Where the disk is full, a picture is kept for as long as the page is open,
+// and what another tab deleted can be brought back in both.
+func TestHistoryInTrouble(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.draw("red heart")
+	const count = `document.querySelectorAll("#past li").length`
+	p.until(count + " === 1")
+	q := p.another()
+	q.open(s.URL)
+	q.until(count + " === 1")
+	for _, tab := range []*tab{p, q} { // both before either has heard of the other
+		tab.run(chromedp.Evaluate[chromedp.Void](`globalThis.bin = document.querySelector("#past .bin")`))
+	}
+	for _, tab := range []*tab{p, q} {
+		tab.run(chromedp.Evaluate[chromedp.Void](`bin.click()`))
+		tab.until(`!document.getElementById("undo").hidden && ` + count + ` === 0`)
+	}
+	for _, tab := range []*tab{p, q} {
+		tab.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("undo").click()`))
+		tab.until(count + " === 1")
+	}
+	// A full disk shows when a transaction is to end, after its requests have succeeded.
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		const put = IDBObjectStore.prototype.put;
+		IDBObjectStore.prototype.put = function (value) {
+			const request = put.call(this, value);
+			request.addEventListener("success", () => {
+				Object.defineProperty(this.transaction, "error", { value: new DOMException("", "QuotaExceededError") });
+				this.transaction.abort();
+			});
+			return request;
+		};
+	}`))
+	p.draw("rocket")
+	p.until(count + " === 2")
+	if text := eval[string](p, `document.getElementById("error").hidden ? "" : document.getElementById("error").textContent`); text != "" {
+		t.Errorf("the page says %q", text)
+	}
+	if n := eval[int](q, count); n != 1 {
+		t.Errorf("another tab shows %d pictures, though one only was kept", n)
+	}
+	for _, tab := range []*tab{p, q} {
+		for _, line := range tab.console() {
+			if strings.HasPrefix(line, "exception") {
+				t.Error(line)
+			}
+		}
+	}
+}
+
+// Of five hundred pictures the page shows a screenful, finds any of them,
+// hands all out as one archive, and deletes all but the
+// favourites at once.
+func TestManyPictures(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.fill("steps", "1")
+	p.keepSeed("3")
+	p.draw("red heart")
+	const count = `document.querySelectorAll("#past li").length`
+	p.until(count + " === 1")
+	p.run(chromedp.Evaluate[chromedp.Void](`(async () => {
+		const { History } = await import("/history.js");
+		const history = new History();
+		const { pictures: [first] } = await history.list();
+		for (let i = 0; i < 499; i++) {
+			const { id, ...picture } = first;
+			await history.add({ ...picture, favourite: i % 100 === 0, settings: { ...picture.settings, prompt: "Größe / 手 " + i } });
+		}
+	})()`, chromedp.EvalAwaitPromise))
+	p.open(s.URL)
+	p.until(count + " === 48")
+	p.run(chromedp.Click("#more"))
+	p.until(count + " === 96")
+	p.fill("search", "GRÖSSE 手 17")
+	p.until(count + " === 0") // ß is not ss
+	p.fill("search", "größe 手 499")
+	p.until(count + " === 0")
+	p.fill("search", "größe 手 17")
+	p.until(count + " === 15") // 17, 117, 170 to 179, 217, 317, 417
+	p.fill("search", "")
+	p.until(count + " === 96")
+	dir := t.TempDir()
+	allow := cdpbrowser.SetDownloadBehaviorParams{Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir}
+	if _, err := chromedp.Call(p.ctx, cdpbrowser.SetDownloadBehavior, allow); err != nil {
+		t.Fatal(err)
+	}
+	p.run(chromedp.Click("#export"))
+	names := []string{"0001-Größe-手-498-", "0002-Größe-手-497-"}
+	for i := 3; i <= 500; i++ {
+		names = append(names, fmt.Sprintf("%04d-", i))
+	}
+	checkArchive(t, filepath.Join(dir, "wisp.zip"), names...)
+	p.run(chromedp.Evaluate[chromedp.Void](`globalThis.confirm = () => true; document.getElementById("clear").click()`))
+	p.until(count + " === 5")
+}
+
 // checkArchive waits for a download and opens its pictures.
 func checkArchive(t *testing.T, path string, prefixes ...string) {
 	t.Helper()
@@ -166,21 +295,23 @@ func TestDrops(t *testing.T) {
 	p.keepSeed("7")
 	p.fill("steps", "2")
 	p.fill("guidance", "3")
+	p.fill("schedule", "karras")
 	p.draw("red heart")
+	p.fill("schedule", "")
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#pictures img").src && fetch(document.querySelector("#pictures img").src).then((r) => r.blob()).then((b) => { globalThis.kept = b; })`, chromedp.EvalAwaitPromise))
-	const form = `["prompt", "negative", "seed", "steps", "guidance"].map((id) => document.getElementById(id).value).join("|")`
+	const form = `["prompt", "negative", "seed", "steps", "guidance", "schedule"].map((id) => document.getElementById(id).value).join("|")`
 	for _, c := range []struct{ name, kind, bytes, want string }{
-		{"own.png", "image/png", `kept`, "red heart||7|2|3"},
+		{"own.png", "image/png", `kept`, "red heart||7|2|3|karras"},
 		{"own.png", "image/png", `(async () => {
 			const { withText } = await import("/png.js");
 			return withText(new Uint8Array(await kept.arrayBuffer()).filter((_, i, all) => i < 33 || i >= 33 + 12 + new DataView(all.buffer).getUint32(33)), "parameters", "рука 手 😀\nSteps: 3, CFG scale: 4, Seed: 5");
-		})()`, "рука 手 😀||5|3|4"},
+		})()`, "рука 手 😀||5|3|4|karras"},
 		{"theirs.png", "image/png", `(async () => {
 			const { withText } = await import("/png.js");
 			const plain = new Uint8Array(await kept.arrayBuffer());
 			return withText(plain, "parameters", "a cat,\n<script>alert(1)</script>\nNegative prompt: dogs\nSteps: 4, Sampler: Euler, CFG scale: 5.5, Seed: 123, Size: 128x128, Model: \"a, b\"");
-		})()`, "a cat,\n<script>alert(1)</script>|dogs|123|4|5.5"},
-		{"flow.json", "application/json", `'{"3":{"class_type":"KSampler","inputs":{"seed":9,"steps":3,"cfg":2,"sampler_name":"euler","scheduler":"normal","denoise":1,"model":["4",0],"positive":["6",0],"negative":["7",0],"latent_image":["5",0]}},"4":{"class_type":"CheckpointLoaderSimple","inputs":{}},"5":{"class_type":"EmptyLatentImage","inputs":{"width":128,"height":128,"batch_size":1}},"6":{"class_type":"CLIPTextEncode","inputs":{"text":"a tree","clip":["4",1]}},"7":{"class_type":"CLIPTextEncode","inputs":{"text":"fog","clip":["4",1]}},"8":{"class_type":"VAEDecode","inputs":{"samples":["3",0],"vae":["4",2]}},"9":{"class_type":"SaveImage","inputs":{"images":["8",0]}}}'`, "a tree|fog|9|3|2"},
+		})()`, "a cat,\n<script>alert(1)</script>|dogs|123|4|5.5|trailing"},
+		{"flow.json", "application/json", `'{"3":{"class_type":"KSampler","inputs":{"seed":9,"steps":3,"cfg":2,"sampler_name":"euler","scheduler":"normal","denoise":1,"model":["4",0],"positive":["6",0],"negative":["7",0],"latent_image":["5",0]}},"4":{"class_type":"CheckpointLoaderSimple","inputs":{}},"5":{"class_type":"EmptyLatentImage","inputs":{"width":128,"height":128,"batch_size":1}},"6":{"class_type":"CLIPTextEncode","inputs":{"text":"a tree","clip":["4",1]}},"7":{"class_type":"CLIPTextEncode","inputs":{"text":"fog","clip":["4",1]}},"8":{"class_type":"VAEDecode","inputs":{"samples":["3",0],"vae":["4",2]}},"9":{"class_type":"SaveImage","inputs":{"images":["8",0]}}}'`, "a tree|fog|9|3|2|"},
 	} {
 		p.fill("prompt", "")
 		p.run(dropped(c.name, c.kind, c.bytes))
@@ -215,6 +346,57 @@ func TestDrops(t *testing.T) {
 	p.run(dropped("notes.txt", "text/plain", `"hello"`))
 	p.until(`document.getElementById("notice").textContent.startsWith("notes.txt is neither")`)
 	p.draw("red heart")
+}
+
+// The texts that AUTOMATIC1111 writes, with what wisp has no counterpart for.
+func TestParameters(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	const real = "<lora:detail:0.8>, a cat, (masterpiece:1.2), <lora:fur_v2:1>, soft light\r\nsecond line: 50 % grey\r\nNegative prompt: dogs,\r\nbad hands\r\n" +
+		`Steps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 3141592653, Size: 512x768, Model hash: 6ce0161689, Model: v1-5, VAE: "a, b.pt", ` +
+		`Denoising strength: 0.5, Clip skip: 2, Hires upscale: 2, Hires upscaler: Latent, Lora hashes: "detail: 1a2b, fur_v2: 3c4d", Größe: 1, Version: v1.9.4`
+	for _, c := range []struct{ name, text, want string }{
+		{"as it comes from there", real, `{"prompt":"a cat, (masterpiece:1.2), soft light\nsecond line: 50 % grey","negativePrompt":"dogs,\nbad hands","seed":3141592653,"steps":20,"guidance":7.5,"samplerLabel":"DPM++ 2M Karras","width":512,"height":768,"model":"v1-5","lost":["<lora:detail:0.8>","<lora:fur_v2:1>","Clip skip","Denoising strength","Hires upscale"]}`},
+		{"what changes nothing", "a\nSteps: 1, Sampler: Euler, Schedule type: Karras, Clip skip: 1, ENSD: 0", `{"prompt":"a","negativePrompt":"","steps":1,"samplerLabel":"Euler","scheduleLabel":"Karras","lost":[]}`},
+		{"a prompt alone", "a: b, c: d\n\n", `{"prompt":"a: b, c: d","negativePrompt":"","lost":[]}`},
+		{"no prompt", "Steps: 1, Seed: 2, Size: 8x8", `{"prompt":"","negativePrompt":"","seed":2,"steps":1,"width":8,"height":8,"lost":[]}`},
+		{"numbers that are none", "a\nSteps: many, Seed: , CFG scale: Infinity, Size: 8xx", `{"prompt":"a","negativePrompt":"","lost":[]}`},
+	} {
+		if got := eval[string](p, fmt.Sprintf(`import("/parameters.js").then(({ parseParameters }) => JSON.stringify(parseParameters(%q)))`, c.text)); got != c.want {
+			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
+		}
+	}
+	for _, c := range []struct{ sampler, schedule, want string }{
+		{"Euler", "", "euler undefined"}, {"euler", "Automatic", "euler undefined"}, {"EULER", "karras", "euler karras"},
+		{"DPM++ 2M Karras", "", "dpmpp_2m karras"}, {"Euler", "SGM Uniform", "euler trailing"}, {"constructor", "constructor", "undefined undefined"},
+	} {
+		got := eval[string](p, fmt.Sprintf(`import("/parameters.js").then(({ methodOf }) => {
+			const list = (...names) => names.map(([name, label]) => ({ name, label }));
+			const { sampler, schedule } = methodOf({ samplers: list(["euler", "Euler"], ["dpmpp_2m", "DPM++ 2M"]), schedules: list(["karras", "Karras"]) }, %q, %q || undefined);
+			return sampler + " " + schedule;
+		})`, c.sampler, c.schedule))
+		if got != c.want {
+			t.Errorf("%q and %q are %s, want %s", c.sampler, c.schedule, got, c.want)
+		}
+	}
+	small := strings.NewReplacer("512x768", "128x128", "Steps: 20", "Steps: 2", "DPM++ 2M Karras", "Euler Karras").Replace(real)
+	p.run(dropped("theirs.png", "image/png", fmt.Sprintf(`(async () => (await import("/png.js")).withText(new Uint8Array(await (await fetch("icon-192.png")).arrayBuffer()), "parameters", %q))()`, small)))
+	p.until(`document.querySelector("#pictures img")?.alt.startsWith("a cat, (masterpiece:1.2), soft light")`)
+	notice := eval[string](p, `document.getElementById("notice").textContent`)
+	for _, lost := range []string{"<lora:detail:0.8>", "Clip skip", "Hires upscale", "the model v1-5"} {
+		if !strings.Contains(notice, lost) {
+			t.Errorf("the notice is %q, without %q", notice, lost)
+		}
+	}
+	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 3141592653 · 2 steps") {
+		t.Errorf("drawn with %q", facts)
+	}
+	p.run(chromedp.Click("#go")) // the seed was for one picture
+	p.until(`!document.getElementById("facts").textContent.includes("seed 3141592653 ")`)
+	p.run(dropped("flow.json", "application/json", `'{"1":{"class_type":"SaveImage","inputs":{"images":["2",0]},"is_changed":[NaN]},"2":{"class_type":"Upscale NaN","inputs":{}}}'`)) // as Python writes it
+	if _, text := p.failed(); !strings.Contains(text, "Upscale") {
+		t.Errorf("a workflow with NaN: %s", text)
+	}
 }
 
 // A link brings the words and the settings to another visitor, and draws the
@@ -257,9 +439,12 @@ func TestGrids(t *testing.T) {
 		const seed = () => Number(document.getElementById("seed").value);
 		const first = seed();
 		document.querySelectorAll("#pictures button")[2].click();
-		return [seed() - first, document.getElementById("save").download === "red-heart-" + seed() + ".png"].join(" ");
+		return [
+			seed() - first, document.getElementById("save").download === "red-heart-" + seed() + ".png",
+			document.getElementById("facts").textContent.includes("seed " + seed() + " "), new Set([...document.querySelectorAll("#pictures img")].map((img) => img.alt)).size,
+		].join(" ");
 	})()`)
-	if got != "2 true" {
+	if got != "2 true true 4" {
 		t.Errorf("the third of four has seed + %s", got)
 	}
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("settings").open = true`))
@@ -376,6 +561,35 @@ func TestKeyboard(t *testing.T) {
 	if got != want {
 		t.Errorf("the focus goes\n%s, want\n%s", got, want)
 	}
+}
+
+// While any of the model is still on its way, the page says how much, whatever
+// is done meanwhile with the parts that are here.
+func TestDownloadIsTold(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	held := make(chan struct{})
+	var chunks atomic.Int64
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, ".bin") && chunks.Add(1) > 2 {
+			<-held
+		}
+		return false
+	})
+	p.run(chromedp.Navigate(s.URL))
+	const doing = `document.getElementById("doing").textContent`
+	const told = `/^Downloading the model, once: [0-9.]+ MB of [0-9.]+ MB$/.test(` + doing + `)`
+	p.until(told)
+	p.run(chromedp.Sleep(2 * time.Second)) // for what is compiled meanwhile
+	if text := eval[string](p, doing); !eval[bool](p, told) {
+		t.Errorf("while chunks are on their way the page says %q", text)
+	}
+	p.fill("prompt", "red heart")
+	p.run(chromedp.Click("#go"))
+	if text := eval[string](p, doing); !eval[bool](p, told) {
+		t.Errorf("after Generate the page says %q", text)
+	}
+	close(held)
+	p.until(`document.querySelector("#pictures img")?.alt === "red heart"`)
 }
 
 // Turned around for a language that is written from right to left, the page

@@ -1,0 +1,33 @@
+// The page's language: which one it is, and its texts.
+import { recall } from "./memory.js";
+import { known, languages, sentence as sentenceIn, text } from "./strings.js";
+
+let current = "en";
+
+export const language = () => current;
+
+// t is the text of that name in the page's language.
+export const t = (name, values) => text(current, name, values);
+
+// sentence is a message of the engine in the page's language.
+export const sentence = (message) => sentenceIn(current, message);
+
+// chooseLanguage takes the visitor's wish: from the address, from an earlier
+// visit, from the browser.
+export function chooseLanguage() {
+	setLanguage(known([new URLSearchParams(location.search).get("lang"), recall("language"), ...navigator.languages]) ?? "en");
+}
+
+// setLanguage puts the words of a language into everything that names one:
+// data-t for the text, data-t-title, -placeholder and -aria-label for attributes.
+export function setLanguage(tag) {
+	current = tag;
+	document.documentElement.lang = tag;
+	document.documentElement.dir = languages[tag].direction;
+	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+	for (const attribute of ["title", "placeholder", "aria-label"]) {
+		for (const element of document.querySelectorAll(`[data-t-${attribute}]`)) {
+			element.setAttribute(attribute, t(element.getAttribute(`data-t-${attribute}`)));
+		}
+	}
+}
