@@ -117,3 +117,26 @@ func TestNothingLeaves(t *testing.T) {
 		}
 	}
 }
+
+// The service worker answers with every header that the server sends.
+func TestHeaders(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.until(`navigator.serviceWorker.controller !== null`)
+	answer, err := http.Get(s.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	s.CloseClientConnections()
+	s.Listener.Close()
+	for _, name := range []string{
+		"Content-Security-Policy", "Permissions-Policy", "Referrer-Policy", "X-Content-Type-Options", "Content-Type",
+		"Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy", "Cross-Origin-Resource-Policy",
+	} {
+		want := answer.Header.Get(name)
+		if got := eval[string](p, `fetch("./").then((r) => r.headers.get("`+name+`") ?? "none")`); got != want || want == "" {
+			t.Errorf("%s is %q, from the server %q", name, got, want)
+		}
+	}
+}

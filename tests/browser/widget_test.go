@@ -107,6 +107,67 @@ func TestWidget(t *testing.T) {
 	}
 }
 
+// The element speaks the language of the page around it, also when that
+// changes; the frame that of its address. Its attributes are looked at when it
+// draws, and it draws as one types if it is to.
+func TestWidgetAttributes(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.run(chromedp.Navigate(host(t, "", fmt.Sprintf(`<!doctype html><html lang="de-AT"><form><fieldset><wisp-generator required prompt=" " steps="2" seed="7" backend="simd"></wisp-generator></fieldset></form>
+		<p lang="fr"><wisp-generator></wisp-generator></p><script type="module" src="%s/widget.js"></script>`, s.URL))))
+	got := eval[string](p, `(async () => {
+		await customElements.whenDefined("wisp-generator");
+		const [widget, other] = document.querySelectorAll("wisp-generator");
+		const part = (name) => widget.shadowRoot.querySelector("[part=" + name + "]");
+		const said = () => [part("prompt").ariaLabel, part("button").textContent, widget.validationMessage, part("status").textContent].join("/");
+		const all = [];
+		await widget.generate().catch(() => {});
+		all.push(said());
+		widget.lang = "en";
+		all.push(said(), other.shadowRoot.querySelector("button").textContent);
+
+		const heard = [];
+		for (const name of ["ready", "progress", "step", "image", "error"]) document.addEventListener("wisp-" + name, (e) => heard.push(name + ":" + Object.keys(e.detail).sort().join("+")));
+		widget.setAttribute("backend", "cpu"); // which takes another generator
+		widget.setAttribute("prompt", "red heart");
+		const r = await widget.generate();
+		widget.setAttribute("steps", "1");
+		const q = await widget.generate({ seed: 8, guidance: 1 });
+		all.push([r.backend, r.settings.steps, r.seed, q.settings.steps, q.seed, widget.value.name, widget.type, widget.form === document.querySelector("form")].join());
+		all.push([...new Set(heard)].join(" "));
+
+		widget.setAttribute("live", "");
+		const image = new Promise((done) => widget.addEventListener("wisp-image", (e) => done(e.detail.result), { once: true }));
+		for (const text of ["r", "ro", "rocket"]) {
+			part("prompt").value = text;
+			part("prompt").dispatchEvent(new Event("input"));
+		}
+		all.push((await image).settings.prompt);
+		document.querySelector("fieldset").disabled = true;
+		all.push(part("button").disabled);
+		document.querySelector("fieldset").disabled = false;
+		const cancelled = widget.generate({ steps: 500 }).catch((err) => err.code);
+		setTimeout(() => widget.cancel(), 200);
+		all.push(await cancelled, part("button").textContent);
+		return all.join("\n");
+	})()`)
+	const want = `Beschreibe ein Bild/Malen/Male ein Bild./Es fehlen die Worte: sag, was du sehen möchtest.
+Describe a picture/Draw/Draw a picture./Es fehlen die Worte: sag, was du sehen möchtest.
+Draw
+cpu,2,7,1,8,8.png,wisp-generator,true
+progress:loaded+stage+total ready:backend+name step:preview+stage+step+steps image:blob+result
+rocket
+true
+aborted
+Draw`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	p.run(chromedp.Navigate(s.URL + "/embed.html?lang=de&prompt=red+heart&seed=3&steps=1&live"))
+	p.until(`document.querySelector("wisp-generator")?.shadowRoot?.querySelector("button").textContent === "Malen"`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("wisp-generator").shadowRoot.querySelector("button").click()`))
+	p.until(`document.querySelector("wisp-generator").value?.name === "3.png"`)
+}
+
 // embedder is a page that opens frames of wisp and keeps what they say.
 const embedder = `<!doctype html><body><script>
 	const heard = [];
