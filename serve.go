@@ -195,6 +195,35 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
+	if onTerminal(os.Stdout) {
+		return packWithBar(ctx, o)
+	}
+	return pack.Run(ctx, o)
+}
+
+// onTerminal reports whether somebody watches what is written to f.
+func onTerminal(f *os.File) bool {
+	s, err := f.Stat()
+	return err == nil && s.Mode()&os.ModeCharDevice != 0
+}
+
+// packWithBar asks for the size first, so that the bar knows its end.
+func packWithBar(ctx context.Context, o pack.Options) error {
+	if o.From == nil {
+		d, err := pack.OpenDir(o.In)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		o.From = d
+	}
+	plan, err := pack.NewPlan(o.From, o)
+	if err != nil {
+		return err
+	}
+	bar := pack.NewBar(os.Stdout, plan.Input)
+	defer bar.Close()
+	o.Progress, o.OnProgress = bar, bar.Set
 	return pack.Run(ctx, o)
 }
 

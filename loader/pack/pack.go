@@ -32,7 +32,7 @@ type Options struct {
 	PerTensor     bool      // report the error of every tensor, not only the worst of each component
 	Progress      io.Writer // gets the report; nil for none
 	// OnProgress, which may be nil, is told how much of the checkpoint is
-	// converted, of [Plan].Input bytes.
+	// converted, of [Plan].Input bytes; the report leaves that out then.
 	OnProgress func(done int64)
 
 	done *journal // what an earlier pack did; nil for nothing

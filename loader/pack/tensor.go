@@ -110,7 +110,7 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 		}
 		before := sum.before
 		sum.add(t, e)
-		if tenth := sum.before * 10 / size; size >= large && tenth > before*10/size {
+		if tenth := sum.before * 10 / size; size >= large && tenth > before*10/size && p.opts.OnProgress == nil {
 			p.report("%s: %d %% of %s", c.name, 10*tenth, mb(size))
 		}
 		if p.opts.PerTensor {

@@ -1,0 +1,54 @@
+package pack
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Bar is for a terminal what [Options].Progress and OnProgress are told: the
+// lines of the report, and below them a bar that moves.
+type Bar struct {
+	w     io.Writer
+	total int64 // bytes
+	drawn bool  // the last line is the bar
+	last  time.Time
+}
+
+// NewBar draws on w, a terminal, how much of total bytes is done.
+func NewBar(w io.Writer, total int64) *Bar { return &Bar{w: w, total: total} }
+
+// barWidth is the number of cells between the bar's ends.
+const barWidth = 40
+
+// Set moves the bar, at most ten times a second.
+func (b *Bar) Set(done int64) {
+	if done < b.total && time.Since(b.last) < 100*time.Millisecond {
+		return
+	}
+	b.last = time.Now()
+	full := barWidth
+	if b.total > 0 {
+		full = int(min(done, b.total) * barWidth / b.total)
+	}
+	b.erase()
+	fmt.Fprintf(b.w, "[%s%s] %s of %s", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), mb(done), mb(b.total))
+	b.drawn = true
+}
+
+// Write puts lines of the report in the bar's place.
+func (b *Bar) Write(p []byte) (int, error) {
+	b.erase()
+	return b.w.Write(p)
+}
+
+// Close takes the bar away.
+func (b *Bar) Close() error { b.erase(); return nil }
+
+func (b *Bar) erase() {
+	if b.drawn {
+		fmt.Fprint(b.w, "\r\x1b[K") // to the line's start, and clear it
+		b.drawn = false
+	}
+}
