@@ -82,12 +82,13 @@ func (c *compiler) conv2d(n *engine.Node) {
 // of columns whose data stays in cache.
 type winogradLimits struct {
 	kept    int // all weights of a program in that form
+	fused   int // kept weights of a convolution that does all steps a block of tiles at a time
 	chunk   int // transformed pixels and products of a chunk, with kept weights
 	pixels  int // and where each chunk has the weights transformed again
 	weights int // transformed weights of a group
 }
 
-var defaultLimits = winogradLimits{kept: 256 << 20, chunk: 3 << 20, pixels: 24 << 20, weights: 8 << 20}
+var defaultLimits = winogradLimits{kept: 256 << 20, fused: 640 << 10, chunk: 3 << 20, pixels: 24 << 20, weights: 8 << 20}
 
 func (fl flavour) winogradBytes(rows, c int) int {
 	return 4 * winoMats * fl.panels(rows) * fl.nr * c
@@ -135,6 +136,11 @@ func (c *compiler) decideWinograd() {
 // keeps reports whether w is kept transformed.
 func (c *compiler) keeps(w *engine.Node) bool { return c.keepWinograd && w.Op == engine.OpWeight }
 
+// apart is the distance of matrices of some bytes at which the same element of
+// each lies on another line of the cache: an odd number of lines. At a multiple
+// of 4 KiB all 36 would share a set of the first level.
+func apart(bytes int) int { return roundUp(bytes, 64) | 64 }
+
 func winogradTiles(pixels int) int { return (pixels + winoTile - 1) / winoTile }
 
 // winograd convolves by transforms: for each chunk of tiles the input, then for
@@ -145,6 +151,10 @@ func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node
 	across, perImage := winogradTiles(wd), winogradTiles(h)*winogradTiles(wd)
 	tiles := n.Shape[0] * perImage
 	keep, up := c.keeps(w), c.upsampled[n]
+	if keep && fl.winogradBytes(p.n, p.k) <= c.b.limits.fused && tiles >= 2*fusedBlock {
+		c.winogradFused(n, a, w, p)
+		return
+	}
 	group, bound := p.n, c.b.limits.chunk
 	if !keep {
 		group = min(roundUp(p.n, fl.nr), max(1, c.b.limits.weights/fl.winogradBytes(fl.nr, p.k))*fl.nr)
@@ -154,9 +164,10 @@ func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node
 	chunks := (tiles + most - 1) / most
 	most = (tiles + chunks - 1) / chunks
 
-	v := c.workspace(4*winoMats*most*(p.k+group) + fl.winogradBytes(group, p.k))
-	m := v.plus(4 * winoMats * most * p.k)
-	u := m.plus(4 * winoMats * most * group)
+	sizeV, sizeM := winoMats*apart(4*most*p.k), winoMats*apart(4*most*group)
+	v := c.workspace(sizeV + sizeM + fl.winogradBytes(group, p.k))
+	m := v.plus(sizeV)
+	u := m.plus(sizeM)
 	direct := product{n: p.n, k: p.k}
 	if keep {
 		c.panels(&direct, w, packing{p.n, p.k * p.taps, p.taps, true})
@@ -168,23 +179,42 @@ func (c *compiler) winograd(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node
 	c.scratch = max(c.scratch, 4*winoMats)
 	for first := 0; first < tiles; first += most {
 		count := min(most, tiles-first)
+		stepV := apart(4 * count * p.k)
 		c.command(kWinogradInput, count, float64(500*count*p.k), p.a, v, x.Shape[1], x.Shape[2], 4*p.k, across, perImage,
-			a.Pad[0], a.Pad[1], up.h, up.w, c.zeros(4*p.k), first, 4*count*p.k)
+			a.Pad[0], a.Pad[1], up.h, up.w, c.zeros(4*p.k), first, stepV)
 		for col := 0; col < p.n; col += group {
 			cols := min(group, p.n-col)
+			stepM := apart(4 * count * cols)
 			if !keep {
 				c.command(kWinogradWeights, fl.panels(cols), float64(500*cols*p.k), direct.w.plus(col/fl.nr*direct.bytes), int(direct.dtype), direct.bytes,
 					u, p.k, fl.panels(cols))
 			}
 			c.product(kLinear, product{a: v, w: u, bytes: fl.panelBytes(engine.F32, p.k), out: m, bias: c.zeros(4 * roundUp(p.n, fl.nr)),
 				m: count, n: cols, k: p.k, taps: 1, batch: winoMats, extra: []any{4 * p.k},
-				stepA: 4 * count * p.k, stepW: fl.panels(cols) * fl.panelBytes(engine.F32, p.k), stepOut: 4 * count * cols})
+				stepA: stepV, stepW: fl.panels(cols) * fl.panelBytes(engine.F32, p.k), stepOut: stepM})
 			res := p.res
 			if res != (place{}) {
 				res = res.plus(4 * col)
 			}
 			c.command(kWinogradOutput, count, float64(400*count*cols), m, p.out.plus(4*col), res, p.bias.plus(4*col), int(activationCode(p.act)),
-				h, wd, 4*p.n, 4*cols, across, perImage, first, 4*count*cols)
+				h, wd, 4*p.n, 4*cols, across, perImage, first, stepM)
 		}
 	}
+}
+
+// winogradFused is winograd in one command, for few channels.
+func (c *compiler) winogradFused(n *engine.Node, a engine.Conv2DAttrs, w *engine.Node, p product) {
+	fl := c.b.fl
+	x, h, wd := n.Inputs[0], n.Shape[1], n.Shape[2]
+	across, perImage := winogradTiles(wd), winogradTiles(h)*winogradTiles(wd)
+	tiles, up := n.Shape[0]*perImage, c.upsampled[n]
+	block := min(fusedBlock, roundUp(tiles/minUnits, fl.mr))
+	stepV, stepM := apart(4*block*p.k), apart(4*block*p.n)
+	c.panels(&p, w, packing{p.n, p.k * p.taps, p.taps, true})
+	c.scratch = max(c.scratch, fusedHead+winoMats*(stepV+stepM))
+	units := (tiles + block - 1) / block
+	c.command(kWinograd, units, float64(tiles)*float64(2*winoMats*p.k*p.n+500*p.k+400*p.n),
+		p.a, 0, x.Shape[1], x.Shape[2], 4*p.k, across, perImage, a.Pad[0], a.Pad[1], up.h, up.w, c.zeros(4*p.k), 0, stepV,
+		0, p.out, p.res, p.bias, int(activationCode(p.act)), h, wd, 4*p.n, 4*p.n, across, perImage, 0, stepM,
+		p.w, p.n, c.zeros(4*fl.nr), tiles, block)
 }

@@ -38,6 +38,7 @@ const (
 	kWinogradInput
 	kWinogradWeights
 	kWinogradOutput
+	kWinograd
 	kAttention
 	kGroupNormStats
 	kGroupNormCombine
@@ -85,7 +86,7 @@ func emitModule(fl flavour) []byte {
 	table := [kernelCount]func(f *emit.Func){
 		kConvert: e.convert, kPackWeights: e.packWeights, kUnpack: e.unpackPanels, kPack: e.pack, kPackT: e.packT,
 		kLinear: e.linear, kQuantize: e.quantize, kLinear8: e.linear8, kConv2D: e.conv2d, kAttention: e.attention,
-		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput,
+		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput, kWinograd: e.winogradFused,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,
 		kLayerNorm: e.layerNorm, kSoftmax: e.softmax, kEmbedding: e.embedding,
 		kAdd: e.elementwise(emit.Vec.Add), kSub: e.elementwise(emit.Vec.Sub), kMul: e.elementwise(emit.Vec.Mul),

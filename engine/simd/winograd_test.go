@@ -28,20 +28,29 @@ func TestWinograd(t *testing.T) {
 		in, weights := enginetest.Data(g, engine.F16)
 		want := oracle(t, g, weights, in)
 		flavours(t, func(t *testing.T, b *backend) {
-			for _, keep := range []bool{true, false} {
-				if b.limits = defaultLimits; !keep { // small groups and chunks too
-					b.limits = winogradLimits{pixels: 1 << 20, weights: 200 << 10}
-				}
+			for _, way := range []struct {
+				name   string
+				limits winogradLimits
+				keep   bool
+				kernel kernelID // 0: one way or the other
+			}{
+				{"kept weights", defaultLimits, true, 0},
+				{"all steps a block at a time", winogradLimits{kept: 1 << 30, fused: 1 << 30}, true, 0},
+				{"chunks", winogradLimits{kept: 1 << 30, chunk: 1 << 20}, true, kWinogradInput},
+				{"small groups and chunks", winogradLimits{pixels: 1 << 20, weights: 200 << 10}, false, kWinogradInput},
+			} {
+				b.limits = way.limits
 				buffers := upload(t, b, weights)
 				if err := enginetest.Compare(runOnce(t, b, g, buffers, in), want, 1e-10); err != nil {
-					t.Errorf("%+v, weights kept %v: %v", c, keep, err)
+					t.Errorf("%+v, %s: %v", c, way.name, err)
 				}
-				if n := countCommands(t, b, g, buffers, kWinogradInput); n == 0 {
-					t.Errorf("%+v, weights kept %v: convolved directly", c, keep)
+				stepwise, fused := countCommands(t, b, g, buffers, kWinogradInput), countCommands(t, b, g, buffers, kWinograd)
+				if stepwise+fused == 0 || way.kernel == kWinogradInput && stepwise == 0 {
+					t.Errorf("%+v, %s: convolved in another way", c, way.name)
 				}
 				f := buffers["w"].(*buffer).packed[packing{c.out, c.in * 9, 9, true}]
-				if kept := f != nil && f.used; kept != keep {
-					t.Errorf("%+v: transformed weights kept: %v, want %v", c, kept, keep)
+				if kept := f != nil && f.used; kept != way.keep {
+					t.Errorf("%+v, %s: transformed weights kept: %v", c, way.name, kept)
 				}
 			}
 		})
