@@ -248,7 +248,7 @@ func (p *Pipeline) textProgram(ctx context.Context) (engine.Program, error) {
 }
 
 func (p *Pipeline) unetProgram(ctx context.Context, k unetKey) (engine.Program, error) {
-	return p.program(ctx, &p.unet, k, func() (*engine.Graph, error) { return p.unetGraph(k) })
+	return p.program(ctx, &p.unet, k, func() (*engine.Graph, error) { return p.unetGraph(k) }, "context")
 }
 
 func (p *Pipeline) vaeProgram(ctx context.Context, k vaeKey) (engine.Program, error) {
@@ -256,8 +256,9 @@ func (p *Pipeline) vaeProgram(ctx context.Context, k vaeKey) (engine.Program, er
 }
 
 // program returns the compiled graph for key, building it where it is new and
-// loading the component where it is not there.
-func (p *Pipeline) program(ctx context.Context, c *component, key any, build func() (*engine.Graph, error)) (engine.Program, error) {
+// loading the component where it is not there. The inputs named fixed stay the
+// same over the steps of a picture.
+func (p *Pipeline) program(ctx context.Context, c *component, key any, build func() (*engine.Graph, error), fixed ...string) (engine.Program, error) {
 	if prog := p.programs.get(key); prog != nil {
 		return prog, nil
 	}
@@ -270,7 +271,7 @@ func (p *Pipeline) program(ctx context.Context, c *component, key any, build fun
 			return nil, err
 		}
 	}
-	prog, err := p.backend.Compile(g, c.weights)
+	prog, err := engine.CompileFixed(p.backend, g, c.weights, fixed...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}

@@ -94,8 +94,7 @@ func (e *emitter) inputTile(f *emit.Func) func(u, to emit.Int) {
 			row(first)
 			for j, v := range first { // even − odd and even + odd
 				f.SetV(v, e.madd(pixel(2, j), f.Splat(-4), pixel(4, j)))
-				odd := e.madd(pixel(1, j), f.Splat(-4), pixel(3, j))
-				f.SetV(t, odd)
+				f.SetV(t, e.madd(pixel(1, j), f.Splat(-4), pixel(3, j)))
 				f.SetV(second[j], v.Sub(t))
 				f.SetV(v, v.Add(t))
 			}
