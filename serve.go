@@ -340,7 +340,7 @@ func writePictures(out string, result *diffusion.Result) error {
 			name = fmt.Sprintf("%s-%d%s", out[:len(out)-len(ext)], i+1, ext)
 		}
 		var b bytes.Buffer
-		if err := diffusion.EncodePNG(&b, img, result.Parameters); err != nil {
+		if err := diffusion.EncodePNG(&b, img, result.Parameters[i]); err != nil {
 			return err
 		}
 		if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {

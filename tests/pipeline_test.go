@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"image"
 	"os"
 	"path/filepath"
@@ -138,6 +140,69 @@ func (h *holder) Upload(t engine.Tensor) (engine.Buffer, error) {
 	return held{b, h, len(t.Data)}, err
 }
 
+// small is a backend whose memory is full after some weights.
+type small struct {
+	*holder
+	left int
+}
+
+func (s *small) Upload(t engine.Tensor) (engine.Buffer, error) {
+	if s.left--; s.left < 0 {
+		return nil, engine.ErrOutOfMemory
+	}
+	return s.holder.Upload(t)
+}
+
+// TestFullMemory: where a weight finds no room, the failure keeps its type and
+// nothing stays on the backend.
+func TestFullMemory(t *testing.T) {
+	for _, room := range []int{0, 1, 50} {
+		b := &small{&holder{Backend: cpu.New()}, room}
+		_, err := diffusion.New(t.Context(), b, directory{t, filepath.Join(tinyPipelines(t)[0], "model")}, nil)
+		if !errors.Is(err, engine.ErrOutOfMemory) {
+			t.Errorf("room for %d weights: error %v", room, err)
+		}
+		if b.bytes != 0 {
+			t.Errorf("room for %d weights: %d bytes are held", room, b.bytes)
+		}
+	}
+}
+
+// altered is a model with another text for one config.
+type altered struct {
+	diffusion.Model
+	component, config string
+}
+
+func (a altered) Config(component string) (json.RawMessage, bool) {
+	if component == a.component {
+		return json.RawMessage(a.config), true
+	}
+	return a.Model.Config(component)
+}
+
+// TestDefaultsAreChecked: a model that recommends what it cannot do is a bad
+// model, found before any of its weights are asked for.
+func TestDefaultsAreChecked(t *testing.T) {
+	m := directory{t, filepath.Join(tinyPipelines(t)[0], "model")}
+	unet, _ := m.Config("unet")
+	for _, bad := range []altered{
+		{m, "wisp", `{"steps": -4, "guidance": 1}`},
+		{m, "wisp", `{"steps": 100000}`},
+		{m, "wisp", `{"guidance": -2}`},
+		{m, "wisp", `{"schedule": "none such"}`},
+		{m, "unet", strings.Replace(string(unet), "{", `{"sample_size": 16000, "ignored": {`, 1) + "}"},
+	} {
+		b := &holder{Backend: cpu.New()}
+		if _, err := diffusion.New(t.Context(), b, bad, nil); !errors.Is(err, diffusion.ErrBadModel) {
+			t.Errorf("%s %.40s: error %v", bad.component, bad.config, err)
+		}
+		if b.most != 0 {
+			t.Errorf("%s %.40s: %d bytes of weights were loaded", bad.component, bad.config, b.most)
+		}
+	}
+}
+
 func (h held) Release() {
 	h.by.bytes -= h.size
 	h.Buffer.Release()
@@ -180,6 +245,11 @@ func TestFrugalPipeline(t *testing.T) {
 			t.Fatal(err)
 		}
 		pictures = append(pictures, r.Images)
+		for i, text := range r.Parameters {
+			if seed := fmt.Sprintf("Seed: %d,", request.Seed+uint64(i)); !strings.Contains(text, seed) || len(r.Parameters) != request.Count {
+				t.Errorf("parameters %d of %d are %q, want %s", i, len(r.Parameters), text, seed)
+			}
+		}
 		if options != nil && h.most != largest {
 			t.Errorf("%d bytes of weights at a time, the largest component has %d", h.most, largest)
 		}

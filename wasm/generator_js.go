@@ -240,7 +240,7 @@ func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, 
 	t := result.Timings
 	return map[string]any{
 		"images": images, "seed": result.Seed, "backend": g.backend.Name(), "device": device(g.backend), "profile": profile(g.backend), "truncated": result.Truncated,
-		"parameters": result.Parameters,
+		"parameters": result.Parameters[0],
 		"settings": map[string]any{
 			"prompt": r.Prompt, "negativePrompt": r.NegativePrompt, "seed": r.Seed, "steps": r.Steps, "guidance": r.Guidance,
 			"sampler": r.Sampler, "schedule": r.Schedule, "width": r.Width, "height": r.Height, "count": r.Count,

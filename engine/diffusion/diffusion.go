@@ -66,7 +66,7 @@ type Result struct {
 	Seed       uint64
 	Truncated  bool // the prompt was longer than the text encoder can read
 	Timings    Timings
-	Parameters string // the settings, in the form AUTOMATIC1111 writes into PNG files
+	Parameters []string // the settings of each picture, in the form AUTOMATIC1111 writes into PNG files
 }
 
 // Defaults is the optional wisp.json of a model.
@@ -101,8 +101,15 @@ func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engi
 		if err != nil {
 			return err
 		}
-		c.weights[name], err = b.Upload(engine.Tensor{DType: d, Shape: shape, Data: data})
-		return err
+		w, err := b.Upload(engine.Tensor{DType: d, Shape: shape, Data: data})
+		if err != nil {
+			return err
+		}
+		if twice := c.weights[name]; twice != nil {
+			twice.Release()
+		}
+		c.weights[name] = w
+		return nil
 	})
 }
 

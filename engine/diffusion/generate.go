@@ -2,6 +2,7 @@ package diffusion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"math"
@@ -19,26 +20,24 @@ const (
 	maxCount = 64
 )
 
-func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrBadRequest, fmt.Sprintf(format, args...))
-}
+func badRequest(err error) error { return fmt.Errorf("%w: %v", ErrBadRequest, err) }
 
-// check returns an ErrBadRequest that names the first field that cannot be.
+// check names the first field that cannot be.
 func (p *Pipeline) check(r Request) error {
 	scale := p.vaeFacts.Factor
 	switch {
 	case strings.TrimSpace(r.Prompt) == "":
-		return badRequest("the prompt is empty: say what to draw")
+		return errors.New("the prompt is empty: say what to draw")
 	case r.Steps < 1 || r.Steps > sampler.MaxSteps:
-		return badRequest("steps is %d: choose 1 to %d", r.Steps, sampler.MaxSteps)
+		return fmt.Errorf("steps is %d: choose 1 to %d", r.Steps, sampler.MaxSteps)
 	case r.Width < scale || r.Width > maxSize || r.Width%scale != 0:
-		return badRequest("width is %d: choose a multiple of %d up to %d", r.Width, scale, maxSize)
+		return fmt.Errorf("width is %d: choose a multiple of %d up to %d", r.Width, scale, maxSize)
 	case r.Height < scale || r.Height > maxSize || r.Height%scale != 0:
-		return badRequest("height is %d: choose a multiple of %d up to %d", r.Height, scale, maxSize)
+		return fmt.Errorf("height is %d: choose a multiple of %d up to %d", r.Height, scale, maxSize)
 	case r.Count < 1 || r.Count > maxCount:
-		return badRequest("count is %d: choose 1 to %d", r.Count, maxCount)
+		return fmt.Errorf("count is %d: choose 1 to %d", r.Count, maxCount)
 	case math.IsNaN(float64(r.Guidance)) || r.Guidance < 0 || r.Guidance > 100:
-		return badRequest("guidance is %v: choose 0 to 100", r.Guidance)
+		return fmt.Errorf("guidance is %v: choose 0 to 100", r.Guidance)
 	}
 	return nil
 }
@@ -59,14 +58,14 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		on = func(Event) {}
 	}
 	if err := p.check(r); err != nil {
-		return nil, err
+		return nil, badRequest(err)
 	}
 	s, err := p.sampler(r.Sampler, r.Schedule, r.Steps)
 	if err != nil && r.Schedule != "" {
-		return nil, badRequest("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err)
+		return nil, badRequest(fmt.Errorf("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err))
 	}
 	if err != nil {
-		return nil, badRequest("%v", err)
+		return nil, badRequest(err)
 	}
 	result := &Result{Seed: r.Seed}
 	start := time.Now()
@@ -82,7 +81,6 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		}
 	}
 	result.Timings.Total = time.Since(start)
-	result.Parameters = parameters(r, p.samplerLabel(r.Sampler), label(sampler.Schedules, r.Schedule), p.defaults.Name)
 	return result, nil
 }
 
@@ -102,6 +100,8 @@ func (p *Pipeline) draw(ctx context.Context, r Request, i int, s sampler.Sampler
 	}
 	result.Timings.Decode += time.Since(start)
 	result.Images = append(result.Images, img)
+	r.Seed += uint64(i)
+	result.Parameters = append(result.Parameters, parameters(r, p.samplerLabel(r.Sampler), label(sampler.Schedules, r.Schedule), p.defaults.Name))
 	return nil
 }
 

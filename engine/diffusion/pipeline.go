@@ -106,9 +106,24 @@ func (p *Pipeline) configure(m Model) error {
 	if _, err := p.sampler("", "", 1); err != nil {
 		return err
 	}
+	return p.readDefaults(m)
+}
+
+// readDefaults reads what the model recommends, which must be drawable.
+func (p *Pipeline) readDefaults(m Model) error {
 	p.defaults = Defaults{Steps: 20, Guidance: 7.5}
 	if _, ok := m.Config("wisp"); ok {
-		return parse(m, "wisp", &p.defaults)
+		if err := parse(m, "wisp", &p.defaults); err != nil {
+			return err
+		}
+		if _, err := p.sampler("", p.defaults.Schedule, p.defaults.Steps); err != nil {
+			return fmt.Errorf("the model's defaults: %w", err)
+		}
+	}
+	r := p.Defaults()
+	r.Prompt = "any"
+	if err := p.check(r); err != nil {
+		return fmt.Errorf("the model's defaults: %w", err)
 	}
 	return nil
 }
