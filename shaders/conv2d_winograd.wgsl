@@ -49,7 +49,7 @@ const tiles = 32u; // of a workgroup
 const cols = 16u;  // its channels
 
 var<workgroup> v_tile: array<vec4<f32>, 16u * tiles>;          // (position, tile), four channels of the input; at the end four sums
-var<workgroup> u_tile: array<vec4<f32>, 16u * 4u * cols / 4u>; // (position, channel of the input, channels)
+var<workgroup> u_tile: array<vec4<f32>, 16u * cols>;           // (position, channel), four channels of the input
 
 // weight4 is four channels from 4k of w[row].
 fn weight4(row: u32, k: u32) -> vec4<f32> {
@@ -196,48 +196,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 			var u: mat4x4<f32>;
 			if (col0 + col < dims.cols) { u = weight_column(col0 + col, id / cols, ch); }
 			for (var i = 0u; i < 4u; i++) {
-				let to = (4u * i + id / cols) * cols + col / 4u;
-				u_tile[to][col % 4u] = u[i].x;
-				u_tile[to + 4u][col % 4u] = u[i].y;
-				u_tile[to + 8u][col % 4u] = u[i].z;
-				u_tile[to + 12u][col % 4u] = u[i].w;
+				u_tile[(4u * i + id / cols) * cols + col] = u[i];
 			}
 		}
 		workgroupBarrier();
-		let base = place * cols + pair;
-		let w0 = u_tile[base];
-		let w1 = u_tile[base + 4u];
-		let w2 = u_tile[base + 8u];
-		let w3 = u_tile[base + 12u];
-		let x0 = u_tile[base + 2u];
-		let x1 = u_tile[base + 6u];
-		let x2 = u_tile[base + 10u];
-		let x3 = u_tile[base + 14u];
+		let base = place * cols + 4u * pair;
+		let near = transpose(mat4x4<f32>(u_tile[base], u_tile[base + 1u], u_tile[base + 2u], u_tile[base + 3u]));
+		let far = transpose(mat4x4<f32>(u_tile[base + 8u], u_tile[base + 9u], u_tile[base + 10u], u_tile[base + 11u]));
 		let v = place * tiles + first;
 		let a0 = v_tile[v];
-		s0 = row4(s0, a0, w0, w1, w2, w3);
-		t0 = row4(t0, a0, x0, x1, x2, x3);
+		s0 = row4(s0, a0, near);
+		t0 = row4(t0, a0, far);
 		let a1 = v_tile[v + 1u];
-		s1 = row4(s1, a1, w0, w1, w2, w3);
-		t1 = row4(t1, a1, x0, x1, x2, x3);
+		s1 = row4(s1, a1, near);
+		t1 = row4(t1, a1, far);
 		let a2 = v_tile[v + 2u];
-		s2 = row4(s2, a2, w0, w1, w2, w3);
-		t2 = row4(t2, a2, x0, x1, x2, x3);
+		s2 = row4(s2, a2, near);
+		t2 = row4(t2, a2, far);
 		let a3 = v_tile[v + 3u];
-		s3 = row4(s3, a3, w0, w1, w2, w3);
-		t3 = row4(t3, a3, x0, x1, x2, x3);
+		s3 = row4(s3, a3, near);
+		t3 = row4(t3, a3, far);
 		let a4 = v_tile[v + 4u];
-		s4 = row4(s4, a4, w0, w1, w2, w3);
-		t4 = row4(t4, a4, x0, x1, x2, x3);
+		s4 = row4(s4, a4, near);
+		t4 = row4(t4, a4, far);
 		let a5 = v_tile[v + 5u];
-		s5 = row4(s5, a5, w0, w1, w2, w3);
-		t5 = row4(t5, a5, x0, x1, x2, x3);
+		s5 = row4(s5, a5, near);
+		t5 = row4(t5, a5, far);
 		let a6 = v_tile[v + 6u];
-		s6 = row4(s6, a6, w0, w1, w2, w3);
-		t6 = row4(t6, a6, x0, x1, x2, x3);
+		s6 = row4(s6, a6, near);
+		t6 = row4(t6, a6, far);
 		let a7 = v_tile[v + 7u];
-		s7 = row4(s7, a7, w0, w1, w2, w3);
-		t7 = row4(t7, a7, x0, x1, x2, x3);
+		s7 = row4(s7, a7, near);
+		t7 = row4(t7, a7, far);
 	}
 	for (var turn = 0u; turn < 4u; turn++) { // there is room for a quarter of the sums
 		workgroupBarrier();
@@ -257,9 +247,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 	}
 }
 
-// row4 adds four channels of one tile to its sums.
-fn row4(sums: vec4<f32>, v: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>) -> vec4<f32> {
-	return fma(vec4<f32>(v.w), w3, fma(vec4<f32>(v.z), w2, fma(vec4<f32>(v.y), w1, fma(vec4<f32>(v.x), w0, sums))));
+// row4 adds four channels of one tile to its sums; w has a row for each of them.
+fn row4(sums: vec4<f32>, v: vec4<f32>, w: mat4x4<f32>) -> vec4<f32> {
+	return fma(vec4<f32>(v.w), w[3], fma(vec4<f32>(v.z), w[2], fma(vec4<f32>(v.y), w[1], fma(vec4<f32>(v.x), w[0], sums))));
 }
 
 // store_tile finishes the four pixels of a tile: Aᵀ m A, m being component

@@ -75,6 +75,12 @@ fn scale(row: u32, block: u32) -> f32 {
 	return unpack2x16float(scales[i / 2u])[i & 1u];
 }
 
+// column4 is weight4, or zeros beyond the matrix.
+fn column4(col: u32, k: u32) -> vec4<f32> {
+	if (col < dims.cols && k < dims.k4) { return weight4(col, k); }
+	return vec4<f32>();
+}
+
 fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(min(-v, 80.0))); }
 
 // erf by Abramowitz & Stegun 7.1.26, error below 1.5e-7.
@@ -127,17 +133,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 			}
 			x_tile[(id % depth) * x_step + i] = v;
 		}
-		for (var i = id / depth; i < 64u; i += threads / depth) {
-			var v = vec4<f32>();
-			if (col0 + i < dims.cols && k < dims.k4) {
-				v = weight4(col0 + i, k);
-			}
-			let at = (id % depth) * 4u * w_step + i / 4u;
-			w_tile[at][i % 4u] = v.x;
-			w_tile[at + w_step][i % 4u] = v.y;
-			w_tile[at + 2u * w_step][i % 4u] = v.z;
-			w_tile[at + 3u * w_step][i % 4u] = v.w;
-		}
+		let col = id / depth * 4u; // four columns, so that vectors are written whole
+		let t = transpose(mat4x4<f32>(column4(col0 + col, k), column4(col0 + col + 1u, k), column4(col0 + col + 2u, k), column4(col0 + col + 3u, k)));
+		let to = (id % depth) * 4u * w_step + id / depth;
+		w_tile[to] = t[0];
+		w_tile[to + w_step] = t[1];
+		w_tile[to + 2u * w_step] = t[2];
+		w_tile[to + 3u * w_step] = t[3];
 		workgroupBarrier();
 		for (var d = 0u; d < depth; d++) {
 			let at = d * 4u * w_step + local.x;
