@@ -124,9 +124,6 @@ func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return err
 	}
-	if err := removeOld(o.Out); err != nil {
-		return err
-	}
 	for name, data := range page {
 		if err := writeTwins(filepath.Join(o.Out, name), data, o.Brotli); err != nil {
 			return err
@@ -137,11 +134,15 @@ func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 			return err
 		}
 	}
-	return copyTree(models, filepath.Join(o.Out, "models"))
+	if err := copyTree(models, filepath.Join(o.Out, "models")); err != nil {
+		return err
+	}
+	return removeOld(o.Out, page)
 }
 
-// removeOld deletes the hash-named files of an older build.
-func removeOld(out string) error {
+// removeOld deletes the hash-named files of an older build, once the page that
+// named them is gone.
+func removeOld(out string, page memory) error {
 	entries, err := os.ReadDir(out)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func removeOld(out string) error {
 		for _, twin := range encodings {
 			name = strings.TrimSuffix(name, twin.ext)
 		}
-		if !hashed.MatchString(name) || !e.Type().IsRegular() {
+		if _, kept := page[name]; kept || !hashed.MatchString(name) || !e.Type().IsRegular() {
 			continue
 		}
 		if err := os.Remove(filepath.Join(out, e.Name())); err != nil {
@@ -173,15 +174,17 @@ func printIntegrity(w io.Writer, page memory) {
 	}
 }
 
-// writeTwins writes a file and, where that saves something, its compressed
-// forms.
+// writeTwins writes a file and then, since a twin older than its file counts as
+// another's, its compressed forms where they save something.
 func writeTwins(path string, data []byte, brotliLevel int) error {
-	twins := map[string][]byte{"": data}
-	if !packed[filepath.Ext(path)] {
-		twins[".gz"], twins[".zst"], twins[".br"] = gzipped(data), zstandard(data), brotlied(data, brotliLevel)
+	if err := os.WriteFile(path, data, 0o644); err != nil || packed[filepath.Ext(path)] {
+		return err
 	}
-	for ext, twin := range twins {
-		if ext != "" && len(twin) >= len(data) {
+	for ext, twin := range map[string][]byte{".gz": gzipped(data), ".zst": zstandard(data), ".br": brotlied(data, brotliLevel)} {
+		if len(twin) >= len(data) {
+			if err := os.Remove(path + ext); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 			continue
 		}
 		if err := os.WriteFile(path+ext, twin, 0o644); err != nil {
@@ -220,8 +223,7 @@ func copyTree(src fs.FS, out string) error {
 			return err
 		}
 		if _, err := io.Copy(f, from); err != nil {
-			f.Close()
-			return err
+			return errors.Join(err, f.Close(), os.Remove(to))
 		}
 		return f.Close()
 	})

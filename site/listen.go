@@ -65,6 +65,7 @@ func watch(h http.Handler, log io.Writer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK}
 		began := time.Now()
+		a.hurry() // the deadline of an answer before this one may be over
 		h.ServeHTTP(a, r)
 		if log == nil {
 			return
@@ -96,10 +97,13 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a piece; the client has patienceWrite for it.
+// hurry gives the client patienceWrite for what comes next. A writer that knows
+// no deadlines, as tests have them, waits for nobody.
+func (a *answer) hurry() { a.control.SetWriteDeadline(time.Now().Add(patienceWrite)) }
+
+// Write sends a piece.
 func (a *answer) Write(b []byte) (int, error) {
-	// A writer that knows no deadlines, as tests have them, waits for nobody.
-	a.control.SetWriteDeadline(time.Now().Add(patienceWrite))
+	a.hurry()
 	n, err := a.ResponseWriter.Write(b)
 	a.bytes += int64(n)
 	return n, err

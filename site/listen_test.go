@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,6 +38,28 @@ func listen(t *testing.T, h http.Handler, o ServeOptions) (addr string, stop fun
 	return l.Addr().String(), func() error {
 		cancel()
 		return <-ended
+	}
+}
+
+// patient counts the deadlines that an answer is given.
+type patient struct {
+	*httptest.ResponseRecorder
+	deadlines int
+}
+
+func (p *patient) SetWriteDeadline(time.Time) error {
+	p.deadlines++
+	return nil
+}
+
+// An answer without a body has its own deadline: that of the answer before it
+// on the same connection may be over.
+func TestDeadlineOfEmptyAnswer(t *testing.T) {
+	p := &patient{ResponseRecorder: httptest.NewRecorder()}
+	watch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotModified) }), nil).
+		ServeHTTP(p, httptest.NewRequest("GET", "/", nil))
+	if p.deadlines != 1 {
+		t.Errorf("%d deadlines were set, want 1", p.deadlines)
 	}
 }
 

@@ -301,6 +301,50 @@ func TestHandlerTwins(t *testing.T) {
 	}
 }
 
+// A twin is never older than its file, which would make it another's, and none
+// stays of a content that had one.
+func TestTwinsFollow(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.js")
+	for range 8 {
+		if err := writeTwins(name, make([]byte, 16<<20), 0); err != nil {
+			t.Fatal(err)
+		}
+		made := must(os.Stat(name)).ModTime()
+		for _, e := range encodings {
+			if twin := must(os.Stat(name + e.ext)).ModTime(); twin.Before(made) {
+				t.Fatalf("the %s twin is %v older than its file", e.ext, made.Sub(twin))
+			}
+		}
+	}
+	if err := writeTwins(name, []byte("a"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range encodings {
+		if _, err := os.Stat(name + e.ext); err == nil {
+			t.Errorf("the %s twin of the older content is still there", e.ext)
+		}
+	}
+}
+
+// A build that fails leaves the engine of the older one, which its page names.
+func TestBuildFails(t *testing.T) {
+	out := t.TempDir()
+	old := filepath.Join(out, "wisp-0123456789abcdef.wasm")
+	if err := os.WriteFile(old, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(out, "index.html"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := testFiles(t)
+	if err := Build(files, memory{}, BuildOptions{Out: out, Brotli: 0, Log: io.Discard}); err == nil {
+		t.Error("a page was written over a directory")
+	}
+	if _, err := os.Stat(old); err != nil {
+		t.Error(err)
+	}
+}
+
 // The npm package has all that its modules name, and types for each.
 func TestPackage(t *testing.T) {
 	files, _ := testFiles(t)
@@ -356,7 +400,6 @@ func dirOf(t *testing.T, files memory) fs.FS {
 	return os.DirFS(dir)
 }
 
-// A change to any file makes another version; nothing else does.
 // All scripts and styles together, as a visitor downloads them, are at most
 // 60 KB.
 func TestWeight(t *testing.T) {
@@ -379,6 +422,7 @@ func TestWeight(t *testing.T) {
 	}
 }
 
+// A change to any file makes another version; nothing else does.
 func TestAssembleVersions(t *testing.T) {
 	build := func(script string) string {
 		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "pack.wasm": nil, "wasm_exec.js": []byte(script), "replay.js": nil}})
