@@ -49,24 +49,41 @@ var verbs = []struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 1 {
-		for _, v := range verbs {
-			if v.name != os.Args[1] {
-				continue
-			}
-			err := v.run(ctx, flag.NewFlagSet("wisp "+v.name, flag.ExitOnError), os.Args[2:])
-			if err != nil && !errors.Is(err, context.Canceled) {
-				fmt.Fprintf(os.Stderr, "wisp %s: %v\n", v.name, err)
-				os.Exit(1)
-			}
-			return
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run runs the verb that args begin with and returns the exit status: 1 for a
+// failure, 2 for a wrong call, 130, as shells have it, for an interruption.
+func run(ctx context.Context, args []string) int {
+	for _, v := range verbs {
+		if len(args) == 0 || v.name != args[0] {
+			continue
 		}
+		err := v.run(ctx, flag.NewFlagSet("wisp "+v.name, flag.ExitOnError), args[1:])
+		switch {
+		case errors.Is(err, context.Canceled):
+			fmt.Fprintf(os.Stderr, "wisp %s: interrupted\n", v.name)
+			return 130
+		case err != nil:
+			fmt.Fprintf(os.Stderr, "wisp %s: %v\n", v.name, err)
+			return 1
+		}
+		return 0
 	}
 	fmt.Fprintln(os.Stderr, "usage: go run . <command> [flags]")
 	for _, v := range verbs {
 		fmt.Fprintf(os.Stderr, "  %-9s %s\n", v.name, v.summary)
 	}
-	os.Exit(2)
+	return 2
+}
+
+// parse reads the flags, after which so many arguments may follow.
+func parse(f *flag.FlagSet, args []string, most int) error {
+	f.Parse(args) // ends the program where it fails
+	if f.NArg() > most {
+		return fmt.Errorf("unexpected argument %q: put a value of several words in quotes", f.Arg(most))
+	}
+	return nil
 }
 
 // checkout compiles the engine of the checkout around the working directory
@@ -99,7 +116,9 @@ func serve(ctx context.Context, f *flag.FlagSet, args []string) error {
 	cert := f.String("cert", "", "certificate (PEM): HTTPS and HTTP/2")
 	key := f.String("key", "", "the certificate's private key (PEM)")
 	log := f.String("log", "", "append a line for each answer to this file; - is the terminal")
-	f.Parse(args)
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
 	files, err := pageFiles(ctx, *dir, *model)
 	if err != nil {
 		return err
@@ -162,7 +181,9 @@ func build(ctx context.Context, f *flag.FlagSet, args []string) error {
 	f.StringVar(&o.Out, "out", "dist", "directory to write")
 	f.IntVar(&o.Brotli, "brotli", 11, "level of the .br twins, 0 to 11; 9 makes the engine an eighth larger and saves half a minute")
 	npm := f.String("npm", "", "a directory for the npm package")
-	f.Parse(args)
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
 	page, models, err := checkout(ctx)
 	if err != nil {
 		return err
@@ -182,7 +203,9 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	f.StringVar(&o.Name, "name", "", "the model's name (default: from wisp.json, else its directory)")
 	f.StringVar(&o.Licence, "licence", "", "the model's licence (default: from its card)")
 	f.BoolVar(&o.PerTensor, "tensors", false, "report the quantisation error of every tensor, not only the worst of each component")
-	f.Parse(args)
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
 	if o.In == "" || o.Out == "" {
 		return errors.New("say what to pack with -in and where to with -out")
 	}
@@ -247,7 +270,9 @@ func singleFile(ctx context.Context, file, config string) (pack.Input, error) {
 }
 
 func verify(ctx context.Context, f *flag.FlagSet, args []string) error {
-	f.Parse(args)
+	if err := parse(f, args, 1); err != nil {
+		return err
+	}
 	if f.NArg() != 1 {
 		return errors.New("name one model directory")
 	}
@@ -272,8 +297,13 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	f.IntVar(&r.Width, "width", 0, "width in pixels")
 	f.IntVar(&r.Height, "height", 0, "height in pixels")
 	f.IntVar(&r.Count, "count", 0, "how many pictures")
-	f.Parse(args)
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
 	r.Guidance = float32(guidance)
+	if err := checkOut(*out); err != nil {
+		return err
+	}
 	p, closeAll, err := openPipeline(ctx, *model, *name)
 	if err != nil {
 		return err
@@ -332,6 +362,17 @@ func fillDefaults(r *diffusion.Request, d diffusion.Request, given map[string]bo
 	}
 }
 
+// checkOut finds out before anything is drawn whether a picture may be written.
+func checkOut(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("-out: %s is a directory: name a file", name)
+	}
+	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+		return fmt.Errorf("-out: there is no directory %s", filepath.Dir(name))
+	}
+	return nil
+}
+
 func writePictures(out string, result *diffusion.Result) error {
 	for i, img := range result.Images {
 		name := out
@@ -343,10 +384,24 @@ func writePictures(out string, result *diffusion.Result) error {
 		if err := diffusion.EncodePNG(&b, img, result.Parameters[i]); err != nil {
 			return err
 		}
-		if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
+		if err := save(name, b.Bytes()); err != nil {
 			return err
 		}
 		fmt.Println(name)
 	}
 	return nil
+}
+
+// save writes a file whole or not at all; where name is a pipe or a terminal,
+// to that.
+func save(name string, data []byte) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(name, data, 0o644)
+	}
+	part := name + ".part"
+	if err := os.WriteFile(part, data, 0o644); err != nil {
+		os.Remove(part)
+		return err
+	}
+	return os.Rename(part, name)
 }
