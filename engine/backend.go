@@ -10,7 +10,8 @@ import (
 var (
 	// ErrUnsupported: this device or browser cannot run the backend.
 	ErrUnsupported = errors.New("not supported here")
-	// ErrOutOfMemory: the device could not allocate what the program needs.
+	// ErrOutOfMemory: the device could not allocate what the program needs, or
+	// its limits are too small for it.
 	ErrOutOfMemory = errors.New("out of memory")
 	// ErrDeviceLost: the device went away; buffers and programs of the backend are void.
 	ErrDeviceLost = errors.New("device lost")

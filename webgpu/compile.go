@@ -240,14 +240,14 @@ func (c *compiler) addAs(elem engine.DType, s step) error {
 	s.elem = elem
 	for _, v := range append(s.reads[:len(s.reads):len(s.reads)], s.out) {
 		if v.size > c.limits.Binding {
-			return fmt.Errorf("%s binds %d MiB, the device allows %d: %w", s.kernel, v.size>>20, c.limits.Binding>>20, engine.ErrUnsupported)
+			return fmt.Errorf("%s binds %d MiB, the device allows %d: %w", s.kernel, v.size>>20, c.limits.Binding>>20, engine.ErrOutOfMemory)
 		}
 		if v.offset%bindAlign != 0 {
-			return fmt.Errorf("%s cannot be cut into the device's bindings: %w", s.kernel, engine.ErrUnsupported)
+			return fmt.Errorf("%s cannot be cut into the device's bindings: %w", s.kernel, engine.ErrOutOfMemory)
 		}
 	}
-	if s.grid[0] > 65535 || s.grid[1] > 65535 || s.grid[2] > 65535 {
-		return fmt.Errorf("%s needs a grid of %v: %w", s.kernel, s.grid, engine.ErrUnsupported)
+	if s.grid[0] > mostGroups || s.grid[2] > mostGroups { // rows are cut, see slices
+		return fmt.Errorf("%s needs a grid of %v: %w", s.kernel, s.grid, engine.ErrOutOfMemory)
 	}
 	c.steps = append(c.steps, s)
 	return nil

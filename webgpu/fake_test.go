@@ -2,6 +2,7 @@ package webgpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"wisp/engine"
@@ -22,6 +23,7 @@ type fake struct {
 	ran       []*script // by once and run
 	faults    []error
 	fault     error // of the next flush
+	broken    bool  // pipelines do not compile
 }
 
 func newFake(limits Limits) *fake {
@@ -70,6 +72,9 @@ func (f *fake) flush() (err error) {
 func (f *fake) drain() error { return nil }
 
 func (f *fake) compile(modules map[string]string, pipelines []pipeline) (int, error) {
+	if f.broken {
+		return 0, errors.New("no such pipeline")
+	}
 	for name, text := range modules {
 		f.modules[name] = text
 	}

@@ -120,6 +120,19 @@ func run(v view, r [2]int, n, stride int) view {
 	return v.part(r[0]*stride, size)
 }
 
+// within is what is bound of v for rows r of an axis of so many elements'
+// stride, of which row 0 begins at element first: all of v where that can be.
+// It returns where in it row r[0] begins.
+func (c *compiler) within(v view, r [2]int, stride, first int) (part view, at int) {
+	if v.size <= c.limits.Binding {
+		return v, first + r[0]*stride
+	}
+	es := elemSize(c.elem)
+	offset := (r[0] + first/stride) * stride * es
+	skip := offset % bindAlign
+	return v.part(offset-skip, min((r[1]-r[0])*stride*es, v.size-offset)+skip), first%stride + skip/es
+}
+
 // copy moves elements from x, from element x0 on, to out, from element out0
 // on. The axes are outermost first: extent, stride in x, stride in out.
 func (c *compiler) copy(x, out view, axes []axis, x0, out0 int) error {
@@ -136,20 +149,25 @@ func (c *compiler) copy(x, out view, axes []axis, x0, out0 int) error {
 		inner *= a.n
 	}
 	most, unit := c.bindable(outer.a*es, outer.b*es)
-	if max(x.size, out.size) <= c.limits.Binding {
+	switch {
+	case max(x.size, out.size) <= c.limits.Binding:
 		most = outer.n
+	case x0+out0 > 0:
+		most = max(most-unit, 1) // parts may begin before their first element
 	}
-	if most < outer.n && !outermost(axes) {
-		return fmt.Errorf("a permutation of %d MiB exceeds the device's bindings: %w", x.size>>20, engine.ErrUnsupported)
+	if max(x.size, out.size) > c.limits.Binding && !outermost(axes) {
+		return fmt.Errorf("a permutation of %d MiB exceeds the device's bindings: %w", x.size>>20, engine.ErrOutOfMemory)
 	}
 	for _, r := range cut(outer.n, most, unit) {
 		axes[0].n = r[1] - r[0]
 		count := axes[0].n * inner
+		from, fromAt := c.within(x, r, outer.a, x0)
+		to, toAt := c.within(out, r, outer.b, out0)
 		err := c.add(step{
 			kernel: "copy",
-			dims:   stridedDims(u(0, count, x0, out0, len(axes), 0, 0, 0), axes),
-			reads:  []view{run(x, r, outer.n, outer.a*es)},
-			out:    run(out, r, outer.n, outer.b*es),
+			dims:   stridedDims(u(0, count, fromAt, toAt, len(axes), 0, 0, 0), axes),
+			reads:  []view{from},
+			out:    to,
 			grid:   flat(count),
 		})
 		if err != nil {

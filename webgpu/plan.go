@@ -81,7 +81,7 @@ func place(values []*value, limit int) ([]int, error) {
 	for _, v := range order {
 		size := align(v.size, bindAlign)
 		if size > limit {
-			return nil, fmt.Errorf("a tensor takes %d MiB, the device's buffers hold %d: %w", size>>20, limit>>20, engine.ErrUnsupported)
+			return nil, fmt.Errorf("a tensor takes %d MiB, the device's buffers hold %d: %w", size>>20, limit>>20, engine.ErrOutOfMemory)
 		}
 		best, offset, growth := len(slots), 0, size
 		for i := range slots {

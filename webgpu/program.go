@@ -144,10 +144,14 @@ func (p *program) unload() {
 // along its grid's rows, so that no submission holds up the page's frames.
 const longest = 4000
 
-// slices cuts a step that would take long into several.
+// mostGroups is how many workgroups a dispatch may have in each direction.
+const mostGroups = 65535
+
+// slices cuts a step that would take long, or has more rows of workgroups than
+// a dispatch may, into several.
 func (b *Backend) slices(s step) []step {
 	rows := s.grid[1]
-	n := min((b.cost(s, nil)+longest-1)/longest, rows, 64)
+	n := max(min((b.cost(s, nil)+longest-1)/longest, rows, 64), (rows+mostGroups-1)/mostGroups)
 	if n <= 1 {
 		return []step{s}
 	}

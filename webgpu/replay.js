@@ -76,7 +76,13 @@ globalThis.wispReplay = (() => {
 				this.fault = failure("lost", `the WebGPU device was lost: ${why.message || why.reason}`);
 				for (const fail of this.waiting) fail(this.fault);
 			});
-			device.onuncapturederror = ({ error }) => { this.fault ??= failure("validation", error.message); };
+			device.onuncapturederror = ({ error }) => this.note(failure("validation", error.message));
+		}
+
+		// note keeps a fault until it is reported: the first, but what lacks
+		// memory also fails validation wherever it is used.
+		note(fault) {
+			if (!this.fault || (this.fault.kind === "validation" && fault.kind === "out-of-memory")) this.fault = fault;
 		}
 
 		check() {
@@ -85,12 +91,21 @@ globalThis.wispReplay = (() => {
 			if (fault) throw fault;
 		}
 
-		// until waits for promise, or for the loss of the device.
+		// until waits for promise, or for the loss of the device. A loss also
+		// fails the promise, perhaps before the browser tells of it: so a failure
+		// without a kind waits for that.
 		until(promise) {
 			return new Promise((resolve, reject) => {
 				if (this.fault?.kind === "lost") return reject(this.fault);
+				const settle = (how, result) => {
+					this.waiting.delete(reject);
+					how(result);
+				};
 				this.waiting.add(reject);
-				promise.then(resolve, reject).finally(() => this.waiting.delete(reject));
+				promise.then((value) => settle(resolve, value), (error) => {
+					if (error?.kind) settle(reject, error);
+					else setTimeout(settle, 100, reject, error);
+				});
 				this.nudge();
 			});
 		}
@@ -125,7 +140,7 @@ globalThis.wispReplay = (() => {
 			const made = make();
 			for (const kind of ["validation", "out-of-memory"]) {
 				const scope = device.popErrorScope().then(
-					(error) => { if (error) this.fault ??= failure(kind, error.message || "the GPU has no memory left"); },
+					(error) => { if (error) this.note(failure(kind, error.message || "the GPU has no memory left")); },
 					() => {}, // the device is lost, which is noted already
 				).finally(() => this.pending.delete(scope));
 				this.pending.add(scope);
@@ -171,16 +186,21 @@ globalThis.wispReplay = (() => {
 		// pipelines: [{module, reads, constants}]}.
 		async compile(text) {
 			const { modules, pipelines } = JSON.parse(text);
+			const { device } = this;
+			const wrong = {}; // what the browser says of a module, by name
 			for (const [name, code] of Object.entries(modules)) {
-				this.modules.set(name, this.device.createShaderModule({ label: name, code }));
+				device.pushErrorScope("validation"); // else it would fail what runs next
+				this.modules.set(name, device.createShaderModule({ label: name, code }));
+				wrong[name] = device.popErrorScope().catch(() => null);
 			}
 			const made = await this.until(Promise.all(pipelines.map(async ({ module, reads, constants }) => {
-				const layout = this.device.createPipelineLayout({ bindGroupLayouts: [this.layout(reads)] });
+				const layout = device.createPipelineLayout({ bindGroupLayouts: [this.layout(reads)] });
 				try {
 					const compute = { module: this.modules.get(module), entryPoint: "main", constants };
-					return { pipeline: await this.device.createComputePipelineAsync({ label: module, layout, compute }), reads };
+					return { pipeline: await device.createComputePipelineAsync({ label: module, layout, compute }), reads };
 				} catch (e) {
-					throw failure("validation", `${module} ${JSON.stringify(constants)}: ${e.message}`);
+					const { message } = (await wrong[module]) ?? e;
+					throw failure("validation", `${module} ${JSON.stringify(constants)}: ${message}`);
 				}
 			})));
 			const first = this.compiled.length;
@@ -271,6 +291,7 @@ globalThis.wispReplay = (() => {
 
 		async replay(job) {
 			const { program, upload } = job;
+			this.stopped(job); // while it waited: its buffers may be gone
 			this.check();
 			let at = 0;
 			for (const { buffer, offset, size } of program.uploads) {
@@ -279,6 +300,7 @@ globalThis.wispReplay = (() => {
 			}
 			if (job.profile) program.times = await this.profile(job);
 			else await this.submitAll(job);
+			this.stopped(job);
 			const { staging, bytes } = program;
 			if (bytes === 0) return new Uint8Array(0);
 			const encoder = this.device.createCommandEncoder();

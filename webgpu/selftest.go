@@ -180,7 +180,7 @@ func (b *Backend) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.info.GFLOPS = 2 * rows * d * d * float64(layers) / float64(max(took.Nanoseconds(), 1))
+		b.info.GFLOPS = 2 * rows * d * d * float64(layers) / float64(max(took, time.Millisecond).Nanoseconds()) // some clocks are coarser
 		if took > 15*time.Millisecond {
 			break
 		}

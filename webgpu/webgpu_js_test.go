@@ -233,9 +233,12 @@ func TestSelfTestCatches(t *testing.T) {
 		return b, b.start(context.Background(), Options{})
 	}
 	const result = "elem(activate(v))"
-	for _, wrong := range []string{"elem(1.1 * activate(v))", "elem(activate(v) / f32(dims.first))"} { // the latter is no number
-		if _, err := start("", result, wrong); !errors.Is(err, engine.ErrUnsupported) {
+	const broken = "elem(activate(missing))"                                                                   // does not compile
+	for _, wrong := range []string{"elem(1.1 * activate(v))", "elem(activate(v) / f32(dims.first))", broken} { // the second is no number
+		if _, err := start("", result, wrong); wrong != broken && !errors.Is(err, engine.ErrUnsupported) || err == nil {
 			t.Errorf("wrong in f32: %v", err)
+		} else if strings.Contains(err.Error(), "previous error") {
+			t.Errorf("what is broken is not told: %v", err)
 		}
 		if !common(t).info.Adapter.has("shader-f16") {
 			continue
@@ -251,9 +254,11 @@ func TestSelfTestCatches(t *testing.T) {
 	if !common(t).info.Subgroups {
 		return
 	}
-	b, err := start("enable subgroups", "return subgroupAdd(total)", "return 1.1 * subgroupAdd(total)")
-	if err != nil || b.info.Subgroups {
-		t.Errorf("wrong over subgroups: %v", err)
+	for _, wrong := range []string{"return 1.1 * subgroupAdd(total)", "return missing"} {
+		b, err := start("enable subgroups", "return subgroupAdd(total)", wrong)
+		if err != nil || b.info.Subgroups {
+			t.Errorf("wrong over subgroups: %v", err)
+		}
 	}
 }
 
@@ -314,6 +319,63 @@ func TestDeviceLost(t *testing.T) {
 	enginetest.Check(t, open(t, Options{Precision: "f32"}), small)
 }
 
+// TestLostWhileReading: a device lost while its result is waited for is a lost
+// device, whichever of the browser's promises tells first.
+func TestLostWhileReading(t *testing.T) {
+	b := open(t, Options{Precision: "f32"})
+	replay := b.dev.(*jsDevice).replay
+	device, err := replay.Get("device")
+	if err != nil {
+		t.Fatal(err)
+	}
+	class, err := safejs.Global().Get("GPUBuffer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prototype, err := class.Get("prototype")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := prototype.Get("mapAsync")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fail, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any {
+		device.Call("destroy")
+		promise, _ := safejs.Global().Get("Promise")
+		rejected, _ := promise.Call("reject", map[string]any{"message": "mapping was aborted"})
+		return rejected
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fail.Release()
+	if err := prototype.Set("mapAsync", fail); err != nil {
+		t.Fatal(err)
+	}
+	defer prototype.Set("mapAsync", before)
+	if _, err := compileCase(b, small); !errors.Is(err, engine.ErrDeviceLost) {
+		t.Errorf("got %v, want ErrDeviceLost", err)
+	}
+}
+
+// TestCloseAfterCancel: closing programs whose cancelled runs are still under
+// way, or wait for their turn, leaves nothing that would fail the next run.
+func TestCloseAfterCancel(t *testing.T) {
+	b := common(t)
+	for i := range 8 {
+		for _, patience := range []time.Duration{time.Duration(10*i) * time.Millisecond, 0} {
+			p, in, out := slow(t, b)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			p.Run(ctx, in, out)
+			cancel()
+			p.Close()
+		}
+		b.dropArena()
+		enginetest.Check(t, b, small)
+	}
+}
+
 var small = enginetest.Case{NMSE: halfTolerance, Build: func(g *engine.Graph) {
 	g.Output("y", engine.SiLU(g.Input("x", engine.F32, 64, 64)))
 }}
@@ -327,16 +389,11 @@ func TestOutOfMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Every outer scope reports a failure; filling this machine's memory in
-	// earnest is no test.
-	scopes := 0
+	// Every scope reports a failure: what has no memory is invalid, too. Filling
+	// this machine's memory in earnest is no test.
 	fail, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any {
 		promise, _ := safejs.Global().Get("Promise")
-		var report any
-		if scopes++; scopes%2 == 0 {
-			report = map[string]any{"message": "no memory"}
-		}
-		value, _ := promise.Call("resolve", report)
+		value, _ := promise.Call("resolve", map[string]any{"message": "no memory"})
 		return value
 	})
 	if err != nil {

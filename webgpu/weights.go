@@ -164,7 +164,7 @@ func (w *weight) layout(limits Limits) (parts []part, row int, err error) {
 	row = (k*bits[w.dtype] + 7) / 8
 	step := min(rows, limits.Binding/w.stride, limits.Binding/row)
 	if step == 0 {
-		return nil, 0, fmt.Errorf("a row of %d bytes is larger than the device's bindings: %w", w.stride, engine.ErrUnsupported)
+		return nil, 0, fmt.Errorf("a row of %d bytes is larger than the device's bindings: %w", w.stride, engine.ErrOutOfMemory)
 	}
 	for row0 := 0; row0 < rows; row0 += step {
 		parts = append(parts, part{row0: row0, rows: min(step, rows-row0)})
@@ -226,7 +226,7 @@ func (b *Backend) pack(w *weight, p part, row int, raw []byte) error {
 func (b *Backend) asElements(w *weight, d engine.DType) (span, error) {
 	whole := span{size: align(w.shape.Elems()*elemSize(d), 16)}
 	if whole.size > min(b.limits.Binding, b.limits.Buffer) {
-		return span{}, fmt.Errorf("%v as activation exceeds the device's bindings: %w", w.shape, engine.ErrUnsupported)
+		return span{}, fmt.Errorf("%v as activation exceeds the device's bindings: %w", w.shape, engine.ErrOutOfMemory)
 	}
 	if id, ok := w.plain[d]; ok {
 		whole.buffer = id
@@ -236,9 +236,18 @@ func (b *Backend) asElements(w *weight, d engine.DType) (span, error) {
 	if err != nil {
 		return span{}, err
 	}
+	whole.buffer = id
+	if err := b.unpack(w, d, whole); err != nil {
+		b.dev.free(id)
+		return span{}, err
+	}
 	w.plain[d] = id
 	w.size += whole.size
-	whole.buffer = id
+	return whole, nil
+}
+
+// unpack writes the weight as elements of type d to a buffer.
+func (b *Backend) unpack(w *weight, d engine.DType, to span) error {
 	_, k := w.shape.Rows()
 	taps, channels := w.conv()
 	if len(w.shape) < 2 {
@@ -251,12 +260,12 @@ func (b *Backend) asElements(w *weight, d engine.DType) (span, error) {
 			constants: constants{"weights": code[w.dtype]},
 			dims:      u(0, count, k, w.stride/4, w.blocks(), taps, align(channels, 4), p.row0*k),
 			grid:      flat(count),
-		}, d, span{p.data, 0, p.dataSize}, span{p.scales, 0, p.scalesSize}, whole)
+		}, d, span{p.data, 0, p.dataSize}, span{p.scales, 0, p.scalesSize}, to)
 		if err != nil {
-			return span{}, err
+			return err
 		}
 	}
-	return whole, nil
+	return nil
 }
 
 // elemSize is the size of an activation's element.
