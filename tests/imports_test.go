@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"webgpu":             {"engine", "shaders", safejsModule, float16Module},
 	"shaders":            {"engine"}, // for its dtypes
 	"loader":             {"loader/quant", zstdModule, safejsModule, indexedDBModule},
+	"loader/decode":      {"wasm/emit"},
 	"loader/quant":       {float16Module},
 	"loader/safetensors": {float16Module},
 	"loader/hub":         {"loader/safetensors"},
@@ -154,6 +155,8 @@ func TestImportRules(t *testing.T) {
 		{"engine/simd/host.go", wazeroModule + "/api", true},
 		{"engine/simd/host.go", "syscall/js", false},
 		{"loader/model.go", "wisp/engine", false},
+		{"loader/decode/decode.go", "wisp/wasm/emit", true},
+		{"loader/decode/decode.go", zstdModule, false},
 		{"loader/store_js.go", indexedDBModule + "/idb", true},
 		{"loader/store.go", indexedDBModule + "/idb", false},
 		{"loader/model_test.go", "wisp/engine/cpu", true},

@@ -62,12 +62,15 @@ func (a Int) Mul(b Int) Int   { return Int{op1(0x6c, a, b)} }
 func (a Int) Div(b Int) Int   { return Int{op1(0x6e, a, b)} } // unsigned
 func (a Int) Rem(b Int) Int   { return Int{op1(0x70, a, b)} } // unsigned
 func (a Int) And(b Int) Int   { return Int{op1(0x71, a, b)} }
+func (a Int) Or(b Int) Int    { return Int{op1(0x72, a, b)} }
+func (a Int) Clz() Int        { return Int{op1(0x67, a)} }
 func (a Int) Plus(n int) Int  { return a.Add(Num(n)) }
 func (a Int) Times(n int) Int { return a.Mul(Num(n)) }
 func (a Int) Shl(n int) Int   { return Int{op1(0x74, a, Num(n))} }
 func (a Int) Shr(n int) Int   { return Int{op1(0x76, a, Num(n))} } // unsigned
 func (a Int) ShlBy(b Int) Int { return Int{op1(0x74, a, b)} }
-func (a Int) ShrBy(b Int) Int { return Int{op1(0x76, a, b)} } // unsigned
+func (a Int) ShrBy(b Int) Int { return Int{op1(0x76, a, b)} }      // unsigned
+func (a Int) ShrS(n int) Int  { return Int{op1(0x75, a, Num(n))} } // signed
 
 // Comparisons: 1 or 0.
 func (a Int) Eqz() Int        { return Int{op1(0x45, a)} }
@@ -75,6 +78,7 @@ func (a Int) Eq(b Int) Int    { return Int{op1(0x46, a, b)} }
 func (a Int) Ne(b Int) Int    { return Int{op1(0x47, a, b)} }
 func (a Int) Lt(b Int) Int    { return Int{op1(0x48, a, b)} } // signed
 func (a Int) Below(b Int) Int { return Int{op1(0x49, a, b)} } // unsigned
+func (a Int) Above(b Int) Int { return Int{op1(0x4b, a, b)} } // unsigned
 func (a Int) Gt(b Int) Int    { return Int{op1(0x4a, a, b)} } // signed
 func (a Int) Ge(b Int) Int    { return Int{op1(0x4e, a, b)} } // signed
 
@@ -89,11 +93,35 @@ func (a Int) Load(offset int) Int    { return Int{cat(mem([]byte{0x28}, offset),
 func (a Int) LoadU8(offset int) Int  { return Int{cat(mem([]byte{0x2d}, offset), a)} }
 func (a Int) LoadS8(offset int) Int  { return Int{cat(mem([]byte{0x2c}, offset), a)} }
 func (a Int) LoadU16(offset int) Int { return Int{cat(mem([]byte{0x2f}, offset), a)} }
+func (a Int) LoadS16(offset int) Int { return Int{cat(mem([]byte{0x2e}, offset), a)} }
 func (a Int) LoadF(offset int) Float { return Float{cat(mem([]byte{0x2a}, offset), a)} }
 
 // Conversions of the integer, taken as signed.
 func (a Int) Float() Float   { return Float{op1(0xb2, a)} }  // signed
 func (a Int) Double() Double { return Double{op1(0xb7, a)} } // signed
+
+// LNum is the constant n.
+func LNum(n int64) Long { return Long{cat(sleb([]byte{0x42}, n))} }
+
+// Loads of 64 bits, and of 8, 16 and 32 extended by zeros, from the address
+// a + offset; and a itself extended by zeros.
+func (a Int) LoadL(offset int) Long   { return Long{cat(mem([]byte{0x29}, offset), a)} }
+func (a Int) LoadL8(offset int) Long  { return Long{cat(mem([]byte{0x31}, offset), a)} }
+func (a Int) LoadL16(offset int) Long { return Long{cat(mem([]byte{0x33}, offset), a)} }
+func (a Int) LoadL32(offset int) Long { return Long{cat(mem([]byte{0x35}, offset), a)} }
+func (a Int) Long() Long              { return Long{op1(0xad, a)} }
+
+// Arithmetic of 64-bit integers. Shifts and rotations take b modulo 64.
+func (a Long) Add(b Long) Long  { return Long{op1(0x7c, a, b)} }
+func (a Long) Sub(b Long) Long  { return Long{op1(0x7d, a, b)} }
+func (a Long) Mul(b Long) Long  { return Long{op1(0x7e, a, b)} }
+func (a Long) And(b Long) Long  { return Long{op1(0x83, a, b)} }
+func (a Long) Or(b Long) Long   { return Long{op1(0x84, a, b)} }
+func (a Long) Xor(b Long) Long  { return Long{op1(0x85, a, b)} }
+func (a Long) Shl(b Long) Long  { return Long{op1(0x86, a, b)} }
+func (a Long) Shr(b Long) Long  { return Long{op1(0x88, a, b)} } // unsigned
+func (a Long) Rotl(b Long) Long { return Long{op1(0x89, a, b)} }
+func (a Long) Ctz() Long        { return Long{op1(0x7a, a)} }
 
 // Pair is high<<32 | low.
 func Pair(high, low Int) Long {
@@ -162,6 +190,9 @@ func (a Int) LoadS8x8(offset int) Vec  { return Vec{cat(memV(0x01, offset), a)} 
 func (a Int) LoadU8x8(offset int) Vec  { return Vec{cat(memV(0x02, offset), a)} }
 func (a Int) Splat() Vec               { return Vec{opV(0x11, a)} }
 
+// Splat8 has the low byte of a in every byte.
+func (a Int) Splat8() Vec { return Vec{opV(0x0f, a)} }
+
 // LoadLane is v with 32-bit lane i replaced from memory at a.
 func (a Int) LoadLane(offset int, v Vec, i byte) Vec {
 	return Vec{cat(append(memV(0x56, offset), i), a, v)}
@@ -200,6 +231,12 @@ func (a Vec) LowS16() Vec        { return Vec{opV(0xa7, a)} }         // low fou
 func (a Vec) HighS16() Vec       { return Vec{opV(0xa8, a)} }         // high four i16 as i32x4
 func (a Vec) Narrow16(b Vec) Vec { return Vec{opV(0x85, a, b)} }      // two i32x4 as i16x8, saturating
 func (a Vec) Dot16(b Vec) Vec    { return Vec{opV(0xba, a, b)} }      // i32x4 sums of pairs of i16 products
+
+// Shuffle takes byte i of the result from byte from[i] of a, or of b where that
+// is 16 and more.
+func Shuffle(a, b Vec, from [16]byte) Vec {
+	return Vec{cat(append([]byte{0xfd, 0x0d}, from[:]...), a, b)}
+}
 
 // LowPairs16 interleaves the low four 16-bit lanes of a and b, highPairs16 the high.
 func (a Vec) LowPairs16(b Vec) Vec  { return a.pairs16(b, 0) }

@@ -102,6 +102,13 @@ func (f *Func) LetV(x Vec) Vec {
 	return v
 }
 
+// LetL declares an i64 variable with a first value.
+func (f *Func) LetL(x Long) Long {
+	v := f.Long()
+	f.SetL(v, x)
+	return v
+}
+
 // LetF declares an f32 variable with a first value.
 func (f *Func) LetF(x Float) Float {
 	v := f.Float()
@@ -124,8 +131,8 @@ func (f *Func) assign(v, x code) {
 	f.emit(append(code{0x21}, v[1:]...))
 }
 
-// Stores to the address addr + offset: 32 bits, the low 8 or 16, an f32, a
-// vector, 32-bit lane i of one.
+// Stores to the address addr + offset: 32 bits, the low 8 or 16, 64 bits, an
+// f32, a vector, 32-bit lane i of one.
 func (f *Func) Store(addr Int, offset int, x Int) {
 	f.emit(cat(mem([]byte{0x36}, offset), addr, x).code)
 }
@@ -134,6 +141,9 @@ func (f *Func) Store8(addr Int, offset int, x Int) {
 }
 func (f *Func) Store16(addr Int, offset int, x Int) {
 	f.emit(cat(mem([]byte{0x3b}, offset), addr, x).code)
+}
+func (f *Func) StoreL(addr Int, offset int, x Long) {
+	f.emit(cat(mem([]byte{0x37}, offset), addr, x).code)
 }
 func (f *Func) StoreF(addr Int, offset int, x Float) {
 	f.emit(cat(mem([]byte{0x38}, offset), addr, x).code)
@@ -145,6 +155,9 @@ func (f *Func) StoreLane(addr Int, offset int, x Vec, i byte) {
 
 // Copy moves n bytes; the ranges may overlap.
 func (f *Func) Copy(dst, src, n Int) { f.emit(cat([]byte{0xfc, 0x0a, 0, 0}, dst, src, n).code) }
+
+// Fill sets n bytes to the low byte of x.
+func (f *Func) Fill(dst, x, n Int) { f.emit(cat([]byte{0xfc, 0x0b, 0}, dst, x, n).code) }
 
 // Call calls g, whose results, if any, are dropped by the caller's choice of CallI.
 func (f *Func) Call(g *Func, args ...Value) { f.emit(callCode(g, args).code) }

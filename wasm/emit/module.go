@@ -19,12 +19,15 @@ const (
 
 // Module is a WebAssembly module under construction: functions, a table of
 // those that are called by index, one imported memory, one mutable i32 global
-// (the scratch address of the thread that runs the instance). It has no data.
+// (the scratch address of the thread that runs the instance), and bytes that are
+// put into the memory when it is instantiated.
 type Module struct {
 	types   [][]byte // encoded function types
 	funcs   []*Func
 	Table   []*Func // reached by CallIndirect
 	exports []*Func
+	data    []byte // encoded segments
+	datas   int
 	Shared  bool // the imported memory is shared
 }
 
@@ -52,6 +55,13 @@ func (m *Module) typeIndex(enc []byte) int {
 func (m *Module) Export(name string, f *Func) {
 	f.name = name
 	m.exports = append(m.exports, f)
+}
+
+// Data puts b at addr in the memory whenever the module is instantiated.
+func (m *Module) Data(addr int, b []byte) {
+	m.data = append(sleb(append(m.data, 0, 0x41), int64(addr)), 0x0b)
+	m.data = append(vector(m.data, len(b)), b...)
+	m.datas++
 }
 
 // Bytes encodes the module (WebAssembly Core 2.0, §5.5).
@@ -99,7 +109,11 @@ func (m *Module) Bytes() []byte {
 		body := f.body()
 		b = append(uleb(b, uint64(len(body))), body...)
 	}
-	return section(out, 10, b)
+	out = section(out, 10, b)
+	if m.datas > 0 {
+		out = section(out, 11, append(vector(nil, m.datas), m.data...))
+	}
+	return out
 }
 
 // MemoryModule is a module that exports a memory of one page as "memory", for
