@@ -49,7 +49,7 @@ unit:
 # Go tests inside browsers:
 #   make test-browser PKG=./engine/simd BROWSER=firefox ARGS='-run Conv -v'
 # RUNNER is the half of the WebGPU backend that is JavaScript.
-PKG ?= ./engine/simd ./loader ./webgpu ./tests
+PKG ?= ./engine/simd ./loader ./loader/decode ./webgpu ./tests
 BROWSER ?= chromium firefox
 RUNNER ?= -prelude webgpu/replay.js
 test-browser: build/browser-run

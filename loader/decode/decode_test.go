@@ -198,7 +198,7 @@ func TestErrors(t *testing.T) {
 		{magic + "\x00\x00\x1a\x00\x00abc", ErrTruncated},
 		{magic + "\x00\x00\x1d\x00\x00\x03\x00\x00", ErrTruncated},        // literals by a table that is not there
 		{magic + "\x00\x00\x2d\x00\x00\x03\x40\x00\x80\x00", ErrLiterals}, // the same, with bits
-		{magic + "\x00\x00\x25\x00\x00\x08a\x01\x01", ErrTruncated},       // the codes of a sequence are missing
+		{magic + "\x00\x00\x25\x00\x00\x08a\x01\x00", ErrStream},          // the codes of a sequence are missing
 		{magic + "\x00\x00\x2d\x00\x00\x08a\x01\xfc\x01", ErrTable},       // tables to repeat that were never given
 	} {
 		if _, err := h.run(t, []byte(c.frame), len(raw)); err != c.want {
