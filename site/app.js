@@ -434,7 +434,7 @@ $("link").addEventListener("click", async () => {
 		await navigator.clipboard.writeText(url.href);
 		showNotice(t("linkCopied"));
 	} catch {
-		showNotice(url.href);
+		showNotice(url.href, { stays: true });
 	}
 });
 // inAddress names the model, where it is of this site: whoever follows the link
@@ -457,6 +457,7 @@ addEventListener("hashchange", followLink);
 modelDialog.start(choose, () => generator);
 gridDialog.start(() => ({
 	generator,
+	ready,
 	request: () => request({ fresh: true }),
 	styles: radios().map((r) => r.value).filter(Boolean),
 }));
@@ -482,6 +483,9 @@ $("language").addEventListener("change", (event) => {
 	showModel();
 	if (generator) introduce(generator);
 });
+
+// A first visit that had no network goes on when there is one.
+addEventListener("online", () => root.state === "loading" && !loading && load());
 
 // The model comes with the page, unless the visitor asked to save data: then
 // it waits for the first picture.

@@ -4,7 +4,7 @@ import { $, create, dialog, fill, sentence, t } from "./ui.js";
 
 const most = 8; // values on an axis
 const kinds = { seed: Number, steps: Number, guidance: Number, sampler: String, schedule: String, style: String };
-let source = null; // () => ({generator, request, styles})
+let source = null; // () => ({generator, ready, request, styles})
 let run = null; // AbortController
 let sheetURL = null;
 
@@ -71,9 +71,10 @@ $("axes").addEventListener("submit", async (event) => {
 });
 
 async function draw(x, y, signal) {
-	const { generator, request } = source();
+	const { ready, request } = source();
 	const base = { ...request(), count: 1, signal };
 	base.seed ??= crypto.getRandomValues(new Uint32Array(1))[0]; // one for all
+	const generator = await ready();
 	const table = create("table", {}, create("thead", {}, create("tr", {}, create("td"), ...x.values.map((v) => heading(x.name, v, "col")))));
 	const body = create("tbody");
 	table.append(body);

@@ -32,7 +32,7 @@ const box = dialog("models", async () => {
 function paragraphs(text) {
 	return text.trim().split(/^(#.*)\n+/m).filter(Boolean).map((part) => (part.startsWith("#")
 		? create("h3", { textContent: part.replace(/^#+\s*/, "") })
-		: create("p", { textContent: part.trim().replaceAll("`", "") })));
+		: create("p", { textContent: part.trim().replaceAll("`", "").replace(/\n(?![\n|>*-])/g, " ") })));
 }
 
 // The default model lies beside the page.

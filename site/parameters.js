@@ -32,7 +32,7 @@ export function parseParameters(text) {
 }
 
 // Networks that AUTOMATIC1111 loads by a tag in the prompt.
-const network = /[\s,]*<(?:lora|lyco|hypernet):[^<>]*>/gi;
+const network = /[\s,]{0,9}<(?:lora|lyco|hypernet):[^<>]*>/gi;
 
 // What changes a picture there and has no counterpart here, and the value with
 // which it changes nothing.
@@ -41,9 +41,10 @@ const without = {
 	"Eta": "0", "ENSD": "0", "Refiner": "", "Style Selector Enabled": "False",
 };
 
+// The lengths are bounded, or a long hostile text would take for ever.
 function readPairs(line) {
 	const pairs = new Map();
-	for (const [, key, value] of line.matchAll(/\s*([\p{L}\p{N}_][\p{L}\p{N}_ \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/gu)) {
+	for (const [, key, value] of line.matchAll(/\s*([\p{L}\p{N}_][\p{L}\p{N}_ \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/gu)) {
 		pairs.set(key.trim(), value.startsWith('"') ? unquote(value) : value.trim());
 	}
 	return pairs;

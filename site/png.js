@@ -4,6 +4,7 @@
 const signature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const headerEnd = 33; // signature and IHDR
 const maxText = 1 << 20; // bytes of one text, decompressed
+const maxTexts = 1000;
 
 const table = Uint32Array.from({ length: 256 }, (_, n) => {
 	for (let k = 0; k < 8; k++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
@@ -44,12 +45,13 @@ export async function readTexts(bytes) {
 	const texts = new Map();
 	if (signature.some((byte, i) => bytes[i] !== byte)) return texts;
 	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-	for (let at = 8; at + 12 <= bytes.length; ) {
+	for (let at = 8, seen = 0; at + 12 <= bytes.length && seen < maxTexts; ) {
 		const length = view.getUint32(at);
 		if (length > bytes.length - at - 12) break;
 		const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
 		const body = bytes.subarray(at + 8, at + 8 + length);
 		const read = readers[kind];
+		if (read) seen++;
 		if (read && view.getUint32(at + 8 + length) === crc32(bytes.subarray(at + 4, at + 8 + length))) {
 			try {
 				const [keyword, text] = await read(body);

@@ -379,6 +379,10 @@ func TestParameters(t *testing.T) {
 			t.Errorf("%q and %q are %s, want %s", c.sampler, c.schedule, got, c.want)
 		}
 	}
+	// Hostile ones come to an end.
+	for _, text := range []string{`"a".repeat(n)`, `"a" + " ".repeat(n) + "b\nSteps: 1"`, `"ab:\"".repeat(n / 4)`, `"ab: \"\\,".repeat(n / 8)`, `"<lora:".repeat(n / 6)`, `"a,".repeat(n / 2)`, `"a\n".repeat(n / 2)`} {
+		eval[int](p, `import("/parameters.js").then(({ parseParameters }) => { const n = 1 << 20; return parseParameters(`+text+`).lost.length; })`)
+	}
 	small := strings.NewReplacer("512x768", "128x128", "Steps: 20", "Steps: 2", "DPM++ 2M Karras", "Euler Karras").Replace(real)
 	p.run(dropped("theirs.png", "image/png", fmt.Sprintf(`(async () => (await import("/png.js")).withText(new Uint8Array(await (await fetch("icon-192.png")).arrayBuffer()), "parameters", %q))()`, small)))
 	p.until(`document.querySelector("#pictures img")?.alt.startsWith("a cat, (masterpiece:1.2), soft light")`)
@@ -415,6 +419,8 @@ func TestLink(t *testing.T) {
 	p.until(`globalThis.copied !== undefined`)
 	first, link := eval[string](p, pictureText), eval[string](p, `copied`)
 	q := newTab(t)
+	q.run(chromedp.Navigate(s.URL + "/privacy.html"))
+	q.run(chromedp.Evaluate[chromedp.Void](`localStorage.setItem("wisp-model", "/another/")`)) // which the link overrules
 	s.count()
 	q.run(chromedp.Navigate(link))
 	q.until(`document.querySelector("#pictures img") !== null`)
@@ -561,6 +567,36 @@ func TestKeyboard(t *testing.T) {
 	if got != want {
 		t.Errorf("the focus goes\n%s, want\n%s", got, want)
 	}
+}
+
+// A first visit without a network goes on once there is one; the dialogs wait
+// for the model, too.
+func TestBackOnline(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/models/") {
+			return false
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	p.run(chromedp.Navigate(s.URL))
+	if code, text := p.failed(); code != "network" {
+		t.Errorf("without a network the page says %s: %s", code, text)
+	}
+	held := make(chan struct{})
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, ".bin") {
+			<-held
+		}
+		return false
+	})
+	p.run(chromedp.Evaluate[chromedp.Void](`dispatchEvent(new Event("online")); document.getElementById("prompt").value = "tree"; document.getElementById("open-grid").click()`))
+	p.fill("x-values", "1, 2")
+	p.fill("y-values", "1")
+	p.run(submit("axes"))
+	close(held)
+	p.until(`document.querySelectorAll("#sheet canvas").length === 2 && document.getElementById("grid-error").hidden`)
 }
 
 // While any of the model is still on its way, the page says how much, whatever

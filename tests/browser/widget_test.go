@@ -216,10 +216,15 @@ func TestEmbed(t *testing.T) {
 					ask(f, { a: 1 }, { prompt: 7 });
 					const bad = await until((m) => m.code === "bad-request");
 					const ready = await until((m) => m.wisp === "ready");
+					const progress = heard.filter((m) => m.wisp === "progress").every((m) => m.stage && m.total > 0);
+					ask(f, "last", { prompt: "rocket", steps: 500 });
+					await until((m) => m.wisp === "step" && m.id === "last");
+					f.contentWindow.postMessage({ wisp: "cancel" }, "*");
+					const cancelled = await until((m) => m.wisp === "error" && m.id === "last");
 					f.remove();
-					return [hello?.wisp, ended?.id, ended?.code, image?.id, image?.seed, image?.blob?.type, image?.settings?.prompt, bad?.id, bad?.message.includes("prompt"), ready?.backend !== ""].join(" ");
+					return [hello?.wisp, ended?.id, ended?.code, image?.id, image?.seed, image?.blob?.type, image?.settings?.prompt, bad?.id, bad?.message.includes("prompt"), ready?.backend !== "", image?.parameters.includes("Seed: 7"), progress, cancelled?.code].join(" ");
 				})()`, s.URL+"/embed.html?origin=", c.sandbox))
-				if want := "hello first aborted 5 7 image/png red heart  true true"; got != want {
+				if want := "hello first aborted 5 7 image/png red heart  true true true true aborted"; got != want {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}
 				if size, _ := s.count(); (size == 0) != (visit == 1 && c.kept) {
@@ -249,6 +254,7 @@ func TestHostileEmbedder(t *testing.T) {
 			const f = await frame(%q), other = %q;
 			for (const m of [{ wisp: "cancel" }, null, 7, "x", { wisp: "generate" }, { wisp: "generate", id: 1, request: { prompt: "red heart" } }]) f.contentWindow.postMessage(m, "*");
 			const g = other && await frame(other);
+			for (let i = 0; i < 20000; i++) f.contentWindow.postMessage({ wisp: "generate", id: i, request: { prompt: "red heart" } }, "*");
 			await new Promise((r) => setTimeout(r, 1200));
 			f.remove();
 			if (g) g.remove();
