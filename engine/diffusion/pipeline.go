@@ -263,7 +263,11 @@ func (p *Pipeline) textProgram(ctx context.Context) (engine.Program, error) {
 }
 
 func (p *Pipeline) unetProgram(ctx context.Context, k unetKey) (engine.Program, error) {
-	return p.program(ctx, &p.unet, k, func() (*engine.Graph, error) { return p.unetGraph(k) }, "context")
+	var fixed []string
+	if p.backend.Name() != "webgpu" { // there, sending them at each step takes longer than computing them
+		fixed = []string{"context"}
+	}
+	return p.program(ctx, &p.unet, k, func() (*engine.Graph, error) { return p.unetGraph(k) }, fixed...)
 }
 
 func (p *Pipeline) vaeProgram(ctx context.Context, k vaeKey) (engine.Program, error) {
