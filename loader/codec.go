@@ -71,11 +71,6 @@ func spread(v uint32) uint64 {
 	return (x | x<<8) & 0x00ff00ff00ff00ff
 }
 
-var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxChunk),
-		zstd.WithDecoderMaxWindow(MaxChunk), zstd.WithDecodeAllCapLimit(true))
-})
-
 // encoders is a pool and no initialised variable, so that a program that only
 // reads models is linked without the encoder.
 var encoders sync.Pool
@@ -110,19 +105,15 @@ func DecodeChunk(c Chunk, stored, buf []byte) ([]byte, error) {
 		}
 		return stored, nil
 	}
-	dec, err := decoder()
-	if err != nil {
-		return nil, badModel("chunk %s: %v", c.SHA256, err)
-	}
 	if int64(cap(buf)) < c.Raw {
 		buf = make([]byte, c.Raw)
 	}
-	raw, err := dec.DecodeAll(stored, buf[:0:c.Raw])
+	n, err := unzstd(buf[:c.Raw], stored)
 	if err != nil {
 		return nil, badModel("chunk %s does not decompress: %v", c.SHA256, err)
 	}
-	if int64(len(raw)) != c.Raw {
-		return nil, badModel("chunk %s decompresses to %d bytes, the manifest says %d", c.SHA256, len(raw), c.Raw)
+	if int64(n) != c.Raw {
+		return nil, badModel("chunk %s decompresses to %d bytes, the manifest says %d", c.SHA256, n, c.Raw)
 	}
-	return raw, nil
+	return buf[:n], nil
 }

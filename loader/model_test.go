@@ -21,7 +21,7 @@ import (
 )
 
 // The decoder and its channels must be made outside of any test's bubble.
-var _, _ = decoder()
+var _, _ = unzstd(nil, nil)
 
 // files is a [Source] in memory.
 type files map[string][]byte

@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"engine/diffusion":   {"engine", "engine/model", "engine/rng", "engine/sampler", "engine/token"},
 	"webgpu":             {"engine", "shaders", safejsModule, float16Module},
 	"shaders":            {"engine"}, // for its dtypes
-	"loader":             {"loader/quant", zstdModule, safejsModule, indexedDBModule},
+	"loader":             {"loader/decode", "loader/quant", zstdModule, safejsModule, indexedDBModule},
 	"loader/decode":      {"wasm/emit"},
 	"loader/quant":       {float16Module},
 	"loader/safetensors": {float16Module},

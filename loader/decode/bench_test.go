@@ -25,7 +25,7 @@ func Benchmark(b *testing.B) {
 	if enc, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true)); err == nil {
 		high = enc.EncodeAll(raw[len(raw)/2:], nil)
 	}
-	h := newHost(b)
+	h := newHost(b, true)
 	src, dst := Base, Base+len(raw)+64
 	out := dst + len(raw)
 	h.reserve(out + len(raw))

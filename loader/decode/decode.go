@@ -7,7 +7,8 @@ package decode
 
 import "wisp/wasm/emit"
 
-// Module returns the bytes of the module. It imports the memory "env.memory",
+// Module returns the bytes of the module, with SIMD instructions or, for hosts
+// without them, with a slower join. It imports the memory "env.memory",
 // not shared, of Base bytes or more, and exports, with i32 arguments,
 //
 //   - decode(src, n, dst, room) decodes the n bytes of whole frames at src to
@@ -20,7 +21,7 @@ import "wisp/wasm/emit"
 // The ranges must lie beyond Base and within the memory, and not overlap. Then
 // no content makes a call trap, read beyond them, or write outside of its
 // destination and the memory below Base. One call at a time.
-func Module() []byte {
+func Module(simd bool) []byte {
 	m := &emit.Module{}
 	e := &emitter{m: m}
 	e.data()
@@ -37,7 +38,7 @@ func Module() []byte {
 	e.hash = e.emitHash()
 	e.frame = e.emitFrame()
 	m.Export("decode", e.emitDecode())
-	m.Export("join", e.emitJoin())
+	m.Export("join", e.emitJoin(simd))
 	m.Export("sum", e.emitSum())
 	return m.Bytes()
 }
@@ -145,5 +146,8 @@ func within(a, b emit.Int) emit.Int { return a.Above(b).Eqz() }
 // destination may overlap the source from 16 bytes after its start on.
 func copyLoop(f *emit.Func, dst, src, n emit.Int) {
 	at := f.Int()
-	f.Loop(at, emit.Num(0), n, 16, func() { f.StoreV(dst.Add(at), 0, src.Add(at).LoadV(0)) })
+	f.Loop(at, emit.Num(0), n, 16, func() {
+		f.StoreL(dst.Add(at), 0, src.Add(at).LoadL(0))
+		f.StoreL(dst.Add(at), 8, src.Add(at).LoadL(8))
+	})
 }

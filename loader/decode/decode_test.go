@@ -91,7 +91,7 @@ func floats(n int) []byte {
 // TestDecode decodes what klauspost encodes, at every level, with and without
 // checksums, literals' entropy coding and a small window.
 func TestDecode(t *testing.T) {
-	h := newHost(t)
+	h := newHost(t, true)
 	for name, raw := range samples() {
 		for level := zstd.SpeedFastest; level <= zstd.SpeedBestCompression; level++ {
 			if len(raw) > 300_000 && level != zstd.SpeedDefault {
@@ -123,7 +123,12 @@ func TestDecode(t *testing.T) {
 
 // TestJoin compares join with the loop that says what it is.
 func TestJoin(t *testing.T) {
-	h := newHost(t)
+	for _, simd := range []bool{false, true} {
+		t.Run(fmt.Sprint("simd=", simd), func(t *testing.T) { testJoin(t, newHost(t, simd)) })
+	}
+}
+
+func testJoin(t *testing.T, h *host) {
 	for _, width := range []int{2, 4} {
 		for _, n := range []int{0, 1, 15, 16, 17, 1000, 65536 + 5} {
 			src := make([]byte, n*width)
@@ -146,7 +151,7 @@ func TestJoin(t *testing.T) {
 
 // TestSum compares the module's sum with Sum.
 func TestSum(t *testing.T) {
-	h := newHost(t)
+	h := newHost(t, true)
 	b := planes(5000)
 	h.reserve(Base + len(b) + 64)
 	for _, n := range []int{0, 1, 31, 32, 33, 100, 9999} {
@@ -161,7 +166,7 @@ func TestSum(t *testing.T) {
 // TestErrors: what is wrong with a frame is what the error says, and no part
 // of a frame is taken for a whole one.
 func TestErrors(t *testing.T) {
-	h := newHost(t)
+	h := newHost(t, true)
 	raw := samples()["text4095"]
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression))
 	if err != nil {

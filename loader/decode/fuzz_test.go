@@ -22,7 +22,7 @@ func FuzzDecoder(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	h := newHost(f)
+	h := newHost(f, true)
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		got, err := h.run(t, frame, room)
 		want, theirs := dec.DecodeAll(frame, make([]byte, 0, room))

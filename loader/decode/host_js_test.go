@@ -10,12 +10,13 @@ type host struct {
 	memory, exports js.Value
 }
 
-func newHost(t testing.TB) *host {
+func newHost(t testing.TB, simd bool) *host {
 	t.Helper()
+	module := Module(simd)
 	wasm := js.Global().Get("WebAssembly")
 	h := &host{memory: wasm.Get("Memory").New(map[string]any{"initial": Base >> 16})}
-	code := js.Global().Get("Uint8Array").New(len(Module()))
-	js.CopyBytesToJS(code, Module())
+	code := js.Global().Get("Uint8Array").New(len(module))
+	js.CopyBytesToJS(code, module)
 	imports := map[string]any{"env": map[string]any{"memory": h.memory}}
 	h.exports = wasm.Get("Instance").New(wasm.Get("Module").New(code), imports).Get("exports")
 	return h

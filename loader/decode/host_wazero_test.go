@@ -18,7 +18,7 @@ type host struct {
 	decode, joinFn, sumFn api.Function
 }
 
-func newHost(t testing.TB) *host {
+func newHost(t testing.TB, simd bool) *host {
 	t.Helper()
 	ctx := context.Background()
 	r := wazero.NewRuntime(ctx)
@@ -29,7 +29,7 @@ func newHost(t testing.TB) *host {
 	}
 	h := &host{memory: env.Memory()}
 	h.reserve(Base)
-	m, err := r.Instantiate(ctx, Module())
+	m, err := r.Instantiate(ctx, Module(simd))
 	if err != nil {
 		t.Fatal(err)
 	}

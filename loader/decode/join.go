@@ -3,15 +3,15 @@ package decode
 import "wisp/wasm/emit"
 
 // emitJoin adds join(src, dst, n, width); see [Module].
-func (e *emitter) emitJoin() *emit.Func {
+func (e *emitter) emitJoin(simd bool) *emit.Func {
 	f := e.m.NewFunc(params(4))
 	src, dst, n, width := f.Param(0), f.Param(1), f.Param(2), f.Param(3)
-	f.IfElse(width.Eq(emit.Num(2)), func() { join(f, 2, src, dst, n) }, func() { join(f, 4, src, dst, n) })
+	f.IfElse(width.Eq(emit.Num(2)), func() { join(f, simd, 2, src, dst, n) }, func() { join(f, simd, 4, src, dst, n) })
 	return f
 }
 
-// join interleaves 16 elements of the planes at a time, then one.
-func join(f *emit.Func, width int, src, dst, n emit.Int) {
+// join interleaves the planes, 16 elements at a time where there is SIMD.
+func join(f *emit.Func, simd bool, width int, src, dst, n emit.Int) {
 	plane := make([]emit.Int, width)
 	for i := range plane {
 		plane[i] = f.Let(src.Add(n.Times(i)))
@@ -23,7 +23,7 @@ func join(f *emit.Func, width int, src, dst, n emit.Int) {
 		f.Set(dst, dst.Plus(k*width))
 		f.Set(n, n.Plus(-k))
 	}
-	f.While(n.Above(emit.Num(15)), func() {
+	vectors := func() {
 		v := make([]emit.Vec, width)
 		for i, p := range plane {
 			v[i] = f.LetV(p.LoadV(0))
@@ -32,7 +32,10 @@ func join(f *emit.Func, width int, src, dst, n emit.Int) {
 			f.StoreV(dst, 16*i, x)
 		}
 		step(16)
-	})
+	}
+	if simd {
+		f.While(n.Above(emit.Num(15)), vectors)
+	}
 	f.While(n, func() {
 		for i, p := range plane {
 			f.Store8(dst, i, p.LoadU8(0))

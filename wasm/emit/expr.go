@@ -190,9 +190,6 @@ func (a Int) LoadS8x8(offset int) Vec  { return Vec{cat(memV(0x01, offset), a)} 
 func (a Int) LoadU8x8(offset int) Vec  { return Vec{cat(memV(0x02, offset), a)} }
 func (a Int) Splat() Vec               { return Vec{opV(0x11, a)} }
 
-// Splat8 has the low byte of a in every byte.
-func (a Int) Splat8() Vec { return Vec{opV(0x0f, a)} }
-
 // LoadLane is v with 32-bit lane i replaced from memory at a.
 func (a Int) LoadLane(offset int, v Vec, i byte) Vec {
 	return Vec{cat(append(memV(0x56, offset), i), a, v)}
