@@ -65,19 +65,22 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 test-page:
 	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/browser
 
-# A visit in headless Chromium, best of three, beside the bounds that it must
-# keep, a model's way into memory beside that of its peers, and WebGPU beside
-# its own; JSON=1 prints an object a line. A ratio over 1 is within the bound.
+# Wisp beside its peers, a row a figure: a visit in headless Chromium, best of
+# three, beside the bounds that it must keep; a model's way into memory; then
+# the two backends. JSON=1 prints an object a line. A ratio over 1 is in wisp's
+# favour. About half an hour on two cores, 20 minutes of it bench-simd, 5
+# bench-webgpu; npm fetches the peers once.
 bench:
 	@mkdir -p build; go test -tags browser -run '^$$' -bench Page -benchtime 1x -timeout 8m ./tests/browser > build/bench.txt || { cat build/bench.txt; exit 1; }
 	@awk -v json='$(JSON)' 'BEGIN { bound["cold-ready"] = 4; bound["warm-ready"] = 1; bound["picture-1-thread"] = 1.5; bound["picture"] = 0.15; \
-			if (!json) printf "%-12s %5s %8s %8s %8s\n", "case", "unit", "wisp", "bound", "ratio" } \
+			if (!json) printf "%-36s %10s %10s %10s  %-22s %6s\n", "case", "unit", "wisp", "peer", "", "ratio" } \
 		/^BenchmarkPage/ { for (i = 3; i < NF; i += 2) if (split($$(i+1), u, "/") == 2 && u[2] in bound) { \
 			b = bound[u[2]]; f = json ? "{\"case\":\"%s\",\"unit\":\"%s\",\"wisp\":%.3f,\"peer\":%g,\"peer_name\":\"bound\",\"ratio\":%.2f}\n" \
-				: "%-12s %5s %8.3f %8g %8.2f\n"; printf f, u[2], u[1], $$i, b, b / $$i; n++ } } \
+				: "%-36s %10s %10.3f %10g  bound                  %6.2f\n"; printf f, u[2], u[1], $$i, b, b / $$i; n++ } } \
 		END { exit n != 4 }' build/bench.txt
 	@go run -tags browser ./tests/bench/loader $(if $(JSON),-json)
-	@$(MAKE) --no-print-directory bench-webgpu
+	@$(MAKE) -s bench-simd
+	@$(MAKE) -s bench-webgpu
 
 # WebGPU: what large networks take by count and, on three published cards, at
 # least; then layers and a UNet step beside onnxruntime-web and tfjs, all on
@@ -88,18 +91,23 @@ PEERS := build/peers/webgpu
 bench-webgpu: build/browser-run $(PEERS)/node_modules
 	@$(if $(JSON),,go test ./tests -count=1 -v -run TestCost | sed -n 's/.*cost: //p')
 	@GOOS=js GOARCH=wasm go test -count=1 -timeout 20m -v $(ARGS) -exec "$(CURDIR)/build/browser-run $(RUNNER),tests/bench/webgpu/peer.js" ./tests/bench/webgpu > build/bench-webgpu.txt || { cat build/bench-webgpu.txt; exit 1; }
-	@sed -n 's/^bench: //p' build/bench-webgpu.txt $(if $(JSON),,| tr -d '{}"' | awk -F '[:,]' '{ printf "%-32s %-10s %10.1f %10.1f  %-22s %6.2f\n", $$2, $$4, $$6, $$8, $$10, $$12 }')
+	@sed -n 's/^bench: //p' build/bench-webgpu.txt $(if $(JSON),,| tr -d '{}"' | awk -F '[:,]' '{ printf "%-36s %10s %10.2f %10.2f  %-22s %6.2f\n", $$2, $$4, $$6, $$8, $$10, $$12 }')
 
 $(PEERS)/node_modules: tests/bench/webgpu/package-lock.json
 	mkdir -p $(PEERS) && cp tests/bench/webgpu/package*.json $(PEERS)/
-	npm ci --prefix $(PEERS) --ignore-scripts --no-audit --no-fund && touch $@
+	npm ci --prefix $(PEERS) --ignore-scripts --no-audit --no-fund >&2 && touch $@ || \
+		{ echo "npm could not install the peers of tests/bench/webgpu/package.json in $(PEERS)" >&2; exit 1; }
 
 # The SIMD backend's products as shares of the ceiling, without the copies of
 # operands and results; then, with them, beside onnxruntime-web, tfjs and native
-# PyTorch, in turn: make bench-simd ARGS='-run conv -peers onnxruntime-web'.
+# PyTorch, in turn; about 20 minutes: make bench-simd ARGS='-run conv -peers onnxruntime-web'.
 # PYTHON may have torch.
 bench-simd: build/browser-run
-	@$(if $(JSON),,GOOS=js GOARCH=wasm go test -run '^$$' -bench 'Ops/relaxed_1(_int8)?$$/linear/(4096|77)' -exec "$(CURDIR)/build/browser-run $(RUNNER)" ./engine/simd | grep ^Benchmark)
+	@GOOS=js GOARCH=wasm go test -run '^$$' -bench 'Ops/relaxed_1(_int8)?$$/linear/(4096|77)' -exec "$(CURDIR)/build/browser-run $(RUNNER)" ./engine/simd > build/bench-simd.txt || { cat build/bench-simd.txt; exit 1; }
+	@awk -v json='$(JSON)' '/^BenchmarkOps/ { split($$1, name, "/"); for (i = 3; i < NF; i += 2) v[$$(i+1)] = $$i; \
+		f = json ? "{\"case\":\"%s\",\"unit\":\"GFLOP/s\",\"wisp\":%.2f,\"peer\":%.2f,\"peer_name\":\"matmul tile in cache\",\"ratio\":%.3f}\n" \
+			: "%-36s    GFLOP/s %10.2f %10.2f  matmul tile in cache   %6.2f\n"; \
+		printf f, name[3] "/" name[4] ", " name[2], v["GFLOP/s"], v["GFLOP/s"] / v["%peak"] * 100, v["%peak"] / 100 }' build/bench-simd.txt
 	@mkdir -p build/peers/simd; go run ./tests/bench/simd -python $(PYTHON) $(if $(JSON),-json) $(ARGS)
 
 # The loader against a failing server, a full disk, other tabs and the death of

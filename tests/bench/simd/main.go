@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,16 +126,20 @@ func build(ctx context.Context, dir string) error {
 			return err
 		}
 	}
+	old, _ := os.ReadFile(filepath.Join(dir, "package-lock.json"))
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			return err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err == nil {
+	// npm writes this file last.
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json")); err == nil && bytes.Equal(old, files["package-lock.json"]) {
 		return nil
 	}
-	_, err = command(ctx, nil, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir)
-	return err
+	if _, err = command(ctx, nil, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir); err != nil {
+		return fmt.Errorf("npm could not install the peers of tests/bench/simd/package.json in %s, and without them there is nothing to stand beside: %w", dir, err)
+	}
+	return nil
 }
 
 // command runs a program and returns what it prints.
@@ -204,6 +209,7 @@ func (b *bench) withGraph(write func(io.Writer, *engine.Graph, url.Values) error
 // graphNode is a node as the peers' interpreters read it.
 type graphNode struct {
 	Op, Name string
+	Integers bool
 	Inputs   []int
 	Shape    engine.Shape
 	Attrs    any
@@ -214,7 +220,7 @@ func writeGraph(w io.Writer, g *engine.Graph, _ url.Values) error {
 	var nodes []graphNode
 	for i, n := range g.Nodes {
 		index[n] = i
-		node := graphNode{Op: n.Op.String(), Name: n.Name, Shape: n.Shape, Attrs: n.Attrs}
+		node := graphNode{Op: n.Op.String(), Name: n.Name, Integers: n.DType == engine.I32, Shape: n.Shape, Attrs: n.Attrs}
 		for _, in := range n.Inputs {
 			node.Inputs = append(node.Inputs, index[in])
 		}
@@ -285,6 +291,7 @@ func (b *bench) report(ctx context.Context, address string) error {
 		peers = slices.DeleteFunc(peers, func(p string) bool { return p == "pytorch" })
 	}
 	ours := map[string]float64{} // ms by case and threads
+	var whole picture
 	for i, c := range b.list {
 		if !b.cases.MatchString(c.Name) {
 			continue
@@ -301,6 +308,7 @@ func (b *bench) report(ctx context.Context, address string) error {
 				return err
 			}
 			ours[name] = wisp.MS
+			whole.add("wisp", threads, c, wisp.MS)
 			if flops := cases.FLOPs(g); flops > 0 {
 				ceiling, err := b.do(ctx, job{"ceiling", i, c.Name, threads})
 				if err != nil {
@@ -324,7 +332,7 @@ func (b *bench) report(ctx context.Context, address string) error {
 				switch {
 				case peer == "pytorch":
 					r, err = b.native(ctx, address, j)
-				case c.Native || c.Large && peer == "tfjs":
+				case c.Native || peer == "tfjs" && (c.Large || c.Picture > 0):
 					continue
 				default:
 					r, err = b.do(ctx, j)
@@ -336,10 +344,41 @@ func (b *bench) report(ctx context.Context, address string) error {
 					return err
 				}
 				print(row.Least(name, "ms", wisp.MS, r.MS, peer))
+				whole.add(peer, threads, c, r.MS)
+			}
+		}
+	}
+	for threads := 1; threads <= 2; threads++ {
+		for _, peer := range peers {
+			if whole.parts[picturePart{peer, threads}] == 3 {
+				print(row.Least(fmt.Sprintf("default model: picture, %d", threads), "ms",
+					whole.ms[picturePart{"wisp", threads}], whole.ms[picturePart{peer, threads}], peer))
 			}
 		}
 	}
 	return nil
+}
+
+// picture adds up what the parts of a picture of the default model take.
+type picture struct {
+	ms    map[picturePart]float64
+	parts map[picturePart]int
+}
+
+type picturePart struct {
+	engine  string
+	threads int
+}
+
+func (p *picture) add(engine string, threads int, c cases.Case, ms float64) {
+	if p.ms == nil {
+		p.ms, p.parts = map[picturePart]float64{}, map[picturePart]int{}
+	}
+	if c.Picture > 0 {
+		key := picturePart{engine, threads}
+		p.ms[key] += float64(c.Picture) * ms
+		p.parts[key]++
+	}
 }
 
 // agree makes sure that a peer computed the same as wisp: it would not be

@@ -25,7 +25,7 @@ def get(path):
 
 def value(node):
     data = get(f"value/{index}?name={urllib.parse.quote(node['Name'])}")
-    x = torch.frombuffer(bytearray(data), dtype=torch.float32).reshape(node["Shape"])
+    x = torch.frombuffer(bytearray(data), dtype=torch.int32 if node["Integers"] else torch.float32).reshape(node["Shape"])
     if x.dim() == 4:
         x = x.permute(0, 3, 1, 2) if node["Op"] == "input" else x.contiguous(memory_format=torch.channels_last)
     return x
@@ -40,7 +40,7 @@ def reshape(n, x):
 
 def attention(n, q, k, v):
     split = lambda x: x.reshape(x.shape[0], x.shape[1], n["Attrs"]["Heads"], -1).transpose(1, 2)
-    y = F.scaled_dot_product_attention(split(q), split(k), split(v), scale=n["Attrs"]["Scale"])
+    y = F.scaled_dot_product_attention(split(q), split(k), split(v), scale=n["Attrs"]["Scale"], is_causal=n["Attrs"]["Causal"])
     return y.transpose(1, 2).reshape(n["Shape"])
 
 
@@ -57,6 +57,11 @@ ops = {
     "group_norm": lambda n, x, g, b: F.group_norm(x, n["Attrs"]["Groups"], g, b, n["Attrs"]["Eps"]),
     "layer_norm": lambda n, x, g, b: F.layer_norm(x, g.shape, g, b, n["Attrs"]["Eps"]),
     "silu": lambda n, x: F.silu(x),
+    "relu": lambda n, x: F.relu(x),
+    "tanh": lambda n, x: torch.tanh(x),
+    "quick_gelu": lambda n, x: x * torch.sigmoid(1.702 * x),
+    "affine": lambda n, x: x * n["Attrs"]["Mul"] + n["Attrs"]["Add"],
+    "embedding": lambda n, table, ids: F.embedding(ids, table),
     "geglu": geglu,
     "add": lambda n, a, b: a + b,
     "upsample2d": lambda n, x: F.interpolate(x, n["Shape"][1:3]),

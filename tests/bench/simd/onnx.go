@@ -16,6 +16,7 @@ import (
 type onnx struct {
 	nodes, tensors, inputs, outputs []message
 	names                           map[*engine.Node]string
+	matrices                        map[*engine.Node]bool // read by linear layers
 	count                           int
 }
 
@@ -53,6 +54,7 @@ type attributes map[string]any
 
 const (
 	typeFloat = 1 // TensorProto.FLOAT
+	typeInt32 = 6 // TensorProto.INT32
 	typeInt64 = 7 // TensorProto.INT64
 )
 
@@ -108,12 +110,12 @@ func (o *onnx) floats(shape []int, v ...float32) string {
 	return o.tensor(engine.FromFloat32s(v, len(v)).Data, typeFloat, shape...)
 }
 
-func valueInfo(name string, shape []int) message {
+func valueInfo(name string, kind int, shape []int) message {
 	var dims message
 	for _, d := range shape {
 		dims = append(dims, sub(1, number(1, d))...)
 	}
-	return join(text(1, name), sub(2, sub(1, join(number(1, typeFloat), sub(2, dims)))))
+	return join(text(1, name), sub(2, sub(1, join(number(1, kind), sub(2, dims)))))
 }
 
 // planar is the shape that ONNX has for one of wisp's: (n, h, w, c) becomes (n, c, h, w).
@@ -155,7 +157,12 @@ func transposed(t engine.Tensor) []byte {
 
 // writeONNX writes g with the values of its weights.
 func writeONNX(w io.Writer, g *engine.Graph) error {
-	o := &onnx{names: map[*engine.Node]string{}}
+	o := &onnx{names: map[*engine.Node]string{}, matrices: map[*engine.Node]bool{}}
+	for _, n := range g.Nodes {
+		if n.Op == engine.OpLinear {
+			o.matrices[n.Inputs[1]] = true
+		}
+	}
 	for _, n := range g.Nodes {
 		name, err := o.convert(n)
 		if err != nil {
@@ -165,7 +172,7 @@ func writeONNX(w io.Writer, g *engine.Graph) error {
 	}
 	for _, out := range g.Outputs {
 		name := o.names[out.Node]
-		o.outputs = append(o.outputs, sub(12, valueInfo(name, planar(out.Node.Shape))))
+		o.outputs = append(o.outputs, sub(12, valueInfo(name, typeFloat, planar(out.Node.Shape))))
 	}
 	graph := text(2, "bench")
 	for _, list := range [][]message{o.nodes, o.tensors, o.inputs, o.outputs} {
@@ -187,11 +194,15 @@ func (o *onnx) convert(n *engine.Node) (string, error) {
 	}
 	switch n.Op {
 	case engine.OpInput:
-		o.inputs = append(o.inputs, sub(11, valueInfo(n.Name, planar(n.Shape))))
+		kind := typeFloat
+		if n.DType == engine.I32 {
+			kind = typeInt32
+		}
+		o.inputs = append(o.inputs, sub(11, valueInfo(n.Name, kind, planar(n.Shape))))
 		return n.Name, nil
 	case engine.OpWeight:
 		t := cases.Values(n)
-		if len(n.Shape) == 2 { // as MatMul takes it
+		if o.matrices[n] { // as MatMul takes it
 			return o.tensor(transposed(t), typeFloat, n.Shape[1], n.Shape[0]), nil
 		}
 		return o.tensor(t.Data, typeFloat, n.Shape...), nil
@@ -222,6 +233,17 @@ func (o *onnx) convert(n *engine.Node) (string, error) {
 		return o.node("LayerNormalization", attributes{"axis": -1, "epsilon": n.Attrs.(engine.NormAttrs).Eps}, in...), nil
 	case engine.OpSiLU:
 		return o.node("Mul", nil, in[0], o.node("Sigmoid", nil, in[0])), nil
+	case engine.OpQuickGELU:
+		return o.node("Mul", nil, in[0], o.node("Sigmoid", nil, o.node("Mul", nil, in[0], o.floats(nil, 1.702)))), nil
+	case engine.OpReLU:
+		return o.node("Relu", nil, in...), nil
+	case engine.OpTanh:
+		return o.node("Tanh", nil, in...), nil
+	case engine.OpAffine:
+		a := n.Attrs.(engine.AffineAttrs)
+		return o.node("Add", nil, o.node("Mul", nil, in[0], o.floats(nil, a.Mul)), o.floats(nil, a.Add)), nil
+	case engine.OpEmbedding:
+		return o.node("Gather", nil, in...), nil
 	case engine.OpAdd:
 		return o.node("Add", nil, in...), nil
 	case engine.OpGEGLU:
@@ -270,6 +292,16 @@ func (o *onnx) attention(n *engine.Node, in []string) string {
 	}
 	q, k, v := heads(in[0], 0, 2, 1, 3), heads(in[1], 0, 2, 3, 1), heads(in[2], 0, 2, 1, 3)
 	scores := o.node("MatMul", nil, o.node("Mul", nil, q, o.floats(nil, a.Scale)), k)
+	if a.Causal {
+		t := n.Shape[1]
+		mask := make([]float32, t*t)
+		for i := range mask {
+			if i%t > i/t {
+				mask[i] = float32(math.Inf(-1))
+			}
+		}
+		scores = o.node("Add", nil, scores, o.floats([]int{t, t}, mask...))
+	}
 	y := o.node("MatMul", nil, o.node("Softmax", attributes{"axis": -1}, scores), v)
 	return o.node("Reshape", nil, o.node("Transpose", attributes{"perm": []int{0, 2, 1, 3}}, y), o.ints(b, -1, d))
 }

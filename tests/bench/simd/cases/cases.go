@@ -23,6 +23,9 @@ type Case struct {
 	// another. Peers have F32 in any case.
 	DType engine.DType
 	Int8  bool // wisp multiplies in 8-bit integers
+	// Picture is how often the graph runs for a picture of the default model; 0
+	// for those that are no part of one.
+	Picture int
 }
 
 // All lists the cases in the order of the table.
@@ -64,6 +67,7 @@ func All() []Case {
 		}),
 		one("add 320x64x64", func(g *engine.Graph) *engine.Node { return engine.Add(x(g), g.Input("y", engine.F32, 1, 64, 64, 320)) }),
 	}
+	list = append(list, defaultModel()...)
 	half := Case{Name: "UNet step, half width", Build: unet(160, 320, 640, 640), Large: true}
 	full := Case{Name: "UNet step, full width q8", Build: unet(320, 640, 1280, 1280), Large: true, DType: engine.Q8, Native: true}
 	list = append(list, half)
@@ -97,6 +101,28 @@ func unet(widths ...int) func() (*engine.Graph, error) {
 	}
 }
 
+// defaultModel is the model beside the page, as a picture of 128×128 in four
+// steps takes its parts.
+func defaultModel() []Case {
+	return []Case{
+		{Name: "default model: text", Picture: 1, Build: func() (*engine.Graph, error) {
+			return model.CLIPText([]byte(`{"architectures":["CLIPTextModel"],"hidden_act":"quick_gelu","hidden_size":192,"intermediate_size":384,
+				"layer_norm_eps":1e-5,"max_position_embeddings":77,"num_attention_heads":6,"num_hidden_layers":2,
+				"projection_dim":192,"vocab_size":2314,"eos_token_id":2313}`), 1, 77)
+		}},
+		{Name: "default model: UNet step", Picture: 4, Build: func() (*engine.Graph, error) {
+			return model.UNet2DCondition([]byte(`{"_class_name":"UNet2DConditionModel","in_channels":8,"out_channels":8,
+				"block_out_channels":[64,128,192],"down_block_types":["DownBlock2D","CrossAttnDownBlock2D","DownBlock2D"],
+				"up_block_types":["UpBlock2D","CrossAttnUpBlock2D","UpBlock2D"],
+				"layers_per_block":1,"cross_attention_dim":192,"attention_head_dim":4}`), 1, 16, 16, 77)
+		}},
+		{Name: "default model: decoder", Picture: 1, Build: func() (*engine.Graph, error) {
+			return model.AutoencoderTinyDecoder([]byte(`{"_class_name":"AutoencoderTiny","latent_channels":8,
+				"decoder_block_out_channels":[48,48,48,48],"num_decoder_blocks":[4,4,1,1],"encoder_block_out_channels":[48,48,48,48]}`), 1, 16, 16)
+		}},
+	}
+}
+
 // FLOPs counts the multiplications and additions of a graph's products, a
 // convolution as the direct algorithm has them; 0 if it has none.
 func FLOPs(g *engine.Graph) (flops float64) {
@@ -113,8 +139,16 @@ func FLOPs(g *engine.Graph) (flops float64) {
 }
 
 // Values are the elements of an input or weight: the same on every machine,
-// uniform with a variance that keeps a network's values near 1.
+// uniform with a variance that keeps a network's values near 1, or whole
+// numbers from 0 up for indices.
 func Values(n *engine.Node) engine.Tensor {
+	if n.DType == engine.I32 {
+		ids := make([]int32, n.Elems())
+		for i := range ids {
+			ids[i] = int32(i)
+		}
+		return engine.FromInt32s(ids, n.Shape...)
+	}
 	h := fnv.New64a()
 	h.Write([]byte(n.Name))
 	scale := math.Sqrt(3)

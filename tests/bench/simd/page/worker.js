@@ -2,8 +2,10 @@
 // {ms, y} or {error} out; y are the bytes of the result.
 "use strict";
 
-const value = async (job, name, planar) =>
-	new Float32Array(await (await fetch(`value/${job.index}?name=${encodeURIComponent(name)}${planar ? "&planar=1" : ""}`)).arrayBuffer());
+const value = async (job, { Name, Integers }, planar) => {
+	const answer = await fetch(`value/${job.index}?name=${encodeURIComponent(Name)}${planar ? "&planar=1" : ""}`);
+	return new (Integers ? Int32Array : Float32Array)(await answer.arrayBuffer());
+};
 const graph = async (job) => (await fetch(`graph/${job.index}`)).json();
 const bytes = (f32) => new Uint8Array(f32.buffer, f32.byteOffset, f32.byteLength);
 
@@ -36,9 +38,10 @@ const engines = {
 		ort.env.logLevel = "error";
 		const session = await ort.InferenceSession.create(new URL(`onnx/${job.index}`, location.href).href, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
 		const inputs = {};
-		for (const { Op, Name, Shape: s } of (await graph(job)).nodes) {
-			if (Op !== "input") continue;
-			inputs[Name] = new ort.Tensor("float32", await value(job, Name, true), s.length === 4 ? [s[0], s[3], s[1], s[2]] : s);
+		for (const n of (await graph(job)).nodes) {
+			if (n.Op !== "input") continue;
+			const s = n.Shape;
+			inputs[n.Name] = new ort.Tensor(n.Integers ? "int32" : "float32", await value(job, n, true), s.length === 4 ? [s[0], s[3], s[1], s[2]] : s);
 		}
 		return best(async () => (await session.run(inputs))[session.outputNames[0]].data);
 	},
@@ -54,7 +57,7 @@ const engines = {
 		const sources = [];
 		for (const [i, n] of nodes.entries()) {
 			if (n.Op !== "input" && n.Op !== "weight") continue;
-			sources[i] = tf.tensor(await value(job, n.Name), n.Shape);
+			sources[i] = tf.tensor(await value(job, n), n.Shape);
 			if (n.Op === "weight" && n.Shape.length === 4) sources[i] = tf.transpose(sources[i], [2, 3, 1, 0]);
 			if (n.Op === "weight" && n.Shape.length === 2) sources[i] = tf.transpose(sources[i]);
 		}
