@@ -203,6 +203,19 @@ func TestDefaultsAreChecked(t *testing.T) {
 	}
 }
 
+// TestWeightsAreChecked: weights that are not of the config's shapes make a bad
+// model, whatever the backend would say of them.
+func TestWeightsAreChecked(t *testing.T) {
+	m := directory{t, filepath.Join(tinyPipelines(t)[0], "model")}
+	unet, _ := m.Config("unet")
+	wide := altered{m, "unet", strings.Replace(string(unet), `"time_embedding_dim": null`, `"time_embedding_dim": 48`, 1)}
+	for _, b := range backends(t) {
+		if _, err := diffusion.New(t.Context(), b.Backend, wide, nil); !errors.Is(err, diffusion.ErrBadModel) || !strings.Contains(err.Error(), "time_emb") {
+			t.Errorf("%s: error %v", b.label, err)
+		}
+	}
+}
+
 func (h held) Release() {
 	h.by.bytes -= h.size
 	h.Buffer.Release()

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"strings"
 	"time"
@@ -87,19 +88,20 @@ type component struct {
 
 // load uploads the weights that graph needs.
 func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engine.Graph) error {
-	need := map[string]bool{}
+	need := map[string]*engine.Node{}
 	for _, n := range g.Weights() {
-		need[n.Name] = true
+		need[n.Name] = n
 	}
 	c.weights = map[string]engine.Buffer{}
 	return m.Tensors(ctx, c.name, c.prefixes, func(name, dtype string, shape []int, data []byte) error {
 		name = plainName(name)
-		if !need[name] {
+		n := need[name]
+		if n == nil {
 			return nil
 		}
 		d, err := engine.ParseDType(dtype)
-		if err != nil {
-			return err
+		if err != nil || d == engine.I32 || !n.Shape.Equal(shape) {
+			return fmt.Errorf("%w: weight %q is %s %v, the config wants numbers %v", ErrBadModel, name, dtype, shape, n.Shape)
 		}
 		w, err := b.Upload(engine.Tensor{DType: d, Shape: shape, Data: data})
 		if err != nil {

@@ -15,7 +15,8 @@ import (
 )
 
 // Pipeline is a loaded model: the shape of diffusers' StableDiffusionPipeline,
-// one text encoder, a UNet and an image decoder.
+// one text encoder, a UNet and an image decoder. It draws for one caller at a
+// time.
 type Pipeline struct {
 	backend   engine.Backend
 	model     Model
