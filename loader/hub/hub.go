@@ -71,6 +71,7 @@ func Open(ctx context.Context, address string, o Options) (*Repo, error) {
 			*d.to = d.value
 		}
 	}
+	o.Endpoint = strings.TrimRight(o.Endpoint, "/")
 	if o.Piece < 1 {
 		o.Piece = piece
 	}

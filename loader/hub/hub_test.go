@@ -70,7 +70,13 @@ func serve(t *testing.T, files map[string][]byte) *server {
 		}
 		http.Redirect(w, r, other+"/blobs/"+r.PathValue("file"), http.StatusFound)
 	})
-	s.Server = httptest.NewServer(mux)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "//") {
+			http.NotFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() { s.Close(); store.Close() })
 	return s
 }
@@ -101,7 +107,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 
 func (s *server) open(t *testing.T, address string, o Options) (*Repo, error) {
 	t.Helper()
-	o.Endpoint, o.Piece, o.Pause = s.URL, 1000, time.Millisecond
+	o.Endpoint, o.Piece, o.Pause = s.URL+"/", 1000, time.Millisecond
 	return Open(t.Context(), address, o)
 }
 
