@@ -174,6 +174,9 @@ func (b *blob) ReadAt(p []byte, at int64) (n int, err error) {
 	return n, nil
 }
 
+// errNoRanges: the server sends whole files only.
+var errNoRanges = errors.New("the server does not answer Range requests")
+
 // errChanged: the file is not the one that was opened.
 var errChanged = errors.New("the file changed while it was read")
 
@@ -194,7 +197,7 @@ func (b *blob) fetch(at int64) error {
 			return fmt.Errorf("it answers the range %q for byte %d on", r, at)
 		}
 	} else if at > 0 {
-		return errors.New("the server does not answer Range requests")
+		return errNoRanges
 	}
 	etag := head.Get("ETag")
 	if b.size > 0 && (size != b.size || etag != b.etag || int64(len(data)) != want) {
@@ -271,6 +274,8 @@ func (r *Repo) once(address, bytes string, limit int64) ([]byte, http.Header, er
 	switch {
 	case err != nil:
 		return nil, nil, err
+	case int64(len(body)) > limit && bytes != "" && answer.StatusCode == http.StatusOK:
+		return nil, nil, errNoRanges
 	case int64(len(body)) > limit:
 		return nil, nil, fmt.Errorf("more than the %d bytes asked for", limit)
 	case answer.ContentLength >= 0 && int64(len(body)) != answer.ContentLength:

@@ -111,6 +111,26 @@ func (s *server) open(t *testing.T, address string, o Options) (*Repo, error) {
 	return Open(t.Context(), address, o)
 }
 
+// TestNoRanges: of a server that answers with the whole file each time, the
+// error says so.
+func TestNoRanges(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			fmt.Fprintf(w, `{"sha":%q,"siblings":[{"rfilename":"a"}]}`, commit)
+			return
+		}
+		w.Write(make([]byte, 5000))
+	}))
+	defer s.Close()
+	r, err := Open(t.Context(), "hf:owner/name", Options{Endpoint: s.URL, Piece: 1000, Pause: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Open("a"); !errors.Is(err, errNoRanges) {
+		t.Error(err)
+	}
+}
+
 // TestRepo: files come through redirects, piece by piece, over failures that
 // cost one piece each.
 func TestRepo(t *testing.T) {
