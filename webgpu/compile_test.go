@@ -357,7 +357,7 @@ func TestRateIsBounded(t *testing.T) {
 }
 
 func TestAdapterCPU(t *testing.T) {
-	for _, a := range []Adapter{{Architecture: "swiftshader"}, {Description: "llvmpipe (LLVM 15.0.6, 256 bits)"}, {Fallback: true}, {Description: "Microsoft Basic Render Driver"}} {
+	for _, a := range []Adapter{{Architecture: "swiftshader"}, {Description: "llvmpipe (LLVM 15.0.6, 256 bits)"}, {Fallback: true}, {Description: "Microsoft Basic Render Driver"}, {Vendor: "microsoft", Architecture: "warp"}} {
 		if !a.CPU() {
 			t.Errorf("%v is not known as software", a)
 		}

@@ -78,7 +78,7 @@ var DefaultLimits = Limits{Buffer: 256 << 20, Binding: 128 << 20, WorkgroupStora
 func (a Adapter) has(feature string) bool { return slices.Contains(a.Features, feature) }
 
 // software are the names by which adapters that run on the CPU are known.
-var software = []string{"swiftshader", "llvmpipe", "lavapipe", "softpipe", "basic render", "software"}
+var software = []string{"swiftshader", "llvmpipe", "lavapipe", "softpipe", "basic render", "warp", "software"}
 
 // CPU reports whether the adapter says that it computes on the CPU: then
 // WebAssembly does the same faster.
