@@ -26,12 +26,14 @@ const (
 	patienceHead  = 10 * time.Second
 	patienceWrite = time.Minute
 	patienceIdle  = 2 * time.Minute
-	patienceStop  = 10 * time.Second // for answers under way at the end
-	maxHead       = 64 << 10         // bytes of a request's headers
+	maxHead       = 64 << 10 // bytes of a request's headers
 )
 
+// patienceStop is for answers under way at the end.
+var patienceStop = 10 * time.Second
+
 // Serve answers until ctx ends; then it takes no more requests, lets the
-// answers under way finish, and returns nil.
+// answers under way finish for patienceStop, and returns nil.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
 	server := &http.Server{
 		Handler:           watch(h, o.Log),
@@ -44,7 +46,11 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	end := context.AfterFunc(ctx, func() {
 		wait, cancel := context.WithTimeout(context.Background(), patienceStop)
 		defer cancel()
-		stopped <- server.Shutdown(wait)
+		err := server.Shutdown(wait)
+		if err != nil {
+			err = server.Close() // cuts off what is still under way
+		}
+		stopped <- err
 	})
 	var err error
 	if o.Cert != "" || o.Key != "" {

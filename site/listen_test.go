@@ -63,6 +63,22 @@ func TestDeadlineOfEmptyAnswer(t *testing.T) {
 	}
 }
 
+// An answer that outlasts the patience is cut off, which is no failure.
+func TestServeStops(t *testing.T) {
+	defer func(before time.Duration) { patienceStop = before }(patienceStop)
+	patienceStop = time.Millisecond
+	began := make(chan struct{})
+	addr, stop := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+	}), ServeOptions{})
+	go http.Get("http://" + addr)
+	<-began
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // An answer under way when the server is told to stop still arrives whole; and
 // each answer is logged.
 func TestServeStopsGracefully(t *testing.T) {
