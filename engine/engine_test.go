@@ -192,3 +192,15 @@ func TestTensorRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestValidateOverflow: a product of extents that overflows is no size.
+func TestValidateOverflow(t *testing.T) {
+	for _, s := range []Shape{{1 << 30, 1 << 30, 16}, {1 << 30, 1 << 30, 1 << 30, 1 << 30}, {1 << 31}, {-1, -1}} {
+		if err := (Tensor{DType: F32, Shape: s}).Validate(); err == nil {
+			t.Errorf("%v passes", s)
+		}
+	}
+	if err := (Tensor{DType: F32, Shape: Shape{1 << 30, 0, 1 << 30, 1 << 30}}).Validate(); err != nil {
+		t.Error(err)
+	}
+}

@@ -107,10 +107,12 @@ func blocks(k int) int { return (k + QuantBlock - 1) / QuantBlock }
 
 // Validate checks that the data has exactly the size that type and shape ask for.
 func (t Tensor) Validate() error {
+	elems := 1
 	for _, d := range t.Shape {
-		if d < 0 || d > math.MaxInt32 {
+		if d < 0 || d > math.MaxInt32 || d > 0 && elems > math.MaxInt/8/d {
 			return fmt.Errorf("engine: bad tensor shape %v", t.Shape)
 		}
+		elems *= d
 	}
 	if int(t.DType) >= len(dtypeNames) {
 		return fmt.Errorf("engine: unknown %v", t.DType)
