@@ -6,7 +6,7 @@ import type { Progress, Request, Result, Step, WispErrorCode } from "./wisp.js";
  * typing), `name` and `required` (in a form, the value is the picture as a PNG
  * file), `disabled`, `lang` (`en` or `de`; else that of the page around the
  * element, else the browser's). Parts to style: `form`, `prompt`, `button`, `picture`,
- * `status`. Custom properties: `--wisp-accent`, `--wisp-on-accent`,
+ * `empty`, `status`. Custom properties: `--wisp-accent`, `--wisp-on-accent`,
  * `--wisp-ink`, `--wisp-paper`, `--wisp-round`.
  */
 export class WispGenerator extends HTMLElement {

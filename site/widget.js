@@ -5,11 +5,12 @@
 //
 // Attributes: model, prompt, steps, seed, backend, live (draw while typing),
 // name and required (in a form, the value is the picture), disabled, lang (else
-// that of the page around it). The model is downloaded at the first picture. Parts to style: form, prompt, button,
-// picture, status; custom properties: --wisp-accent, --wisp-on-accent,
-// --wisp-ink, --wisp-paper, --wisp-round. Events, all of which bubble:
-// wisp-ready, wisp-progress, wisp-step, wisp-image ({result, blob}),
-// wisp-error ({code, message}).
+// that of the page around it). The model is downloaded at the first picture.
+// Parts to style: form, prompt, button, picture, empty (until there is one),
+// status; custom properties: --wisp-accent, --wisp-on-accent, --wisp-ink,
+// --wisp-paper, --wisp-round. Events, all of which bubble: wisp-ready,
+// wisp-progress, wisp-step, wisp-image ({result, blob}), wisp-error ({code,
+// message}).
 import { known, sentence, text } from "./strings.js";
 import { createGenerator, toPNG, WispError } from "./wisp.js";
 
@@ -23,6 +24,7 @@ style.replaceSync(`
 	button { border: 0; background: var(--wisp-accent, #4549c8); color: var(--wisp-on-accent, #fff); cursor: pointer; }
 	:disabled { opacity: .5; cursor: default; }
 	:focus-visible { outline: 2px solid var(--wisp-accent, #4549c8); outline-offset: 2px; }
+	[part=empty] { inline-size: min(100%, 20rem); aspect-ratio: 1; margin-inline: auto; border-radius: var(--wisp-round, 12px); background: radial-gradient(circle at 35% 35%, color-mix(in srgb, var(--wisp-accent, #4549c8) 25%, transparent), transparent 70%), radial-gradient(circle at 70% 65%, #ffe9c466, transparent 65%), color-mix(in srgb, currentColor 4%, transparent); }
 	img { display: block; inline-size: 100%; border-radius: var(--wisp-round, 12px); }
 	p { margin: .4rem 0 0; min-block-size: 1.4em; font-size: .875rem; opacity: .8; overflow-wrap: anywhere; }
 	[hidden] { display: none; }
@@ -41,7 +43,7 @@ export class WispGenerator extends HTMLElement {
 	#url = null;
 	#value = null; // File
 	#language = "en";
-	#form; #input; #button; #image; #status;
+	#form; #input; #button; #image; #empty; #status;
 
 	constructor() {
 		super();
@@ -56,11 +58,13 @@ export class WispGenerator extends HTMLElement {
 		this.#button.part = "button";
 		this.#image = make("img", { hidden: true });
 		this.#image.part = "picture";
+		this.#empty = make("div", {});
+		this.#empty.part = "empty";
 		this.#status = make("p", {});
 		this.#status.part = "status";
 		this.#status.role = "status";
 		this.#form.append(this.#input, this.#button);
-		root.append(this.#form, this.#image, this.#status);
+		root.append(this.#form, this.#image, this.#empty, this.#status);
 		this.#form.addEventListener("submit", (event) => {
 			event.preventDefault();
 			if (this.#run) this.cancel();
@@ -103,7 +107,7 @@ export class WispGenerator extends HTMLElement {
 	formResetCallback() {
 		this.cancel();
 		this.#input.value = this.getAttribute("prompt") ?? "";
-		this.#image.hidden = true;
+		this.#reveal(false);
 		this.#set(null);
 	}
 
@@ -122,6 +126,11 @@ export class WispGenerator extends HTMLElement {
 
 	#t(name, values) {
 		return text(this.#language, name, values);
+	}
+
+	#reveal(picture) {
+		this.#image.hidden = !picture;
+		this.#empty.hidden = picture;
 	}
 
 	#set(file) {
@@ -214,7 +223,7 @@ export class WispGenerator extends HTMLElement {
 		this.#url = URL.createObjectURL(blob);
 		this.#image.src = this.#url;
 		this.#image.alt = result.settings.prompt;
-		this.#image.hidden = false;
+		this.#reveal(true);
 		this.#status.textContent = result.truncated ? this.#t("truncated") : "";
 		this.#set(new File([blob], `${result.seed}.png`, { type: "image/png" }));
 		this.#tell("image", { result, blob });
