@@ -323,6 +323,9 @@ func (c *compiler) product(kernel kernelID, p product) {
 		p.ldo = 4 * p.n
 	}
 	most := 8 * fl.mr
+	if p.m <= 2*most && 4*p.m*p.k*p.taps <= rowsInCache { // one block, so that the weights are read once
+		most *= 2
+	}
 	if p.dtype != engine.F32 { // each unit unpacks its weights
 		most = 32 * fl.mr
 	}
@@ -368,6 +371,10 @@ func (c *compiler) unpackedProduct(kernel kernelID, p product) {
 		c.product(kernel, q)
 	}
 }
+
+// rowsInCache bounds the left side of a product in one block: half a
+// second-level cache.
+const rowsInCache = 512 << 10
 
 // minUnits is the least number of units that a product is cut into, so that a
 // few threads can share it.
