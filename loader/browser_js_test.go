@@ -379,70 +379,120 @@ func openOPFS(t *testing.T, name string) *OPFS {
 	return o
 }
 
-// TestOPFS: a file comes back as it was written, over more than one buffer,
-// and belongs to one owner at a time.
-func TestOPFS(t *testing.T) {
-	o := openOPFS(t, "wisp-test")
-	if _, err := o.Open(t.Context(), "none"); !errors.Is(err, fs.ErrNotExist) {
+// caches are the two kinds, empty.
+func caches(t *testing.T, name string) map[string]Cache {
+	return map[string]Cache{"private files": openOPFS(t, name), "blobs": NewBlobs(openDB(t, name))}
+}
+
+// TestCaches: a file comes back as it was written, over more than one block
+// and more than one Blob, from any offset.
+func TestCaches(t *testing.T) {
+	for kind, c := range caches(t, "wisp-test") {
+		t.Run(kind, func(t *testing.T) { testCache(t, c) })
+	}
+}
+
+func testCache(t *testing.T, c Cache) {
+	ctx := t.Context()
+	if _, err := c.Open(ctx, "none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if err := o.Remove(t.Context(), "none"); err != nil {
+	if err := c.Remove(ctx, "none"); err != nil {
 		t.Error(err)
 	}
-	if _, err := o.Create(t.Context(), "vast", 1<<60); !errors.Is(err, ErrQuota) {
+	if _, err := c.Create(ctx, "vast", 1<<60); !errors.Is(err, ErrQuota) {
 		t.Errorf("a file beyond the quota: %v", err)
 	}
-	f, err := o.Create(t.Context(), "a", 4<<20)
+	b, err := newBlock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := noise(rand.New(rand.NewPCG(8, 8)), 3*opfsBuffer+77)
-	if _, err := f.WriteAt(want[:100], 0); err != nil {
-		t.Error(err)
-	}
-	if _, err := f.WriteAt(want[100:], 100); err != nil {
-		t.Error(err)
-	}
-	if _, err := o.Open(t.Context(), "a"); err == nil {
-		t.Error("two owners")
-	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-	g, err := o.Open(t.Context(), "a")
+	want := noise(rand.New(rand.NewPCG(8, 8)), blobSize+3*blockSize+77)
+	f, err := c.Create(ctx, "a", int64(len(want)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := make([]byte, len(want)-50)
-	if _, err := g.ReadAt(got, 50); err != nil || !bytes.Equal(got, want[50:]) {
-		t.Errorf("read back: %v", err)
+	for at := 0; at < len(want); at += blockSize {
+		n := min(blockSize, len(want)-at)
+		if err := errors.Join(b.put(want[at:at+n]), f.write(ctx, b, n)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := g.ReadAt(make([]byte, 2), int64(len(want))-1); err == nil {
+	if err := f.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	g, err := c.Open(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, blockSize)
+	for _, at := range []int{len(want) - 9, 0, 5, blockSize + 5, blobSize - 100, len(want) - blockSize} {
+		part := got[:min(blockSize, len(want)-at)]
+		if err := errors.Join(g.read(ctx, b, len(part), int64(at)), b.get(part)); err != nil || !bytes.Equal(part, want[at:at+len(part)]) {
+			t.Errorf("read back at %d: %v", at, err)
+		}
+		if sum := b.sum(len(part)); sum != laidSum(part) {
+			t.Errorf("sum %x, want %x", sum, laidSum(part))
+		}
+	}
+	if err := g.read(ctx, b, 2, int64(len(want))-1); err == nil {
 		t.Error("read beyond the end")
 	}
 	if n, err := g.Size(); err != nil || n != int64(len(want)) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
-	g.Close()
-	if names, err := o.Files(t.Context()); err != nil || !slices.Equal(names, []string{"a"}) {
+	g.Close(ctx)
+	if names, err := c.Files(ctx); err != nil || !slices.Equal(names, []string{"a"}) {
+		t.Errorf("%v, %v", names, err)
+	}
+	if err := c.Remove(ctx, "a"); err != nil {
+		t.Error(err)
+	}
+	if names, err := c.Files(ctx); err != nil || len(names) > 0 {
 		t.Errorf("%v, %v", names, err)
 	}
 }
 
-// TestLaidInBrowser: the second visit reads the private file system alone; a
-// file that another tab holds is as none.
-func TestLaidInBrowser(t *testing.T) {
-	o := openOPFS(t, "wisp-test-laid")
-	src, want := sample()
-	for visit := range 2 {
-		got, asked, warnings := loadWith(t, src, o, nil)
-		if err := sameTensors(got, want); err != nil {
-			t.Fatal(err)
+// TestBlobsRemovedUnderneath: what is removed while it is being written, to
+// make room, stays away.
+func TestBlobsRemovedUnderneath(t *testing.T) {
+	c := NewBlobs(openDB(t, "wisp-test-underneath"))
+	b, err := newBlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.Create(t.Context(), "a", 3*blobSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < 3*blobSize && err == nil; at += blockSize {
+		if at == blobSize {
+			c.Remove(t.Context(), "a")
 		}
-		if visit > 0 && len(asked) > 0 || warnings > 0 {
-			t.Errorf("visit %d downloaded %v with %d warnings", visit, asked, warnings)
+		err = f.write(t.Context(), b, blockSize)
+	}
+	if !errors.Is(err, ErrQuota) {
+		t.Errorf("writing a removed file: %v", err)
+	}
+}
+
+// TestLaidInBrowser: the second visit reads the cache alone; a private file
+// that another tab holds is as none.
+func TestLaidInBrowser(t *testing.T) {
+	both := caches(t, "wisp-test-laid")
+	src, want := sample()
+	for kind, c := range both {
+		for visit := range 2 {
+			got, asked, warnings := loadWith(t, src, c, nil)
+			if err := sameTensors(got, want); err != nil {
+				t.Fatal(kind, err)
+			}
+			if visit > 0 && len(asked) > 0 || warnings > 0 {
+				t.Errorf("%s: visit %d downloaded %v with %d warnings", kind, visit, asked, warnings)
+			}
 		}
 	}
+	o := both["private files"].(*OPFS)
 	names, err := o.Files(t.Context())
 	if err != nil || len(names) == 0 {
 		t.Fatal(names, err)
@@ -451,7 +501,7 @@ func TestLaidInBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.Close()
+	defer held.Close(t.Context())
 	got, asked, _ := loadWith(t, src, o, nil)
 	if err := sameTensors(got, want); err != nil || len(asked) == 0 {
 		t.Errorf("beside another tab: %v, downloaded %v", err, asked)

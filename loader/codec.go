@@ -34,20 +34,25 @@ func Split(dst, src []byte, width int) {
 }
 
 // Join is the inverse of [Split].
-func Join(dst, src []byte, width int) {
-	n := len(src) / width
+func Join(dst, src []byte, width int) { joinFrom(dst, src, width, 0) }
+
+// joinFrom is the part of Join that makes the elements of dst: those from
+// number first on.
+func joinFrom(dst, src []byte, width, first int) {
+	all, n := len(src)/width, len(dst)/width
+	plane := func(j int) []byte { return src[j*all+first : j*all+first+n] }
 	switch width {
 	case 2:
-		join2(dst[:2*n], src[:n], src[n:2*n])
+		join2(dst, plane(0), plane(1))
 	case 4:
-		b0, b1, b2, b3 := src[:n], src[n:2*n], src[2*n:3*n], src[3*n:4*n]
+		b0, b1, b2, b3 := plane(0), plane(1), plane(2), plane(3)
 		dst = dst[:4*n]
 		for i, b := range b0 {
 			v := uint32(b) | uint32(b1[i])<<8 | uint32(b2[i])<<16 | uint32(b3[i])<<24
 			binary.LittleEndian.PutUint32(dst[4*i:], v)
 		}
 	default:
-		copy(dst, src)
+		copy(dst, plane(0))
 	}
 }
 

@@ -1,11 +1,11 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"math/bits"
@@ -27,113 +27,170 @@ type Cache interface {
 	Remove(ctx context.Context, name string) error
 }
 
-// CacheFile is an open file of a [Cache], of one owner until it is closed.
+// CacheFile is an open file of a [Cache], read or written from its start to
+// its end but for the table, which is read first.
 type CacheFile interface {
-	io.ReaderAt
-	// WriteAt fails with ErrQuota where there is no room.
-	io.WriterAt
+	// read fills b with n bytes from an offset on.
+	read(ctx context.Context, b *block, n int, at int64) error
+	// write writes the first n bytes of b after what was written before. It
+	// fails with ErrQuota where there is no room.
+	write(ctx context.Context, b *block, n int) error
+	// Size is the number of bytes in the file.
 	Size() (int64, error)
-	Close() error
+	// Close completes what was written; only then may it be relied on.
+	Close(ctx context.Context) error
 }
 
 // A laid-out file holds the tensors of one Load, one after another as they
-// are handed on, then a sum of 8 bytes for each, then the tail: laidMagic, the
+// are handed on, then a sum of 8 bytes for each block of each tensor (blockSize
+// bytes, the last of a tensor shorter), then the tail: laidMagic, the
 // manifest's SHA-256 and the sum of the sums. Nothing waits for the disk: what
 // a crash leaves unwritten, the sums give away.
 const (
-	laidMagic = "wisplaid"
+	laidMagic = "wispblks"
 	laidTail  = int64(len(laidMagic)) + 32 + 8
 )
 
-// laidName names the file for these parts of a model: it begins with the
+// laidName names the file for this part of a model: it begins with the
 // model's id, so that it goes when the model does.
-func (m *Model) laidName(parts []Part) string {
+func (m *Model) laidName(p Part) string {
 	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%q\n", append([]string{p.Component}, p.Prefixes...))
-	}
+	fmt.Fprintf(h, "%q\n", append([]string{p.Component}, p.Prefixes...))
 	return m.id + "-" + hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// laidOffsets gives each tensor's place in the file, and the table's last.
-func laidOffsets(want []*TensorInfo) []int64 {
-	at := make([]int64, len(want)+1)
-	for i, t := range want {
-		at[i+1] = at[i] + t.Length
+// laidSizes gives the bytes of the tensors and of the table of their sums.
+func laidSizes(want []*TensorInfo) (data, table int64) {
+	for _, t := range want {
+		data += t.Length
+		table += 8 * blocks(t.Length)
 	}
-	return at
+	return data, table
 }
+
+// blocks is the number of blocks of a tensor.
+func blocks(length int64) int64 { return (length + blockSize - 1) / blockSize }
+
+// The constants of laidSum: its multiplier, and how all lanes but the first
+// begin.
+const sumPrime = 0x9e3779b97f4a7c15
+
+var sumStart = [3]uint64{sumPrime, 1, sumPrime >> 1}
 
 // laidSum is a fast sum against bit rot and torn writes, four multiplicative
 // lanes of 64 bits. A cache that only this origin can write needs no more: its
-// content was checked by SHA-256 when it came.
+// content was checked by SHA-256 when it came. sumModule is the same for
+// WebAssembly.
 func laidSum(b []byte) uint64 {
-	const p = 0x9e3779b97f4a7c15
 	le := binary.LittleEndian
-	h0, h1, h2, h3 := uint64(len(b)), uint64(p), uint64(1), uint64(p>>1)
+	h0, h1, h2, h3 := uint64(len(b)), sumStart[0], sumStart[1], sumStart[2]
 	for ; len(b) >= 32; b = b[32:] {
 		q := b[:32]
-		h0 = bits.RotateLeft64(h0^le.Uint64(q), 29) * p
-		h1 = bits.RotateLeft64(h1^le.Uint64(q[8:]), 29) * p
-		h2 = bits.RotateLeft64(h2^le.Uint64(q[16:]), 29) * p
-		h3 = bits.RotateLeft64(h3^le.Uint64(q[24:]), 29) * p
+		h0 = bits.RotateLeft64(h0^le.Uint64(q), 29) * sumPrime
+		h1 = bits.RotateLeft64(h1^le.Uint64(q[8:]), 29) * sumPrime
+		h2 = bits.RotateLeft64(h2^le.Uint64(q[16:]), 29) * sumPrime
+		h3 = bits.RotateLeft64(h3^le.Uint64(q[24:]), 29) * sumPrime
 	}
 	for _, c := range b {
-		h0 = bits.RotateLeft64(h0^uint64(c), 29) * p
+		h0 = bits.RotateLeft64(h0^uint64(c), 29) * sumPrime
 	}
 	for _, h := range []uint64{h1, h2, h3} {
-		h0 = bits.RotateLeft64(h0^h>>32^h, 29) * p
+		h0 = bits.RotateLeft64(h0^h>>32^h, 29) * sumPrime
 	}
 	return h0 ^ h0>>31
 }
 
-// fromCache hands on tensors from the laid-out file and returns how many. A
-// file that is not whole is removed, and the rest is the chunks' to deliver;
-// the error is the caller's own or the context's.
-func (m *Model) fromCache(ctx context.Context, name string, want []*TensorInfo, each func(Tensor) error) (n int, err error) {
+// fromCache hands on tensors from the laid-out file and returns how many. At
+// one that is not as it was written, it takes that one from the chunks, removes
+// the file and leaves the rest to the caller. The error is the caller's own or
+// the context's.
+func (m *Model) fromCache(ctx context.Context, b *block, name string, want []*TensorInfo, each eachTensor) (n int, err error) {
 	f, err := m.opts.Cache.Open(ctx, name)
 	if err != nil { // not there, or another tab's
 		return 0, ctx.Err()
 	}
+	r := &laidReader{m: m, ctx: ctx, b: b, f: f}
 	defer func() {
-		if f.Close(); n < len(want) && err == nil {
+		if f.Close(ctx); r.damaged {
 			m.warn(fmt.Errorf("loader: the laid-out file %s is damaged; loading from the chunks", name))
-			err = errors.Join(ctx.Err(), m.opts.Cache.Remove(ctx, name))
+			err = cmp.Or(err, ctx.Err(), m.opts.Cache.Remove(ctx, name))
 		}
 	}()
-	at := laidOffsets(want)
-	sums, ok := m.laidTable(f, at[len(want)], len(want))
-	if !ok {
-		return 0, nil
+	if r.damaged = !r.readTable(want); r.damaged {
+		return 0, ctx.Err()
 	}
 	for i, t := range want {
 		if err := ctx.Err(); err != nil {
 			return i, err
 		}
-		data := make([]byte, t.Length)
-		if _, err := f.ReadAt(data, at[i]); err != nil || laidSum(data) != binary.LittleEndian.Uint64(sums[8*i:]) {
-			return i, nil
-		}
-		err := each(Tensor{t.Name, t.DType, t.Shape, data})
-		m.addLoaded(t.Length)
-		if err != nil {
+		if err := r.hand(t, each); err != nil || r.damaged {
 			return i + 1, err
 		}
 	}
 	return len(want), nil
 }
 
-// laidTable reads the sums, where the file is whole and this model's.
-func (m *Model) laidTable(f CacheFile, at int64, tensors int) (sums []byte, ok bool) {
-	n := int64(8 * tensors)
-	if size, err := f.Size(); err != nil || size != at+n+laidTail {
-		return nil, false
+// laidReader reads a laid-out file.
+type laidReader struct {
+	m       *Model
+	ctx     context.Context
+	b       *block
+	f       CacheFile
+	at      int64 // of the next tensor
+	sums    []byte
+	damaged bool
+}
+
+// readTable reads the sums and reports whether the file is whole and the
+// model's.
+func (r *laidReader) readTable(want []*TensorInfo) bool {
+	data, table := laidSizes(want)
+	if size, err := r.f.Size(); err != nil || size != data+table+laidTail {
+		return false
 	}
-	b := make([]byte, n+laidTail)
-	if _, err := f.ReadAt(b, at); err != nil {
-		return nil, false
+	all := make([]byte, table+laidTail)
+	for n := 0; n < len(all); {
+		part := all[n:min(n+blockSize, len(all))]
+		if r.f.read(r.ctx, r.b, len(part), data+int64(n)) != nil || r.b.get(part) != nil {
+			return false
+		}
+		n += len(part)
 	}
-	return b[:n], string(b[n:]) == string(m.laidTailOf(b[:n]))
+	r.sums = all[:table]
+	return string(all[table:]) == string(r.m.laidTailOf(r.sums))
+}
+
+// hand hands on the next tensor.
+func (r *laidReader) hand(t *TensorInfo, each eachTensor) error {
+	var failure error
+	err := each(t, func(w io.WriterAt) error {
+		failure = r.fill(t, w)
+		return failure
+	})
+	r.at += t.Length
+	r.sums = r.sums[8*blocks(t.Length):]
+	return cmp.Or(err, failure)
+}
+
+// fill writes the next tensor to w, from the chunks where the file's is not
+// what it should be.
+func (r *laidReader) fill(t *TensorInfo, w io.WriterAt) error {
+	for i := int64(0); i < blocks(t.Length); i++ {
+		at := i * blockSize
+		n := int(min(blockSize, t.Length-at))
+		err := r.f.read(r.ctx, r.b, n, r.at+at)
+		if r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
+		if err != nil || r.b.sum(n) != binary.LittleEndian.Uint64(r.sums[8*i:]) {
+			r.damaged = true
+			return r.m.loadChunks(r.ctx, r.b, []*TensorInfo{t}, nil, func(_ *TensorInfo, fill func(io.WriterAt) error) error { return fill(w) })
+		}
+		if err := r.b.give(w, n, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *Model) laidTailOf(sums []byte) []byte {
@@ -147,7 +204,6 @@ type layer struct {
 	m    *Model
 	name string
 	f    CacheFile // nil once it has failed
-	at   int64
 	sums []byte
 }
 
@@ -155,8 +211,8 @@ type layer struct {
 // because another tab is at it, the layer does nothing.
 func (m *Model) lay(ctx context.Context, name string, want []*TensorInfo) *layer {
 	l := &layer{m: m, name: name}
-	f, err := m.opts.Cache.Create(ctx, name, laidOffsets(want)[len(want)]+int64(8*len(want))+laidTail)
-	if err == nil {
+	data, table := laidSizes(want)
+	if f, err := m.opts.Cache.Create(ctx, name, data+table+laidTail); err == nil {
 		l.f = f
 	}
 	return l
@@ -164,39 +220,42 @@ func (m *Model) lay(ctx context.Context, name string, want []*TensorInfo) *layer
 
 // drop gives the file up.
 func (l *layer) drop(ctx context.Context) {
-	l.f.Close()
+	ctx = context.WithoutCancel(ctx)
+	l.f.Close(ctx)
 	l.f = nil
-	l.m.opts.Cache.Remove(context.WithoutCancel(ctx), l.name)
+	l.m.opts.Cache.Remove(ctx, l.name)
 }
 
-func (l *layer) write(ctx context.Context, b []byte) {
-	if l.f == nil {
-		return
-	}
-	if _, err := l.f.WriteAt(b, l.at); err != nil {
+// check drops the file where writing failed.
+func (l *layer) check(ctx context.Context, err error) {
+	if err != nil {
 		l.m.warn(fmt.Errorf("loader: the tensors cannot be laid out for the next visit: %w", err))
 		l.drop(ctx)
-		return
 	}
-	l.at += int64(len(b))
 }
 
-func (l *layer) add(ctx context.Context, data []byte) {
+// add writes a block of a tensor.
+func (l *layer) add(ctx context.Context, b *block, n int) {
 	if l.f != nil {
-		l.sums = binary.LittleEndian.AppendUint64(l.sums, laidSum(data))
-		l.write(ctx, data)
+		l.sums = binary.LittleEndian.AppendUint64(l.sums, b.sum(n))
+		l.check(ctx, l.f.write(ctx, b, n))
 	}
 }
 
 // end completes the file or, where the load failed, removes it.
-func (l *layer) end(ctx context.Context, loadErr error) {
+func (l *layer) end(ctx context.Context, b *block, loadErr error) {
 	if l.f != nil && loadErr != nil {
 		l.drop(ctx)
 	}
-	l.write(ctx, l.sums)
-	l.write(ctx, l.m.laidTailOf(l.sums))
+	rest := slices.Concat(l.sums, l.m.laidTailOf(l.sums))
+	for l.f != nil && len(rest) > 0 {
+		n := min(len(rest), blockSize)
+		b.put(rest[:n])
+		l.check(ctx, l.f.write(ctx, b, n))
+		rest = rest[n:]
+	}
 	if l.f != nil {
-		l.f.Close()
+		l.check(ctx, l.f.Close(ctx))
 	}
 }
 

@@ -22,17 +22,18 @@ type diskCache struct {
 
 type diskFile struct {
 	*os.File
-	c *diskCache
+	c   *diskCache
+	end int64
 }
 
 func (c *diskCache) Open(_ context.Context, name string) (CacheFile, error) {
 	f, err := os.Open(filepath.Join(c.dir, name))
-	return diskFile{f, c}, err
+	return &diskFile{File: f, c: c}, err
 }
 
 func (c *diskCache) Create(_ context.Context, name string, _ int64) (CacheFile, error) {
 	f, err := os.Create(filepath.Join(c.dir, name))
-	return diskFile{f, c}, err
+	return &diskFile{File: f, c: c}, err
 }
 
 func (c *diskCache) Files(context.Context) (names []string, err error) {
@@ -47,20 +48,32 @@ func (c *diskCache) Remove(_ context.Context, name string) error {
 	return os.Remove(filepath.Join(c.dir, name))
 }
 
-func (f diskFile) Size() (int64, error) {
+func (f *diskFile) Size() (int64, error) {
 	info, err := f.Stat()
-	return info.Size(), err
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
-func (f diskFile) WriteAt(b []byte, at int64) (int, error) {
-	if f.c.room >= 0 {
-		if f.c.room < len(b) {
-			return 0, fmt.Errorf("disk full: %w", ErrQuota)
-		}
-		f.c.room -= len(b)
-	}
-	return f.File.WriteAt(b, at)
+func (f *diskFile) read(_ context.Context, b *block, n int, at int64) error {
+	_, err := f.ReadAt(b.buf[:n], at)
+	return err
 }
+
+func (f *diskFile) write(_ context.Context, b *block, n int) error {
+	if f.c.room >= 0 {
+		if f.c.room < n {
+			return fmt.Errorf("disk full: %w", ErrQuota)
+		}
+		f.c.room -= n
+	}
+	_, err := f.WriteAt(b.buf[:n], f.end)
+	f.end += int64(n)
+	return err
+}
+
+func (f *diskFile) Close(context.Context) error { return f.File.Close() }
 
 // TestLaid: the second load reads the laid-out file and no chunk, bit for bit.
 func TestLaid(t *testing.T) {

@@ -183,135 +183,159 @@ func (m *Model) Load(ctx context.Context, component string, each func(Tensor) er
 // LoadPrefix is [Model.Load] for the tensors whose names start with one of
 // the prefixes; chunks without any such tensor are not fetched.
 func (m *Model) LoadPrefix(ctx context.Context, component string, prefixes []string, each func(Tensor) error) error {
-	if _, ok := m.man.Components[component]; !ok {
-		return badModel("it has no component %q", component)
-	}
-	return m.load(ctx, []Part{{component, prefixes}}, each)
+	return m.load(ctx, component, prefixes, func(t *TensorInfo, fill func(io.WriterAt) error) error {
+		data := make([]byte, t.Length)
+		if err := fill(memory(data)); err != nil {
+			return err
+		}
+		return each(Tensor{t.Name, t.DType, t.Shape, data})
+	})
 }
 
-// Tensors is [Model.LoadPrefix] with the tensor's fields as arguments, so that
-// a package that does not import this one can ask for them.
-func (m *Model) Tensors(ctx context.Context, component string, prefixes []string,
-	each func(name, dtype string, shape []int, data []byte) error) error {
-	return m.LoadPrefix(ctx, component, prefixes, func(t Tensor) error { return each(t.Name, t.DType, t.Shape, t.Data) })
+// Stream is [Model.LoadPrefix] for a caller that has its own memory for the
+// tensors. Fill, which each may call once, writes the tensor's bytes, from the
+// first to the last, to an io.WriterAt whose offset 0 is the tensor's first
+// byte; the bytes may be written a second time, where the first ones turn out
+// to be damaged. In a browser a writer with a method
+//
+//	View(at, n int) (safejs.Value, error)
+//
+// that gives a Uint8Array over n bytes of it, valid until the next call, gets
+// them there, and they never lie in Go's memory.
+func (m *Model) Stream(ctx context.Context, component string, prefixes []string,
+	each func(name, dtype string, shape []int, fill func(w io.WriterAt) error) error) error {
+	return m.load(ctx, component, prefixes, func(t *TensorInfo, fill func(io.WriterAt) error) error {
+		return each(t.Name, t.DType, t.Shape, fill)
+	})
 }
+
+// eachTensor is called for a tensor with what writes its bytes, to be called
+// once or not at all.
+type eachTensor func(t *TensorInfo, fill func(io.WriterAt) error) error
+
+// memory is a writer to a slice of the right length.
+type memory []byte
+
+func (b memory) WriteAt(p []byte, at int64) (int, error) { return copy(b[at:], p), nil }
 
 // load hands on the wanted tensors from the cache or, with their chunks
 // streamed and cut up, from the source, laying them out for the next visit.
-func (m *Model) load(ctx context.Context, parts []Part, each func(Tensor) error) error {
+func (m *Model) load(ctx context.Context, component string, prefixes []string, each eachTensor) error {
+	if _, ok := m.man.Components[component]; !ok {
+		return badModel("it has no component %q", component)
+	}
+	part := Part{component, prefixes}
 	var want []*TensorInfo
 	for i := range m.man.Tensors {
-		if t := &m.man.Tensors[i]; wanted(parts, t) {
+		if t := &m.man.Tensors[i]; part.wants(t) {
 			want = append(want, t)
 		}
 	}
 	slices.SortStableFunc(want, func(a, b *TensorInfo) int { return comparePlaces(a.Place, b.Place) })
-	if m.opts.Cache == nil {
-		return m.loadChunks(ctx, want, each)
+	b, err := newBlock()
+	if err != nil {
+		return fmt.Errorf("loader: working memory: %w", err)
 	}
-	name := m.laidName(parts)
-	n, err := m.fromCache(ctx, name, want, each)
+	counted := func(t *TensorInfo, fill func(io.WriterAt) error) error {
+		err := each(t, fill)
+		m.addLoaded(t.Length)
+		return err
+	}
+	if m.opts.Cache == nil {
+		return m.loadChunks(ctx, b, want, nil, counted)
+	}
+	name := m.laidName(part)
+	n, err := m.fromCache(ctx, b, name, want, counted)
 	if err != nil || n == len(want) {
 		return err
 	}
 	if n > 0 { // damaged: laid out anew by the next load, which sees all tensors
-		return m.loadChunks(ctx, want[n:], each)
+		return m.loadChunks(ctx, b, want[n:], nil, counted)
 	}
 	l := m.lay(ctx, name, want)
-	err = m.loadChunks(ctx, want, func(t Tensor) error {
-		l.add(ctx, t.Data)
-		return each(t)
-	})
-	l.end(ctx, err)
+	err = m.loadChunks(ctx, b, want, l, counted)
+	l.end(ctx, b, err)
 	return err
 }
 
 // loadChunks hands on tensors, which are in the order of their places, from
-// the chunks.
-func (m *Model) loadChunks(ctx context.Context, want []*TensorInfo, each func(Tensor) error) error {
-	pending := make([]piece, len(want))
+// the chunks, and gives l, where there is one, a copy.
+func (m *Model) loadChunks(ctx context.Context, b *block, want []*TensorInfo, l *layer, each eachTensor) error {
+	places := make([]Place, len(want))
 	for i, t := range want {
-		pending[i] = piece{place: t.Place, width: 1, done: func(data []byte) error {
-			return each(Tensor{t.Name, t.DType, t.Shape, data})
-		}}
-		if t.Encoding == "planes" {
-			pending[i].width = planeWidth(t.DType)
+		places[i] = t.Place
+	}
+	f := m.flow(ctx, m.chunksUnder(places))
+	defer f.close()
+	for _, t := range want {
+		done, failure := false, error(nil)
+		fill := func(w io.WriterAt) error {
+			done = true
+			failure = t.put(f.chunk, &outlet{ctx: ctx, b: b, w: w, l: l})
+			return failure
+		}
+		if err := each(t, fill); err != nil {
+			return err
+		}
+		if !done && l != nil {
+			fill(nil)
+		}
+		if failure != nil {
+			return failure
 		}
 	}
-	return m.assemble(ctx, pending)
+	return nil
+}
+
+// parts hands the raw bytes at a place to each, chunk by chunk.
+func (p Place) parts(chunk func(i int) ([]byte, error), each func(part []byte) error) error {
+	off, left := p.Offset, p.Length
+	for i := p.Chunk; left > 0; i++ {
+		raw, err := chunk(i)
+		if err != nil {
+			return err
+		}
+		n := min(left, int64(len(raw))-off)
+		if err := each(raw[off : off+n]); err != nil {
+			return err
+		}
+		off, left = 0, left-n
+	}
+	return nil
+}
+
+// put writes the tensor from its chunks to an outlet.
+func (t *TensorInfo) put(chunk func(i int) ([]byte, error), o *outlet) error {
+	width := 1
+	if t.Encoding == "planes" {
+		width = planeWidth(t.DType)
+	}
+	if err := t.parts(chunk, func(part []byte) error { return o.take(part, width) }); err != nil {
+		return err
+	}
+	return o.flush()
 }
 
 func (m *Model) loadFiles(ctx context.Context) error {
 	m.files = make(map[string][]byte, len(m.man.Files))
 	want := slices.Clone(m.man.Files)
 	slices.SortStableFunc(want, func(a, b FileInfo) int { return comparePlaces(a.Place, b.Place) })
-	pending := make([]piece, len(want))
+	places := make([]Place, len(want))
 	for i, f := range want {
-		pending[i] = piece{place: f.Place, width: 1, done: func(data []byte) error {
-			m.files[f.Name] = data
-			return nil
-		}}
+		places[i] = f.Place
 	}
-	return m.assemble(ctx, pending)
-}
-
-// piece is something to be put together from raw chunks: done gets its bytes.
-type piece struct {
-	place Place
-	width int // byte planes
-	done  func(data []byte) error
-
-	data  []byte
-	taken int64
-}
-
-// assemble streams the chunks under the pieces, which are in chunk order, and
-// completes each piece as its last byte arrives.
-func (m *Model) assemble(ctx context.Context, pending []piece) error {
-	return m.stream(ctx, m.chunksUnder(pending), func(i int, raw []byte) error {
-		for len(pending) > 0 {
-			p := &pending[0]
-			if p.start(m.man, i) >= int64(len(raw)) {
-				return nil // begins in a later chunk
-			}
-			p.take(i, raw)
-			if p.taken < p.place.Length {
-				return nil // goes on in the next chunk
-			}
-			err := p.done(p.data)
-			m.addLoaded(p.place.Length)
-			pending = pending[1:]
-			if err != nil {
-				return err
-			}
+	flow := m.flow(ctx, m.chunksUnder(places))
+	defer flow.close()
+	for _, f := range want {
+		data := make([]byte, 0, f.Length)
+		err := f.parts(flow.chunk, func(part []byte) error { data = append(data, part...); return nil })
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-}
-
-// start is where the piece's next byte is in chunk i; beyond its end where the
-// piece begins in a later chunk.
-func (p *piece) start(m *Manifest, i int) int64 {
-	switch {
-	case p.place.Chunk > i:
-		return m.Chunks[i].Raw
-	case p.place.Chunk == i:
-		return p.place.Offset
+		m.files[f.Name] = data
+		m.addLoaded(f.Length)
 	}
-	return 0
-}
-
-// take copies what chunk i has of the piece, out of its byte planes.
-func (p *piece) take(i int, raw []byte) {
-	if p.data == nil {
-		p.data = make([]byte, p.place.Length)
-	}
-	if i == p.place.Chunk {
-		raw = raw[p.place.Offset:]
-	}
-	n := min(p.place.Length-p.taken, int64(len(raw)))
-	Join(p.data[p.taken:p.taken+n], raw[:n], p.width)
-	p.taken += n
+	return nil
 }
 
 func comparePlaces(a, b Place) int {
@@ -327,12 +351,13 @@ func comparePlaces(a, b Place) int {
 	return 0
 }
 
-// chunksUnder lists the chunks that the pieces lie in, ascending.
-func (m *Model) chunksUnder(pieces []piece) []int {
+// chunksUnder lists the chunks that the places, which ascend, lie in,
+// ascending.
+func (m *Model) chunksUnder(places []Place) []int {
 	var out []int
-	for _, p := range pieces {
-		left := p.place.Length + p.place.Offset
-		for i := p.place.Chunk; left > 0; i++ {
+	for _, p := range places {
+		left := p.Length + p.Offset
+		for i := p.Chunk; left > 0; i++ {
 			if len(out) == 0 || out[len(out)-1] < i {
 				out = append(out, i)
 			}
@@ -388,17 +413,17 @@ func (m *Model) planned() []int { return m.chunksOf(m.opts.Parts) }
 // chunksOf lists the chunks of the files and of parts, of everything where
 // there are none, ascending.
 func (m *Model) chunksOf(parts []Part) []int {
-	var pieces []piece
+	var places []Place
 	for _, f := range m.man.Files {
-		pieces = append(pieces, piece{place: f.Place})
+		places = append(places, f.Place)
 	}
 	for i := range m.man.Tensors {
 		if t := &m.man.Tensors[i]; wanted(parts, t) {
-			pieces = append(pieces, piece{place: t.Place})
+			places = append(places, t.Place)
 		}
 	}
-	slices.SortFunc(pieces, func(a, b piece) int { return comparePlaces(a.place, b.place) })
-	return m.chunksUnder(pieces)
+	slices.SortFunc(places, comparePlaces)
+	return m.chunksUnder(places)
 }
 
 // wanted reports whether one of the parts wants the tensor; none want all.

@@ -342,17 +342,18 @@ func TestBoundedMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		rec.asked = nil
-		used := 0
-		err = m.stream(t.Context(), m.planned(), func(int, []byte) error {
+		chunks := m.planned()
+		f := m.flow(t.Context(), chunks)
+		defer f.close()
+		for used, i := range chunks {
+			raw, err := f.chunk(i)
+			if err != nil || int64(len(raw)) != m.man.Chunks[i].Raw {
+				t.Fatalf("chunk %d: %d bytes, %v", i, len(raw), err)
+			}
 			synctest.Wait()
 			if ahead := len(rec.asked) - used; ahead > 3 {
 				t.Errorf("%d chunks in memory", ahead)
 			}
-			used++
-			return nil
-		})
-		if err != nil || used != len(m.man.Chunks) {
-			t.Errorf("%d chunks, %v", used, err)
 		}
 	})
 }

@@ -42,15 +42,15 @@ func (o *OPFS) Open(ctx context.Context, name string) (CacheFile, error) {
 // Create makes an empty file for size bytes. Where there is less than twice
 // that room it refuses, with ErrQuota: the chunks come first.
 func (o *OPFS) Create(ctx context.Context, name string, size int64) (CacheFile, error) {
-	if s, err := estimate(ctx); err == nil && s.Quota-s.Usage < 2*size {
-		return nil, fmt.Errorf("loader: %d bytes of %d are in use, %d more are wanted: %w", s.Usage, s.Quota, 2*size, ErrQuota)
+	if err := roomFor(ctx, size); err != nil {
+		return nil, err
 	}
 	f, err := o.handle(ctx, name, true, "readwrite")
 	if err != nil {
 		return nil, err
 	}
 	if _, err := f.h.Call("truncate", 0); err != nil {
-		f.Close()
+		f.Close(ctx)
 		return nil, explainFile(name, err)
 	}
 	return f, nil
@@ -65,12 +65,12 @@ func (o *OPFS) handle(ctx context.Context, name string, create bool, mode string
 	if err != nil {
 		return nil, explainFile(name, err)
 	}
-	class, _ := global("Uint8Array")
-	buf, err := class.New(opfsBuffer)
+	class, _ := global("Object")
+	options, err := class.New()
 	if err != nil {
 		return nil, explainFile(name, err)
 	}
-	return &opfsFile{name, h, buf}, nil
+	return &opfsFile{name: name, h: h, options: options}, nil
 }
 
 // Files lists the names.
@@ -106,74 +106,46 @@ func (o *OPFS) Remove(ctx context.Context, name string) error {
 	return err
 }
 
-// opfsBuffer is the size of the buffer between a file and Go's memory: a view
-// of that memory may not be kept, since growth replaces it.
-const opfsBuffer = 1 << 20
-
 type opfsFile struct {
-	name string
-	h    safejs.Value // FileSystemSyncAccessHandle
-	buf  safejs.Value // Uint8Array
+	name    string
+	h       safejs.Value // FileSystemSyncAccessHandle
+	options safejs.Value // {at}
+	end     int64        // of what was written
 }
 
-// part is the start of the buffer.
-func (f *opfsFile) part(n int) (safejs.Value, error) {
-	if n == opfsBuffer {
-		return f.buf, nil
+func (f *opfsFile) read(_ context.Context, b *block, n int, at int64) error {
+	got, err := f.call("read", b, n, at)
+	if err == nil && got < n {
+		err = fmt.Errorf("loader: private file system: %s: %w", f.name, io.ErrUnexpectedEOF)
 	}
-	return f.buf.Call("subarray", 0, n)
+	return err
 }
 
-func (f *opfsFile) ReadAt(p []byte, at int64) (n int, err error) {
-	for n < len(p) {
-		view, err := f.part(min(len(p)-n, opfsBuffer))
-		if err != nil {
-			return n, err
-		}
-		got, err := f.call("read", view, at+int64(n))
-		if err != nil {
-			return n, err
-		}
-		if got == 0 {
-			return n, io.ErrUnexpectedEOF
-		}
-		if _, err := safejs.CopyBytesToGo(p[n:min(n+got, len(p))], view); err != nil {
-			return n, err
-		}
-		n += got
+func (f *opfsFile) write(_ context.Context, b *block, n int) error {
+	put, err := f.call("write", b, n, f.end)
+	if err == nil && put < n {
+		err = fmt.Errorf("loader: private file system: %s: %d of %d bytes written: %w", f.name, put, n, ErrQuota)
 	}
-	return n, nil
+	f.end += int64(n)
+	return err
 }
 
-func (f *opfsFile) WriteAt(p []byte, at int64) (n int, err error) {
-	for n < len(p) {
-		size := min(len(p)-n, opfsBuffer)
-		view, err := f.part(size)
-		if err != nil {
-			return n, err
-		}
-		if _, err := safejs.CopyBytesToJS(view, p[n:n+size]); err != nil {
-			return n, err
-		}
-		put, err := f.call("write", view, at+int64(n))
-		if err != nil {
-			return n, err
-		}
-		if n += put; put < size {
-			return n, fmt.Errorf("loader: private file system: %s: %d of %d bytes written: %w", f.name, put, size, ErrQuota)
-		}
+func (f *opfsFile) call(method string, b *block, n int, at int64) (int, error) {
+	view, err := b.view(n)
+	if err != nil {
+		return 0, err
 	}
-	return n, nil
-}
-
-func (f *opfsFile) call(method string, view safejs.Value, at int64) (int, error) {
-	v, err := f.h.Call(method, view, map[string]any{"at": at})
+	if err := f.options.Set("at", at); err != nil {
+		return 0, err
+	}
+	v, err := f.h.Call(method, view, f.options)
 	if err != nil {
 		return 0, explainFile(f.name, err)
 	}
 	return v.Int()
 }
 
+// Size is the number of bytes in the file.
 func (f *opfsFile) Size() (int64, error) {
 	v, err := f.h.Call("getSize")
 	if err != nil {
@@ -183,7 +155,8 @@ func (f *opfsFile) Size() (int64, error) {
 	return int64(size), err
 }
 
-func (f *opfsFile) Close() error {
+// Close lets the file go.
+func (f *opfsFile) Close(context.Context) error {
 	_, err := f.h.Call("close")
 	return explainFile(f.name, err)
 }

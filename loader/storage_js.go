@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Storage is what the browser says of this origin's room.
@@ -64,4 +65,13 @@ func estimate(ctx context.Context) (s Storage, err error) {
 		*f.to = int64(n)
 	}
 	return s, nil
+}
+
+// roomFor fails with ErrQuota where there is less than twice the room for a
+// cache of size bytes.
+func roomFor(ctx context.Context, size int64) error {
+	if s, err := estimate(ctx); err == nil && s.Quota-s.Usage < 2*size {
+		return fmt.Errorf("loader: %d bytes of %d are in use, %d more are wanted: %w", s.Usage, s.Quota, 2*size, ErrQuota)
+	}
+	return nil
 }

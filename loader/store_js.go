@@ -147,21 +147,27 @@ func detached[T any](ctx context.Context, f func(context.Context) (T, error)) (o
 
 // Get returns the record kept under key; a missing one is fs.ErrNotExist.
 func (s *IndexedDB) Get(ctx context.Context, key string) ([]byte, error) {
-	b, err := transact(ctx, s, idb.TransactionReadOnly, func(ctx context.Context, _ *idb.Transaction, store *idb.ObjectStore) ([]byte, error) {
+	v, err := s.value(ctx, key)
+	if err != nil {
+		return nil, explain(key, err)
+	}
+	b, err := toGo(v)
+	return b, explain(key, err)
+}
+
+// value returns the record kept under key as it is.
+func (s *IndexedDB) value(ctx context.Context, key string) (safejs.Value, error) {
+	return transact(ctx, s, idb.TransactionReadOnly, func(ctx context.Context, _ *idb.Transaction, store *idb.ObjectStore) (v safejs.Value, err error) {
 		req, err := store.Get(js.ValueOf(key))
 		if err != nil {
-			return nil, err
+			return v, err
 		}
-		v, err := req.Await(ctx)
-		if err != nil {
-			return nil, err
+		value, err := req.Await(ctx)
+		if err == nil && value.IsUndefined() {
+			err = fs.ErrNotExist
 		}
-		if v.IsUndefined() {
-			return nil, fs.ErrNotExist
-		}
-		return toGo(safejs.Safe(v))
+		return safejs.Safe(value), err
 	})
-	return b, explain(key, err)
 }
 
 // Put keeps a copy of b under key.

@@ -41,63 +41,98 @@ func (r Retry) withDefaults() Retry {
 	return r
 }
 
-// stream hands the raw bytes of the chunks to each, in the given order, while
-// it fetches the next ones, as far as the model's room goes. Raw is only valid
-// during the call.
-func (m *Model) stream(ctx context.Context, chunks []int, each func(i int, raw []byte) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var held atomic.Int64 // places in the room
-	leave := func() { held.Add(-1); <-m.room }
-	defer func() {
-		for held.Load() > 0 {
-			leave()
-		}
-	}()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	type result struct {
-		stored []byte
-		err    error
+// flow hands out the raw bytes of chunks in order, while it fetches the next
+// ones as far as the model's room goes.
+type flow struct {
+	m      *Model
+	ctx    context.Context
+	cancel context.CancelFunc
+	chunks []int
+	ready  []chan arrival // of each chunk
+	next   int            // the chunk of chunks to arrive next
+	at     int            // the chunk that raw belongs to; -1 for none
+	raw    []byte
+	buf    []byte       // for the next chunk to be decoded
+	held   atomic.Int64 // places in the room
+	wg     sync.WaitGroup
+}
+
+type arrival struct {
+	stored []byte
+	err    error
+}
+
+// flow begins to fetch chunks, which ascend. The caller must close it.
+func (m *Model) flow(ctx context.Context, chunks []int) *flow {
+	f := &flow{m: m, chunks: chunks, ready: make([]chan arrival, len(chunks)), at: -1}
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	for i := range f.ready {
+		f.ready[i] = make(chan arrival, 1)
 	}
-	ready := make([]chan result, len(chunks))
-	for i := range ready {
-		ready[i] = make(chan result, 1)
-	}
-	wg.Go(func() {
-		for j, i := range chunks {
-			select {
-			case m.room <- struct{}{}:
-				held.Add(1)
-			case <-ctx.Done():
-				ready[j] <- result{nil, failed(ctx, ErrNetwork, "download", ctx.Err())}
-				continue
-			}
-			wg.Go(func() {
-				b, err := m.chunk(ctx, m.man.Chunks[i])
-				ready[j] <- result{b, err}
-			})
+	f.wg.Go(f.fetch)
+	return f
+}
+
+func (f *flow) fetch() {
+	for j, i := range f.chunks {
+		select {
+		case f.m.room <- struct{}{}:
+			f.held.Add(1)
+		case <-f.ctx.Done():
+			f.ready[j] <- arrival{nil, failed(f.ctx, ErrNetwork, "download", f.ctx.Err())}
+			continue
 		}
-	})
-	var buf []byte
-	for j, i := range chunks {
-		r := <-ready[j]
+		f.wg.Go(func() {
+			b, err := f.m.chunk(f.ctx, f.m.man.Chunks[i])
+			f.ready[j] <- arrival{b, err}
+		})
+	}
+}
+
+// close ends the fetches and gives up the places.
+func (f *flow) close() {
+	f.cancel()
+	f.wg.Wait()
+	for f.held.Load() > 0 {
+		f.leave()
+	}
+}
+
+func (f *flow) leave() { f.held.Add(-1); <-f.m.room }
+
+// chunk returns the raw bytes of chunk i, which are valid until the next call.
+// Chunks before it are dropped.
+func (f *flow) chunk(i int) ([]byte, error) {
+	for f.at != i {
+		if f.next == len(f.chunks) {
+			return nil, fmt.Errorf("loader: chunk %d was handed out before", i)
+		}
+		r := <-f.ready[f.next]
 		if r.err != nil {
-			return r.err
+			return nil, r.err
 		}
-		c := m.man.Chunks[i]
-		raw, err := DecodeChunk(c, r.stored, buf)
-		if err != nil {
-			return err
+		at := f.chunks[f.next]
+		f.next++
+		if at == i {
+			if err := f.decode(i, r.stored); err != nil {
+				return nil, err
+			}
 		}
-		leave() // what is decoded has a place of its own
-		if err := each(i, raw); err != nil {
-			return err
-		}
-		if c.Encoding != "raw" {
-			buf = raw
-		}
+		f.leave() // what is decoded has a place of its own
 	}
+	return f.raw, nil
+}
+
+func (f *flow) decode(i int, stored []byte) error {
+	c := f.m.man.Chunks[i]
+	raw, err := DecodeChunk(c, stored, f.buf)
+	if err != nil {
+		return err
+	}
+	if c.Encoding != "raw" {
+		f.buf = raw
+	}
+	f.raw, f.at = raw, i
 	return nil
 }
 
