@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // Failures that a caller acts on; test with errors.Is.
@@ -34,6 +35,33 @@ type Backend interface {
 	Compile(g *Graph, weights map[string]Buffer) (Program, error)
 	// Close frees everything the backend holds.
 	Close() error
+}
+
+// Streamer is a [Backend] that takes a weight piece by piece, straight into its
+// own memory.
+type Streamer interface {
+	Backend
+	// Stream is Upload with the data written by fill: [ByteSize] bytes, from
+	// the first to the last, to a w whose offset 0 is the first. Bytes may be
+	// written again until fill returns, and w is void after. Where the memory
+	// is not the program's own, w may have other methods than WriteAt by which
+	// those who know the host reach it.
+	Stream(d DType, s Shape, fill func(w io.WriterAt) error) (Buffer, error)
+}
+
+// Stream makes a weight of the bytes that fill writes, on any backend.
+func Stream(b Backend, d DType, s Shape, fill func(w io.WriterAt) error) (Buffer, error) {
+	if err := CheckType(d, s); err != nil {
+		return nil, err
+	}
+	if b, ok := b.(Streamer); ok {
+		return b.Stream(d, s, fill)
+	}
+	t := NewTensor(d, s...)
+	if err := fill(t); err != nil {
+		return nil, err
+	}
+	return b.Upload(t)
 }
 
 // Program is a compiled graph.

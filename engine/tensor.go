@@ -105,22 +105,38 @@ func ByteSize(d DType, s Shape) int {
 
 func blocks(k int) int { return (k + QuantBlock - 1) / QuantBlock }
 
+// CheckType checks that there can be a tensor of this type and shape.
+func CheckType(d DType, s Shape) error {
+	elems := 1
+	for _, n := range s {
+		if n < 0 || n > math.MaxInt32 || n > 0 && elems > math.MaxInt/8/n {
+			return fmt.Errorf("engine: bad tensor shape %v", s)
+		}
+		elems *= n
+	}
+	if int(d) >= len(dtypeNames) {
+		return fmt.Errorf("engine: unknown %v", d)
+	}
+	return nil
+}
+
 // Validate checks that the data has exactly the size that type and shape ask for.
 func (t Tensor) Validate() error {
-	elems := 1
-	for _, d := range t.Shape {
-		if d < 0 || d > math.MaxInt32 || d > 0 && elems > math.MaxInt/8/d {
-			return fmt.Errorf("engine: bad tensor shape %v", t.Shape)
-		}
-		elems *= d
-	}
-	if int(t.DType) >= len(dtypeNames) {
-		return fmt.Errorf("engine: unknown %v", t.DType)
+	if err := CheckType(t.DType, t.Shape); err != nil {
+		return err
 	}
 	if want := ByteSize(t.DType, t.Shape); len(t.Data) != want {
 		return fmt.Errorf("engine: tensor %v %v holds %d bytes, want %d", t.DType, t.Shape, len(t.Data), want)
 	}
 	return nil
+}
+
+// WriteAt copies p into the data at an offset.
+func (t Tensor) WriteAt(p []byte, at int64) (int, error) {
+	if at < 0 || at > int64(len(t.Data)-len(p)) {
+		return 0, fmt.Errorf("engine: %d bytes at %d of a tensor of %d", len(p), at, len(t.Data))
+	}
+	return copy(t.Data[at:], p), nil
 }
 
 // NewTensor allocates a zeroed tensor.

@@ -66,9 +66,9 @@ func TestDefaultModules(t *testing.T) {
 func tensors(t *testing.T, m *loader.Model, component string) map[string]engine.Tensor {
 	t.Helper()
 	out := map[string]engine.Tensor{}
-	err := m.Tensors(t.Context(), component, nil, func(name, dtype string, shape []int, data []byte) error {
-		d, err := engine.ParseDType(dtype)
-		out[name] = engine.Tensor{DType: d, Shape: shape, Data: data}
+	err := m.Load(t.Context(), component, func(x loader.Tensor) error {
+		d, err := engine.ParseDType(x.DType)
+		out[x.Name] = engine.Tensor{DType: d, Shape: x.Shape, Data: x.Data}
 		return err
 	})
 	if err != nil {

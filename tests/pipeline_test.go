@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,12 +39,13 @@ func (d directory) File(name string) ([]byte, bool) {
 	return b, err == nil
 }
 
-func (d directory) Tensors(_ context.Context, component string, prefixes []string, each func(name, dtype string, shape []int, data []byte) error) error {
+func (d directory) Stream(_ context.Context, component string, prefixes []string, each func(name, dtype string, shape []int, fill func(io.WriterAt) error) error) error {
 	files, _ := filepath.Glob(filepath.Join(d.path, component, "*.safetensors"))
 	for _, file := range files {
 		for name, t := range readSafetensors(d.t, file) {
 			if hasPrefix(name, prefixes) {
-				if err := each(name, t.DType.String(), t.Shape, t.Data); err != nil {
+				fill := func(w io.WriterAt) error { _, err := w.WriteAt(t.Data, 0); return err }
+				if err := each(name, t.DType.String(), t.Shape, fill); err != nil {
 					return err
 				}
 			}

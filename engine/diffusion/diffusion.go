@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 	"strings"
 	"time"
 
@@ -31,9 +32,11 @@ type Model interface {
 	Config(component string) (json.RawMessage, bool)
 	// File returns a small file, such as "tokenizer/vocab.json".
 	File(name string) ([]byte, bool)
-	// Tensors hands out a component's weights whose names start with one of
-	// the prefixes (all of them where there are none).
-	Tensors(ctx context.Context, component string, prefixes []string, each func(name, dtype string, shape []int, data []byte) error) error
+	// Stream hands out a component's weights whose names start with one of the
+	// prefixes (all of them where there are none). Each calls fill for one
+	// that it wants, which writes the bytes to w as engine.Streamer has it.
+	Stream(ctx context.Context, component string, prefixes []string,
+		each func(name, dtype string, shape []int, fill func(w io.WriterAt) error) error) error
 }
 
 // Request says what to draw. Start from [Pipeline.Defaults], which fills in
@@ -86,14 +89,14 @@ type component struct {
 	weights  map[string]engine.Buffer // nil before they are loaded
 }
 
-// load uploads the weights that graph needs.
+// load has the weights that graph needs written to the backend.
 func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engine.Graph) error {
 	need := map[string]*engine.Node{}
 	for _, n := range g.Weights() {
 		need[n.Name] = n
 	}
 	c.weights = map[string]engine.Buffer{}
-	return m.Tensors(ctx, c.name, c.prefixes, func(name, dtype string, shape []int, data []byte) error {
+	return m.Stream(ctx, c.name, c.prefixes, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
 		name = plainName(name)
 		n := need[name]
 		if n == nil {
@@ -103,7 +106,7 @@ func (c *component) load(ctx context.Context, b engine.Backend, m Model, g *engi
 		if err != nil || d == engine.I32 || !n.Shape.Equal(shape) {
 			return fmt.Errorf("%w: weight %q is %s %v, the config wants numbers %v", ErrBadModel, name, dtype, shape, n.Shape)
 		}
-		w, err := b.Upload(engine.Tensor{DType: d, Shape: shape, Data: data})
+		w, err := engine.Stream(b, d, shape, fill)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -85,7 +86,7 @@ func (plain) Supports(n *engine.Node) bool {
 func execute(b engine.Backend, g *engine.Graph, in, weights map[string]engine.Tensor, times int) ([]map[string]engine.Tensor, error) {
 	buffers := map[string]engine.Buffer{}
 	for name, w := range weights {
-		buf, err := b.Upload(w)
+		buf, err := engine.Stream(b, w.DType, w.Shape, pieces(w.Data))
 		if err != nil {
 			return nil, fmt.Errorf("upload %s: %w", name, err)
 		}
@@ -114,6 +115,23 @@ func execute(b engine.Backend, g *engine.Graph, in, weights map[string]engine.Te
 		results = append(results, out)
 	}
 	return results, nil
+}
+
+// pieces writes data in pieces that end anywhere, the first one wrongly before
+// it writes it rightly.
+func pieces(data []byte) func(io.WriterAt) error {
+	return func(w io.WriterAt) error {
+		const size = 1000
+		if _, err := w.WriteAt(make([]byte, min(size, len(data))), 0); err != nil {
+			return err
+		}
+		for at := 0; at < len(data); at += size {
+			if n, err := w.WriteAt(data[at:min(at+size, len(data))], int64(at)); err != nil || n != min(size, len(data)-at) {
+				return fmt.Errorf("%d bytes at %d: %w", n, at, err)
+			}
+		}
+		return nil
+	}
 }
 
 const guard = 64 // bytes on each side of an output

@@ -3,6 +3,7 @@ package simd
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 
 	"wisp/engine"
@@ -41,12 +42,46 @@ func (b *backend) Upload(t engine.Tensor) (engine.Buffer, error) {
 	if err := t.Validate(); err != nil {
 		return nil, fmt.Errorf("simd: upload: %w", err)
 	}
-	s, err := b.mem.alloc(len(t.Data))
-	if err != nil {
-		return nil, fmt.Errorf("simd: upload %v %v: %w", t.DType, t.Shape, err)
+	return b.Stream(t.DType, t.Shape, func(w io.WriterAt) error { _, err := w.WriteAt(t.Data, 0); return err })
+}
+
+// Stream has the weight written into the module's memory.
+func (b *backend) Stream(d engine.DType, shape engine.Shape, fill func(io.WriterAt) error) (engine.Buffer, error) {
+	if err := engine.CheckType(d, shape); err != nil {
+		return nil, fmt.Errorf("simd: upload: %w", err)
 	}
-	b.host.write(s.addr, t.Data)
-	return &buffer{b: b, dtype: t.DType, shape: t.Shape, stored: s, packed: map[packing]*form{}}, nil
+	size := engine.ByteSize(d, shape)
+	s, err := b.mem.alloc(size)
+	if err != nil {
+		return nil, fmt.Errorf("simd: upload %v %v: %w", d, shape, err)
+	}
+	if err := fill(region{b.host, s.addr, size}); err != nil {
+		b.mem.release(s)
+		return nil, err
+	}
+	return &buffer{b: b, dtype: d, shape: shape, stored: s, packed: map[packing]*form{}}, nil
+}
+
+// region is a part of the module's memory, for a weight to be written to.
+type region struct {
+	host       host
+	addr, size int
+}
+
+// WriteAt copies p into the region at an offset.
+func (r region) WriteAt(p []byte, at int64) (int, error) {
+	if err := r.check(int(at), len(p)); err != nil {
+		return 0, err
+	}
+	r.host.write(r.addr+int(at), p)
+	return len(p), nil
+}
+
+func (r region) check(at, n int) error {
+	if at < 0 || n < 0 || at > r.size-n {
+		return fmt.Errorf("simd: %d bytes at %d of a weight of %d", n, at, r.size)
+	}
+	return nil
 }
 
 // Size is the number of bytes of all forms.

@@ -200,6 +200,15 @@ func (h *jsHost) write(addr int, b []byte) {
 	}
 }
 
+// View is a Uint8Array over n bytes of the region. It is void when the memory
+// grows, so use it at once.
+func (r region) View(at, n int) (safejs.Value, error) {
+	if err := r.check(at, n); err != nil {
+		return safejs.Value{}, err
+	}
+	return r.host.(*jsHost).part(r.addr+at, n), nil
+}
+
 func (h *jsHost) read(addr int, b []byte) {
 	if _, err := safejs.CopyBytesToGo(b, h.part(addr, len(b))); err != nil {
 		panic(fmt.Sprintf("simd: read: %v", err))

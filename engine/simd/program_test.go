@@ -3,6 +3,8 @@ package simd
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,6 +151,36 @@ func TestRunErrors(t *testing.T) {
 	short.Data = short.Data[:7]
 	if _, err := b.Upload(short); err == nil {
 		t.Error("a short tensor was taken")
+	}
+}
+
+// TestStream: a weight's memory ends where it ends, and is given back where
+// filling it fails.
+func TestStream(t *testing.T) {
+	b := open(t, Options{})
+	free := slices.Clone(b.mem.free)
+	mine := errors.New("mine")
+	_, err := b.Stream(engine.F16, engine.Shape{3, 5}, func(w io.WriterAt) error {
+		for _, c := range []struct {
+			at int64
+			n  int
+			ok bool
+		}{{0, 30, true}, {29, 1, true}, {30, 0, true}, {29, 2, false}, {-1, 1, false}, {31, 0, false}, {1 << 40, 1, false}} {
+			if n, err := w.WriteAt(make([]byte, c.n), c.at); (err == nil) != c.ok || c.ok && n != c.n {
+				t.Errorf("%d bytes at %d: %d, %v", c.n, c.at, n, err)
+			}
+		}
+		return mine
+	})
+	if err != mine || !slices.Equal(b.mem.free, free) {
+		t.Errorf("%v; free %v, before %v", err, b.mem.free, free)
+	}
+	full := &backend{host: b.host, fl: b.fl, mem: newMemory(&ramHost{pages: 1, limit: 2})}
+	if _, err := full.Stream(engine.F32, engine.Shape{1 << 20}, func(io.WriterAt) error { t.Error("filled"); return nil }); !errors.Is(err, engine.ErrOutOfMemory) {
+		t.Errorf("without memory: %v", err)
+	}
+	if _, err := b.Stream(engine.F32, engine.Shape{-1}, nil); err == nil {
+		t.Error("a negative extent was taken")
 	}
 }
 

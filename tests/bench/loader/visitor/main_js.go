@@ -74,12 +74,15 @@ func load(ctx context.Context, backend engine.Backend, way, model string) error 
 	}
 	library := loader.NewLibrary(db)
 	o := loader.Options{Lock: loader.WebLock}
-	if way == "wisp" {
+	switch way {
+	case "files":
 		if library.Cache, err = loader.OpenOPFS(ctx, "wisp"); err != nil {
 			return err
 		}
-		o.Cache = library.Cache
+	case "blobs":
+		library.Cache = loader.NewBlobs(db)
 	}
+	o.Cache = library.Cache
 	source, err := loader.NewFetch(model, true)
 	if err != nil {
 		return err
@@ -89,10 +92,10 @@ func load(ctx context.Context, backend engine.Backend, way, model string) error 
 		return err
 	}
 	for component := range m.Manifest().Components {
-		err := m.Load(ctx, component, func(t loader.Tensor) error {
-			dtype, err := engine.ParseDType(t.DType)
+		err := m.Stream(ctx, component, nil, func(_, dtype string, shape []int, fill func(io.WriterAt) error) error {
+			d, err := engine.ParseDType(dtype)
 			if err == nil {
-				_, err = backend.Upload(engine.Tensor{DType: dtype, Shape: t.Shape, Data: t.Data})
+				_, err = engine.Stream(backend, d, shape, fill)
 			}
 			return err
 		})
