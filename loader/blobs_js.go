@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -114,13 +115,16 @@ type blobFile struct {
 
 	// For reading.
 	stream safejs.Value // ReadableStreamBYOBReader over the rest of a Blob
-	at     int64        // of the stream
-	left   int          // bytes in it; 0 for no stream
+	left   int          // bytes that it will still give
+	got    safejs.Value // Uint8Array: what it gave last
+	from   int          // what was taken of got
+	have   int          // bytes in got
+	at     int64        // of the next byte in the file
 
 	// For writing.
 	removed int          // of the name, when the file was made
-	buf     safejs.Value // Uint8Array: the Blob to come; for reading, an ArrayBuffer
-	n       int          // bytes in buf
+	buf     safejs.Value // Uint8Array: the Blob to come
+	n       int          // bytes in it
 	done    chan error   // of the last Blob; nil for none
 }
 
@@ -140,30 +144,72 @@ func (f *blobFile) blob(ctx context.Context, i int) (safejs.Value, error) {
 
 func (f *blobFile) read(ctx context.Context, b *block, n int, at int64) error {
 	if at != f.at {
-		f.left = 0
+		f.at, f.left, f.have, f.from = at, 0, 0, 0
 	}
 	for got := 0; got < n; {
-		if f.left == 0 {
-			if err := f.seek(ctx, at+int64(got)); err != nil {
+		if f.from == f.have {
+			if err := f.pull(ctx); err != nil {
 				return err
 			}
 		}
-		k, err := f.pull(ctx, b, got, min(n-got, f.left))
+		k := min(n-got, f.have-f.from)
+		part, err := f.got.Call("subarray", f.from, f.from+k)
 		if err != nil {
 			return err
 		}
-		got += k
+		if err := b.set(part, got); err != nil {
+			return err
+		}
+		got, f.from, f.at = got+k, f.from+k, f.at+int64(k)
 	}
 	return nil
 }
 
-// seek opens a stream at an offset of the file.
-func (f *blobFile) seek(ctx context.Context, at int64) error {
-	blob, err := f.blob(ctx, int(at/blobSize))
+// pull gets the next bytes of the stream. The buffer that they come in goes to
+// the browser with each read and comes back.
+func (f *blobFile) pull(ctx context.Context) error {
+	if f.left == 0 {
+		if err := f.seek(ctx); err != nil {
+			return err
+		}
+	}
+	class, _ := global("Uint8Array")
+	over := any(pullSize)
+	if !f.got.IsUndefined() {
+		buffer, err := f.got.Get("buffer")
+		if err != nil {
+			return err
+		}
+		over = buffer
+	}
+	view, err := class.New(over)
 	if err != nil {
 		return err
 	}
-	if blob, err = blob.Call("slice", at%blobSize); err != nil {
+	result, err := callAsync(ctx, f.stream, "read", view)
+	if err != nil {
+		return err
+	}
+	if f.got, err = result.Get("value"); err != nil {
+		return err
+	}
+	if f.have, err = f.got.Length(); err != nil || f.have == 0 || f.have > f.left {
+		return fmt.Errorf("loader: IndexedDB: %s: %w", f.name, cmp.Or(err, io.ErrUnexpectedEOF))
+	}
+	f.left, f.from = f.left-f.have, 0
+	return nil
+}
+
+// pullSize is how much of a Blob is read at a time: what Chromium has ready.
+const pullSize = 2 << 20
+
+// seek opens a stream at the file's next byte.
+func (f *blobFile) seek(ctx context.Context) error {
+	blob, err := f.blob(ctx, int(f.at/blobSize))
+	if err != nil {
+		return err
+	}
+	if blob, err = blob.Call("slice", f.at%blobSize); err != nil {
 		return err
 	}
 	if f.left, err = number(blob, "size"); err != nil {
@@ -177,54 +223,7 @@ func (f *blobFile) seek(ctx context.Context, at int64) error {
 		return err
 	}
 	f.stream, err = stream.Call("getReader", map[string]any{"mode": "byob"})
-	f.at = at
 	return err
-}
-
-// pull reads up to n bytes from the stream to an offset of b. The buffer that
-// they come in goes to the browser and comes back with each read.
-func (f *blobFile) pull(ctx context.Context, b *block, to, n int) (int, error) {
-	view, err := f.buffer(n)
-	if err != nil {
-		return 0, err
-	}
-	result, err := callAsync(ctx, f.stream, "read", view)
-	if err != nil {
-		return 0, err
-	}
-	value, err := result.Get("value")
-	if err != nil {
-		return 0, err
-	}
-	k := 0
-	if !value.IsUndefined() {
-		if k, err = value.Length(); err != nil {
-			return 0, err
-		}
-	}
-	if k == 0 {
-		return 0, fmt.Errorf("loader: IndexedDB: %s: %w", f.name, io.ErrUnexpectedEOF)
-	}
-	if f.buf, err = value.Get("buffer"); err != nil {
-		return 0, err
-	}
-	f.at, f.left = f.at+int64(k), f.left-k
-	return k, b.set(value, to)
-}
-
-// buffer is a Uint8Array of n bytes for a read.
-func (f *blobFile) buffer(n int) (safejs.Value, error) {
-	class, _ := global("Uint8Array")
-	if f.buf.IsUndefined() {
-		view, err := class.New(blockSize)
-		if err != nil {
-			return view, err
-		}
-		if f.buf, err = view.Get("buffer"); err != nil {
-			return view, err
-		}
-	}
-	return class.New(f.buf, 0, n)
 }
 
 func (f *blobFile) write(ctx context.Context, b *block, n int) error {

@@ -104,13 +104,17 @@ func (l *Library) Put(ctx context.Context, key string, b []byte) error {
 	return err
 }
 
-// remember notes that a model was opened and protects its chunks.
-func (l *Library) remember(ctx context.Context, location string, text []byte, m *Manifest) error {
+// protect keeps a model's chunks from being evicted by this program.
+func (l *Library) protect(m *Manifest) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, c := range m.Chunks {
 		l.inUse[c.SHA256] = true
 	}
-	l.mu.Unlock()
+}
+
+// remember notes that a model was opened.
+func (l *Library) remember(ctx context.Context, location string, text []byte, m *Manifest) error {
 	id := sumHex(text)
 	record, err := json.Marshal(Entry{ID: id, Name: m.Name, Licence: m.Licence, Location: location, Opened: l.now()})
 	if err != nil {

@@ -6,16 +6,18 @@ import "context"
 // directory of private files that holds their tensors decoded.
 const database = "wisp"
 
-// OpenLibrary opens the models kept in this browser. Where it keeps nothing
-// the error is [ErrQuota].
+// OpenLibrary opens the models kept in this browser. Their tensors are in
+// private files where it has them, else in the database, too. Where it keeps
+// nothing the error is [ErrQuota].
 func OpenLibrary(ctx context.Context) (*Library, error) {
+	files := later(func() (*OPFS, error) { return OpenOPFS(ctx, database) })
 	db, err := OpenIndexedDB(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	library := NewLibrary(db)
-	if cache, err := OpenOPFS(ctx, database); err == nil { // else there is none
-		library.Cache = cache
+	l := NewLibrary(db)
+	if l.Cache, err = files(); err != nil {
+		l.Cache = NewBlobs(db)
 	}
-	return library, nil
+	return l, nil
 }

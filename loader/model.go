@@ -1,11 +1,13 @@
 package loader
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -74,7 +76,10 @@ type Model struct {
 	opts    Options
 	man     *Manifest
 	id      string // SHA-256 of the manifest, hex
-	files   map[string][]byte
+
+	noted    func() (any, error) // waits until the store knows of it; nil where it will not
+	warnOnce sync.Once           // that it does not
+	files    map[string][]byte
 
 	mu       sync.Mutex
 	writeOff bool // the store has no room: no more writing
@@ -95,10 +100,11 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 	opts.Retry = opts.Retry.withDefaults()
 	m := &Model{sources: append([]Source{src}, opts.Mirrors...), store: store, opts: opts, flights: map[string]*flight{},
 		here: map[string]bool{}, room: make(chan struct{}, max(1, opts.Parallel-1))}
+	held := later(func() (func(key string) bool, error) { return m.held(ctx) })
 	if err := m.openManifest(ctx); err != nil {
 		return nil, err
 	}
-	if err := m.startProgress(ctx); err != nil || opts.ManifestOnly {
+	if err := m.startProgress(held); err != nil || opts.ManifestOnly {
 		return m, err
 	}
 	return m, m.loadFiles(ctx)
@@ -106,43 +112,77 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 
 // openManifest gets the manifest: the pinned one from the store where it has
 // it, else from the source, else, where there is no network, the one that was
-// there last time.
+// there last time. Store and source are asked at once.
 func (m *Model) openManifest(ctx context.Context) error {
 	lib, _ := m.store.(*Library)
 	location := ""
 	if l, ok := m.sources[0].(Located); ok {
 		location = l.Location()
 	}
-	var text, kept []byte
-	var err error
-	if lib != nil {
-		// No record is the common case, and a store that fails is one without.
-		if kept, err = lib.recall(ctx, location, m.opts.ManifestSHA256); err != nil {
-			kept = nil
+	recalled := later(func() ([]byte, error) {
+		if lib == nil {
+			return nil, fs.ErrNotExist
 		}
-	}
-	if kept != nil && m.opts.ManifestSHA256 != "" {
-		text = kept
-	} else if text, err = m.fetchManifest(ctx, kept != nil); err != nil {
-		if kept == nil || !errors.Is(err, ErrNetwork) {
+		return lib.recall(ctx, location, m.opts.ManifestSHA256)
+	})
+	// No record is the common case, and a store that fails is one without.
+	kept := func() bool { _, err := recalled(); return err == nil }
+	var text []byte
+	var err error
+	if m.opts.ManifestSHA256 != "" && kept() {
+		text, _ = recalled()
+	} else if text, err = m.fetchManifest(ctx, kept); err != nil {
+		if !errors.Is(err, ErrNetwork) || !kept() {
 			return err
 		}
 		m.warn(fmt.Errorf("%w; going on with the manifest of the last visit", err))
-		text = kept
+		text, _ = recalled()
 	}
 	if m.man, err = ParseManifest(text); err != nil {
 		return err
 	}
 	m.id = sumHex(text)
 	if lib != nil && !m.opts.ManifestOnly {
-		if err := lib.remember(ctx, location, text, m.man); err != nil {
-			if ctx.Err() != nil {
-				return failed(ctx, ErrQuota, "store", err)
+		lib.protect(m.man)
+		m.noted = later(func() (any, error) { return nil, lib.remember(ctx, location, text, m.man) })
+		// Known already, it is noted beside the loading: nothing but the order
+		// of eviction depends on it.
+		if old, _ := recalled(); !bytes.Equal(old, text) {
+			if err := m.waitNoted(ctx); err != nil {
+				return err
 			}
-			m.warn(fmt.Errorf("loader: the model cannot be noted in the store: %w", err))
 		}
 	}
 	return m.addMirrors()
+}
+
+// waitNoted waits until the store knows that the model was opened, and warns
+// where it cannot.
+func (m *Model) waitNoted(ctx context.Context) error {
+	if m.noted == nil {
+		return nil
+	}
+	_, err := m.noted()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return failed(ctx, ErrQuota, "store", err)
+	}
+	m.warnOnce.Do(func() { m.warn(fmt.Errorf("loader: the model cannot be noted in the store: %w", err)) })
+	return nil
+}
+
+// later starts f and returns what waits for its result.
+func later[T any](f func() (T, error)) func() (T, error) {
+	done := make(chan struct{})
+	var v T
+	var err error
+	go func() {
+		defer close(done)
+		v, err = f()
+	}()
+	return func() (T, error) { <-done; return v, err }
 }
 
 func (m *Model) addMirrors() error {
@@ -218,13 +258,20 @@ type memory []byte
 
 func (b memory) WriteAt(p []byte, at int64) (int, error) { return copy(b[at:], p), nil }
 
-// load hands on the wanted tensors from the cache or, with their chunks
-// streamed and cut up, from the source, laying them out for the next visit.
+// load hands on the wanted tensors of a component.
 func (m *Model) load(ctx context.Context, component string, prefixes []string, each eachTensor) error {
 	if _, ok := m.man.Components[component]; !ok {
 		return badModel("it has no component %q", component)
 	}
-	part := Part{component, prefixes}
+	if err := m.loadPart(ctx, Part{component, prefixes}, each); err != nil {
+		return err
+	}
+	return m.waitNoted(ctx)
+}
+
+// loadPart hands on the tensors of a part from the cache or, with their chunks
+// streamed and cut up, from the source, laying them out for the next visit.
+func (m *Model) loadPart(ctx context.Context, part Part, each eachTensor) error {
 	var want []*TensorInfo
 	for i := range m.man.Tensors {
 		if t := &m.man.Tensors[i]; part.wants(t) {
@@ -445,10 +492,10 @@ type progress struct {
 	counted               map[string]bool // chunks that download includes
 }
 
-func (m *Model) startProgress(ctx context.Context) error {
+func (m *Model) startProgress(held func() (has func(key string) bool, err error)) error {
 	p := &m.progress
 	p.counted = map[string]bool{}
-	has, err := m.held(ctx)
+	has, err := held()
 	if err != nil {
 		return err
 	}

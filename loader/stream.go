@@ -370,7 +370,7 @@ func verify(ctx context.Context, c Chunk, b []byte) error {
 
 // fetchChunk downloads a chunk until it is the one the manifest names.
 func (m *Model) fetchChunk(ctx context.Context, c Chunk) ([]byte, error) {
-	b, err := m.retry(ctx, c.File(), m.opts.Retry.Attempts, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+	b, err := m.retry(ctx, c.File(), func() int { return m.opts.Retry.Attempts }, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
 		b, err := m.receive(ctx, src, c, fresh)
 		if err != nil {
 			return nil, err
@@ -468,14 +468,15 @@ func stalled(ctx context.Context, err error) error {
 
 // retry runs attempt on the sources in turn until one succeeds. After a wrong
 // or permanent answer the next source is asked at once; a source that is the
-// only one left gets pauses between attempts.
-func (m *Model) retry(ctx context.Context, name string, attempts int,
+// only one left gets pauses between attempts, of which there are so many in
+// all, as asked after a failure.
+func (m *Model) retry(ctx context.Context, name string, attempts func() int,
 	attempt func(ctx context.Context, src Source, fresh bool) ([]byte, error)) ([]byte, error) {
 	var last error
 	dead := make([]bool, len(m.sources))
 	fresh := false
 	at := 0
-	for n := range attempts {
+	for n, most := 0, 1; n < most; n++ {
 		b, err := attempt(ctx, m.sources[at], fresh)
 		if err == nil {
 			return b, nil
@@ -483,7 +484,7 @@ func (m *Model) retry(ctx context.Context, name string, attempts int,
 		if ctx.Err() != nil {
 			return nil, failed(ctx, ErrNetwork, name, err)
 		}
-		last = err
+		last, most = err, attempts()
 		m.warn(fmt.Errorf("loader: %s: attempt %d: %w", name, n+1, err))
 		fresh = fresh || errors.As(err, new(wrongBytes))
 		dead[at] = dead[at] || permanent(err)
@@ -492,7 +493,7 @@ func (m *Model) retry(ctx context.Context, name string, attempts int,
 			break
 		}
 		// Pause once every source has had its turn.
-		if next <= at && n+1 < attempts {
+		if next <= at && n+1 < most {
 			if err := pause(ctx, m.opts.Retry.delay(n, err)); err != nil {
 				return nil, failed(ctx, ErrNetwork, name, err)
 			}
@@ -538,11 +539,13 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // fetchManifest downloads the manifest, which must be the pinned one where
-// there is a pin. With one from an earlier visit at hand it gives up sooner.
-func (m *Model) fetchManifest(ctx context.Context, haveOld bool) ([]byte, error) {
-	attempts := m.opts.Retry.Attempts
-	if haveOld {
-		attempts = min(attempts, 2)
+// there is a pin. Where one from an earlier visit is kept it gives up sooner.
+func (m *Model) fetchManifest(ctx context.Context, kept func() bool) ([]byte, error) {
+	attempts := func() int {
+		if n := m.opts.Retry.Attempts; n < 2 || !kept() {
+			return n
+		}
+		return 2
 	}
 	return m.retry(ctx, ManifestName, attempts, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
 		ctx, watch, stop := m.watch(ctx)

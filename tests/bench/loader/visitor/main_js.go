@@ -68,21 +68,19 @@ func waitForStart() error {
 
 // load is what wasm's create does, without a compilation.
 func load(ctx context.Context, backend engine.Backend, way, model string) error {
-	db, err := loader.OpenIndexedDB(ctx, "wisp")
+	library, err := loader.OpenLibrary(ctx, "wisp")
 	if err != nil {
 		return err
 	}
-	library := loader.NewLibrary(db)
-	o := loader.Options{Lock: loader.WebLock}
-	switch way {
-	case "files":
-		if library.Cache, err = loader.OpenOPFS(ctx, "wisp"); err != nil {
+	if way == "blobs" { // as where there are no private files
+		db, err := loader.OpenIndexedDB(ctx, "wisp")
+		if err != nil {
 			return err
 		}
-	case "blobs":
+		library = loader.NewLibrary(db)
 		library.Cache = loader.NewBlobs(db)
 	}
-	o.Cache = library.Cache
+	o := loader.Options{Lock: loader.WebLock, Cache: library.Cache}
 	source, err := loader.NewFetch(model, true)
 	if err != nil {
 		return err
