@@ -18,6 +18,7 @@ type block struct {
 	memory safejs.Value // Uint8Array over all of the memory
 	whole  safejs.Value // Uint8Array over the block
 	kernel safejs.Value // see sumModule
+	out    safejs.Value // Uint8Array over its result
 }
 
 func newBlock() (*block, error) {
@@ -48,6 +49,9 @@ func newBlock() (*block, error) {
 	}
 	class, _ := global("Uint8Array")
 	if b.memory, err = class.New(buffer); err != nil {
+		return nil, err
+	}
+	if b.out, err = b.memory.Call("subarray", blockSize, blockSize+8); err != nil {
 		return nil, err
 	}
 	b.whole, err = b.memory.Call("subarray", 0, blockSize)
@@ -97,12 +101,8 @@ func (b *block) sum(n int) uint64 {
 	if _, err := b.kernel.Invoke(0, n, blockSize); err != nil {
 		panic(fmt.Sprintf("loader: sum of %d bytes: %v", n, err))
 	}
-	out, err := b.memory.Call("subarray", blockSize, blockSize+8)
-	if err != nil {
-		panic(fmt.Sprintf("loader: sum of %d bytes: %v", n, err))
-	}
 	var sum [8]byte
-	safejs.CopyBytesToGo(sum[:], out)
+	safejs.CopyBytesToGo(sum[:], b.out)
 	return binary.LittleEndian.Uint64(sum[:])
 }
 

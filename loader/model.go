@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,7 +76,7 @@ type Model struct {
 	man     *Manifest
 	id      string // SHA-256 of the manifest, hex
 
-	noted    func() (any, error) // waits until the store knows of it; nil where it will not
+	noted    func() (any, error) // waits until the store knows of the model; nil where it will not
 	warnOnce sync.Once           // that it does not
 	files    map[string][]byte
 
@@ -104,8 +103,9 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 	if err := m.openManifest(ctx); err != nil {
 		return nil, err
 	}
-	if err := m.startProgress(held); err != nil || opts.ManifestOnly {
-		return m, err
+	m.startProgress(held)
+	if opts.ManifestOnly {
+		return m, m.waitNoted(ctx)
 	}
 	return m, m.loadFiles(ctx)
 }
@@ -145,19 +145,12 @@ func (m *Model) openManifest(ctx context.Context) error {
 	if lib != nil && !m.opts.ManifestOnly {
 		lib.protect(m.man)
 		m.noted = later(func() (any, error) { return nil, lib.remember(ctx, location, text, m.man) })
-		// Known already, it is noted beside the loading: nothing but the order
-		// of eviction depends on it.
-		if old, _ := recalled(); !bytes.Equal(old, text) {
-			if err := m.waitNoted(ctx); err != nil {
-				return err
-			}
-		}
 	}
 	return m.addMirrors()
 }
 
-// waitNoted waits until the store knows that the model was opened, and warns
-// where it cannot.
+// waitNoted waits until the store knows that the model was opened, which is
+// noted beside the loading but before any chunk, and warns where it cannot.
 func (m *Model) waitNoted(ctx context.Context) error {
 	if m.noted == nil {
 		return nil
@@ -486,27 +479,19 @@ func (m *Model) warn(err error) {
 
 // progress counts towards the two totals.
 type progress struct {
+	started func() (any, error) // waits until what the store held is counted
+
 	mu                    sync.Mutex
 	download, downloadAll int64
 	load, loadAll         int64
 	counted               map[string]bool // chunks that download includes
 }
 
-func (m *Model) startProgress(held func() (has func(key string) bool, err error)) error {
+// startProgress counts what there is to do. A load from the cache does not wait
+// for what the store has.
+func (m *Model) startProgress(held func() (has func(key string) bool, err error)) {
 	p := &m.progress
 	p.counted = map[string]bool{}
-	has, err := held()
-	if err != nil {
-		return err
-	}
-	for _, i := range m.planned() {
-		c := m.man.Chunks[i]
-		p.downloadAll += c.Stored
-		if has(c.SHA256) {
-			p.download += c.Stored
-			p.counted[c.SHA256] = true
-		}
-	}
 	for _, f := range m.man.Files {
 		p.loadAll += f.Length
 	}
@@ -515,7 +500,24 @@ func (m *Model) startProgress(held func() (has func(key string) bool, err error)
 			p.loadAll += t.Length
 		}
 	}
-	return nil
+	planned := m.planned()
+	p.started = later(func() (any, error) {
+		has, err := held()
+		if err != nil { // the context ended
+			return nil, err
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, i := range planned {
+			c := m.man.Chunks[i]
+			p.downloadAll += c.Stored
+			if has(c.SHA256) {
+				p.download += c.Stored
+				p.counted[c.SHA256] = true
+			}
+		}
+		return nil, nil
+	})
 }
 
 func (m *Model) addLoaded(n int64) {
@@ -532,11 +534,36 @@ func (m *Model) addLoaded(n int64) {
 // addDownloaded moves the download by n bytes, down where an attempt failed.
 func (m *Model) addDownloaded(n int64) {
 	p := &m.progress
+	p.started()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.add(m, n)
+}
+
+func (p *progress) add(m *Model, n int64) {
 	p.download += n
 	if m.opts.OnProgress != nil {
 		m.opts.OnProgress("download", min(p.download, p.downloadAll), p.downloadAll)
+	}
+}
+
+// count and uncount keep the download's progress true when the store turns out
+// to hold more or less than it listed, and when a chunk has come.
+func (m *Model) count(c Chunk)   { m.recount(c, true) }
+func (m *Model) uncount(c Chunk) { m.recount(c, false) }
+
+func (m *Model) recount(c Chunk, held bool) {
+	p := &m.progress
+	p.started()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.counted[c.SHA256]
+	p.counted[c.SHA256] = held
+	switch {
+	case held && !was:
+		p.add(m, c.Stored)
+	case !held && was:
+		p.add(m, -c.Stored)
 	}
 }
 

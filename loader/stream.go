@@ -335,6 +335,9 @@ func (m *Model) keep(ctx context.Context, c Chunk, b []byte) error {
 	if !m.storing() {
 		return nil
 	}
+	if err := m.waitNoted(ctx); err != nil {
+		return err
+	}
 	err := m.store.Put(ctx, c.SHA256, b)
 	if err == nil {
 		m.saw(c)
@@ -381,10 +384,11 @@ func (m *Model) fetchChunk(ctx context.Context, c Chunk) ([]byte, error) {
 		}
 		return b, nil
 	})
-	if err == nil {
-		m.mu.Lock()
-		m.progress.counted[c.SHA256] = true
-		m.mu.Unlock()
+	if err == nil { // its bytes were counted as they came
+		p := &m.progress
+		p.mu.Lock()
+		p.counted[c.SHA256] = true
+		p.mu.Unlock()
 	}
 	return b, err
 }
@@ -577,22 +581,4 @@ func (r reportingReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.report(int64(n))
 	return n, err
-}
-
-// count and uncount keep the download's progress true when the store turns out
-// to hold more or less than it listed.
-func (m *Model) count(c Chunk)   { m.recount(c, true) }
-func (m *Model) uncount(c Chunk) { m.recount(c, false) }
-
-func (m *Model) recount(c Chunk, held bool) {
-	m.mu.Lock()
-	was := m.progress.counted[c.SHA256]
-	m.progress.counted[c.SHA256] = held
-	m.mu.Unlock()
-	switch {
-	case held && !was:
-		m.addDownloaded(c.Stored)
-	case !held && was:
-		m.addDownloaded(-c.Stored)
-	}
 }

@@ -30,6 +30,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -224,7 +225,8 @@ func (l *lab) visits(profile, way string, times int) (best report, err error) {
 			return best, fmt.Errorf("%s: %s", way, r.Error)
 		}
 		time.Sleep(settle)
-		before := memory()
+		var f family
+		before := f.memory()
 		<-l.ready
 		peak, tick := before, time.NewTicker(10*time.Millisecond)
 		defer tick.Stop()
@@ -238,7 +240,7 @@ func (l *lab) visits(profile, way string, times int) (best report, err error) {
 				best.memory = max(best.memory, peak-before)
 				open = false
 			case <-tick.C:
-				peak = max(peak, memory())
+				peak = max(peak, f.memory())
 			case <-late:
 				return best, fmt.Errorf("%s: no report", way)
 			}
@@ -329,41 +331,60 @@ func join(to, from string) (string, error) {
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
 
-// memory is what the processes below this one hold, in bytes, without the
-// pages of files; 0 where there is no /proc.
-func memory() (sum int64) {
-	entries, _ := os.ReadDir("/proc")
-	parent, size := map[int]int{}, map[int]int64{}
-	for _, e := range entries {
-		var pid int
-		if _, err := fmt.Sscan(e.Name(), &pid); err != nil {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join("/proc", e.Name(), "status"))
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(text)) {
+// family is the processes below this one, looked up now and then: that takes
+// some milliseconds of a core, which a load at that moment would miss.
+type family struct {
+	pids   []int
+	looked time.Time
+}
+
+// memory is what they hold, in bytes, without the pages of files; 0 where there
+// is no /proc.
+func (f *family) memory() (sum int64) {
+	if time.Since(f.looked) > 200*time.Millisecond {
+		f.pids, f.looked = descendants(os.Getpid()), time.Now()
+	}
+	for _, pid := range f.pids {
+		s := status(pid)
+		sum += (s["RssAnon"] + s["RssShmem"]) << 10
+	}
+	return sum
+}
+
+// status reads a process's numbers.
+func status(pid int) map[string]int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil
+	}
+	out := map[string]int64{}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, ":")
+		if slices.Contains([]string{"PPid", "RssAnon", "RssShmem"}, key) {
 			var n int64
-			key, value, _ := strings.Cut(line, ":")
-			if !slices.Contains([]string{"PPid", "RssAnon", "RssShmem"}, key) {
-				continue
-			}
 			fmt.Sscan(value, &n)
-			if key == "PPid" {
-				parent[pid] = int(n)
-			} else {
-				size[pid] += n << 10
-			}
+			out[key] = n
 		}
 	}
-	for pid, n := range size {
+	return out
+}
+
+// descendants lists the processes below one.
+func descendants(of int) (pids []int) {
+	parent := map[int]int{}
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			parent[pid] = int(status(pid)["PPid"])
+		}
+	}
+	for pid := range parent {
 		for p := parent[pid]; p > 1; p = parent[p] {
-			if p == os.Getpid() {
-				sum += n
+			if p == of {
+				pids = append(pids, pid)
 				break
 			}
 		}
 	}
-	return sum
+	return pids
 }
