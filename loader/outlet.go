@@ -8,7 +8,7 @@ import (
 // blockSize is how much of a tensor is on its way at a time: small enough for
 // a processor's cache, so that joining, summing and passing on cost little more
 // than one of them. A multiple of every element's size.
-const blockSize = 512 << 10
+const blockSize = 1 << 20
 
 // outlet passes the bytes of a tensor on, block by block, to the caller's
 // memory and to the laid-out file.
