@@ -2,7 +2,11 @@
 
 package loader
 
-import "io"
+import (
+	"io"
+
+	"wisp/loader/decode"
+)
 
 // block is working memory for blockSize bytes on their way between a chunk, a
 // file and a weight.
@@ -18,8 +22,11 @@ func (b *block) join(at, n int, part []byte, width, first int) {
 
 func (b *block) commit(int) error { return nil }
 
-// sum is laidSum of the first n bytes.
-func (b *block) sum(n int) uint64 { return laidSum(b.buf[:n]) }
+// aim lets the n bytes that are read next go straight to w where that can be.
+func (b *block) aim(w io.WriterAt, n int, at int64) error { return nil }
+
+// sum is decode.Sum of the first n bytes.
+func (b *block) sum(n int) uint64 { return decode.Sum(b.buf[:n]) }
 
 // get copies the first bytes out, and put copies bytes in.
 func (b *block) get(p []byte) error { copy(p, b.buf); return nil }

@@ -1,46 +1,44 @@
 package loader
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"sync"
 
 	"github.com/hack-pad/safejs"
+
+	"wisp/loader/decode"
 )
 
 // block is working memory for blockSize bytes on their way between a chunk, a
-// file and a weight: WebAssembly's own, so that files are read into it and
-// weights written from it without Go's memory in between, with a kernel that
-// sums it.
+// file and a weight: WebAssembly's own or, where it is aimed, the weight's, so
+// that files are read into it without Go's memory in between and a kernel sums
+// them there.
 type block struct {
-	buf    []byte       // Go's, for bytes that come from there
-	memory safejs.Value // Uint8Array over all of the memory
-	whole  safejs.Value // Uint8Array over the block
-	kernel safejs.Value // see sumModule
-	out    safejs.Value // Uint8Array over its result
+	buf    []byte // Go's, for bytes that come from there
+	own    place
+	target *place  // nil for own
+	far    *summer // of the target's memory
+}
+
+// place is a part of a WebAssembly memory.
+type place struct {
+	view safejs.Value // Uint8Array
+	addr int
+	*summer
 }
 
 func newBlock() (*block, error) {
-	module, err := sumCode()
-	if err != nil {
-		return nil, err
+	wasm, ok := global("WebAssembly")
+	if !ok {
+		return nil, fmt.Errorf("no WebAssembly")
 	}
-	wasm, _ := global("WebAssembly")
-	memory, err := construct(wasm, "Memory", map[string]any{"initial": blockSize/65536 + 1})
-	if err != nil {
-		return nil, err
-	}
-	instance, err := construct(wasm, "Instance", module, map[string]any{"env": map[string]any{"memory": memory}})
-	if err != nil {
-		return nil, err
-	}
-	exports, err := instance.Get("exports")
+	memory, err := construct(wasm, "Memory", map[string]any{"initial": blockSize / 65536})
 	if err != nil {
 		return nil, err
 	}
 	b := &block{buf: make([]byte, blockSize)}
-	if b.kernel, err = exports.Get("sum"); err != nil {
+	if b.own.summer, err = newSummer(memory); err != nil {
 		return nil, err
 	}
 	buffer, err := memory.Get("buffer")
@@ -48,13 +46,7 @@ func newBlock() (*block, error) {
 		return nil, err
 	}
 	class, _ := global("Uint8Array")
-	if b.memory, err = class.New(buffer); err != nil {
-		return nil, err
-	}
-	if b.out, err = b.memory.Call("subarray", blockSize, blockSize+8); err != nil {
-		return nil, err
-	}
-	b.whole, err = b.memory.Call("subarray", 0, blockSize)
+	b.own.view, err = class.New(buffer)
 	return b, err
 }
 
@@ -67,25 +59,87 @@ func construct(namespace safejs.Value, class string, args ...any) (safejs.Value,
 	return c.New(args...)
 }
 
-// sumCode compiles the kernel, once.
-var sumCode = sync.OnceValues(func() (safejs.Value, error) {
-	code, err := toJS(sumModule())
+// summer sums bytes of a WebAssembly memory.
+type summer struct{ memory, low, high safejs.Value }
+
+func newSummer(memory safejs.Value) (*summer, error) {
+	buffer, err := memory.Get("buffer")
 	if err != nil {
-		return code, err
+		return nil, err
 	}
-	wasm, ok := global("WebAssembly")
-	if !ok {
-		return wasm, fmt.Errorf("no WebAssembly")
+	shared := false
+	if class, ok := global("SharedArrayBuffer"); ok {
+		if shared, err = buffer.InstanceOf(class); err != nil {
+			return nil, err
+		}
 	}
-	return construct(wasm, "Module", code)
-})
+	module, err := sumModules[shared]()
+	if err != nil {
+		return nil, err
+	}
+	wasm, _ := global("WebAssembly")
+	instance, err := construct(wasm, "Instance", module, map[string]any{"env": map[string]any{"memory": memory}})
+	if err != nil {
+		return nil, err
+	}
+	exports, err := instance.Get("exports")
+	if err != nil {
+		return nil, err
+	}
+	s := &summer{memory: memory}
+	if s.low, err = exports.Get("sum"); err != nil {
+		return nil, err
+	}
+	s.high, err = exports.Get("high")
+	return s, err
+}
+
+// sumModules compile the kernel, once for each kind of memory.
+var sumModules = map[bool]func() (safejs.Value, error){false: sumModule(false), true: sumModule(true)}
+
+func sumModule(shared bool) func() (safejs.Value, error) {
+	return sync.OnceValues(func() (safejs.Value, error) {
+		code, err := toJS(decode.SumModule(shared))
+		if err != nil {
+			return code, err
+		}
+		wasm, _ := global("WebAssembly")
+		return construct(wasm, "Module", code)
+	})
+}
+
+func (s *summer) sum(addr, n int) (uint64, error) {
+	low, err := half(s.low.Invoke(addr, n))
+	if err != nil {
+		return 0, err
+	}
+	high, err := half(s.high.Invoke())
+	return uint64(high)<<32 | uint64(low), err
+}
+
+func half(v safejs.Value, err error) (uint32, error) {
+	if err != nil {
+		return 0, err
+	}
+	n, err := v.Int()
+	return uint32(n), err
+}
+
+// place is where the block's bytes are.
+func (b *block) place() *place {
+	if b.target != nil {
+		return b.target
+	}
+	return &b.own
+}
 
 // view is a Uint8Array over the first n bytes.
 func (b *block) view(n int) (safejs.Value, error) {
-	if n == blockSize {
-		return b.whole, nil
+	p := b.place()
+	if p == &b.own && n < blockSize {
+		return p.view.Call("subarray", 0, n)
 	}
-	return b.whole.Call("subarray", 0, n)
+	return p.view, nil
 }
 
 // join puts n elements, those from number first on of a part in byte planes,
@@ -96,41 +150,77 @@ func (b *block) join(at, n int, part []byte, width, first int) {
 
 func (b *block) commit(n int) error { return b.put(b.buf[:n]) }
 
-// sum is laidSum of the first n bytes.
+// sum is decode.Sum of the first n bytes.
 func (b *block) sum(n int) uint64 {
-	if _, err := b.kernel.Invoke(0, n, blockSize); err != nil {
+	p := b.place()
+	sum, err := p.sum(p.addr, n)
+	if err != nil {
 		panic(fmt.Sprintf("loader: sum of %d bytes: %v", n, err))
 	}
-	var sum [8]byte
-	safejs.CopyBytesToGo(sum[:], b.out)
-	return binary.LittleEndian.Uint64(sum[:])
+	return sum
 }
 
-// get copies the first bytes out, and put copies bytes in.
+// get copies the first bytes out, and put copies bytes in, to the block's own
+// memory.
 func (b *block) get(p []byte) error {
-	_, err := safejs.CopyBytesToGo(p, b.whole)
+	_, err := safejs.CopyBytesToGo(p, b.place().view)
 	return err
 }
 
 func (b *block) put(p []byte) error {
-	_, err := safejs.CopyBytesToJS(b.whole, p)
+	b.target = nil
+	_, err := safejs.CopyBytesToJS(b.own.view, p)
 	return err
 }
 
 // set copies a Uint8Array to an offset.
 func (b *block) set(from safejs.Value, at int) error {
-	_, err := b.whole.Call("set", from, at)
+	_, err := b.place().view.Call("set", from, at)
 	return err
 }
 
-// viewer is a writer over memory that JavaScript can reach.
+// viewer is a writer over bytes that JavaScript can reach.
 type viewer interface {
 	// View is a Uint8Array over n bytes, valid until the next call.
 	View(at, n int) (safejs.Value, error)
 }
 
+// inMemory is a viewer over WebAssembly's memory.
+type inMemory interface {
+	viewer
+	// Memory is the WebAssembly.Memory.
+	Memory() safejs.Value
+}
+
+// aim lets the n bytes that are read next go straight to w where that can be.
+func (b *block) aim(w io.WriterAt, n int, at int64) error {
+	b.target = nil
+	m, ok := w.(inMemory)
+	if !ok {
+		return nil
+	}
+	if memory := m.Memory(); b.far == nil || !b.far.memory.Equal(memory) {
+		far, err := newSummer(memory)
+		if err != nil {
+			return err
+		}
+		b.far = far
+	}
+	view, err := m.View(int(at), n)
+	if err != nil {
+		return err
+	}
+	addr, err := number(view, "byteOffset")
+	b.target = &place{view, addr, b.far}
+	return err
+}
+
 // give writes the first n bytes to w at an offset.
 func (b *block) give(w io.WriterAt, n int, at int64) error {
+	if b.target != nil { // they are there
+		b.target = nil
+		return nil
+	}
 	switch w := w.(type) {
 	case viewer:
 		to, err := w.View(int(at), n)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hack-pad/safejs"
+
+	"wisp/loader/decode"
 )
 
 // These tests run in a browser's worker: make test-browser PKG=./loader.
@@ -431,8 +433,8 @@ func testCache(t *testing.T, c Cache) {
 		if err := errors.Join(g.read(ctx, b, len(part), int64(at)), b.get(part)); err != nil || !bytes.Equal(part, want[at:at+len(part)]) {
 			t.Errorf("read back at %d: %v", at, err)
 		}
-		if sum := b.sum(len(part)); sum != laidSum(part) {
-			t.Errorf("sum %x, want %x", sum, laidSum(part))
+		if sum := b.sum(len(part)); sum != decode.Sum(part) {
+			t.Errorf("sum %x, want %x", sum, decode.Sum(part))
 		}
 	}
 	if err := g.read(ctx, b, 2, int64(len(want))-1); err == nil {

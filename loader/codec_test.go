@@ -12,6 +12,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/x448/float16"
+
+	"wisp/loader/decode"
 )
 
 func TestPlanes(t *testing.T) {
@@ -162,6 +164,6 @@ func BenchmarkLaidSum(b *testing.B) {
 	p := make([]byte, 4<<20)
 	b.SetBytes(int64(len(p)))
 	for b.Loop() {
-		laidSum(p)
+		decode.Sum(p)
 	}
 }

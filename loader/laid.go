@@ -8,9 +8,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"math/bits"
 	"slices"
 	"strings"
+
+	"wisp/loader/decode"
 )
 
 // Cache is a second place for a model's tensors, decoded, that reads at the
@@ -70,35 +71,6 @@ func laidSizes(want []*TensorInfo) (data, table int64) {
 
 // blocks is the number of blocks of a tensor.
 func blocks(length int64) int64 { return (length + blockSize - 1) / blockSize }
-
-// The constants of laidSum: its multiplier, and how all lanes but the first
-// begin.
-const sumPrime = 0x9e3779b97f4a7c15
-
-var sumStart = [3]uint64{sumPrime, 1, sumPrime >> 1}
-
-// laidSum is a fast sum against bit rot and torn writes, four multiplicative
-// lanes of 64 bits. A cache that only this origin can write needs no more: its
-// content was checked by SHA-256 when it came. sumModule is the same for
-// WebAssembly.
-func laidSum(b []byte) uint64 {
-	le := binary.LittleEndian
-	h0, h1, h2, h3 := uint64(len(b)), sumStart[0], sumStart[1], sumStart[2]
-	for ; len(b) >= 32; b = b[32:] {
-		q := b[:32]
-		h0 = bits.RotateLeft64(h0^le.Uint64(q), 29) * sumPrime
-		h1 = bits.RotateLeft64(h1^le.Uint64(q[8:]), 29) * sumPrime
-		h2 = bits.RotateLeft64(h2^le.Uint64(q[16:]), 29) * sumPrime
-		h3 = bits.RotateLeft64(h3^le.Uint64(q[24:]), 29) * sumPrime
-	}
-	for _, c := range b {
-		h0 = bits.RotateLeft64(h0^uint64(c), 29) * sumPrime
-	}
-	for _, h := range []uint64{h1, h2, h3} {
-		h0 = bits.RotateLeft64(h0^h>>32^h, 29) * sumPrime
-	}
-	return h0 ^ h0>>31
-}
 
 // fromCache hands on tensors from the laid-out file and returns how many. At
 // one that is not as it was written, it takes that one from the chunks, removes
@@ -178,6 +150,9 @@ func (r *laidReader) fill(t *TensorInfo, w io.WriterAt) error {
 	for i := int64(0); i < blocks(t.Length); i++ {
 		at := i * blockSize
 		n := int(min(blockSize, t.Length-at))
+		if err := r.b.aim(w, n, at); err != nil {
+			return err
+		}
 		err := r.f.read(r.ctx, r.b, n, r.at+at)
 		if r.ctx.Err() != nil {
 			return r.ctx.Err()
@@ -195,7 +170,7 @@ func (r *laidReader) fill(t *TensorInfo, w io.WriterAt) error {
 
 func (m *Model) laidTailOf(sums []byte) []byte {
 	id, _ := hex.DecodeString(m.id) // made by EncodeToString
-	return binary.LittleEndian.AppendUint64(slices.Concat([]byte(laidMagic), id), laidSum(sums))
+	return binary.LittleEndian.AppendUint64(slices.Concat([]byte(laidMagic), id), decode.Sum(sums))
 }
 
 // layer writes a laid-out file while the tensors are handed on. Its first

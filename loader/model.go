@@ -234,7 +234,9 @@ func (m *Model) LoadPrefix(ctx context.Context, component string, prefixes []str
 //	View(at, n int) (safejs.Value, error)
 //
 // that gives a Uint8Array over n bytes of it, valid until the next call, gets
-// them there, and they never lie in Go's memory.
+// them there, and they never lie in Go's memory. One that also has a method
+// Memory() safejs.Value, for the WebAssembly.Memory that those arrays are in,
+// has files read into it.
 func (m *Model) Stream(ctx context.Context, component string, prefixes []string,
 	each func(name, dtype string, shape []int, fill func(w io.WriterAt) error) error) error {
 	return m.load(ctx, component, prefixes, func(t *TensorInfo, fill func(io.WriterAt) error) error {

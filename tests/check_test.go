@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ func shapesOf(t *testing.T, m diffusion.Model) map[string]map[string][]int {
 	shapes := map[string]map[string][]int{}
 	for _, component := range []string{"text_encoder", "unet", "vae"} {
 		shapes[component] = map[string][]int{}
-		if err := m.Tensors(context.Background(), component, nil, func(name, _ string, shape []int, _ []byte) error {
+		if err := m.Stream(context.Background(), component, nil, func(name, _ string, shape []int, _ func(io.WriterAt) error) error {
 			shapes[component][name] = shape
 			return nil
 		}); err != nil {

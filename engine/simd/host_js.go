@@ -209,6 +209,9 @@ func (r region) View(at, n int) (safejs.Value, error) {
 	return r.host.(*jsHost).part(r.addr+at, n), nil
 }
 
+// Memory is the WebAssembly.Memory that the region lies in.
+func (r region) Memory() safejs.Value { return r.host.(*jsHost).memory }
+
 func (h *jsHost) read(addr int, b []byte) {
 	if _, err := safejs.CopyBytesToGo(b, h.part(addr, len(b))); err != nil {
 		panic(fmt.Sprintf("simd: read: %v", err))

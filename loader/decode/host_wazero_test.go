@@ -8,6 +8,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"wisp/wasm/emit"
 )
@@ -73,3 +74,30 @@ func (h *host) decodeAt(t testing.TB, src, n, dst, room int) int {
 }
 func (h *host) joinAt(t testing.TB, src, dst, n, width int) { call(t, h.joinFn, src, dst, n, width) }
 func (h *host) sumAt(t testing.TB, src, n, out int)         { call(t, h.sumFn, src, n, out) }
+
+// TestSumModule: the module of the sum alone agrees with Sum, in memories of
+// both kinds.
+func TestSumModule(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		ctx := context.Background()
+		r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2|experimental.CoreFeaturesThreads))
+		defer r.Close(ctx)
+		env, err := r.InstantiateWithConfig(ctx, emit.MemoryModule(shared), wazero.NewModuleConfig().WithName("env"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := r.Instantiate(ctx, SumModule(shared))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 200 {
+			b := planes(n)[:n]
+			env.Memory().Write(uint32(77+n), b)
+			low := call(t, m.ExportedFunction("sum"), 77+n, n)
+			high := call(t, m.ExportedFunction("high"))
+			if got := uint64(uint32(high))<<32 | uint64(uint32(low)); got != Sum(b) {
+				t.Errorf("shared %v: %d bytes: %x, want %x", shared, n, got, Sum(b))
+			}
+		}
+	}
+}

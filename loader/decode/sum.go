@@ -15,7 +15,29 @@ func signed(x uint64) emit.Long { return emit.LNum(int64(x)) }
 // emitSum adds sum(src, n, out); see [Module].
 func (e *emitter) emitSum() *emit.Func {
 	f := e.m.NewFunc(params(3))
-	src, n, out := f.Param(0), f.Param(1), f.Param(2)
+	f.StoreL(f.Param(2), 0, sum(f, f.Param(0), f.Param(1)))
+	return f
+}
+
+// SumModule returns a module that sums bytes where they lie, in any memory,
+// shared or not, of which it takes nothing for itself. It imports "env.memory"
+// and exports sum(src, n), whose result is the low half of [Sum] of n bytes at
+// src, and high(), the high half of the last one.
+func SumModule(shared bool) []byte {
+	m := &emit.Module{Shared: shared}
+	f := m.NewFunc(params(2), emit.I32)
+	h := f.LetL(sum(f, f.Param(0), f.Param(1)))
+	f.SetScratch(h.Shr(emit.LNum(32)).Low())
+	f.Result(h.Low())
+	m.Export("sum", f)
+	high := m.NewFunc(nil, emit.I32)
+	high.Result(emit.Scratch())
+	m.Export("high", high)
+	return m.Bytes()
+}
+
+// sum emits what computes [Sum] of n bytes at src; it uses both up.
+func sum(f *emit.Func, src, n emit.Int) emit.Long {
 	h := []emit.Long{f.LetL(n.Long()), f.LetL(signed(sumPrime)), f.LetL(emit.LNum(1)), f.LetL(emit.LNum(sumPrime >> 1))}
 	mix := func(x emit.Long) emit.Long { return x.Rotl(emit.LNum(29)).Mul(signed(sumPrime)) }
 	end := f.Let(src.Add(n))
@@ -33,8 +55,7 @@ func (e *emitter) emitSum() *emit.Func {
 	for _, x := range h[1:] {
 		f.SetL(h[0], mix(h[0].Xor(h[0].Shr(emit.LNum(32))).Xor(x)))
 	}
-	f.StoreL(out, 0, h[0].Xor(h[0].Shr(emit.LNum(31))))
-	return f
+	return h[0].Xor(h[0].Shr(emit.LNum(31)))
 }
 
 // The primes of XXH64 (the xxHash specification, revision 0.2.0).

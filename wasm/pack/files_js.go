@@ -266,7 +266,7 @@ func (s sketch) File(name string) ([]byte, bool) {
 	return data, err == nil
 }
 
-func (s sketch) Tensors(context.Context, string, []string, func(name, dtype string, shape []int, data []byte) error) error {
+func (s sketch) Stream(context.Context, string, []string, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error) error {
 	return nil // a sketch has none
 }
 

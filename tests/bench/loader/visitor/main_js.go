@@ -68,7 +68,7 @@ func waitForStart() error {
 
 // load is what wasm's create does, without a compilation.
 func load(ctx context.Context, backend engine.Backend, way, model string) error {
-	library, err := loader.OpenLibrary(ctx, "wisp")
+	library, err := loader.OpenLibrary(ctx)
 	if err != nil {
 		return err
 	}
