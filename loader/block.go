@@ -22,8 +22,10 @@ func (b *block) join(at, n int, part []byte, width, first int) {
 
 func (b *block) commit(int) error { return nil }
 
-// aim lets the n bytes that are read next go straight to w where that can be.
-func (b *block) aim(w io.WriterAt, n int, at int64) error { return nil }
+// aim lets blocks that are read go straight to w, of n bytes, where that can
+// be, beginning at the offset that seek sets; nil ends that.
+func (b *block) aim(w io.WriterAt, n int) error { return nil }
+func (b *block) seek(at int)                    {}
 
 // sum is decode.Sum of the first n bytes.
 func (b *block) sum(n int) uint64 { return decode.Sum(b.buf[:n]) }

@@ -24,7 +24,9 @@ type block struct {
 // place is a part of a WebAssembly memory.
 type place struct {
 	view safejs.Value // Uint8Array
-	addr int
+	size int
+	addr int // of the view in the memory
+	at   int // of the block in the view
 	*summer
 }
 
@@ -37,7 +39,7 @@ func newBlock() (*block, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &block{buf: make([]byte, blockSize)}
+	b := &block{buf: make([]byte, blockSize), own: place{size: blockSize}}
 	if b.own.summer, err = newSummer(memory); err != nil {
 		return nil, err
 	}
@@ -136,10 +138,10 @@ func (b *block) place() *place {
 // view is a Uint8Array over the first n bytes.
 func (b *block) view(n int) (safejs.Value, error) {
 	p := b.place()
-	if p == &b.own && n < blockSize {
-		return p.view.Call("subarray", 0, n)
+	if n == p.size {
+		return p.view, nil
 	}
-	return p.view, nil
+	return p.view.Call("subarray", p.at, p.at+n)
 }
 
 // join puts n elements, those from number first on of a part in byte planes,
@@ -153,7 +155,7 @@ func (b *block) commit(n int) error { return b.put(b.buf[:n]) }
 // sum is decode.Sum of the first n bytes.
 func (b *block) sum(n int) uint64 {
 	p := b.place()
-	sum, err := p.sum(p.addr, n)
+	sum, err := p.sum(p.addr+p.at, n)
 	if err != nil {
 		panic(fmt.Sprintf("loader: sum of %d bytes: %v", n, err))
 	}
@@ -163,25 +165,25 @@ func (b *block) sum(n int) uint64 {
 // get copies the first bytes out, and put copies bytes in, to the block's own
 // memory.
 func (b *block) get(p []byte) error {
-	_, err := safejs.CopyBytesToGo(p, b.place().view)
+	_, err := safejs.CopyBytesToGo(p, b.own.view)
 	return err
 }
 
 func (b *block) put(p []byte) error {
-	b.target = nil
 	_, err := safejs.CopyBytesToJS(b.own.view, p)
 	return err
 }
 
 // set copies a Uint8Array to an offset.
 func (b *block) set(from safejs.Value, at int) error {
-	_, err := b.place().view.Call("set", from, at)
+	p := b.place()
+	_, err := p.view.Call("set", from, p.at+at)
 	return err
 }
 
 // viewer is a writer over bytes that JavaScript can reach.
 type viewer interface {
-	// View is a Uint8Array over n bytes, valid until the next call.
+	// View is a Uint8Array over n bytes, valid until the tensor is filled.
 	View(at, n int) (safejs.Value, error)
 }
 
@@ -192,8 +194,9 @@ type inMemory interface {
 	Memory() safejs.Value
 }
 
-// aim lets the n bytes that are read next go straight to w where that can be.
-func (b *block) aim(w io.WriterAt, n int, at int64) error {
+// aim lets blocks that are read go straight to w, of n bytes, where that can
+// be, beginning at the offset that seek sets; nil ends that.
+func (b *block) aim(w io.WriterAt, n int) error {
 	b.target = nil
 	m, ok := w.(inMemory)
 	if !ok {
@@ -206,19 +209,26 @@ func (b *block) aim(w io.WriterAt, n int, at int64) error {
 		}
 		b.far = far
 	}
-	view, err := m.View(int(at), n)
+	view, err := m.View(0, n)
 	if err != nil {
 		return err
 	}
 	addr, err := number(view, "byteOffset")
-	b.target = &place{view, addr, b.far}
+	if err == nil {
+		b.target = &place{view: view, size: n, addr: addr, summer: b.far}
+	}
 	return err
+}
+
+func (b *block) seek(at int) {
+	if b.target != nil {
+		b.target.at = at
+	}
 }
 
 // give writes the first n bytes to w at an offset.
 func (b *block) give(w io.WriterAt, n int, at int64) error {
 	if b.target != nil { // they are there
-		b.target = nil
 		return nil
 	}
 	switch w := w.(type) {

@@ -147,18 +147,21 @@ func (r *laidReader) hand(t *TensorInfo, each eachTensor) error {
 // fill writes the next tensor to w, from the chunks where the file's is not
 // what it should be.
 func (r *laidReader) fill(t *TensorInfo, w io.WriterAt) error {
+	if err := r.b.aim(w, int(t.Length)); err != nil {
+		return err
+	}
+	defer r.b.aim(nil, 0)
 	for i := int64(0); i < blocks(t.Length); i++ {
 		at := i * blockSize
 		n := int(min(blockSize, t.Length-at))
-		if err := r.b.aim(w, n, at); err != nil {
-			return err
-		}
+		r.b.seek(int(at))
 		err := r.f.read(r.ctx, r.b, n, r.at+at)
 		if r.ctx.Err() != nil {
 			return r.ctx.Err()
 		}
 		if err != nil || r.b.sum(n) != binary.LittleEndian.Uint64(r.sums[8*i:]) {
 			r.damaged = true
+			r.b.aim(nil, 0)
 			return r.m.loadChunks(r.ctx, r.b, []*TensorInfo{t}, nil, func(_ *TensorInfo, fill func(io.WriterAt) error) error { return fill(w) })
 		}
 		if err := r.b.give(w, n, at); err != nil {

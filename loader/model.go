@@ -87,7 +87,8 @@ type Model struct {
 	here     map[string]bool // chunks that the store was seen to hold whole
 	progress progress
 
-	room chan struct{} // a place for each chunk in memory that is not decoded
+	room   chan struct{} // a place for each chunk in memory that is not decoded
+	blocks chan *block   // one that no load uses
 }
 
 // Open fetches and checks the manifest, and the small files unless told not
@@ -98,12 +99,18 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 	}
 	opts.Retry = opts.Retry.withDefaults()
 	m := &Model{sources: append([]Source{src}, opts.Mirrors...), store: store, opts: opts, flights: map[string]*flight{},
-		here: map[string]bool{}, room: make(chan struct{}, max(1, opts.Parallel-1))}
-	held := later(func() (func(key string) bool, error) { return m.held(ctx) })
+		here: map[string]bool{}, blocks: make(chan *block, 1), room: make(chan struct{}, max(1, opts.Parallel-1))}
+	if !opts.ManifestOnly { // while the manifest is on its way
+		go func() {
+			if b, err := newBlock(); err == nil {
+				m.freeBlock(b)
+			}
+		}()
+	}
 	if err := m.openManifest(ctx); err != nil {
 		return nil, err
 	}
-	m.startProgress(held)
+	m.startProgress(ctx)
 	if opts.ManifestOnly {
 		return m, m.waitNoted(ctx)
 	}
@@ -112,14 +119,14 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 
 // openManifest gets the manifest: the pinned one from the store where it has
 // it, else from the source, else, where there is no network, the one that was
-// there last time. Store and source are asked at once.
+// there last time.
 func (m *Model) openManifest(ctx context.Context) error {
 	lib, _ := m.store.(*Library)
 	location := ""
 	if l, ok := m.sources[0].(Located); ok {
 		location = l.Location()
 	}
-	recalled := later(func() ([]byte, error) {
+	recalled := sync.OnceValues(func() ([]byte, error) {
 		if lib == nil {
 			return nil, fs.ErrNotExist
 		}
@@ -144,6 +151,7 @@ func (m *Model) openManifest(ctx context.Context) error {
 	m.id = sumHex(text)
 	if lib != nil && !m.opts.ManifestOnly {
 		lib.protect(m.man)
+		ctx := context.WithoutCancel(ctx) // it may go on after Open
 		m.noted = later(func() (any, error) { return nil, lib.remember(ctx, location, text, m.man) })
 	}
 	return m.addMirrors()
@@ -233,7 +241,7 @@ func (m *Model) LoadPrefix(ctx context.Context, component string, prefixes []str
 //
 //	View(at, n int) (safejs.Value, error)
 //
-// that gives a Uint8Array over n bytes of it, valid until the next call, gets
+// that gives a Uint8Array over n bytes of it, valid until fill returns, gets
 // them there, and they never lie in Go's memory. One that also has a method
 // Memory() safejs.Value, for the WebAssembly.Memory that those arrays are in,
 // has files read into it.
@@ -264,6 +272,23 @@ func (m *Model) load(ctx context.Context, component string, prefixes []string, e
 	return m.waitNoted(ctx)
 }
 
+// takeBlock gets working memory, and freeBlock keeps one for the next load.
+func (m *Model) takeBlock() (*block, error) {
+	select {
+	case b := <-m.blocks:
+		return b, nil
+	default:
+		return newBlock()
+	}
+}
+
+func (m *Model) freeBlock(b *block) {
+	select {
+	case m.blocks <- b:
+	default:
+	}
+}
+
 // loadPart hands on the tensors of a part from the cache or, with their chunks
 // streamed and cut up, from the source, laying them out for the next visit.
 func (m *Model) loadPart(ctx context.Context, part Part, each eachTensor) error {
@@ -274,10 +299,11 @@ func (m *Model) loadPart(ctx context.Context, part Part, each eachTensor) error 
 		}
 	}
 	slices.SortStableFunc(want, func(a, b *TensorInfo) int { return comparePlaces(a.Place, b.Place) })
-	b, err := newBlock()
+	b, err := m.takeBlock()
 	if err != nil {
 		return fmt.Errorf("loader: working memory: %w", err)
 	}
+	defer m.freeBlock(b)
 	counted := func(t *TensorInfo, fill func(io.WriterAt) error) error {
 		err := each(t, fill)
 		m.addLoaded(t.Length)
@@ -481,7 +507,7 @@ func (m *Model) warn(err error) {
 
 // progress counts towards the two totals.
 type progress struct {
-	started func() (any, error) // waits until what the store held is counted
+	start func() // counts what the store holds, once
 
 	mu                    sync.Mutex
 	download, downloadAll int64
@@ -489,9 +515,9 @@ type progress struct {
 	counted               map[string]bool // chunks that download includes
 }
 
-// startProgress counts what there is to do. A load from the cache does not wait
-// for what the store has.
-func (m *Model) startProgress(held func() (has func(key string) bool, err error)) {
+// startProgress counts what there is to do. What the store has is asked when a
+// chunk is: a load from the cache needs none.
+func (m *Model) startProgress(ctx context.Context) {
 	p := &m.progress
 	p.counted = map[string]bool{}
 	for _, f := range m.man.Files {
@@ -502,11 +528,11 @@ func (m *Model) startProgress(held func() (has func(key string) bool, err error)
 			p.loadAll += t.Length
 		}
 	}
-	planned := m.planned()
-	p.started = later(func() (any, error) {
-		has, err := held()
+	planned, ctx := m.planned(), context.WithoutCancel(ctx)
+	p.start = sync.OnceFunc(func() {
+		has, err := m.held(ctx)
 		if err != nil { // the context ended
-			return nil, err
+			return
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -518,7 +544,6 @@ func (m *Model) startProgress(held func() (has func(key string) bool, err error)
 				p.counted[c.SHA256] = true
 			}
 		}
-		return nil, nil
 	})
 }
 
@@ -536,7 +561,7 @@ func (m *Model) addLoaded(n int64) {
 // addDownloaded moves the download by n bytes, down where an attempt failed.
 func (m *Model) addDownloaded(n int64) {
 	p := &m.progress
-	p.started()
+	p.start()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.add(m, n)
@@ -556,7 +581,7 @@ func (m *Model) uncount(c Chunk) { m.recount(c, false) }
 
 func (m *Model) recount(c Chunk, held bool) {
 	p := &m.progress
-	p.started()
+	p.start()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	was := p.counted[c.SHA256]

@@ -201,7 +201,7 @@ func (h *jsHost) write(addr int, b []byte) {
 }
 
 // View is a Uint8Array over n bytes of the region. It is void when the memory
-// grows, so use it at once.
+// grows, as it may with the next use of the backend.
 func (r region) View(at, n int) (safejs.Value, error) {
 	if err := r.check(at, n); err != nil {
 		return safejs.Value{}, err
