@@ -455,6 +455,124 @@ func testCache(t *testing.T, c Cache) {
 	}
 }
 
+// target is a tensor's place in a WebAssembly memory.
+type target struct {
+	memory   safejs.Value
+	at, size int
+}
+
+func (w target) View(at, n int) (safejs.Value, error) {
+	if at+n > w.size {
+		return safejs.Value{}, io.ErrShortWrite
+	}
+	buffer, err := w.memory.Get("buffer")
+	if err != nil {
+		return buffer, err
+	}
+	class, _ := global("Uint8Array")
+	return class.New(buffer, w.at+at, n)
+}
+
+func (w target) Memory() safejs.Value { return w.memory }
+
+// WriteAt is for those who cannot reach the memory: the loader can.
+func (w target) WriteAt([]byte, int64) (int, error) { return 0, errors.New("written through Go") }
+
+// streamAll streams every tensor into a WebAssembly memory and reads it there.
+func streamAll(t *testing.T, src Source, c Cache) (got map[string][]byte, warnings int) {
+	t.Helper()
+	m, err := Open(t.Context(), src, nil, Options{Cache: c, OnWarning: func(error) { warnings++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := assembly("Memory", map[string]any{"initial": 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, at := map[string][]byte{}, 13
+	for component := range m.Manifest().Components {
+		err := m.Stream(t.Context(), component, nil, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
+			size, err := tensorSize(dtype, shape)
+			if err != nil {
+				return err
+			}
+			w := target{memory, at, int(size)}
+			at += w.size
+			if err := fill(w); err != nil {
+				return err
+			}
+			view, err := w.View(0, w.size)
+			if err != nil {
+				return err
+			}
+			b := make([]byte, w.size)
+			_, err = safejs.CopyBytesToGo(b, view)
+			got[component+"/"+name] = b
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return got, warnings
+}
+
+// TestStreamInBrowser: tensors reach a WebAssembly memory whole, from chunks,
+// from either cache, and from one with a damaged byte anywhere.
+func TestStreamInBrowser(t *testing.T) {
+	src, want := sample()
+	check := func(kind string, c Cache, warn int) {
+		t.Helper()
+		got, warnings := streamAll(t, src, c)
+		if err := sameTensors(got, want); err != nil || warnings != warn {
+			t.Errorf("%s: %v, %d warnings, want %d", kind, err, warnings, warn)
+		}
+	}
+	check("chunks", nil, 0)
+	rng := rand.New(rand.NewPCG(9, 9))
+	for kind, c := range caches(t, "wisp-test-stream") {
+		check(kind+", first visit", c, 0)
+		check(kind+", second visit", c, 0)
+		for range 5 {
+			damage(t, c, rng)
+			check(kind+", damaged", c, 1)
+			check(kind+", made anew", c, 0)
+		}
+	}
+}
+
+// damage changes a byte of one of a cache's files.
+func damage(t *testing.T, c Cache, rng *rand.Rand) {
+	t.Helper()
+	ctx := t.Context()
+	names, err := c.Files(ctx)
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	name := names[rng.IntN(len(names))]
+	f, err := c.Open(ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, _ := f.Size()
+	all := make([]byte, size)
+	b, err := newBlock()
+	if err == nil && size > blockSize {
+		t.Fatalf("%s has %d bytes: more than this test copies", name, size)
+	}
+	if err := errors.Join(err, f.read(ctx, b, len(all), 0), b.get(all), f.Close(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	all[rng.IntN(len(all))] ^= 1
+	g, err := c.Create(ctx, name, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.put(all), g.write(ctx, b, len(all)), g.Close(ctx)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBlobsRemovedUnderneath: what is removed while it is being written, to
 // make room, stays away.
 func TestBlobsRemovedUnderneath(t *testing.T) {

@@ -70,7 +70,7 @@ type job struct {
 	QuotaAt  int
 	DropAt   int
 	RaiseAt  int
-	Private  bool
+	Laid     string
 	Prefetch bool
 	Attempts int
 	Stall    int // ms
@@ -511,17 +511,18 @@ func TestVersion(t *testing.T) {
 	})
 }
 
-// TestPrivateFiles: with tensors laid out in private files, the browser dies
-// at random moments of a download, and two tabs load at once. What was laid
-// out whole is not downloaded, and no tensor is ever wrong.
-func TestPrivateFiles(t *testing.T) {
+// TestLaid: with tensors laid out in private files, or in the database's Blobs,
+// the browser dies at random moments of a download, and two tabs load at once.
+// What was laid out whole is not downloaded, and no tensor is ever wrong.
+func TestLaid(t *testing.T) {
 	eachBrowser(t, func(t *testing.T, l *lab) {
 		rng := rand.New(rand.NewPCG(7, 7))
-		for i := range 4 {
-			name := fmt.Sprint("private", i)
+		for i := range 8 {
+			kind := []string{"files", "blobs"}[i%2]
+			name := fmt.Sprint(kind, i)
 			m := newModel(uint64(700+i), 30, 256<<10)
 			j := l.add(name, m)
-			j.Private, j.Database = true, name
+			j.Laid, j.Database = kind, name
 			started := make(chan struct{}, 100)
 			l.setFault(func(http.ResponseWriter, *http.Request, []byte, int) bool {
 				started <- struct{}{}

@@ -27,11 +27,11 @@ type job struct {
 	Model    string   // URL of the model directory
 	Mirrors  []string // URLs
 	Database string
-	Memory   bool // no database
-	QuotaAt  int  // the store is full from this chunk on; 0 for never
-	DropAt   int  // another tab deletes the database after this chunk; 0 for never
-	RaiseAt  int  // another tab raises the database's version after this chunk; 0 for never
-	Private  bool // lay the tensors out in private files
+	Memory   bool   // no database
+	QuotaAt  int    // the store is full from this chunk on; 0 for never
+	DropAt   int    // another tab deletes the database after this chunk; 0 for never
+	RaiseAt  int    // another tab raises the database's version after this chunk; 0 for never
+	Laid     string // lay the tensors out in private "files", in "blobs", or not
 	Prefetch bool
 	Attempts int
 	Stall    int // ms
@@ -143,14 +143,13 @@ func openStore(ctx context.Context, j job, r *result) (loader.Store, error) {
 		}
 	}
 	library := loader.NewLibrary(&faultyKV{IndexedDB: db, job: j})
-	if j.Private {
-		cache, err := loader.OpenOPFS(ctx, j.Database)
-		if err != nil {
-			return nil, err
-		}
-		library.Cache = cache
+	switch j.Laid {
+	case "files":
+		library.Cache, err = loader.OpenOPFS(ctx, j.Database)
+	case "blobs":
+		library.Cache = loader.NewBlobs(db)
 	}
-	return library, nil
+	return library, err
 }
 
 // faultyKV is the database with faults at the boundary.

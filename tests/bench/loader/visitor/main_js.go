@@ -68,17 +68,9 @@ func waitForStart() error {
 
 // load is what wasm's create does, without a compilation.
 func load(ctx context.Context, backend engine.Backend, way, model string) error {
-	library, err := loader.OpenLibrary(ctx)
+	library, err := openLibrary(ctx, way)
 	if err != nil {
 		return err
-	}
-	if way == "blobs" { // as where there are no private files
-		db, err := loader.OpenIndexedDB(ctx, "wisp")
-		if err != nil {
-			return err
-		}
-		library = loader.NewLibrary(db)
-		library.Cache = loader.NewBlobs(db)
 	}
 	o := loader.Options{Lock: loader.WebLock, Cache: library.Cache}
 	source, err := loader.NewFetch(model, true)
@@ -103,6 +95,28 @@ func load(ctx context.Context, backend engine.Backend, way, model string) error 
 	}
 	return nil
 }
+
+// openLibrary opens what the page's engine does, in private files or not.
+func openLibrary(ctx context.Context, way string) (*loader.Library, error) {
+	if way == "files" {
+		library, err := loader.OpenLibrary(ctx)
+		if err == nil && !isOPFS(library.Cache) {
+			err = errors.New("this browser has no private files")
+		}
+		return library, err
+	}
+	db, err := loader.OpenIndexedDB(ctx, "wisp")
+	if err != nil {
+		return nil, err
+	}
+	library := loader.NewLibrary(db)
+	if way == "blobs" {
+		library.Cache = loader.NewBlobs(db)
+	}
+	return library, nil
+}
+
+func isOPFS(c loader.Cache) bool { _, ok := c.(*loader.OPFS); return ok }
 
 // decodeRate is the MB/s of raw weights that one core decodes, hashing not
 // included, which is the browser's.
