@@ -31,11 +31,7 @@ type place struct {
 }
 
 func newBlock() (*block, error) {
-	wasm, ok := global("WebAssembly")
-	if !ok {
-		return nil, fmt.Errorf("no WebAssembly")
-	}
-	memory, err := construct(wasm, "Memory", map[string]any{"initial": blockSize / 65536})
+	memory, err := assembly("Memory", map[string]any{"initial": blockSize / 65536})
 	if err != nil {
 		return nil, err
 	}
@@ -50,15 +46,6 @@ func newBlock() (*block, error) {
 	class, _ := global("Uint8Array")
 	b.own.view, err = class.New(buffer)
 	return b, err
-}
-
-// construct makes an object of a class of a namespace.
-func construct(namespace safejs.Value, class string, args ...any) (safejs.Value, error) {
-	c, err := namespace.Get(class)
-	if err != nil {
-		return c, err
-	}
-	return c.New(args...)
 }
 
 // summer sums bytes of a WebAssembly memory.
@@ -79,8 +66,7 @@ func newSummer(memory safejs.Value) (*summer, error) {
 	if err != nil {
 		return nil, err
 	}
-	wasm, _ := global("WebAssembly")
-	instance, err := construct(wasm, "Instance", module, map[string]any{"env": map[string]any{"memory": memory}})
+	instance, err := assembly("Instance", module, map[string]any{"env": map[string]any{"memory": memory}})
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +91,7 @@ func sumModule(shared bool) func() (safejs.Value, error) {
 		if err != nil {
 			return code, err
 		}
-		wasm, _ := global("WebAssembly")
-		return construct(wasm, "Module", code)
+		return assembly("Module", code)
 	})
 }
 
