@@ -15,15 +15,14 @@ type block struct{ buf []byte }
 func newBlock() (*block, error) { return &block{make([]byte, blockSize)}, nil }
 
 // join puts n elements, those from number first on of a part in byte planes,
-// at an offset. They are there after commit.
-func (b *block) join(at, n int, part []byte, width, first int) {
-	joinFrom(b.buf[at:at+n*width], part, width, first)
+// at an offset.
+func (b *block) join(at, n int, part raw, width, first int) error {
+	joinFrom(b.buf[at:at+n*width], part.b, width, first)
+	return nil
 }
 
-func (b *block) commit(int) error { return nil }
-
-// aim lets blocks that are read go straight to w, of n bytes, where that can
-// be, beginning at the offset that seek sets; nil ends that.
+// aim makes the block a part of w, of n bytes, where that can be, beginning at
+// the offset that seek sets; nil ends that.
 func (b *block) aim(w io.WriterAt, n int) error { return nil }
 func (b *block) seek(at int)                    {}
 

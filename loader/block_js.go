@@ -129,13 +129,24 @@ func (b *block) view(n int) (safejs.Value, error) {
 	return p.view.Call("subarray", p.at, p.at+n)
 }
 
-// join puts n elements, those from number first on of a part in byte planes,
-// at an offset. They are there after commit.
-func (b *block) join(at, n int, part []byte, width, first int) {
-	joinFrom(b.buf[at:at+n*width], part, width, first)
+// join puts n elements, those from number first on of a part, at an offset. In
+// Go's memory the part is in byte planes, else it is joined.
+func (b *block) join(at, n int, part raw, width, first int) error {
+	p := b.place()
+	if part.inGo() {
+		joinFrom(b.buf[:n*width], part.b, width, first)
+		to, err := p.view.Call("subarray", p.at+at, p.at+at+n*width)
+		if err == nil {
+			_, err = safejs.CopyBytesToJS(to, b.buf[:n*width])
+		}
+		return err
+	}
+	from, err := part.part(int64(first*width), int64(n*width)).view()
+	if err != nil {
+		return err
+	}
+	return b.set(from, at)
 }
-
-func (b *block) commit(n int) error { return b.put(b.buf[:n]) }
 
 // sum is decode.Sum of the first n bytes.
 func (b *block) sum(n int) uint64 {
@@ -179,8 +190,8 @@ type inMemory interface {
 	Memory() safejs.Value
 }
 
-// aim lets blocks that are read go straight to w, of n bytes, where that can
-// be, beginning at the offset that seek sets; nil ends that.
+// aim makes the block a part of w, of n bytes, where that can be, beginning at
+// the offset that seek sets; nil ends that.
 func (b *block) aim(w io.WriterAt, n int) error {
 	b.target = nil
 	m, ok := w.(inMemory)

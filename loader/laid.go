@@ -161,7 +161,6 @@ func (r *laidReader) fill(t *TensorInfo, w io.WriterAt) error {
 		}
 		if err != nil || r.b.sum(n) != binary.LittleEndian.Uint64(r.sums[8*i:]) {
 			r.damaged = true
-			r.b.aim(nil, 0)
 			return r.m.loadChunks(r.ctx, r.b, []*TensorInfo{t}, nil, func(_ *TensorInfo, fill func(io.WriterAt) error) error { return fill(w) })
 		}
 		if err := r.b.give(w, n, at); err != nil {

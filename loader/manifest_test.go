@@ -144,9 +144,9 @@ func FuzzManifest(f *testing.F) {
 		if total > 1<<22 {
 			return
 		}
-		raw := make([][]byte, len(man.Chunks))
+		chunks := make([]raw, len(man.Chunks))
 		for i, c := range man.Chunks {
-			raw[i] = make([]byte, c.Raw)
+			chunks[i] = raw{b: make([]byte, c.Raw)}
 		}
 		for i := range man.Tensors {
 			ti := &man.Tensors[i]
@@ -162,7 +162,7 @@ func FuzzManifest(f *testing.F) {
 			for i := range data {
 				data[i] = 1 // the chunks are zeros
 			}
-			if err := ti.put(func(i int) ([]byte, error) { return raw[i], nil }, &outlet{ctx: t.Context(), b: b, w: memory(data)}); err != nil {
+			if err := ti.put(func(i int) (raw, error) { return chunks[i], nil }, &outlet{ctx: t.Context(), b: b, w: memory(data)}); err != nil {
 				t.Fatal(err)
 			}
 			if i := slices.Index(data, 1); i >= 0 {

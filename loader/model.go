@@ -356,15 +356,15 @@ func (m *Model) loadChunks(ctx context.Context, b *block, want []*TensorInfo, l 
 }
 
 // parts hands the raw bytes at a place to each, chunk by chunk.
-func (p Place) parts(chunk func(i int) ([]byte, error), each func(part []byte) error) error {
+func (p Place) parts(chunk func(i int) (raw, error), each func(part raw) error) error {
 	off, left := p.Offset, p.Length
 	for i := p.Chunk; left > 0; i++ {
-		raw, err := chunk(i)
+		r, err := chunk(i)
 		if err != nil {
 			return err
 		}
-		n := min(left, int64(len(raw))-off)
-		if err := each(raw[off : off+n]); err != nil {
+		n := min(left, r.size()-off)
+		if err := each(r.part(off, n)); err != nil {
 			return err
 		}
 		off, left = 0, left-n
@@ -372,13 +372,22 @@ func (p Place) parts(chunk func(i int) ([]byte, error), each func(part []byte) e
 	return nil
 }
 
-// put writes the tensor from its chunks to an outlet.
-func (t *TensorInfo) put(chunk func(i int) ([]byte, error), o *outlet) error {
-	width := 1
+// width is the number of byte planes that the tensor's parts are in; 1 where
+// they are plain.
+func (t *TensorInfo) width() int {
 	if t.Encoding == "planes" {
-		width = planeWidth(t.DType)
+		return planeWidth(t.DType)
 	}
-	if err := t.parts(chunk, func(part []byte) error { return o.take(part, width) }); err != nil {
+	return 1
+}
+
+// put writes the tensor from its chunks to an outlet.
+func (t *TensorInfo) put(chunk func(i int) (raw, error), o *outlet) error {
+	if err := o.b.aim(o.w, int(t.Length)); err != nil {
+		return err
+	}
+	defer o.b.aim(nil, 0)
+	if err := t.parts(chunk, func(part raw) error { return o.take(part, t.width()) }); err != nil {
 		return err
 	}
 	return o.flush()
@@ -396,7 +405,7 @@ func (m *Model) loadFiles(ctx context.Context) error {
 	defer flow.close()
 	for _, f := range want {
 		data := make([]byte, 0, f.Length)
-		err := f.parts(flow.chunk, func(part []byte) error { data = append(data, part...); return nil })
+		err := f.parts(flow.chunk, func(part raw) (err error) { data, err = part.appendTo(data); return err })
 		if err != nil {
 			return err
 		}

@@ -346,9 +346,9 @@ func TestBoundedMemory(t *testing.T) {
 		f := m.flow(t.Context(), chunks)
 		defer f.close()
 		for used, i := range chunks {
-			raw, err := f.chunk(i)
-			if err != nil || int64(len(raw)) != m.man.Chunks[i].Raw {
-				t.Fatalf("chunk %d: %d bytes, %v", i, len(raw), err)
+			r, err := f.chunk(i)
+			if err != nil || r.size() != m.man.Chunks[i].Raw {
+				t.Fatalf("chunk %d: %d bytes, %v", i, r.size(), err)
 			}
 			synctest.Wait()
 			if ahead := len(rec.asked) - used; ahead > 3 {

@@ -22,10 +22,12 @@ type outlet struct {
 }
 
 // take takes the part of a tensor that lies in a chunk, in so many byte planes.
-func (o *outlet) take(part []byte, width int) error {
-	for first, all := 0, len(part)/width; first < all; {
+func (o *outlet) take(part raw, width int) error {
+	for first, all := 0, int(part.size())/width; first < all; {
 		n := min(all-first, (blockSize-o.n)/width)
-		o.b.join(o.n, n, part, width, first)
+		if err := o.b.join(o.n, n, part, width, first); err != nil {
+			return err
+		}
 		first += n
 		if o.n += n * width; o.n == blockSize {
 			if err := o.flush(); err != nil {
@@ -41,14 +43,12 @@ func (o *outlet) flush() error {
 	if o.n == 0 {
 		return nil
 	}
-	if err := o.b.commit(o.n); err != nil {
-		return err
-	}
 	if o.l != nil {
 		o.l.add(o.ctx, o.b, o.n)
 	}
 	n, at := o.n, o.at
 	o.at, o.n = at+int64(n), 0
+	defer o.b.seek(int(o.at))
 	if o.w == nil {
 		return nil
 	}

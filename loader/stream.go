@@ -51,7 +51,7 @@ type flow struct {
 	ready  []chan arrival // of each chunk
 	next   int            // the chunk of chunks to arrive next
 	at     int            // the chunk that raw belongs to; -1 for none
-	raw    []byte
+	raw    raw
 	buf    []byte       // for the next chunk to be decoded
 	held   atomic.Int64 // places in the room
 	wg     sync.WaitGroup
@@ -102,20 +102,20 @@ func (f *flow) leave() { f.held.Add(-1); <-f.m.room }
 
 // chunk returns the raw bytes of chunk i, which are valid until the next call.
 // Chunks before it are dropped.
-func (f *flow) chunk(i int) ([]byte, error) {
+func (f *flow) chunk(i int) (raw, error) {
 	for f.at != i {
 		if f.next == len(f.chunks) {
-			return nil, fmt.Errorf("loader: chunk %d was handed out before", i)
+			return raw{}, fmt.Errorf("loader: chunk %d was handed out before", i)
 		}
 		r := <-f.ready[f.next]
 		if r.err != nil {
-			return nil, r.err
+			return raw{}, r.err
 		}
 		at := f.chunks[f.next]
 		f.next++
 		if at == i {
 			if err := f.decode(i, r.stored); err != nil {
-				return nil, err
+				return raw{}, err
 			}
 		}
 		f.leave() // what is decoded has a place of its own
@@ -125,14 +125,14 @@ func (f *flow) chunk(i int) ([]byte, error) {
 
 func (f *flow) decode(i int, stored []byte) error {
 	c := f.m.man.Chunks[i]
-	raw, err := DecodeChunk(c, stored, f.buf)
+	b, err := DecodeChunk(c, stored, f.buf)
 	if err != nil {
 		return err
 	}
 	if c.Encoding != "raw" {
-		f.buf = raw
+		f.buf = b
 	}
-	f.raw, f.at = raw, i
+	f.raw, f.at = raw{b: b}, i
 	return nil
 }
 
