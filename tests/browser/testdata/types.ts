@@ -9,6 +9,9 @@ try {
 	const r: Result = await g.generate({ prompt: "a", onStep: ({ preview }) => preview?.width });
 	const b: Blob = await toPNG(r, 0);
 	console.log(parametersOf(r), b.size, n, (await models()).map((m) => removeModel(m.id)));
+	const words: string[] = [g.id, g.name, g.licence, g.card, g.backend, g.device, ...g.samplers.map((s) => s.label), ...g.schedules.map((s) => s.name), r.settings.sampler, r.device, ...r.warnings];
+	const numbers: number[] = [g.defaults.steps, r.settings.seed, r.timings.total, r.images[0].width, ...r.profile.map((k) => k.ms)];
+	console.log(words, numbers, r.truncated, await g.generate({ ...r.settings, previews: true, busy: "reject" }));
 	g.dispose();
 	const files: [string, Blob][] = [["tiny/model_index.json", b]];
 	const largest: number = (await inspectModel(files)).packedBytes.q8;
@@ -19,6 +22,9 @@ try {
 const w: WispGenerator = document.querySelector("wisp-generator")!;
 w.addEventListener("wisp-image", (e) => console.log(e.detail.blob.size, e.detail.result.seed));
 const f: File | null = w.value;
+w.lang = "de";
+w.cancel();
+console.log(w.form?.action, w.type, w.name, w.validity.valueMissing, w.validationMessage, w.willValidate, w.checkValidity(), w.reportValidity());
 await w.generate({ seed: 1 });
 // @ts-expect-error: no such backend
 await createGenerator({ backend: "magic" });
