@@ -114,11 +114,19 @@ func DecodeChunk(c Chunk, stored, buf []byte) ([]byte, error) {
 		buf = make([]byte, c.Raw)
 	}
 	n, err := unzstd(buf[:c.Raw], stored)
-	if err != nil {
-		return nil, badModel("chunk %s does not decompress: %v", c.SHA256, err)
-	}
-	if int64(n) != c.Raw {
-		return nil, badModel("chunk %s decompresses to %d bytes, the manifest says %d", c.SHA256, n, c.Raw)
+	if err := unpacked(c, n, err); err != nil {
+		return nil, err
 	}
 	return buf[:n], nil
+}
+
+// unpacked is the error in decompressing a chunk to n bytes.
+func unpacked(c Chunk, n int, err error) error {
+	if err != nil {
+		return badModel("chunk %s does not decompress: %v", c.SHA256, err)
+	}
+	if int64(n) != c.Raw {
+		return badModel("chunk %s decompresses to %d bytes, the manifest says %d", c.SHA256, n, c.Raw)
+	}
+	return nil
 }

@@ -1,0 +1,268 @@
+package loader
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/hack-pad/safejs"
+	"github.com/klauspost/compress/zstd"
+	"github.com/x448/float16"
+)
+
+// gaussianChunk is a chunk of n f16 weights, stored as a writer would: its
+// description, the stored bytes and the weights.
+func gaussianChunk(t testing.TB, n int) (c Chunk, stored, weights []byte) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(uint64(n), 1))
+	weights = make([]byte, 2*n)
+	for i := range n {
+		u := float16.Fromfloat32(float32(rng.NormFloat64() * 0.02)).Bits()
+		weights[2*i], weights[2*i+1] = byte(u), byte(u>>8)
+	}
+	raw := make([]byte, len(weights))
+	Split(raw, weights, 2)
+	stored, encoding, err := EncodeChunk(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(stored)
+	return Chunk{SHA256: hex.EncodeToString(sum[:]), Stored: int64(len(stored)), Raw: int64(len(raw)), Encoding: encoding}, stored, weights
+}
+
+func openWorkers(t testing.TB, n int) *workers {
+	t.Helper()
+	p, err := startWorkers(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.close)
+	return p
+}
+
+// array is b outside of Go's memory.
+func array(t testing.TB, b []byte) safejs.Value {
+	t.Helper()
+	a, err := toJS(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// blob is b as a Blob.
+func blob(t testing.TB, b []byte) safejs.Value {
+	t.Helper()
+	class, _ := global("Blob")
+	v, err := class.New([]any{array(t, b)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestWorkers decodes chunks, more at a time than there are workers, from
+// arrays and Blobs, with the hash checked and not, and joins planes.
+func TestWorkers(t *testing.T) {
+	p := openWorkers(t, 2)
+	var wg sync.WaitGroup
+	for i := range 12 {
+		c, stored, weights := gaussianChunk(t, 50_000+1000*i)
+		j := workerJob{chunk: c, check: i%2 == 0, stored: array(t, stored)}
+		if i%3 == 0 {
+			j.stored = blob(t, stored)
+		}
+		want := bytes.Clone(weights)
+		switch i % 4 {
+		case 0:
+			j.cuts = []cut{{0, len(weights) / 2, 2}}
+		case 1: // planes as they are
+			Split(want, weights, 2)
+		case 2: // planes cut at an even place, which are other planes
+			raw := make([]byte, len(weights))
+			Split(raw, weights, 2)
+			j.cuts = []cut{{1000, 7, 4}, {2000, 3333, 2}}
+			copy(want, raw)
+			Join(want[1000:1028], raw[1000:1028], 4)
+			Join(want[2000:8666], raw[2000:8666], 2)
+		case 3: // nothing is compressed
+			j.stored, j.chunk = array(t, weights), Chunk{Stored: c.Raw, Raw: c.Raw, Encoding: "raw"}
+		}
+		wg.Go(func() {
+			a, err := p.decode(t.Context(), j)
+			if err != nil {
+				t.Errorf("job %d: %v", i, err)
+				return
+			}
+			if got, err := toGo(a); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("job %d: %d bytes that differ from %d, %v", i, len(got), len(want), err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestWorkersTargets has the bytes written into shared memory.
+func TestWorkersTargets(t *testing.T) {
+	p := openWorkers(t, 1)
+	memory, err := assembly("Memory", map[string]any{"initial": 8, "maximum": 8, "shared": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffer, err := memory.Get("buffer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	class, _ := global("Uint8Array")
+	view := func(at, n int) safejs.Value {
+		v, err := class.New(buffer, at, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	c, stored, weights := gaussianChunk(t, 10_000)
+	j := workerJob{chunk: c, stored: array(t, stored), cuts: []cut{{0, 10_000, 2}}, targets: []target{{100, view(5000, 600)}, {19_000, view(300, 1000)}}}
+	if a, err := p.decode(t.Context(), j); err != nil || !a.IsUndefined() {
+		t.Fatal(err)
+	}
+	want := make([]byte, 8<<16)
+	copy(want[5000:], weights[100:700])
+	copy(want[300:], weights[19_000:20_000])
+	got := make([]byte, len(want))
+	if _, err := safejs.CopyBytesToGo(got, view(0, len(want))); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the memory is not what was written: %v", err)
+	}
+}
+
+// TestWorkersErrors: what is wrong with a chunk is said, and the worker goes on.
+func TestWorkersErrors(t *testing.T) {
+	p := openWorkers(t, 1)
+	c, stored, _ := gaussianChunk(t, 20_000)
+	broken := bytes.Clone(stored)
+	broken[len(broken)/2] ^= 1
+	bad := bytes.Clone(stored)
+	bad[0]++
+	larger := c
+	larger.Raw++
+	for _, test := range []struct {
+		name   string
+		chunk  Chunk
+		stored []byte
+		check  bool
+		want   func(error) bool
+	}{
+		{"a byte less", c, stored[1:], false, func(err error) bool { return errors.As(err, new(wrongBytes)) }},
+		{"another hash", c, broken, true, func(err error) bool { return errors.As(err, new(wrongBytes)) }},
+		{"no frame", c, bad, false, func(err error) bool { return errors.Is(err, ErrBadModel) }},
+		{"another size", larger, stored, true, func(err error) bool { return errors.Is(err, ErrBadModel) }},
+		{"nothing", c, stored, true, func(err error) bool { return err == nil }},
+	} {
+		if _, err := p.decode(t.Context(), workerJob{chunk: test.chunk, stored: array(t, test.stored), check: test.check}); !test.want(err) {
+			t.Errorf("%s is wrong: %v", test.name, err)
+		}
+	}
+}
+
+// TestWorkersLost: a worker that is ended fails its job, and the next is the
+// other's; without any there is an error, at once; so it is where none comes up.
+func TestWorkersLost(t *testing.T) {
+	p := openWorkers(t, 2)
+	c, stored, _ := gaussianChunk(t, 2_000_000)
+	run := func(ctx context.Context) error {
+		_, err := p.decode(ctx, workerJob{chunk: c, stored: array(t, stored), check: true})
+		return err
+	}
+	ended := make(chan error, 4)
+	for range cap(ended) {
+		go func() { ended <- run(t.Context()) }()
+	}
+	for len(p.all[0].waiting) == 0 {
+		if err := pause(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.all[0].lose(safejs.Undefined())
+	lost := 0
+	for range cap(ended) {
+		if err := <-ended; errors.Is(err, errNoWorker) {
+			lost++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if lost == 0 {
+		t.Error("no job was lost with its worker")
+	}
+	if err := run(t.Context()); err != nil {
+		t.Errorf("the other worker: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("in a context that has ended: %v", err)
+	}
+	p.all[1].lose(safejs.Undefined())
+	if err := run(t.Context()); !errors.Is(err, errNoWorker) {
+		t.Errorf("without workers: %v", err)
+	}
+	code, err := decoderCode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &workers{free: make(chan *worker, workerJobs), none: make(chan struct{}), left: 1}
+	defer q.close()
+	if err := q.start(1, code, "throw new Error('a script that fails')"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.take(t.Context(), workerStart); !errors.Is(err, errNoWorker) {
+		t.Errorf("a worker that fails to start: %v", err)
+	}
+}
+
+// BenchmarkWorkers is the rate of raw bytes of f16 weights, hash checked, planes
+// joined, from the array that is sent to the one that comes back.
+func BenchmarkWorkers(b *testing.B) {
+	c, stored, _ := gaussianChunk(b, 2<<20)
+	for _, n := range []int{1, 2} {
+		for _, check := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%d/check=%v", n, check), func(b *testing.B) {
+				p := openWorkers(b, n)
+				b.SetBytes(c.Raw)
+				var wg sync.WaitGroup
+				line := make(chan struct{}, n*workerJobs)
+				for b.Loop() {
+					line <- struct{}{}
+					wg.Go(func() {
+						defer func() { <-line }()
+						j := workerJob{chunk: c, stored: array(b, stored), check: check, cuts: []cut{{0, int(c.Raw) / 2, 2}}}
+						if _, err := p.decode(b.Context(), j); err != nil {
+							b.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+			})
+		}
+	}
+	b.Run("klauspost", func(b *testing.B) {
+		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(c.Raw)
+		raw, out := make([]byte, 0, c.Raw), make([]byte, c.Raw)
+		for b.Loop() {
+			if raw, err = dec.DecodeAll(stored, raw[:0]); err != nil {
+				b.Fatal(err)
+			}
+			Join(out, raw, 2)
+		}
+	})
+}
