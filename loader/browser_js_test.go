@@ -455,13 +455,13 @@ func testCache(t *testing.T, c Cache) {
 	}
 }
 
-// target is a tensor's place in a WebAssembly memory.
-type target struct {
+// inWasm is a tensor's place in a WebAssembly memory.
+type inWasm struct {
 	memory   safejs.Value
 	at, size int
 }
 
-func (w target) View(at, n int) (safejs.Value, error) {
+func (w inWasm) View(at, n int) (safejs.Value, error) {
 	if at+n > w.size {
 		return safejs.Value{}, io.ErrShortWrite
 	}
@@ -473,10 +473,10 @@ func (w target) View(at, n int) (safejs.Value, error) {
 	return class.New(buffer, w.at+at, n)
 }
 
-func (w target) Memory() safejs.Value { return w.memory }
+func (w inWasm) Memory() safejs.Value { return w.memory }
 
 // WriteAt is for those who cannot reach the memory: the loader can.
-func (w target) WriteAt([]byte, int64) (int, error) { return 0, errors.New("written through Go") }
+func (w inWasm) WriteAt([]byte, int64) (int, error) { return 0, errors.New("written through Go") }
 
 // streamAll streams every tensor into a WebAssembly memory and reads it there.
 func streamAll(t *testing.T, src Source, c Cache) (got map[string][]byte, warnings int) {
@@ -496,7 +496,7 @@ func streamAll(t *testing.T, src Source, c Cache) (got map[string][]byte, warnin
 			if err != nil {
 				return err
 			}
-			w := target{memory, at, int(size)}
+			w := inWasm{memory, at, int(size)}
 			at += w.size
 			if err := fill(w); err != nil {
 				return err
