@@ -136,10 +136,20 @@ type worker struct {
 	waiting map[int]chan safejs.Value
 }
 
-// startWorkers starts n workers and waits for the first to come up. It fails
-// with errNoWorker where none does, as under a Content-Security-Policy that
-// forbids them.
-func startWorkers(ctx context.Context, n int) (*workers, error) {
+// startWorkers starts as many workers as there are processors, most at the
+// most, and waits for the first to come up. It fails with errNoWorker where none
+// does, as under a Content-Security-Policy that forbids them.
+func startWorkers(ctx context.Context, most int) (*workers, error) {
+	if navigator, ok := global("navigator"); ok {
+		if cores, err := number(navigator, "hardwareConcurrency"); err == nil {
+			most = max(1, min(most, cores))
+		}
+	}
+	return startPool(ctx, most)
+}
+
+// startPool is startWorkers for n workers.
+func startPool(ctx context.Context, n int) (*workers, error) {
 	p := &workers{free: make(chan *worker, n*workerJobs), none: make(chan struct{}), left: n}
 	code, err := decoderCode()
 	if err == nil {

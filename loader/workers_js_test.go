@@ -38,7 +38,7 @@ func gaussianChunk(t testing.TB, n int) (c Chunk, stored, weights []byte) {
 
 func openWorkers(t testing.TB, n int) *workers {
 	t.Helper()
-	p, err := startWorkers(t.Context(), n)
+	p, err := startPool(t.Context(), n)
 	if err != nil {
 		t.Fatal(err)
 	}
