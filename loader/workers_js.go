@@ -43,7 +43,12 @@ async function work({ stored, size, sha256, zstd, raw, cuts, targets }) {
 	}
 	if (cuts.length) view.copyWithin(joined + end, plain + end, plain + raw);
 	const from = cuts.length ? joined : plain;
-	if (!targets.length) return { raw: view.slice(from, from + raw) };
+	if (!targets.length) {
+		const room = stored.buffer && stored.buffer.byteLength >= raw;
+		const out = room ? new Uint8Array(stored.buffer, 0, raw) : new Uint8Array(raw);
+		out.set(view.subarray(from, from + raw));
+		return { raw: out };
+	}
 	for (const [at, target] of targets) target.set(view.subarray(from + at, from + at + target.length));
 	return {};
 }
@@ -87,7 +92,7 @@ type target struct {
 // workerJob is a chunk to be decoded and its planes to be joined.
 type workerJob struct {
 	chunk   Chunk
-	stored  safejs.Value // a Blob, or a Uint8Array, which is transferred: it is void after
+	stored  safejs.Value // a Blob, or a Uint8Array, which is transferred: it is void after; see array
 	check   bool         // the hash too; takes a secure context
 	cuts    []cut        // ascending
 	targets []target     // none: the result is a Uint8Array
@@ -120,8 +125,9 @@ type workers struct {
 	free chan *worker  // an entry for each job that may be given
 	none chan struct{} // closed when no worker is left
 
-	mu   sync.Mutex
-	left int
+	mu    sync.Mutex
+	left  int
+	spare []safejs.Value // Uint8Arrays, for array
 }
 
 type worker struct {
@@ -286,6 +292,46 @@ func (w *worker) gone() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.ended
+}
+
+// array is a chunk's stored bytes as workerJob.stored, in a buffer that the
+// result fits into and comes back in. Browsers take longer to make one of 4 MiB
+// than to decode as much, so recycled ones are used first.
+func (p *workers) array(c Chunk, stored []byte) (a safejs.Value, err error) {
+	size := int(max(c.Raw, c.Stored))
+	p.mu.Lock()
+	for len(p.spare) > 0 && a.IsUndefined() {
+		last := p.spare[len(p.spare)-1]
+		p.spare = p.spare[:len(p.spare)-1]
+		if buffer, err := last.Get("buffer"); err == nil {
+			if n, err := number(buffer, "byteLength"); err == nil && n >= size {
+				a = buffer
+			}
+		}
+	}
+	p.mu.Unlock()
+	class, _ := global("Uint8Array")
+	if a.IsUndefined() {
+		a, err = class.New(size)
+	} else {
+		a, err = class.New(a)
+	}
+	if err != nil {
+		return a, err
+	}
+	if _, err := safejs.CopyBytesToJS(a, stored); err != nil {
+		return a, err
+	}
+	return a.Call("subarray", 0, len(stored))
+}
+
+// recycle takes a result back, whose bytes are void after.
+func (p *workers) recycle(a safejs.Value) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.spare) < cap(p.free) {
+		p.spare = append(p.spare, a)
+	}
 }
 
 // decode gives a worker the job and waits for its end. The error is errNoWorker

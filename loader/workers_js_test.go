@@ -141,6 +141,34 @@ func TestWorkersTargets(t *testing.T) {
 	}
 }
 
+// TestWorkersArrays: results come back in the buffers that the chunks went in,
+// and those are used again, whatever they held.
+func TestWorkersArrays(t *testing.T) {
+	p := openWorkers(t, 1)
+	for _, n := range []int{30_000, 10_000, 20_000, 40_000} {
+		c, stored, weights := gaussianChunk(t, n)
+		a, err := p.array(c, stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err = p.decode(t.Context(), workerJob{chunk: c, stored: a, check: true, cuts: []cut{{0, n, 2}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := toGo(a); err != nil || !bytes.Equal(got, weights) {
+			t.Errorf("%d weights differ, %v", n, err)
+		}
+		buffer, err := a.Get("buffer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size, err := number(buffer, "byteLength"); err != nil || n < 40_000 && size != 60_000 {
+			t.Errorf("the buffer for %d weights has %d bytes, %v", n, size, err)
+		}
+		p.recycle(a)
+	}
+}
+
 // TestWorkersErrors: what is wrong with a chunk is said, and the worker goes on.
 func TestWorkersErrors(t *testing.T) {
 	p := openWorkers(t, 1)
@@ -241,10 +269,15 @@ func BenchmarkWorkers(b *testing.B) {
 					line <- struct{}{}
 					wg.Go(func() {
 						defer func() { <-line }()
-						j := workerJob{chunk: c, stored: array(b, stored), check: check, cuts: []cut{{0, int(c.Raw) / 2, 2}}}
-						if _, err := p.decode(b.Context(), j); err != nil {
+						a, err := p.array(c, stored)
+						if err != nil {
 							b.Error(err)
 						}
+						j := workerJob{chunk: c, stored: a, check: check, cuts: []cut{{0, int(c.Raw) / 2, 2}}}
+						if a, err = p.decode(b.Context(), j); err != nil {
+							b.Error(err)
+						}
+						p.recycle(a)
 					})
 				}
 				wg.Wait()
