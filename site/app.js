@@ -1,6 +1,6 @@
 // The page: it reads the form, calls wisp.js and shows what happens. All the
 // work is done in wisp.js's worker. The parts beside it: picture.js (the
-// easel), past.js (the visitor's pictures), models.js and grid.js (dialogs),
+// easel), past.js (the visitor's pictures), models.js, import.js and grid.js (dialogs),
 // drop.js (files), offline.js (the service worker).
 import { createGenerator, models, WispError } from "./wisp.js";
 import { recall, remember } from "./memory.js";
@@ -12,6 +12,7 @@ import * as easel from "./picture.js";
 import * as past from "./past.js";
 import * as modelDialog from "./models.js";
 import * as gridDialog from "./grid.js";
+import { importing } from "./import.js";
 import { start as watchDrops } from "./drop.js";
 import { start as goOffline } from "./offline.js";
 
@@ -469,9 +470,9 @@ watchDrops({
 		const missing = lost(settings);
 		showNotice(t(missing ? "restoredBut" : "restored", { name, lost: missing }), { stays: missing !== "" });
 	},
-	open: choose,
+	open: modelDialog.open,
 });
-goOffline({ idle: () => run === null && keeping === 0 && !gridDialog.drawing(), ready, facts: () => generator });
+goOffline({ idle: () => run === null && keeping === 0 && !gridDialog.drawing() && !importing(), ready, facts: () => generator });
 
 chooseLanguage();
 fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));

@@ -4,11 +4,12 @@ import { WispError } from "./wisp.js";
 import { readTexts } from "./png.js";
 import { parseWorkflow } from "./comfy.js";
 import { parseParameters } from "./parameters.js";
+import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
 const maxFile = 64 << 20; // bytes of a picture or workflow
 
-// start watches the page; on.restore(settings, name), on.open(files).
+// start watches the page; on.restore(settings, name), on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
 	addEventListener("dragover", (event) => {
@@ -30,15 +31,17 @@ export function start(on) {
 		}
 	});
 	addEventListener("paste", async (event) => {
-		const files = [...(event.clipboardData?.files ?? [])];
+		const files = named(event.clipboardData?.files ?? []);
 		if (files.length > 0) await take(files, on).catch(showError);
 	});
 }
 
-// filesOf lists what was dropped, with the files of dropped folders.
+const named = (files) => [...files].map((file) => [file.name, file]);
+
+// filesOf lists what was dropped, with the files of dropped folders, by path.
 async function filesOf(transfer) {
 	const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-	if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+	if (!entries.some((entry) => entry.isDirectory)) return named(transfer.files);
 	const files = [];
 	for (const entry of entries) await walk(entry, files);
 	return files;
@@ -46,7 +49,7 @@ async function filesOf(transfer) {
 
 async function walk(entry, files) {
 	if (entry.isFile) {
-		files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+		files.push([entry.fullPath.slice(1), await new Promise((resolve, reject) => entry.file(resolve, reject))]);
 		return;
 	}
 	const reader = entry.createReader();
@@ -58,10 +61,11 @@ async function walk(entry, files) {
 }
 
 async function take(files, on) {
-	if (files.some((file) => file.name === "manifest.json")) return on.open(files);
-	const [file] = files;
-	if (!file) return;
+	if (files.length === 0) return;
 	showError(null);
+	const inFolder = files.some(([path]) => path.includes("/"));
+	if (inFolder || isPacked(files) || isCheckpoint(files)) return on.open(files);
+	const [[, file]] = files;
 	const settings = file.size <= maxFile ? await settingsOf(file) : undefined;
 	if (settings === undefined) return showNotice(t("unknownFile", { name: file.name }));
 	if (settings === null) return showNotice(t("noSettings", { name: file.name }));

@@ -1,5 +1,6 @@
 // The dialog of models: what this browser keeps, what another would cost.
 import { capabilities, models, removeModel } from "./wisp.js";
+import * as importDialog from "./import.js";
 import { allow } from "./offline.js";
 import { $, bytes, create, dialog, place, sentence, t } from "./ui.js";
 
@@ -11,6 +12,7 @@ let candidate = null; // the address that was checked
 export function start(use, generator) {
 	onUse = use;
 	inUse = generator;
+	importDialog.start(use);
 	// Back from allowing an origin: the visitor still has to say "Use".
 	const address = new URLSearchParams(location.search).get("address");
 	if (!address) return;
@@ -131,6 +133,16 @@ function verdict(text) {
 }
 
 $("use").addEventListener("click", () => choose(candidate));
-$("folder").addEventListener("change", () => {
-	if ($("folder").files.length > 0) choose([...$("folder").files]);
-});
+for (const input of [$("folder"), $("file")]) {
+	input.addEventListener("change", () => {
+		const files = importDialog.pairs(input);
+		input.value = ""; // so that the same may be chosen again
+		if (files.length > 0) open(files);
+	});
+}
+
+// open opens a model's files as they are, or packs them first.
+export function open(files) {
+	if (importDialog.isPacked(files)) choose(files.map(([, file]) => file));
+	else importDialog.open(files);
+}
