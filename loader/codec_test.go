@@ -148,7 +148,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(chunk.Raw)
 			var buf []byte
 			for b.Loop() {
-				if _, err := digest(b.Context(), stored); err != nil {
+				if _, err := Digest(b.Context(), stored); err != nil {
 					b.Fatal(err)
 				}
 				if buf, err = DecodeChunk(chunk, stored, buf); err != nil {

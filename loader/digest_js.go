@@ -8,9 +8,9 @@ import (
 	"github.com/hack-pad/safejs"
 )
 
-// digest is SHA-256 by the browser, several times faster than by Go's wasm; by
+// Digest is the SHA-256 of b by the browser, several times faster than by Go's wasm; by
 // Go where the page is not a secure context, or the bytes too few to matter.
-func digest(ctx context.Context, b []byte) (sum [32]byte, err error) {
+func Digest(ctx context.Context, b []byte) (sum [32]byte, err error) {
 	subtle, ok := global("crypto", "subtle")
 	if !ok || len(b) < 64<<10 {
 		return sha256.Sum256(b), nil

@@ -361,7 +361,7 @@ func verify(ctx context.Context, c Chunk, b []byte) error {
 	if int64(len(b)) != c.Stored {
 		return fmt.Errorf("%d bytes where the manifest says %d", len(b), c.Stored)
 	}
-	sum, err := digest(ctx, b)
+	sum, err := Digest(ctx, b)
 	if err != nil {
 		return err
 	}

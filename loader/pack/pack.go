@@ -124,10 +124,11 @@ func newPacker(in Input, out Output, o Options) (*packer, error) {
 	if o.ChunkSize < 64 || o.ChunkSize > loader.MaxChunk {
 		return nil, fmt.Errorf("pack: a chunk size of %d is outside 64 to %d", o.ChunkSize, loader.MaxChunk)
 	}
+	measure := o.Progress != nil || o.done != nil
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
-	p := &packer{in: in, opts: o, man: &loader.Manifest{Format: "wisp", Version: loader.Version, Name: o.Name,
+	p := &packer{in: in, opts: o, measure: measure, man: &loader.Manifest{Format: "wisp", Version: loader.Version, Name: o.Name,
 		Licence: o.Licence, Components: map[string]loader.Component{}}}
 	p.w = &writer{out: out, size: o.ChunkSize, man: p.man, done: o.done}
 	return p, nil
@@ -139,6 +140,9 @@ type packer struct {
 	man  *loader.Manifest
 	w    *writer
 	seen int64 // bytes of tensors converted so far
+	// measure is whether anybody asks for the errors, which take longer to
+	// compute than the weights do.
+	measure bool
 }
 
 // part is a component with weights.

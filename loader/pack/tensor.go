@@ -268,7 +268,9 @@ func (p *packer) addPlain(ctx context.Context, t safetensors.Tensor, r io.Reader
 		for i, x := range v {
 			h := float16.Fromfloat32(x)
 			binary.LittleEndian.PutUint16(out[2*i:], h.Bits())
-			e.add(x, h.Float32())
+			if p.measure {
+				e.add(x, h.Float32())
+			}
 		}
 		return p.w.append(ctx, out)
 	})
@@ -306,9 +308,11 @@ func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Re
 			if err := m.PutRow(at, row); err != nil {
 				return err
 			}
-			m.Row(at, back)
-			for i, x := range row {
-				e.add(x, back[i])
+			if p.measure {
+				m.Row(at, back)
+				for i, x := range row {
+					e.add(x, back[i])
+				}
 			}
 			at++
 		}

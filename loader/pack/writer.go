@@ -2,7 +2,6 @@ package pack
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 
@@ -119,7 +118,10 @@ func (w *writer) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(stored)
+	sum, err := loader.Digest(ctx, stored)
+	if err != nil {
+		return err
+	}
 	c := loader.Chunk{SHA256: hex.EncodeToString(sum[:]), Stored: int64(len(stored)), Raw: int64(len(raw)), Encoding: encoding}
 	if err := w.out.Write(ctx, c.File(), stored); err != nil {
 		return err

@@ -127,8 +127,15 @@ func bestScale4(x []float32, peak float32) float16.Float16 {
 }
 
 func squaredError4(x []float32, scale float32) (sum float64) {
+	if scale == 0 {
+		scale = float32(math.Inf(1)) // rounds everything to 0
+	}
+	s := float64(scale)
 	for _, v := range x {
-		d := float64(v) - float64(scale)*float64(round4(v, scale))
+		d := float64(v)
+		if n := nearest(v, scale, -8, 7); n != 0 {
+			d -= s * n
+		}
 		sum += float64(d * d) // the conversion keeps a CPU from fusing the sum
 	}
 	return sum
@@ -137,18 +144,22 @@ func squaredError4(x []float32, scale float32) (sum float64) {
 // put8 writes round(v/scale) in −127..127; a zero scale gives zeros. A scale
 // that f16 rounded down hard (a subnormal) is what the clamp is for.
 func put8(q []byte, x []float32, scale float32) {
+	if scale == 0 {
+		clear(q[:len(x)])
+		return
+	}
 	for i, v := range x {
-		n := int8(0)
-		if scale != 0 {
-			n = int8(min(max(roundEven(v/scale), -127), 127))
-		}
-		q[i] = byte(n)
+		q[i] = byte(int32(nearest(v, scale, -127, 127)))
 	}
 }
 
+// put4 writes round(v/scale) in −8..7, 0 where the scale is 0.
 func put4(q []byte, x []float32, scale float32) {
+	if scale == 0 {
+		scale = float32(math.Inf(1))
+	}
 	for i, v := range x {
-		n := byte(round4(v, scale) + 8)
+		n := byte(int32(nearest(v, scale, -8, 7)) + 8)
 		if i&1 == 0 {
 			q[i/2] = n
 		} else {
@@ -157,14 +168,17 @@ func put4(q []byte, x []float32, scale float32) {
 	}
 }
 
-// round4 returns round(v/scale) in −8..7, 0 where the scale is 0.
-func round4(v, scale float32) int {
-	if scale == 0 {
-		return 0
+// nearest is v/scale, rounded to even and kept within bounds. Comparisons cost
+// a fraction of min and max in WebAssembly.
+func nearest(v, scale float32, lo, hi float64) float64 {
+	n := math.RoundToEven(float64(v / scale))
+	if n > hi {
+		return hi
 	}
-	return int(min(max(roundEven(v/scale), -8), 7))
+	if n < lo {
+		return lo
+	}
+	return n
 }
-
-func roundEven(v float32) float64 { return math.RoundToEven(float64(v)) }
 
 func abs(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
