@@ -40,19 +40,19 @@ export async function open(files) {
 		const found = await inspectModel(files);
 		if (chosen !== files) return; // others were chosen meanwhile
 		facts = found;
-		show({ verdict: verdict() });
+		show({});
 	} catch (err) {
 		if (chosen === files) show({ error: err });
 	}
 }
 
 // show fills the dialog with what is known.
-function show({ verdict = "", error = null }) {
+function show({ verdict, error = null }) {
 	$("import-facts").textContent = facts ? [facts.pipeline, facts.licence !== "unknown" && facts.licence, t("importSize", { size: bytes(facts.inputBytes) })].filter(Boolean).join(" · ") : "";
 	$("import-choices").hidden = !facts;
 	$("import-choices").disabled = running !== null;
 	if (facts && !running) showChoices();
-	$("import-verdict").textContent = verdict;
+	$("import-verdict").textContent = verdict ?? (facts && !error ? fitting() : "");
 	$("import-error").hidden = !error;
 	if (error) {
 		$("import-error").textContent = sentence(error.message ?? String(error));
@@ -84,7 +84,7 @@ function showChoices() {
 
 const choice = () => $("import-sizes").querySelector(":checked")?.value;
 
-function verdict() {
+function fitting() {
 	const values = { free: facts.freeBytes < Infinity ? bytes(facts.freeBytes) : "–", memory: bytes(facts.peakBytes) };
 	return t(choice() ? "importFits" : "importNoRoom", values);
 }

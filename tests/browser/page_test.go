@@ -452,6 +452,14 @@ func TestScreenshots(t *testing.T) {
 	p.look(1200, 480, 1, false, "light")
 	p.refused("")
 	shoot(p, "error")
+	p.look(1200, 640, 1, false, "light")
+	model := filepath.Join(t.TempDir(), "watercolours")
+	if err := os.Rename(syntheticModel(t, 96), model); err != nil {
+		t.Fatal(err)
+	}
+	p.drag(model)
+	p.eventually(`document.getElementById("import").open && !document.getElementById("import-go").hidden`)
+	shoot(p, "import")
 }
 
 // The module's promises, clause by clause: what wisp.d.ts names is there, with
