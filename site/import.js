@@ -21,12 +21,11 @@ export const importing = () => running !== null;
 export const pairs = (input) => [...input.files].map((file) => [file.webkitRelativePath || file.name, file]);
 
 const has = (files, pattern) => files.some(([path]) => pattern.test(path));
+const index = /(^|\/)model_index\.json$/;
 
-// isCheckpoint tells what is to be packed from what is no model.
-export const isCheckpoint = (files) => has(files, /(^|\/)model_index\.json$|\.(safetensors|ckpt|pt|pth|bin)$/i);
-
-// isPacked tells a model that needs no packing.
-export const isPacked = (files) => has(files, /(^|\/)manifest\.json$/) && !has(files, /(^|\/)model_index\.json$/);
+// isCheckpoint tells what is to be packed, isPacked what was packed before.
+export const isCheckpoint = (files) => has(files, index) || has(files, /\.(safetensors|ckpt|pt|pth|bin)$/i);
+export const isPacked = (files) => has(files, /(^|\/)manifest\.json$/) && !has(files, index);
 
 // open shows what an import of files would make.
 export async function open(files) {
@@ -34,83 +33,70 @@ export async function open(files) {
 	for (const other of document.querySelectorAll("dialog[open]:not(#import)")) other.close();
 	chosen = files;
 	facts = null;
-	show({ verdict: t("importLooking") });
+	show({ text: t("reading") });
 	if (!box.open) box.showModal();
-	try {
-		const found = await inspectModel(files);
-		if (chosen !== files) return; // others were chosen meanwhile
-		facts = found;
-		show({});
-	} catch (err) {
-		if (chosen === files) show({ error: err });
-	}
+	const found = await inspectModel(files).catch((error) => ({ error }));
+	if (chosen !== files) return; // others were chosen meanwhile
+	if (found.error) return show(found);
+	facts = found;
+	show();
 }
 
-// show fills the dialog with what is known.
-function show({ verdict, error = null }) {
-	$("import-facts").textContent = facts ? [facts.pipeline, facts.licence !== "unknown" && facts.licence, t("importSize", { size: bytes(facts.inputBytes) })].filter(Boolean).join(" · ") : "";
-	$("import-choices").hidden = !facts;
-	$("import-choices").disabled = running !== null;
-	if (facts && !running) showChoices();
-	$("import-verdict").textContent = verdict ?? (facts && !error ? fitting() : "");
+// show fills the dialog with what is known; text takes the verdict's place.
+function show({ text, error } = {}) {
+	const busy = running !== null;
+	$("import-facts").textContent = facts ? [facts.name, facts.pipeline, facts.licence !== "unknown" && facts.licence, bytes(facts.inputBytes)].filter(Boolean).join(" · ") : "";
+	$("import-sizes").hidden = !facts;
+	$("import-sizes").disabled = busy;
+	if (facts && !busy) showSizes();
+	$("import-verdict").textContent = text ?? (facts && !error ? t(choice() ? "importFits" : "importNoRoom", { free: bytes(facts.freeBytes), memory: bytes(facts.peakBytes) }) : "");
 	$("import-error").hidden = !error;
-	if (error) {
-		$("import-error").textContent = sentence(error.message ?? String(error));
-		$("import-error").dataset.code = error.code ?? "internal";
-	}
+	$("import-error").textContent = error ? sentence(error.message) : "";
+	$("import-error").dataset.code = error?.code ?? "";
 	// A single file lacks what the folder of its kind has.
-	$("import-more").hidden = !error || !has(chosen, /\.safetensors$/) || has(chosen, /(^|\/)model_index\.json$/);
-	$("import-work").hidden = !running;
-	$("import-go").hidden = !facts || running !== null;
+	$("import-more").hidden = !error || !has(chosen, /\.safetensors$/) || has(chosen, index);
+	$("import-work").hidden = $("import-stop").hidden = !busy;
+	$("import-go").hidden = !facts || busy;
 	$("import-go").disabled = !choice();
-	$("import-stop").hidden = !running;
 }
 
 // Compression saves at most a fifth.
 const fits = (quantise) => facts.packedBytes[quantise] * 0.8 <= facts.freeBytes;
-
-function showChoices() {
-	const before = choice() ?? "q8";
-	const first = ["f16", "q8", "q4"].find(fits);
-	const rows = ["f16", "q8", "q4"].map((name) => {
-		const radio = create("input", { type: "radio", name: "quantise", value: name, disabled: !fits(name), checked: fits(name) && name === (fits(before) ? before : first) });
-		const size = t(fits(name) ? "importAtMost" : "importTooLarge", { size: bytes(facts.packedBytes[name]) });
-		return create("label", {}, radio, create("span", {}, create("strong", { textContent: t(name) }), create("small", { textContent: t(`${name}Help`) })), create("span", { textContent: size }));
-	});
-	for (const old of $("import-sizes").querySelectorAll("label")) old.remove();
-	$("import-sizes").append(...rows);
-	if ($("import-name-of").value === "") $("import-name-of").value = facts.name;
-}
-
+const sizes = ["f16", "q8", "q4"];
 const choice = () => $("import-sizes").querySelector(":checked")?.value;
 
-function fitting() {
-	const values = { free: facts.freeBytes < Infinity ? bytes(facts.freeBytes) : "–", memory: bytes(facts.peakBytes) };
-	return t(choice() ? "importFits" : "importNoRoom", values);
+function showSizes() {
+	const wish = choice() ?? "q8";
+	const checked = fits(wish) ? wish : sizes.find(fits);
+	for (const old of $("import-sizes").querySelectorAll("label")) old.remove();
+	for (const name of sizes) {
+		const radio = create("input", { type: "radio", name: "quantise", value: name, disabled: !fits(name), checked: name === checked });
+		$("import-sizes").append(create("label", {}, radio, create("span", { textContent: t(name) }), create("span", { textContent: `≤ ${bytes(facts.packedBytes[name])}` })));
+	}
 }
 
 $("import-form").addEventListener("submit", async (event) => {
 	event.preventDefault();
 	if (!facts || running || !choice()) return;
 	running = new AbortController();
-	const options = { quantise: choice(), name: $("import-name-of").value.trim() || facts.name, signal: running.signal, onProgress: progress };
 	progress({ loaded: 0, total: facts.inputBytes });
-	show({ verdict: t("importStarted") });
+	show({ text: t("importing") });
 	$("import-stop").focus();
-	const { model, error } = await importModel(chosen, options).then((model) => ({ model }), (error) => ({ error }));
-	running = null;
-	if (model) {
+	try {
+		const model = await importModel(chosen, { quantise: choice(), signal: running.signal, onProgress: progress });
+		running = null;
 		box.close();
 		onUse(model);
-		return;
+	} catch (error) {
+		running = null;
+		show(error.code === "aborted" ? { text: t("importCancelled") } : { error });
+		$("import-go").focus();
 	}
-	show(error.code === "aborted" ? { verdict: t("importCancelled") } : { error });
-	$("import-go").focus();
 });
 
 function progress({ loaded, total }) {
-	$("import-bar").value = total > 0 ? loaded / total : 0;
-	$("import-doing").textContent = t("importing", { loaded: bytes(loaded), total: bytes(total) });
+	$("import-bar").value = loaded / total;
+	$("import-doing").textContent = `${bytes(loaded)} / ${bytes(total)}`;
 }
 
 const stop = () => running?.abort();
@@ -127,7 +113,6 @@ box.addEventListener("close", () => {
 	stop();
 	chosen = [];
 	facts = null;
-	$("import-name-of").value = "";
 });
 addEventListener("beforeunload", (event) => {
 	if (running) event.preventDefault();

@@ -13,8 +13,10 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest
@@ -23,7 +25,32 @@ var embedded embed.FS
 // Files returns the page and everything it loads but the programs and Go's
 // script beside them (see [Compile]), its service worker (see [Assemble]) and the
 // models.
-func Files() fs.FS { return embedded }
+func Files() fs.FS { return served() }
+
+// served is the embedded files, their scripts without the lines that are
+// comments: those are for readers of the source. Empty lines in their places
+// keep the numbers of the others.
+var served = sync.OnceValue(func() memory {
+	names, err := fs.Glob(embedded, "*")
+	if err != nil {
+		panic(err) // of a pattern that is right
+	}
+	files := memory{}
+	for _, name := range names {
+		data, err := embedded.ReadFile(name)
+		if err != nil {
+			panic(err) // of a file that was listed
+		}
+		if path.Ext(name) == ".js" {
+			data = comment.ReplaceAll(data, nil)
+		}
+		files[name] = data
+	}
+	return files
+})
+
+// comment matches a line that is one.
+var comment = regexp.MustCompile(`(?m)^[\t ]*//.*$`)
 
 // policy lets a page run its own code and connect to its own site, and nothing
 // else. sw.js adds the origins of models that the visitor allowed.
@@ -77,7 +104,7 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 		to[name] = hex.EncodeToString(sum[:])
 		fmt.Fprintf(all, "%s %x\n", name, sum)
 	}
-	text, err := fs.ReadFile(embedded, worker)
+	text, err := fs.ReadFile(Files(), worker)
 	if err != nil {
 		return nil, err
 	}

@@ -405,12 +405,12 @@ func dirOf(t *testing.T, files memory) fs.FS {
 func TestWeight(t *testing.T) {
 	total := 0
 	for _, pattern := range []string{"*.js", "*.css"} {
-		names, err := fs.Glob(embedded, pattern)
+		names, err := fs.Glob(Files(), pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %d files: %v", pattern, len(names), err)
 		}
 		for _, name := range names {
-			data, err := fs.ReadFile(embedded, name)
+			data, err := fs.ReadFile(Files(), name)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -248,9 +248,9 @@ func TestImportRefusals(t *testing.T) {
 		{`[["a", 1]]`, "bad-request", "file 0"},
 		{`7`, "not a WispError", "iterable"},
 		{`[...files, ...files.map(([path, file]) => ["other/" + path.slice(5), file])]`, "bad-request", "several models"},
-		{`files.filter(([path]) => path.includes("/unet/"))`, "bad-request", "a part of a pipeline"},
+		{`files.filter(([path]) => path.includes("/unet/"))`, "bad-request", "only a part of a pipeline"},
 		{`[["sd.ckpt", new Blob(["x"])]]`, "bad-model", "(sd.ckpt)"},
-		{fmt.Sprintf(without, "unet.*safetensors") + `.concat([["tiny/unet/diffusion_pytorch_model.bin", new Blob(["x"])]])`, "bad-model", "a pickled checkpoint"},
+		{fmt.Sprintf(without, "unet.*safetensors") + `.concat([["tiny/unet/diffusion_pytorch_model.bin", new Blob(["x"])]])`, "bad-model", "pickled checkpoints"},
 		{`[["sd.safetensors", new Blob(["x"])]]`, "bad-model", "a single file has no configs"},
 		{`[["a.safetensors", new Blob(["x"])], ["b.safetensors", new Blob(["x"])], ` + `...` + fmt.Sprintf(without, "safetensors") + `]`, "bad-request", "several models"},
 		{`[["sd.safetensors", new Blob(["x"])], ...` + fmt.Sprintf(without, "safetensors") + `]`, "bad-model", "sd.safetensors"},
@@ -297,7 +297,7 @@ func TestImportRefusals(t *testing.T) {
 		}
 	}
 	p.drag(pickle)
-	refused("bad-model", "Ein Pickle (.ckpt", false)
+	refused("bad-model", "Pickles (.ckpt", false)
 	p.run(chromedp.KeyEvent("\u001b"))
 	p.until(`!document.getElementById("import").open`)
 	p.drag("../../loader/pack/testdata/sdxl.safetensors")
@@ -410,10 +410,12 @@ func (p *tab) upload(id, path string) {
 	}
 }
 
-// full is a script that makes a worker's storage full after so many bytes.
+// full is a script that has a worker's storage claim some room, and be full
+// after so many bytes.
 const full = `{
+	const quota = %d;
 	let left = %d;
-	StorageManager.prototype.estimate = async () => ({ usage: 0, quota: left });
+	StorageManager.prototype.estimate = async () => ({ usage: 0, quota });
 	const put = IDBObjectStore.prototype.put;
 	IDBObjectStore.prototype.put = function (value, key) {
 		left -= value.byteLength;
@@ -432,7 +434,8 @@ func TestImportWithoutRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, p := serve(t), newTab(t)
-	var room atomic.Int64
+	var claimed, room atomic.Int64
+	claimed.Store(1 << 30)
 	room.Store(1 << 30)
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/worker.js" {
@@ -441,7 +444,7 @@ func TestImportWithoutRoom(t *testing.T) {
 		w.Header().Set("Content-Type", "text/javascript")
 		w.Header().Set("Cross-Origin-Embedder-Policy", "require-corp")
 		w.Header().Set("Cache-Control", "no-store")
-		fmt.Fprintf(w, full, room.Load())
+		fmt.Fprintf(w, full, claimed.Load(), room.Load())
 		w.Write(worker)
 		return true
 	})
@@ -468,23 +471,31 @@ func TestImportWithoutRoom(t *testing.T) {
 	}
 	before := p.keys()
 	files := visitorsFiles(t, "/test/", dir)
-	for _, free := range []int64{1 << 20, 21 << 20} { // known beforehand, and found out on the way
+	for _, c := range []struct {
+		claimed, room int64
+		want          string
+	}{
+		{1 << 20, 1 << 20, "quota: "},       // known beforehand
+		{1 << 30, 8 << 20, "part, quota: "}, // found out on the way
+	} {
 		p.run(chromedp.Navigate(s.URL)) // ends the worker that inspected
 		p.until(`document.documentElement.dataset.state === "ready"`)
-		room.Store(free)
+		claimed.Store(c.claimed)
+		room.Store(c.room)
 		got := eval[string](p, fmt.Sprintf(`(async () => {
 			const { importModel } = await import("/wisp.js");
 			const files = %s;
 			let packed = 0;
-			const refusal = await importModel(files, { quantise: "f32", onProgress: (p) => { packed = p.loaded / p.total; } }).catch((err) => err);
-			return (packed > 0.5 ? "half, " : packed > 0 ? "some, " : "") + (refusal.code ?? "done") + ": " + (refusal.message ?? refusal);
+			const refusal = await importModel(files, { onProgress: (p) => { packed = p.loaded / p.total; } }).catch((err) => err);
+			return (packed > 0.2 ? "part, " : "") + (refusal.code ?? "done") + ": " + (refusal.message ?? refusal);
 		})()`, files))
+		claimed.Store(1 << 30)
 		room.Store(1 << 30)
-		if want := map[bool]string{true: "quota: ", false: "half, quota: "}[free == 1<<20]; !strings.HasPrefix(got, want) {
-			t.Errorf("with room for %d: %s, want %s", free, got, want)
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("with room for %d: %s, want %s", c.room, got, c.want)
 		}
 		if after := p.keys(); !slices.Equal(after, before) {
-			t.Errorf("with room for %d: kept are %v, before %v", free, after, before)
+			t.Errorf("with room for %d: kept are %v, before %v", c.room, after, before)
 		}
 	}
 }

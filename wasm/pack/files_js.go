@@ -135,7 +135,7 @@ func (f folder) noPipeline() error {
 	case len(checkpoints) == 0:
 		return fmt.Errorf("%w: %d files, %s not among them", errNothing, len(f), indexName)
 	case len(f.named("config.json")) > 0:
-		return fmt.Errorf("%w: %s", errPart, checkpoints[0])
+		return fmt.Errorf("%w: only a part of a pipeline, %s", errNothing, checkpoints[0])
 	}
 	return fmt.Errorf("%w: %s", errBare, checkpoints[0])
 }

@@ -32,7 +32,6 @@ import (
 var (
 	errNothing = errors.New("no model")
 	errSeveral = errors.New("several models")
-	errPart    = errors.New("a part of a model")
 	errBare    = errors.New("a bare checkpoint")
 	errGone    = errors.New("unreadable file")
 	errModel   = errors.New("bad model")
@@ -46,12 +45,11 @@ var kinds = []bridge.Kind{
 	{Err: bridge.ErrBadRequest, Code: "bad-request"},
 	{Err: errNothing, Code: "bad-request", Lead: "there is no model among the files: choose a folder that diffusers wrote, with model_index.json in it"},
 	{Err: errSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
-	{Err: errPart, Code: "bad-request", Lead: "this is a part of a pipeline: choose the folder above it, with model_index.json in it"},
 	{Err: errGone, Code: "bad-request", Lead: "a file changed or is gone: choose the model again"},
-	{Err: errBare, Code: "bad-model", Lead: "a single file has no configs and no tokenizer: add the folder of a pipeline of the same kind, with model_index.json in it"},
-	{Err: safetensors.ErrPickle, Code: "bad-model", Lead: "a pickled checkpoint (.ckpt, .pt, .bin) is a program that runs when it is opened, so wisp does not read it: choose the model's .safetensors files"},
-	{Err: safetensors.ErrPointer, Code: "bad-model", Lead: "Git LFS left a pointer in a file's place: fetch the file itself with git lfs pull"},
-	{Err: diffusion.ErrBadModel, Code: "bad-model", Lead: "wisp cannot draw with this model: it takes a CLIP text encoder, a UNet and an AutoencoderKL or AutoencoderTiny, as StableDiffusionPipeline has them"},
+	{Err: errBare, Code: "bad-model", Lead: "a single file has no configs: add the folder of a pipeline of the same kind, with model_index.json in it"},
+	{Err: safetensors.ErrPickle, Code: "bad-model", Lead: "pickled checkpoints (.ckpt, .pt, .bin) are programs, so wisp does not open them: choose the model's .safetensors files"},
+	{Err: safetensors.ErrPointer, Code: "bad-model", Lead: "Git LFS left a pointer in a file's place: fetch the file with git lfs pull"},
+	{Err: diffusion.ErrBadModel, Code: "bad-model", Lead: "wisp cannot draw with this model: it takes a CLIP text encoder, a UNet and an AutoencoderKL or AutoencoderTiny"},
 	{Err: fs.ErrNotExist, Code: "bad-model", Lead: "a file of the model is missing"},
 	{Err: safetensors.ErrFormat, Code: "bad-model", Lead: "a file of the model is damaged"},
 	{Err: errModel, Code: "bad-model"},
