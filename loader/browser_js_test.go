@@ -485,7 +485,7 @@ func streamAll(t *testing.T, src Source, c Cache) (got map[string][]byte, warnin
 	if err != nil {
 		t.Fatal(err)
 	}
-	memory, err := assembly("Memory", map[string]any{"initial": 200})
+	memory, err := assembly("Memory", map[string]any{"initial": 400})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -537,6 +537,68 @@ func TestStreamInBrowser(t *testing.T) {
 			damage(t, c, rng)
 			check(kind+", damaged", c, 1)
 			check(kind+", made anew", c, 0)
+		}
+	}
+}
+
+// TestAheadInBrowser: what workers decode and join is what this thread does, of
+// tensors that begin and end anywhere in chunks, wanted or not.
+func TestAheadInBrowser(t *testing.T) {
+	needBrowser(t)
+	b := newBuilder(100_003)
+	rng := rand.New(rand.NewPCG(4, 4))
+	want := map[string][]byte{}
+	for i := range 40 {
+		dtype, width := []string{"f32", "f16", "bf16", "i32"}[i%4], []int{4, 2, 2, 4}[i%4]
+		data := make([]byte, width*(1000+rng.IntN(40_000)))
+		for j := range data { // half of the bytes are zero, which zstd sees
+			if j%2 == 1 {
+				data[j] = byte(rng.Uint32())
+			}
+		}
+		name := string(rune('A' + i))
+		b.tensor("unet", name, dtype, data, len(data)/width)
+		want["unet/"+name] = data
+	}
+	src := b.done()
+	packed := 0
+	for _, c := range b.man.Chunks {
+		if c.Encoding == "zstd" {
+			packed++
+		}
+	}
+	if packed < aheadLeast {
+		t.Fatalf("%d compressed chunks", packed)
+	}
+	m, err := Open(t.Context(), src, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := m.flow(t.Context(), m.planned(), nil)
+	if r, err := f.chunk(1); err != nil || r.inGo() {
+		t.Errorf("no worker decoded chunk 1: %v", err)
+	}
+	f.close()
+	for _, stream := range []bool{true, false} {
+		got := map[string][]byte{}
+		if stream {
+			got, _ = streamAll(t, src, nil)
+		} else if got, err = collect(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if err := sameTensors(got, want); err != nil {
+			t.Errorf("streamed %v: %v", stream, err)
+		}
+	}
+	for i, prefixes := range [][]string{{"C"}, {"D", "H", "Z"}, {"A", "B", "a"}} {
+		err := m.LoadPrefix(t.Context(), "unet", prefixes, func(x Tensor) error {
+			if !bytes.Equal(x.Data, want["unet/"+x.Name]) {
+				t.Errorf("%d: %s differs", i, x.Name)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -333,7 +333,7 @@ func (m *Model) loadChunks(ctx context.Context, b *block, want []*TensorInfo, l 
 	for i, t := range want {
 		places[i] = t.Place
 	}
-	f := m.flow(ctx, m.chunksUnder(places))
+	f := m.flow(ctx, m.chunksUnder(places), want)
 	defer f.close()
 	for _, t := range want {
 		done, failure := false, error(nil)
@@ -401,7 +401,7 @@ func (m *Model) loadFiles(ctx context.Context) error {
 	for i, f := range want {
 		places[i] = f.Place
 	}
-	flow := m.flow(ctx, m.chunksUnder(places))
+	flow := m.flow(ctx, m.chunksUnder(places), nil)
 	defer flow.close()
 	for _, f := range want {
 		data := make([]byte, 0, f.Length)

@@ -343,7 +343,7 @@ func TestBoundedMemory(t *testing.T) {
 		}
 		rec.asked = nil
 		chunks := m.planned()
-		f := m.flow(t.Context(), chunks)
+		f := m.flow(t.Context(), chunks, nil)
 		defer f.close()
 		for used, i := range chunks {
 			r, err := f.chunk(i)

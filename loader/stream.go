@@ -54,21 +54,27 @@ type flow struct {
 	raw    raw
 	buf    []byte       // for the next chunk to be decoded
 	held   atomic.Int64 // places in the room
+	ahead  *ahead
 	wg     sync.WaitGroup
 }
 
+// arrival is a chunk, decoded already or still as it is stored.
 type arrival struct {
-	stored []byte
-	err    error
+	stored  []byte
+	raw     raw
+	decoded bool
+	err     error
 }
 
-// flow begins to fetch chunks, which ascend. The caller must close it.
-func (m *Model) flow(ctx context.Context, chunks []int) *flow {
+// flow begins to fetch chunks, which ascend, for tensors that are wanted of
+// them. The caller must close it.
+func (m *Model) flow(ctx context.Context, chunks []int, want []*TensorInfo) *flow {
 	f := &flow{m: m, chunks: chunks, ready: make([]chan arrival, len(chunks)), at: -1}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	for i := range f.ready {
 		f.ready[i] = make(chan arrival, 1)
 	}
+	f.ahead = newAhead(f.ctx, m.man, chunks, want)
 	f.wg.Go(f.fetch)
 	return f
 }
@@ -79,20 +85,32 @@ func (f *flow) fetch() {
 		case f.m.room <- struct{}{}:
 			f.held.Add(1)
 		case <-f.ctx.Done():
-			f.ready[j] <- arrival{nil, failed(f.ctx, ErrNetwork, "download", f.ctx.Err())}
+			f.ready[j] <- arrival{err: failed(f.ctx, ErrNetwork, "download", f.ctx.Err())}
 			continue
 		}
 		f.wg.Go(func() {
-			b, err := f.m.chunk(f.ctx, f.m.man.Chunks[i])
-			f.ready[j] <- arrival{b, err}
+			f.ready[j] <- f.obtain(i)
 		})
 	}
+}
+
+// obtain gets chunk i, decoded where others than this thread can do that.
+func (f *flow) obtain(i int) arrival {
+	b, err := f.m.chunk(f.ctx, f.m.man.Chunks[i])
+	if err != nil {
+		return arrival{err: err}
+	}
+	if r, ok := f.ahead.decode(f.ctx, i, b); ok {
+		return arrival{raw: r, decoded: true}
+	}
+	return arrival{stored: b}
 }
 
 // close ends the fetches and gives up the places.
 func (f *flow) close() {
 	f.cancel()
 	f.wg.Wait()
+	f.ahead.close()
 	for f.held.Load() > 0 {
 		f.leave()
 	}
@@ -114,7 +132,7 @@ func (f *flow) chunk(i int) (raw, error) {
 		at := f.chunks[f.next]
 		f.next++
 		if at == i {
-			if err := f.decode(i, r.stored); err != nil {
+			if err := f.decode(i, r); err != nil {
 				return raw{}, err
 			}
 		}
@@ -123,16 +141,20 @@ func (f *flow) chunk(i int) (raw, error) {
 	return f.raw, nil
 }
 
-func (f *flow) decode(i int, stored []byte) error {
-	c := f.m.man.Chunks[i]
-	b, err := DecodeChunk(c, stored, f.buf)
-	if err != nil {
-		return err
+// decode makes chunk i the one that is held.
+func (f *flow) decode(i int, a arrival) error {
+	if !a.decoded {
+		c := f.m.man.Chunks[i]
+		b, err := DecodeChunk(c, a.stored, f.buf)
+		if err != nil {
+			return err
+		}
+		if c.Encoding != "raw" {
+			f.buf = b
+		}
+		a.raw = raw{b: b}
 	}
-	if c.Encoding != "raw" {
-		f.buf = b
-	}
-	f.raw, f.at = raw{b: b}, i
+	f.raw, f.at = a.raw, i
 	return nil
 }
 
