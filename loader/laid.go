@@ -85,7 +85,8 @@ func (m *Model) fromCache(ctx context.Context, b *block, name string, want []*Te
 	defer func() {
 		if f.Close(ctx); r.damaged {
 			m.warn(fmt.Errorf("loader: the laid-out file %s is damaged; loading from the chunks", name))
-			err = cmp.Or(err, ctx.Err(), m.opts.Cache.Remove(ctx, name))
+			m.opts.Cache.Remove(ctx, name) // which another tab may do, or prevent by reading it
+			err = cmp.Or(err, ctx.Err())
 		}
 	}()
 	if r.damaged = !r.readTable(want); r.damaged {

@@ -237,8 +237,12 @@ func (w *worker) answer(event safejs.Value) {
 	}
 }
 
-// lose gives the worker up.
-func (w *worker) lose(safejs.Value) {
+// lose gives the worker up. An error that ended it is dealt with here: else the
+// browser would report it to the page.
+func (w *worker) lose(event safejs.Value) {
+	if !event.IsUndefined() {
+		event.Call("preventDefault")
+	}
 	w.mu.Lock()
 	ended := w.ended
 	w.ended = true
