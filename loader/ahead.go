@@ -11,4 +11,6 @@ func newAhead(context.Context, *Manifest, []int, []*TensorInfo) *ahead { return 
 
 func (*ahead) decode(context.Context, int, []byte) (r raw, ok bool) { return r, false }
 
+func (*ahead) recycle(raw) {}
+
 func (*ahead) close() {}

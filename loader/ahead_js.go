@@ -61,16 +61,27 @@ func (a *ahead) decode(ctx context.Context, i int, stored []byte) (r raw, ok boo
 	if err != nil {
 		return r, false
 	}
-	array, err := toJS(stored)
+	c := a.man.Chunks[i]
+	array, err := pool.array(c, stored)
 	if err != nil {
 		return r, false
 	}
-	array, err = pool.decode(ctx, workerJob{chunk: a.man.Chunks[i], stored: array, cuts: a.cuts[i]})
+	array, err = pool.decode(ctx, workerJob{chunk: c, stored: array, cuts: a.cuts[i]})
 	if err != nil {
 		return r, false
 	}
 	r, err = joined(array)
 	return r, err == nil
+}
+
+// recycle takes what decode gave back; it is void after.
+func (a *ahead) recycle(r raw) {
+	if a == nil || r.inGo() {
+		return
+	}
+	if pool, err := a.pool(); err == nil {
+		pool.recycle(r.array)
+	}
 }
 
 // close ends the workers.

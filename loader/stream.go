@@ -154,6 +154,7 @@ func (f *flow) decode(i int, a arrival) error {
 		}
 		a.raw = raw{b: b}
 	}
+	f.ahead.recycle(f.raw)
 	f.raw, f.at = a.raw, i
 	return nil
 }
