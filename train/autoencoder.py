@@ -3,6 +3,8 @@
   python autoencoder.py train MINUTES    resumes from autoencoder.pt
   python autoencoder.py decoder MINUTES  goes on with the decoder alone, after encode: latents stay as they are
   python autoencoder.py encode           writes latents.pt and vae/ (after compose.py)
+  python autoencoder.py encoder MINUTES  goes on with the encoder alone: finer latents, near the old, for the decoder as it is
+  python autoencoder.py measure          the held-out PSNR, with noise in the latents, and with latents sought for each picture
 
 Two thirds of the arithmetic is at full resolution, so training sees 64x64
 crops: four times the steps in the same time.
@@ -22,6 +24,7 @@ from configs import autoencoder
 
 CROP = 64
 BATCH = 16
+HOLD = 3.0  # the encoder alone: weight of its latents' mean squared distance from where they were
 NOISE = 0.1  # latent noise: makes the decoder forgive the denoiser's errors; half for the decoder alone
 CHECKPOINT = WORK / "autoencoder.pt"
 LATENTS = WORK / "latents.pt"
@@ -39,12 +42,12 @@ def to_tensor(pixels):
     return x.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
 
 
-def crops(art, index, rng):
-    """A batch of random crops, half of them mirrored."""
-    out = np.empty((BATCH, CROP, CROP, 3), np.uint8)
-    for i, n in enumerate(rng.choice(index, BATCH)):
-        y, x = rng.integers(0, SIZE - CROP + 1, 2)
-        out[i] = art[n, y : y + CROP, x : x + CROP][:, :: rng.choice((-1, 1))]
+def crops(art, index, rng, side):
+    """A batch of random crops, half of them mirrored; of larger ones fewer."""
+    out = np.empty((BATCH * CROP**2 // side**2, side, side, 3), np.uint8)
+    for i, n in enumerate(rng.choice(index, len(out))):
+        y, x = rng.integers(0, SIZE - side + 1, 2)
+        out[i] = art[n, y : y + side, x : x + side][:, :: rng.choice((-1, 1))]
     return to_tensor(out)
 
 
@@ -58,16 +61,44 @@ def loss_fn(out, x):
     return F.l1_loss(out, x) + F.mse_loss(out, x) + edges
 
 
+def decibels(out, x):
+    """PSNR in dB of each picture, peak-to-peak range 2."""
+    return 10 * torch.log10(4 / (out.clamp(-1, 1) - x).square().mean((1, 2, 3)))
+
+
 @torch.no_grad()
-def psnr(vae, x):
-    """Mean over pictures of the PSNR in dB, peak-to-peak range 2."""
+def psnr(vae, x, noise=0.0):
+    """Mean over pictures, with noise of that deviation in the latents."""
     with mixed():
-        out = torch.cat([vae.decoder(vae.encoder(b)).float() for b in x.split(32)])
-    mse = (out.clamp(-1, 1) - x).square().mean((1, 2, 3))
-    return (10 * torch.log10(4 / mse)).mean().item()
+        latents = [vae.encoder(b) for b in x.split(32)]
+        out = torch.cat([vae.decoder(z + noise * torch.randn_like(z)).float() for z in latents])
+    return decibels(out, x).mean().item()
 
 
-def train(minutes, decoder_only):
+def measure():
+    """Tells what limits the codec: noise hardly, the encoder most, for better latents lie near its own."""
+    torch.manual_seed(0)
+    art, rows = images()
+    x = to_tensor(art[[i for i, r in enumerate(rows) if r["heldout"]]])
+    vae = autoencoder().requires_grad_(False)
+    vae.load_state_dict(torch.load(CHECKPOINT)["vae"])
+    for noise in (0, 0.02, 0.05, 0.1, 0.2):
+        print(f"latent noise {noise}: {psnr(vae, x, noise):.2f} dB", flush=True)
+    x = x[::17]
+    first = vae.encoder(x)
+    z = first.clone().requires_grad_()
+    opt = torch.optim.Adam([z], 0.02)
+    for step in range(41):
+        out = vae.decoder(z)
+        if step % 10 == 0:
+            print(f"{len(x)} pictures' latents sought for {step} steps: {decibels(out, x).mean():.2f} dB, "
+                  f"{(z - first).square().mean().sqrt():.3f} from the encoder's", flush=True)
+        opt.zero_grad()
+        (out - x).square().mean((1, 2, 3)).log().sum().backward()
+        opt.step()
+
+
+def train(minutes, verb):
     torch.manual_seed(int(time.time()))
     rng = np.random.default_rng()
     art, rows = images()
@@ -81,9 +112,16 @@ def train(minutes, decoder_only):
         state = torch.load(CHECKPOINT)
         vae.load_state_dict(state["vae"])
     ema = copy.deepcopy(vae)
-    learned = vae.decoder if decoder_only else vae
+    learned = {"train": vae, "decoder": vae.decoder, "encoder": vae.encoder}[verb]
+    vae.requires_grad_(False)
+    learned.requires_grad_(True)
+    first = copy.deepcopy(vae.encoder).requires_grad_(False)
+    if verb == "encoder":
+        first.load_state_dict(state.setdefault("first", first.state_dict()))
     opt = torch.optim.AdamW(learned.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
-    peak, noise = (7e-4, NOISE / 2) if decoder_only else (1.5e-3, NOISE)
+    peak, noise, side, average = {
+        "train": (1.5e-3, NOISE, CROP, 0.998), "decoder": (7e-4, NOISE / 2, CROP, 0.998), "encoder": (2e-4, 0, SIZE, 0.96),
+    }[verb]
     print(f"step {state['step']} held out PSNR {psnr(vae, test):.2f} dB", flush=True)
     start = saved = time.process_time()  # the core's minutes, not the clock's
     while (part := (time.process_time() - start) / 60 / minutes) < 1:
@@ -91,20 +129,22 @@ def train(minutes, decoder_only):
             time.sleep(0.5)
         warm = min(1, (time.process_time() - start) / 20)
         opt.param_groups[0]["lr"] = peak * warm * max(0.02, 1 - part**2)
-        x = crops(art, index, rng)
+        x = crops(art, index, rng, side)
         with mixed():
-            with torch.set_grad_enabled(not decoder_only):
-                z = vae.encoder(x)
-            out = vae.decoder(z + noise * torch.randn_like(z))
+            z = vae.encoder(x)
+            out = vae.decoder(z + noise * torch.randn_like(z)).float()
+            old = first(x).float() if verb == "encoder" else None
         z = z.float()
-        # unit variance, and inside the decoder's tanh clamp at 3
-        loss = loss_fn(out.float(), x) + 0.02 * (z.square().mean() - 1).square() + 0.1 * F.relu(z.abs() - 2.5).square().mean()
+        if verb == "encoder":
+            loss = (out - x).square().mean((1, 2, 3)).add(1e-5).log().mean() + HOLD * (z - old).square().mean()
+        else:  # unit variance, and inside the decoder's tanh clamp at 3
+            loss = loss_fn(out, x) + 0.02 * (z.square().mean() - 1).square() + 0.1 * F.relu(z.abs() - 2.5).square().mean()
         opt.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
         opt.step()
         state["step"] += 1
-        decay = min(0.998, state["step"] / (state["step"] + 20))
+        decay = min(average, state["step"] / (state["step"] + 20))
         for e, p in zip(ema.parameters(), vae.parameters()):
             e.data.lerp_(p.data, 1 - decay)
         if state["step"] % 100 == 0:
@@ -112,11 +152,11 @@ def train(minutes, decoder_only):
         if time.process_time() - saved > 90:
             saved = time.process_time()
             print(f"step {state['step']} held out PSNR {psnr(ema, test):.2f} dB", flush=True)
-            save({"vae": ema.state_dict(), "step": state["step"], "minutes": state["minutes"] + (saved - start) / 60}, CHECKPOINT)
+            save({**state, "vae": ema.state_dict(), "minutes": state["minutes"] + (saved - start) / 60}, CHECKPOINT)
     state["minutes"] += minutes
-    save({"vae": ema.state_dict(), "step": state["step"], "minutes": state["minutes"]}, CHECKPOINT)
+    save({**state, "vae": ema.state_dict()}, CHECKPOINT)
     print(f"done: step {state['step']}, {state['minutes']:.0f} minutes, held out PSNR {psnr(ema, test):.2f} dB")
-    if decoder_only:
+    if verb != "train":
         finish(ema, torch.load(LATENTS)["scale"])
 
 
@@ -155,13 +195,15 @@ def encode():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("verb", choices=("train", "decoder", "encode"))
+    parser.add_argument("verb", choices=("train", "decoder", "encode", "encoder", "measure"))
     parser.add_argument("minutes", type=float, nargs="?", default=20)
     args = parser.parse_args()
     if args.verb == "encode":
         encode()
+    elif args.verb == "measure":
+        measure()
     else:
-        train(args.minutes, args.verb == "decoder")
+        train(args.minutes, args.verb)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def vocabulary():
         for text in 3 * names(row) + row["words"]:
             for word in re.findall(r"[a-z]+|[0-9]", text.lower()):
                 counts[word] += weight
-    for text, _ in STYLES.values():
+    for text, _ in list(STYLES.values())[:6]:  # the vocabulary is older than the last three styles, and stays as it is
         for word in re.findall(r"[a-z]+|[0-9]", text):
             counts[word] += 500
     return counts

@@ -2,6 +2,7 @@
 
   python export.py DIR            the trained weights, float32
   python export.py DIR --weights student-guide.pt --steps 4 --guidance 1
+  python export.py DIR --packed MODEL --steps 4 --guidance 1    text encoder and UNet from a packed model, to pack again as they are
   python export.py DIR --random   the same architecture, untrained (seed 0)
 """
 
@@ -16,6 +17,7 @@ import torch
 from diffusers import AutoencoderTiny
 
 import configs
+import packed
 import tokenizer
 from common import STYLES, WORK
 
@@ -53,7 +55,7 @@ def defaults(steps, guidance):
     }
 
 
-def write(out, random, weights, steps, guidance):
+def write(out, random, weights, model, steps, guidance):
     """Builds the directory beside its final place, then renames: readers never see half of it."""
     torch.manual_seed(0)
     words = tokenizer.load()
@@ -63,9 +65,14 @@ def write(out, random, weights, steps, guidance):
         trained = AutoencoderTiny.from_pretrained(WORK / "vae")
         vae.load_state_dict(trained.state_dict())
         vae.register_to_config(scaling_factor=trained.config.scaling_factor)  # and no path of this machine
-        ema = torch.load(WORK / weights, mmap=True)["ema"]
-        text.load_state_dict(ema["text"])
-        net.load_state_dict(ema["unet"])
+        if model:
+            trained = packed.weights(model)
+            text.load_state_dict(trained["text_encoder"])
+            net.load_state_dict(trained["unet"])
+        else:
+            trained = torch.load(WORK / weights, mmap=True)["ema"]
+            text.load_state_dict(trained["text"])
+            net.load_state_dict(trained["unet"])
     tmp = out.with_name(out.name + ".tmp")
     shutil.rmtree(tmp, ignore_errors=True)
     for name, part in ("text_encoder", text), ("unet", net), ("vae", vae), ("scheduler", configs.scheduler()):
@@ -86,11 +93,12 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--random", action="store_true")
     parser.add_argument("--weights", default="denoiser.pt", help="a checkpoint in $WISP_TRAIN_DIR")
+    parser.add_argument("--packed", type=Path, metavar="MODEL", help="instead of --weights")
     parser.add_argument("--steps", type=int, default=6, help="the page's default")
     parser.add_argument("--guidance", type=float, default=3.0, help="likewise; 1 for a student that has it folded in")
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write(args.out, args.random, args.weights, args.steps, args.guidance)
+    write(args.out, args.random, args.weights, args.packed, args.steps, args.guidance)
     print("wrote", args.out)
 
 
