@@ -63,7 +63,7 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 # WISP_MODEL=DIR tests another packed model, WISP_EXPORT=DIR holds the directory
 # that the default model was packed from to the same goldens.
 test-page:
-	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/browser
+	go test -tags browser -count=1 -timeout 30m $(ARGS) ./tests/browser
 
 # Wisp beside its peers, a row a figure: a visit in headless Chromium, best of
 # three, beside the bounds that it must keep; a model's way into memory; then
