@@ -114,6 +114,10 @@ func TestOptimize(t *testing.T) {
 			x := g.Input("x", F32, 1, 4, 4, 8)
 			return ReLU(Add(x, Conv2D(x, g.Weight("w", 8, 8, 3, 3), nil, 1, same)))
 		}, "conv2d", "conv2d add relu"},
+		"depthwise, residual, silu": {func(g *Graph) *Node {
+			x := g.Input("x", F32, 1, 4, 4, 8)
+			return SiLU(Add(DepthwiseConv2D(x, g.Weight("w", 8, 1, 3, 3), nil, 1, same), x))
+		}, "depthwise_conv2d", "depthwise_conv2d add silu"},
 		"norm, silu": {func(g *Graph) *Node {
 			return SiLU(GroupNorm(g.Input("x", F32, 1, 4, 4, 8), g.Weight("a", 8), g.Weight("b", 8), 2, 0))
 		}, "group_norm", "group_norm silu"},
@@ -153,6 +157,19 @@ func TestBuildErrorsNameOpAndInputs(t *testing.T) {
 	for want, build := range map[string]func(g *Graph){
 		"conv2d [input x(1,4,4,3), weight w(8,4,3,3)]: x has 3 channels, weight takes 4": func(g *Graph) {
 			Conv2D(g.Input("x", F32, 1, 4, 4, 3), g.Weight("w", 8, 4, 3, 3), nil, 1, [4]int{})
+		},
+		"depthwise_conv2d [input x(1,4,4,6), weight w(6,2,3,3)]: want x (n,h,w,c) and weight (c,1,kh,kw)": func(g *Graph) {
+			DepthwiseConv2D(g.Input("x", F32, 1, 4, 4, 6), g.Weight("w", 6, 2, 3, 3), nil, 1, [4]int{}) // three groups
+		},
+		"conv_transpose2d [input x(1,4,4,6), weight w(8,6,2,2)]: want": func(g *Graph) {
+			ConvTranspose2D(g.Input("x", F32, 1, 4, 4, 6), g.Weight("w", 8, 6, 2, 2), nil, 2, 0, 0)
+		},
+		"output padding 2": func(g *Graph) {
+			ConvTranspose2D(g.Input("x", F32, 1, 4, 4, 6), g.Weight("w", 6, 8, 2, 2), nil, 2, 0, 2)
+		},
+		"patches of 2×2": func(g *Graph) { Fold2D(g.Input("x", F32, 1, 4, 4, 6), nil, 2, 2, 2, 0, 8, 8) },
+		"fold2d [input x(1,4,4,8), weight b(4)]: bias is [4], want (2)": func(g *Graph) {
+			Fold2D(g.Input("x", F32, 1, 4, 4, 8), g.Weight("b", 4), 2, 2, 2, 0, 8, 8)
 		},
 		"linear [input x(2,5), weight w(3,4)]": func(g *Graph) { Linear(g.Input("x", F32, 2, 5), g.Weight("w", 3, 4), nil) },
 		"shapes do not broadcast":              func(g *Graph) { Add(g.Input("x", F32, 2, 5), g.Input("y", F32, 2, 4)) },

@@ -18,6 +18,8 @@ const (
 	OpConst
 
 	OpConv2D
+	OpDepthwiseConv2D
+	OpFold2D
 	OpLinear
 	OpMatMul
 	OpGroupNorm
@@ -52,7 +54,7 @@ const (
 
 var opNames = map[Op]string{
 	OpNone: "none", OpInput: "input", OpWeight: "weight", OpConst: "const",
-	OpConv2D: "conv2d", OpLinear: "linear", OpMatMul: "matmul",
+	OpConv2D: "conv2d", OpDepthwiseConv2D: "depthwise_conv2d", OpFold2D: "fold2d", OpLinear: "linear", OpMatMul: "matmul",
 	OpGroupNorm: "group_norm", OpLayerNorm: "layer_norm", OpSoftmax: "softmax", OpEmbedding: "embedding",
 	OpAdd: "add", OpSub: "sub", OpMul: "mul",
 	OpSiLU: "silu", OpGELU: "gelu", OpGELUTanh: "gelu_tanh", OpQuickGELU: "quick_gelu",
@@ -79,13 +81,17 @@ func (op Op) IsSource() bool { return op == OpInput || op == OpWeight || op == O
 // ConstAttrs holds the value of an OpConst.
 type ConstAttrs struct{ Value Tensor }
 
-// Conv2DAttrs are the parameters of OpConv2D. Inputs are x, w, then the bias
-// and the residual where present.
+// Conv2DAttrs are the parameters of OpConv2D and OpDepthwiseConv2D. Inputs are
+// x, w, then the bias and the residual where present.
 type Conv2DAttrs struct {
 	Stride int
 	Pad    [4]int // top, left, bottom, right
 	Epilogue
 }
+
+// Fold2DAttrs are the parameters of OpFold2D. Inputs are x, then the bias where
+// present.
+type Fold2DAttrs struct{ KH, KW, Stride, Pad int }
 
 // LinearAttrs are the parameters of OpLinear. Inputs are as in Conv2DAttrs.
 type LinearAttrs struct{ Epilogue }
@@ -150,21 +156,74 @@ func Conv2D(x, weight, bias *Node, stride int, pad [4]int) *Node {
 	if len(x.Shape) != 4 || len(weight.Shape) != 4 {
 		failOp(OpConv2D, in, "want x (n,h,w,c) and weight (out,in,kh,kw)")
 	}
-	out, c, kh, kw := weight.Shape[0], weight.Shape[1], weight.Shape[2], weight.Shape[3]
-	if c != x.Shape[3] {
+	if c := weight.Shape[1]; c != x.Shape[3] {
 		failOp(OpConv2D, in, "x has %d channels, weight takes %d", x.Shape[3], c)
 	}
+	return recordConv(OpConv2D, in, bias, stride, pad)
+}
+
+// DepthwiseConv2D convolves each channel of x (n, h, w, c) with its own kernel,
+// weight (c, 1, kh, kw), and adds an optional bias (c): a convolution of as many
+// groups as channels. pad and the result's size are as in [Conv2D].
+func DepthwiseConv2D(x, weight, bias *Node, stride int, pad [4]int) *Node {
+	in := withBias(x, weight, bias)
+	if len(x.Shape) != 4 || len(weight.Shape) != 4 || weight.Shape[1] != 1 || weight.Shape[0] != x.Shape[3] {
+		failOp(OpDepthwiseConv2D, in, "want x (n,h,w,c) and weight (c,1,kh,kw): one kernel for each channel")
+	}
+	return recordConv(OpDepthwiseConv2D, in, bias, stride, pad)
+}
+
+// recordConv checks what all convolutions have in common.
+func recordConv(op Op, in []*Node, bias *Node, stride int, pad [4]int) *Node {
+	x, weight := in[0].Shape, in[1].Shape
 	if stride < 1 || slices.Min(pad[:]) < 0 {
-		failOp(OpConv2D, in, "bad stride %d or padding %v", stride, pad)
+		failOp(op, in, "bad stride %d or padding %v", stride, pad)
 	}
-	h := x.Shape[1] + pad[0] + pad[2] - kh
-	w := x.Shape[2] + pad[1] + pad[3] - kw
+	h := x[1] + pad[0] + pad[2] - weight[2]
+	w := x[2] + pad[1] + pad[3] - weight[3]
 	if h < 0 || w < 0 {
-		failOp(OpConv2D, in, "the image is smaller than the kernel")
+		failOp(op, in, "the image is smaller than the kernel")
 	}
-	checkBias(OpConv2D, in, bias, out)
+	checkBias(op, in, bias, weight[0])
 	attrs := Conv2DAttrs{Stride: stride, Pad: pad, Epilogue: Epilogue{Bias: bias != nil}}
-	return record(OpConv2D, Shape{x.Shape[0], h/stride + 1, w/stride + 1, out}, attrs, in...)
+	return record(op, Shape{x[0], h/stride + 1, w/stride + 1, weight[0]}, attrs, in...)
+}
+
+// ConvTranspose2D is torch's transposed convolution of x (n, h, w, in) with
+// weight (in, out, kh, kw), one group, and an optional bias (out): each pixel
+// adds kh × kw pixels to the result, stride apart. The result is
+// (n, h', w', out), h' = (h − 1)·stride − 2·pad + kh + outPad. It is recorded as
+// a linear layer and Fold2D.
+func ConvTranspose2D(x, weight, bias *Node, stride, pad, outPad int) *Node {
+	if len(x.Shape) != 4 || len(weight.Shape) != 4 || weight.Shape[0] != x.Shape[3] {
+		Fail("conv_transpose2d [%v, %v]: want x (n,h,w,in) and weight (in,out,kh,kw)", x, weight)
+	}
+	if stride < 1 || pad < 0 || outPad < 0 || outPad >= stride {
+		Fail("conv_transpose2d [%v, %v]: bad stride %d, padding %d or output padding %d", x, weight, stride, pad, outPad)
+	}
+	out, kh, kw := weight.Shape[1], weight.Shape[2], weight.Shape[3]
+	taps := Reshape(Permute(weight, 2, 3, 1, 0), kh*kw*out, x.Shape[3])
+	h := (x.Shape[1]-1)*stride - 2*pad + kh + outPad
+	w := (x.Shape[2]-1)*stride - 2*pad + kw + outPad
+	return Fold2D(Linear(x, taps, nil), bias, kh, kw, stride, pad, h, w)
+}
+
+// Fold2D adds up overlapping patches, torch's fold with channels last: pixel
+// (i, j) of x (n, h, w, kh·kw·c) holds kh × kw pixels of c channels, which are
+// added to the result (n, outH, outW, c) from row i·stride − pad and column
+// j·stride − pad on, but for what lies outside. An optional bias (c) is added to
+// every pixel.
+func Fold2D(x, bias *Node, kh, kw, stride, pad, outH, outW int) *Node {
+	in := []*Node{x}
+	if bias != nil {
+		in = append(in, bias)
+	}
+	if len(x.Shape) != 4 || min(kh, kw, stride) < 1 || pad < 0 || x.Shape[3]%(kh*kw) != 0 {
+		failOp(OpFold2D, in, "want x (n,h,w,kh·kw·c) for patches of %d×%d, stride %d and padding %d", kh, kw, stride, pad)
+	}
+	c := x.Shape[3] / (kh * kw)
+	checkBias(OpFold2D, in, bias, c)
+	return record(OpFold2D, Shape{x.Shape[0], outH, outW, c}, Fold2DAttrs{kh, kw, stride, pad}, in...)
 }
 
 // Linear is x (…, in) times the transpose of weight (out, in), plus an

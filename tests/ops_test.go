@@ -17,6 +17,7 @@ type opCase struct {
 
 	Stride    int     `json:"stride"`
 	Pad       [4]int  `json:"pad"`
+	OutPad    int     `json:"out_pad"`
 	Trans     bool    `json:"trans"`
 	Heads     int     `json:"heads"`
 	Scale     float32 `json:"scale"`
@@ -44,6 +45,12 @@ func (c opCase) node(in map[string]*engine.Node) *engine.Node {
 	switch c.Op {
 	case "conv2d":
 		return engine.Conv2D(x, w, b, c.Stride, c.Pad)
+	case "depthwise_conv2d":
+		return engine.DepthwiseConv2D(x, w, b, c.Stride, c.Pad)
+	case "conv_transpose2d":
+		return engine.ConvTranspose2D(x, w, b, c.Stride, c.Pad[0], c.OutPad)
+	case "fold2d":
+		return engine.Fold2D(x, b, c.Shape[0], c.Shape[1], c.Stride, c.Pad[0], c.H, c.W)
 	case "linear":
 		return engine.Linear(x, w, b)
 	case "matmul":

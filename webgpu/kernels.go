@@ -20,6 +20,8 @@ var kernels = []kernel{
 	{engine.OpConv2D, pointwise, linear},
 	{engine.OpConv2D, winogradFits, conv2dWinograd},
 	{engine.OpConv2D, nil, conv2d},
+	{engine.OpDepthwiseConv2D, nil, depthwiseConv2D},
+	{engine.OpFold2D, nil, fold2d},
 	{engine.OpMatMul, nil, matmul},
 	{engine.OpAttention, nil, attention},
 	{engine.OpGroupNorm, smallImage, groupNorm},

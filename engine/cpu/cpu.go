@@ -123,7 +123,13 @@ func hostArray(t engine.Tensor) array {
 func kernel(n *engine.Node, args []array, out []float32) {
 	switch attrs := n.Attrs.(type) {
 	case engine.Conv2DAttrs:
-		conv2d(n, attrs, args, out)
+		if n.Op == engine.OpConv2D {
+			conv2d(n, attrs, args, out)
+		} else {
+			depthwiseConv2D(n, attrs, args, out)
+		}
+	case engine.Fold2DAttrs:
+		fold2d(n, attrs, args, out)
 	case engine.LinearAttrs:
 		linear(n, attrs, args, out)
 	case engine.MatMulAttrs:

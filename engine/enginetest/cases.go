@@ -9,7 +9,7 @@ import (
 // Cases returns the table.
 func Cases() []Case {
 	var cases []Case
-	for _, group := range [][]Case{convCases(), matmulCases(), attentionCases(), normCases(), elementwiseCases(), moveCases(), planCases()} {
+	for _, group := range [][]Case{convCases(), depthwiseCases(), foldCases(), matmulCases(), attentionCases(), normCases(), elementwiseCases(), moveCases(), planCases()} {
 		cases = append(cases, group...)
 	}
 	return cases
@@ -80,6 +80,96 @@ func convCases() []Case {
 			return engine.Add(input(g, 1, 7, 5, 13), conv{1, 7, 5, 13, 13, 3, 1, same}.node(g))
 		}),
 	)
+}
+
+// depthwise is conv's convolution with one kernel for each of its in channels.
+func (c conv) depthwise(g *engine.Graph) *engine.Node {
+	x := input(g, c.n, c.h, c.w, c.in)
+	return engine.DepthwiseConv2D(x, g.Weight("w", c.in, 1, c.k, c.k), g.Weight("b", c.in), c.stride, c.pad)
+}
+
+func depthwiseCases() []Case {
+	var cases []Case
+	for _, c := range []struct {
+		name string
+		conv
+	}{
+		{"3x3", conv{1, 8, 8, 16, 16, 3, 1, same}},
+		{"3x3_batch", conv{2, 9, 7, 24, 24, 3, 1, same}},
+		{"3x3_c1", conv{1, 6, 5, 1, 1, 3, 1, same}},
+		{"3x3_c3", conv{2, 5, 6, 3, 3, 3, 1, same}},
+		{"3x3_odd", conv{1, 5, 3, 13, 13, 3, 1, same}},
+		{"3x3_one_pixel", conv{1, 1, 1, 6, 6, 3, 1, same}},
+		{"3x3_valid", conv{1, 7, 8, 12, 12, 3, 1, [4]int{}}},
+		{"3x3_s2", conv{1, 8, 8, 16, 16, 3, 2, same}},
+		{"3x3_s2_odd", conv{1, 9, 7, 10, 10, 3, 2, same}},
+		{"3x3_s2_bottom_right", conv{1, 8, 8, 8, 8, 3, 2, [4]int{0, 0, 1, 1}}},
+		{"1x1", conv{1, 4, 9, 8, 8, 1, 1, [4]int{}}},
+		{"5x5", conv{1, 10, 11, 20, 20, 5, 1, [4]int{2, 2, 2, 2}}},
+		{"7x7_s4", conv{1, 16, 17, 5, 5, 7, 4, [4]int{3, 3, 3, 3}}},
+		{"3x3_wide", conv{1, 16, 16, 96, 96, 3, 1, same}},
+	} {
+		cases = append(cases, one("depthwise_conv2d/"+c.name, c.depthwise))
+	}
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+		weights := one("depthwise_conv2d/3x3_"+d.String(), conv{1, 8, 8, 20, 20, 3, 1, same}.depthwise)
+		weights.Weights = d
+		cases = append(cases, weights)
+	}
+	return append(cases,
+		one("depthwise_conv2d/no_bias", func(g *engine.Graph) *engine.Node {
+			return engine.DepthwiseConv2D(input(g, 1, 6, 6, 8), g.Weight("w", 8, 1, 3, 3), nil, 1, same)
+		}),
+		one("depthwise_conv2d/silu", func(g *engine.Graph) *engine.Node {
+			return engine.SiLU(conv{2, 7, 5, 11, 11, 3, 1, same}.depthwise(g))
+		}),
+		one("depthwise_conv2d/residual_relu", func(g *engine.Graph) *engine.Node {
+			return engine.ReLU(engine.Add(conv{1, 7, 6, 13, 13, 3, 1, same}.depthwise(g), g.Input("r", engine.F32, 1, 7, 6, 13)))
+		}),
+		one("depthwise_conv2d/residual_of_itself", func(g *engine.Graph) *engine.Node {
+			return engine.Add(input(g, 1, 7, 5, 12), conv{1, 7, 5, 12, 12, 3, 1, same}.depthwise(g))
+		}),
+	)
+}
+
+func foldCases() []Case {
+	var cases []Case
+	for _, f := range []struct {
+		name                    string
+		n, h, w, c, kh, kw      int
+		stride, pad, outH, outW int
+	}{
+		{"2x2_s2", 1, 5, 4, 8, 2, 2, 2, 0, 10, 8}, {"3x3", 2, 4, 5, 5, 3, 3, 1, 1, 4, 5}, {"4x4_s2", 1, 6, 3, 12, 4, 4, 2, 1, 12, 6},
+		{"1x3_s4", 1, 3, 3, 3, 1, 3, 4, 0, 9, 12}, {"one_pixel", 1, 1, 1, 1, 3, 3, 2, 1, 1, 1}, {"beyond", 1, 2, 2, 4, 2, 2, 2, 0, 7, 6},
+	} {
+		cases = append(cases, one("fold2d/"+f.name, func(g *engine.Graph) *engine.Node {
+			return engine.Fold2D(input(g, f.n, f.h, f.w, f.kh*f.kw*f.c), g.Weight("b", f.c), f.kh, f.kw, f.stride, f.pad, f.outH, f.outW)
+		}))
+	}
+	type transposed struct{ n, h, w, in, out, k, stride, pad, outPad int }
+	node := func(t transposed) func(g *engine.Graph) *engine.Node {
+		return func(g *engine.Graph) *engine.Node {
+			return engine.ConvTranspose2D(input(g, t.n, t.h, t.w, t.in), g.Weight("w", t.in, t.out, t.k, t.k), g.Weight("b", t.out), t.stride, t.pad, t.outPad)
+		}
+	}
+	for _, t := range []struct {
+		name string
+		transposed
+	}{
+		{"2x2_s2", transposed{1, 8, 8, 16, 24, 2, 2, 0, 0}}, {"4x4_s2", transposed{2, 5, 8, 12, 20, 4, 2, 1, 0}},
+		{"3x3_s2", transposed{1, 6, 5, 7, 5, 3, 2, 1, 1}}, {"3x3", transposed{1, 7, 9, 5, 3, 3, 1, 1, 0}},
+		{"16x16_patch", transposed{1, 3, 2, 8, 3, 16, 16, 0, 0}}, {"one_pixel", transposed{1, 1, 1, 3, 2, 3, 1, 1, 0}},
+	} {
+		cases = append(cases, one("conv_transpose2d/"+t.name, node(t.transposed)))
+	}
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+		weights := one("conv_transpose2d/4x4_s2_"+d.String(), node(transposed{1, 5, 6, 20, 12, 4, 2, 1, 0}))
+		weights.Weights = d
+		cases = append(cases, weights)
+	}
+	return append(cases, one("conv_transpose2d/no_bias_relu", func(g *engine.Graph) *engine.Node {
+		return engine.ReLU(engine.ConvTranspose2D(input(g, 1, 5, 4, 8), g.Weight("w", 8, 6, 2, 2), nil, 2, 0, 0))
+	}))
 }
 
 // linear is x (rows, in) through a layer of out columns.

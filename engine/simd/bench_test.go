@@ -46,6 +46,12 @@ func benchCases() []benchCase {
 		{"conv2d/1x1_320_64", 2 * 4096 * 320 * 320, conv(64, 320, 320, 1), 0},
 		{"conv2d/3x3_4_320_64", 2 * 4096 * 4 * 320 * 9, conv(64, 4, 320, 3), 0},
 		{"conv2d/3x3_64_3_128", 2 * 16384 * 64 * 3 * 9, conv(128, 64, 3, 3), 0},
+		{"depthwise_conv2d/3x3_320_64", 2 * 4096 * 320 * 9, func(g *engine.Graph) *engine.Node {
+			return engine.DepthwiseConv2D(g.Input("x", engine.F32, 1, 64, 64, 320), g.Weight("w", 320, 1, 3, 3), g.Weight("b", 320), 1, [4]int{1, 1, 1, 1})
+		}, 0},
+		{"conv_transpose2d/4x4_s2_128_32", 2 * 1024 * 128 * 128 * 16, func(g *engine.Graph) *engine.Node {
+			return engine.ConvTranspose2D(g.Input("x", engine.F32, 1, 32, 32, 128), g.Weight("w", 128, 128, 4, 4), g.Weight("b", 128), 2, 1, 0)
+		}, 0},
 		{"attention/4096x8x40", 4 * 4096 * 4096 * 320, attention(4096, 4096, 8, 40), 0},
 		{"attention/4096x77x8x40", 4 * 4096 * 77 * 320, attention(4096, 77, 8, 40), 0},
 		{"attention/256x8x40", 4 * 256 * 256 * 320, attention(256, 256, 8, 40), 0},

@@ -105,7 +105,7 @@ func inPlace(n *engine.Node, input int) bool {
 		return true
 	case engine.OpGroupNorm, engine.OpLayerNorm:
 		return input == 0
-	case engine.OpConv2D, engine.OpLinear: // the residual, unless it is x as well
+	case engine.OpConv2D, engine.OpDepthwiseConv2D, engine.OpLinear: // the residual, unless it is x as well
 		e := epilogueOf(n)
 		return e.Residual && input == len(n.Inputs)-1 && engine.Root(n.Inputs[0]) != engine.Root(n.Inputs[input])
 	}
@@ -235,6 +235,10 @@ func (c *compiler) node(n *engine.Node) {
 	case engine.OpInput, engine.OpWeight, engine.OpReshape, engine.OpConst:
 	case engine.OpConv2D:
 		c.conv2d(n)
+	case engine.OpDepthwiseConv2D:
+		c.depthwiseConv2D(n)
+	case engine.OpFold2D:
+		c.fold2d(n)
 	case engine.OpLinear:
 		c.linear(n)
 	case engine.OpMatMul:

@@ -33,7 +33,7 @@ func randomOp(r *rand.Rand) (string, buildFunc) {
 		return g.Input(name, engine.F32, shape...)
 	}
 	upTo := func(n int) int { return 1 + r.IntN(n) }
-	switch r.IntN(9) {
+	switch r.IntN(11) {
 	case 0:
 		n, h, w, c, o, kh, kw, s := upTo(2), upTo(9), upTo(9), upTo(21), upTo(35), upTo(4), upTo(4), upTo(3)
 		pad := [4]int{r.IntN(3), r.IntN(3), r.IntN(3), r.IntN(3)}
@@ -102,6 +102,18 @@ func randomOp(r *rand.Rand) (string, buildFunc) {
 			other[axis] = more
 			joined := engine.Concat(axis, x, in(g, "y", other...), x)
 			return engine.Permute(engine.Slice(joined, axis, shape[axis]/2, shape[axis]+more), axes...)
+		}
+	case 8:
+		n, h, w, c, kh, kw, s, p := upTo(2), 3+upTo(9), 3+upTo(9), upTo(21), upTo(4), upTo(4), upTo(3), r.IntN(3)
+		return fmt.Sprintf("depthwise_conv2d_%dx%dx%dx%d_%dx%d_s%d_%d", n, h, w, c, kh, kw, s, p), func(g *engine.Graph) *engine.Node {
+			y := engine.DepthwiseConv2D(in(g, "x", n, h, w, c), g.Weight("w", c, 1, kh, kw), g.Weight("b", c), s, [4]int{p, 0, 1, p})
+			return engine.SiLU(engine.Add(y, in(g, "r", y.Shape...)))
+		}
+	case 9:
+		n, h, w, c, o, k, s := upTo(2), upTo(6), upTo(6), upTo(9), upTo(13), upTo(5), upTo(4)
+		p, more := r.IntN((k+1)/2), r.IntN(s)
+		return fmt.Sprintf("conv_transpose2d_%dx%dx%dx%d_%d_%d_s%d_%d_%d", n, h, w, c, o, k, s, p, more), func(g *engine.Graph) *engine.Node {
+			return engine.ConvTranspose2D(in(g, "x", n, h, w, c), g.Weight("w", c, o, k, k), g.Weight("b", o), s, p, more)
 		}
 	default:
 		h, w, c, oh, ow := upTo(6), upTo(6), upTo(9), upTo(13), upTo(13)

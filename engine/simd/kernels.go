@@ -35,6 +35,8 @@ const (
 	kQuantize
 	kLinear8
 	kConv2D
+	kDepthwiseConv2D
+	kFold2D
 	kWinogradInput
 	kWinogradWeights
 	kWinogradOutput
@@ -85,7 +87,7 @@ func emitModule(fl flavour) []byte {
 	e.tile8 = e.emitTile8()
 	table := [kernelCount]func(f *emit.Func){
 		kConvert: e.convert, kPackWeights: e.packWeights, kUnpack: e.unpackPanels, kPack: e.pack, kPackT: e.packT,
-		kLinear: e.linear, kQuantize: e.quantize, kLinear8: e.linear8, kConv2D: e.conv2d, kAttention: e.attention,
+		kLinear: e.linear, kQuantize: e.quantize, kLinear8: e.linear8, kConv2D: e.conv2d, kDepthwiseConv2D: e.depthwiseConv2D, kFold2D: e.fold2d, kAttention: e.attention,
 		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput, kWinograd: e.winogradFused,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,
 		kLayerNorm: e.layerNorm, kSoftmax: e.softmax, kEmbedding: e.embedding,

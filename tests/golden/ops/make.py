@@ -139,8 +139,44 @@ def moves():
         case("permute/" + "".join(map(str, axes)), x.permute(axes), {"x": x}, axes=axes)
 
 
+def depthwise(name, n, h, w, c, k, stride=1, pad=(0, 0, 0, 0), bias=True):
+    x, weight, b = randn(n, h, w, c), randn(c, 1, k, k), randn(c)
+    t, l, bottom, r = pad
+    y = last(F.conv2d(F.pad(first(x), (l, r, t, bottom)), weight, b if bias else None, stride, groups=c))
+    case(f"depthwise_conv2d/{name}", y, {"x": x, "w": weight} | ({"b": b} if bias else {}), stride=stride, pad=pad)
+
+
+def transposed(name, n, h, w, cin, cout, k, stride=1, pad=0, out_pad=0, bias=True, kw=None):
+    x, weight, b = randn(n, h, w, cin), randn(cin, cout, k, kw or k), randn(cout)
+    y = last(F.conv_transpose2d(first(x), weight, b if bias else None, stride, pad, out_pad))
+    case(f"conv_transpose2d/{name}", y, {"x": x, "w": weight} | ({"b": b} if bias else {}),
+         stride=stride, pad=(pad,) * 4, out_pad=out_pad)
+
+
+def fold(name, n, h, w, c, kh, kw, stride, pad, size):
+    x = randn(n, h, w, kh, kw, c)
+    y = last(F.fold(x.permute(0, 5, 3, 4, 1, 2).reshape(n, c * kh * kw, h * w), size, (kh, kw), padding=pad, stride=stride))
+    case(f"fold2d/{name}", y, {"x": x.reshape(n, h, w, -1)}, stride=stride, pad=(pad,) * 4, shape=[kh, kw], h=size[0], w=size[1])
+
+
+def more_convs():
+    same = (1, 1, 1, 1)
+    depthwise("3x3", 2, 5, 7, 6, 3, pad=same)
+    depthwise("3x3_no_bias", 1, 4, 4, 3, 3, pad=same, bias=False)
+    depthwise("3x3_s2", 1, 7, 8, 5, 3, stride=2, pad=same)
+    depthwise("3x3_uneven_pad", 1, 4, 5, 2, 3, pad=(2, 0, 1, 3))
+    depthwise("5x5", 1, 6, 6, 4, 5, pad=(2, 2, 2, 2))
+    transposed("2x2_s2", 1, 3, 4, 5, 6, 2, stride=2)
+    transposed("4x4_s2", 2, 4, 3, 4, 3, 4, stride=2, pad=1)
+    transposed("3x3_s2_output_padding", 1, 4, 5, 3, 4, 3, stride=2, pad=1, out_pad=1)
+    transposed("3x3_no_bias", 1, 4, 4, 2, 3, 3, bias=False)
+    transposed("1x3_s3", 1, 3, 2, 3, 2, 1, stride=3, kw=3, out_pad=2)
+    fold("3x3", 2, 4, 5, 3, 3, 3, 1, 1, (4, 5))
+    fold("4x2_s2", 1, 3, 4, 2, 4, 2, 2, 1, (6, 6))
+
+
 if __name__ == "__main__":
-    for make in (convs, matmuls, attentions, norms, elementwise, moves):
+    for make in (convs, matmuls, attentions, norms, elementwise, moves, more_convs):
         make()
     save_file(tensors, HERE / "ops.safetensors")
     text = ",\n".join(json.dumps(c) for c in cases)
