@@ -15,24 +15,18 @@ import (
 // workerSource is the script of a decoding worker: an instance of the decoder's
 // module over a memory of its own, and no Go. Its first message is the module.
 // Every other is a job (see workerJob.message), and is answered with the job's
-// number and one of: raw, the bytes, or none where they went into targets; code,
-// what the decoder returned in place of their number; wrong, what the chunk is
-// where it is not the right one; failure, what went wrong otherwise.
+// number and one of: raw, the bytes; code, what the decoder returned in place of
+// their number; wrong, what the chunk is where it is not the right one; failure,
+// what went wrong otherwise.
 var workerSource = fmt.Sprintf(`let memory, exports;
-const hex = (buffer) => Array.from(new Uint8Array(buffer), (b) => b.toString(16).padStart(2, "0")).join("");
 
-async function work({ stored, size, sha256, zstd, raw, cuts, targets }) {
-	const bytes = stored instanceof Blob ? new Uint8Array(await stored.arrayBuffer()) : stored;
-	if (bytes.length !== size) return { wrong: bytes.length + " bytes where the manifest says " + size };
-	if (sha256) {
-		const sum = hex(await crypto.subtle.digest("SHA-256", bytes));
-		if (sum !== sha256) return { wrong: "its SHA-256 is " + sum };
-	}
+function work({ stored, size, zstd, raw, cuts }) {
+	if (stored.length !== size) return { wrong: stored.length + " bytes where the manifest says " + size };
 	const src = %[1]d, plain = zstd ? src + size : src, joined = plain + raw;
 	const missing = joined + (cuts.length && raw) - memory.buffer.byteLength;
 	if (missing > 0) memory.grow((missing + 65535) >> 16);
 	const view = new Uint8Array(memory.buffer);
-	view.set(bytes, src);
+	view.set(stored, src);
 	const code = zstd ? exports.decode(src, size, plain, raw) : size;
 	if (code !== raw) return { code };
 	let end = 0;
@@ -43,17 +37,12 @@ async function work({ stored, size, sha256, zstd, raw, cuts, targets }) {
 	}
 	if (cuts.length) view.copyWithin(joined + end, plain + end, plain + raw);
 	const from = cuts.length ? joined : plain;
-	if (!targets.length) {
-		const room = stored.buffer && stored.buffer.byteLength >= raw;
-		const out = room ? new Uint8Array(stored.buffer, 0, raw) : new Uint8Array(raw);
-		out.set(view.subarray(from, from + raw));
-		return { raw: out };
-	}
-	for (const [at, target] of targets) target.set(view.subarray(from + at, from + at + target.length));
-	return {};
+	const out = stored.buffer.byteLength >= raw ? new Uint8Array(stored.buffer, 0, raw) : new Uint8Array(raw);
+	out.set(view.subarray(from, from + raw));
+	return { raw: out };
 }
 
-onmessage = async ({ data }) => {
+onmessage = ({ data }) => {
 	if (data.module) {
 		memory = new WebAssembly.Memory({ initial: %[2]d });
 		exports = new WebAssembly.Instance(data.module, { env: { memory } }).exports;
@@ -61,7 +50,7 @@ onmessage = async ({ data }) => {
 	}
 	let answer;
 	try {
-		answer = await work(data);
+		answer = work(data);
 	} catch (error) {
 		answer = { failure: String(error) };
 	}
@@ -82,41 +71,28 @@ const (
 // width bytes, from byte at on.
 type cut struct{ at, n, width int }
 
-// target is where raw bytes go, from byte at on: a Uint8Array over memory that
-// is shared.
-type target struct {
-	at   int
-	view safejs.Value
-}
-
-// workerJob is a chunk to be decoded and its planes to be joined.
+// workerJob is a chunk, whose hash is right, to be decoded and its planes to be
+// joined.
 type workerJob struct {
-	chunk   Chunk
-	stored  safejs.Value // a Blob, or a Uint8Array, which is transferred: it is void after; see array
-	check   bool         // the hash too; takes a secure context
-	cuts    []cut        // ascending
-	targets []target     // none: the result is a Uint8Array
+	chunk  Chunk
+	stored safejs.Value // a Uint8Array, which is transferred: it is void after; see array
+	cuts   []cut        // ascending
 }
 
-// message is the job for workerSource, and what it transfers.
-func (j workerJob) message(number int) (message, transfer []any) {
-	c := j.chunk
-	m := map[string]any{"number": number, "stored": j.stored, "size": c.Stored, "zstd": c.Encoding == "zstd", "raw": c.Raw}
-	if j.check {
-		m["sha256"] = c.SHA256
+// post sends the job, numbered, to a worker's script.
+func (j workerJob) post(w safejs.Value, number int) error {
+	buffer, err := j.stored.Get("buffer")
+	if err != nil {
+		return err
 	}
-	cuts, targets := []any{}, []any{}
+	cuts := []any{}
 	for _, c := range j.cuts {
 		cuts = append(cuts, []any{c.at, c.n, c.width})
 	}
-	for _, t := range j.targets {
-		targets = append(targets, []any{t.at, t.view})
-	}
-	m["cuts"], m["targets"] = cuts, targets
-	if buffer, err := j.stored.Get("buffer"); err == nil && !buffer.IsUndefined() {
-		transfer = []any{buffer}
-	}
-	return []any{m}, transfer
+	c := j.chunk
+	_, err = w.Call("postMessage", map[string]any{"number": number, "stored": j.stored, "size": c.Stored,
+		"zstd": c.Encoding == "zstd", "raw": c.Raw, "cuts": cuts}, []any{buffer})
+	return err
 }
 
 // workers is a pool of them.
@@ -353,8 +329,7 @@ func (p *workers) decode(ctx context.Context, j workerJob) (safejs.Value, error)
 	number := w.number
 	w.waiting[number] = reply
 	w.mu.Unlock()
-	message, transfer := j.message(number)
-	if _, err := w.value.Call("postMessage", append(message, transfer)...); err != nil {
+	if err := j.post(w.value, number); err != nil {
 		w.lose(safejs.Undefined())
 		return safejs.Value{}, fmt.Errorf("%w: %w", errNoWorker, err)
 	}

@@ -56,28 +56,14 @@ func array(t testing.TB, b []byte) safejs.Value {
 	return a
 }
 
-// blob is b as a Blob.
-func blob(t testing.TB, b []byte) safejs.Value {
-	t.Helper()
-	class, _ := global("Blob")
-	v, err := class.New([]any{array(t, b)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// TestWorkers decodes chunks, more at a time than there are workers, from
-// arrays and Blobs, with the hash checked and not, and joins planes.
+// TestWorkers decodes chunks, more at a time than there are workers, and joins
+// planes.
 func TestWorkers(t *testing.T) {
 	p := openWorkers(t, 2)
 	var wg sync.WaitGroup
 	for i := range 12 {
 		c, stored, weights := gaussianChunk(t, 50_000+1000*i)
-		j := workerJob{chunk: c, check: i%2 == 0, stored: array(t, stored)}
-		if i%3 == 0 {
-			j.stored = blob(t, stored)
-		}
+		j := workerJob{chunk: c, stored: array(t, stored)}
 		want := bytes.Clone(weights)
 		switch i % 4 {
 		case 0:
@@ -108,39 +94,6 @@ func TestWorkers(t *testing.T) {
 	wg.Wait()
 }
 
-// TestWorkersTargets has the bytes written into shared memory.
-func TestWorkersTargets(t *testing.T) {
-	p := openWorkers(t, 1)
-	memory, err := assembly("Memory", map[string]any{"initial": 8, "maximum": 8, "shared": true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	buffer, err := memory.Get("buffer")
-	if err != nil {
-		t.Fatal(err)
-	}
-	class, _ := global("Uint8Array")
-	view := func(at, n int) safejs.Value {
-		v, err := class.New(buffer, at, n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	c, stored, weights := gaussianChunk(t, 10_000)
-	j := workerJob{chunk: c, stored: array(t, stored), cuts: []cut{{0, 10_000, 2}}, targets: []target{{100, view(5000, 600)}, {19_000, view(300, 1000)}}}
-	if a, err := p.decode(t.Context(), j); err != nil || !a.IsUndefined() {
-		t.Fatal(err)
-	}
-	want := make([]byte, 8<<16)
-	copy(want[5000:], weights[100:700])
-	copy(want[300:], weights[19_000:20_000])
-	got := make([]byte, len(want))
-	if _, err := safejs.CopyBytesToGo(got, view(0, len(want))); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("the memory is not what was written: %v", err)
-	}
-}
-
 // TestWorkersArrays: results come back in the buffers that the chunks went in,
 // and those are used again, whatever they held.
 func TestWorkersArrays(t *testing.T) {
@@ -151,7 +104,7 @@ func TestWorkersArrays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err = p.decode(t.Context(), workerJob{chunk: c, stored: a, check: true, cuts: []cut{{0, n, 2}}})
+		a, err = p.decode(t.Context(), workerJob{chunk: c, stored: a, cuts: []cut{{0, n, 2}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,8 +126,6 @@ func TestWorkersArrays(t *testing.T) {
 func TestWorkersErrors(t *testing.T) {
 	p := openWorkers(t, 1)
 	c, stored, _ := gaussianChunk(t, 20_000)
-	broken := bytes.Clone(stored)
-	broken[len(broken)/2] ^= 1
 	bad := bytes.Clone(stored)
 	bad[0]++
 	larger := c
@@ -183,16 +134,14 @@ func TestWorkersErrors(t *testing.T) {
 		name   string
 		chunk  Chunk
 		stored []byte
-		check  bool
 		want   func(error) bool
 	}{
-		{"a byte less", c, stored[1:], false, func(err error) bool { return errors.As(err, new(wrongBytes)) }},
-		{"another hash", c, broken, true, func(err error) bool { return errors.As(err, new(wrongBytes)) }},
-		{"no frame", c, bad, false, func(err error) bool { return errors.Is(err, ErrBadModel) }},
-		{"another size", larger, stored, true, func(err error) bool { return errors.Is(err, ErrBadModel) }},
-		{"nothing", c, stored, true, func(err error) bool { return err == nil }},
+		{"a byte less", c, stored[1:], func(err error) bool { return errors.As(err, new(wrongBytes)) }},
+		{"no frame", c, bad, func(err error) bool { return errors.Is(err, ErrBadModel) }},
+		{"another size", larger, stored, func(err error) bool { return errors.Is(err, ErrBadModel) }},
+		{"nothing", c, stored, func(err error) bool { return err == nil }},
 	} {
-		if _, err := p.decode(t.Context(), workerJob{chunk: test.chunk, stored: array(t, test.stored), check: test.check}); !test.want(err) {
+		if _, err := p.decode(t.Context(), workerJob{chunk: test.chunk, stored: array(t, test.stored)}); !test.want(err) {
 			t.Errorf("%s is wrong: %v", test.name, err)
 		}
 	}
@@ -204,7 +153,7 @@ func TestWorkersLost(t *testing.T) {
 	p := openWorkers(t, 2)
 	c, stored, _ := gaussianChunk(t, 2_000_000)
 	run := func(ctx context.Context) error {
-		_, err := p.decode(ctx, workerJob{chunk: c, stored: array(t, stored), check: true})
+		_, err := p.decode(ctx, workerJob{chunk: c, stored: array(t, stored)})
 		return err
 	}
 	ended := make(chan error, 4)
@@ -254,35 +203,33 @@ func TestWorkersLost(t *testing.T) {
 	}
 }
 
-// BenchmarkWorkers is the rate of raw bytes of f16 weights, hash checked, planes
-// joined, from the array that is sent to the one that comes back.
+// BenchmarkWorkers is the rate of raw bytes of f16 weights, planes joined, from
+// the array that is sent to the one that comes back.
 func BenchmarkWorkers(b *testing.B) {
 	c, stored, _ := gaussianChunk(b, 2<<20)
 	for _, n := range []int{1, 2} {
-		for _, check := range []bool{false, true} {
-			b.Run(fmt.Sprintf("%d/check=%v", n, check), func(b *testing.B) {
-				p := openWorkers(b, n)
-				b.SetBytes(c.Raw)
-				var wg sync.WaitGroup
-				line := make(chan struct{}, n*workerJobs)
-				for b.Loop() {
-					line <- struct{}{}
-					wg.Go(func() {
-						defer func() { <-line }()
-						a, err := p.array(c, stored)
-						if err != nil {
-							b.Error(err)
-						}
-						j := workerJob{chunk: c, stored: a, check: check, cuts: []cut{{0, int(c.Raw) / 2, 2}}}
-						if a, err = p.decode(b.Context(), j); err != nil {
-							b.Error(err)
-						}
-						p.recycle(a)
-					})
-				}
-				wg.Wait()
-			})
-		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := openWorkers(b, n)
+			b.SetBytes(c.Raw)
+			var wg sync.WaitGroup
+			line := make(chan struct{}, n*workerJobs)
+			for b.Loop() {
+				line <- struct{}{}
+				wg.Go(func() {
+					defer func() { <-line }()
+					a, err := p.array(c, stored)
+					if err != nil {
+						b.Error(err)
+					}
+					j := workerJob{chunk: c, stored: a, cuts: []cut{{0, int(c.Raw) / 2, 2}}}
+					if a, err = p.decode(b.Context(), j); err != nil {
+						b.Error(err)
+					}
+					p.recycle(a)
+				})
+			}
+			wg.Wait()
+		})
 	}
 	b.Run("klauspost", func(b *testing.B) {
 		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
