@@ -119,7 +119,29 @@ func visit(ctx context.Context, j job, r *result) error {
 	if j.Prefetch {
 		go m.Prefetch(ctx)
 	}
-	return hash(ctx, m, r)
+	return errors.Join(hash(ctx, m, r), settle())
+}
+
+// tampering is what was asked of the database behind the library's back.
+var tampering safejs.Value // IDBOpenDBRequest
+
+// settle waits until that has happened: it would not, were the worker ended
+// first.
+func settle() error {
+	for range 1000 {
+		if tampering.IsUndefined() {
+			return nil
+		}
+		state, err := tampering.Get("readyState")
+		if err != nil {
+			return err
+		}
+		if s, err := state.String(); err != nil || s == "done" {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return errors.New("the database is still held open")
 }
 
 // openStore opens the database as a library with the job's faults in between,
@@ -180,9 +202,9 @@ func (s *faultyKV) Put(ctx context.Context, key string, b []byte) error {
 	}
 	switch n {
 	case s.job.DropAt:
-		_, err = idb.Call("deleteDatabase", s.job.Database)
+		tampering, err = idb.Call("deleteDatabase", s.job.Database)
 	case s.job.RaiseAt:
-		_, err = idb.Call("open", s.job.Database, 7)
+		tampering, err = idb.Call("open", s.job.Database, 7)
 	}
 	return err
 }
