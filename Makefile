@@ -54,7 +54,7 @@ BROWSER ?= chromium firefox
 RUNNER ?= -prelude webgpu/replay.js
 test-browser: build/browser-run
 	for b in $(BROWSER); do echo "== $$b"; \
-		GOOS=js GOARCH=wasm go test -vet=off -count=1 -p 1 -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" $(ARGS) $(PKG); done
+		GOOS=js GOARCH=wasm go test -vet=off -count=1 -p 1 -timeout 30m -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" $(ARGS) $(PKG); done
 
 build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 	go build -o $@ ./tests/browser/run
