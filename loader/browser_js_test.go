@@ -575,7 +575,7 @@ func TestAheadInBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := m.flow(t.Context(), m.planned(), nil)
-	if r, err := f.chunk(1); err != nil || r.inGo() {
+	if r, err := f.take(1); err != nil || r.inGo() {
 		t.Errorf("no worker decoded chunk 1: %v", err)
 	}
 	f.close()

@@ -346,7 +346,7 @@ func TestBoundedMemory(t *testing.T) {
 		f := m.flow(t.Context(), chunks, nil)
 		defer f.close()
 		for used, i := range chunks {
-			r, err := f.chunk(i)
+			r, err := f.take(i)
 			if err != nil || r.size() != m.man.Chunks[i].Raw {
 				t.Fatalf("chunk %d: %d bytes, %v", i, r.size(), err)
 			}
