@@ -48,18 +48,19 @@ unit:
 
 # Go tests inside browsers:
 #   make test-browser PKG=./engine/simd BROWSER=firefox ARGS='-run Conv -v'
-# RUNNER is the half of the WebGPU backend that is JavaScript.
+# RUNNER is the half of the WebGPU backend that is JavaScript; WebKitGTK has no
+# WebGPU.
 PKG ?= ./engine/simd ./loader ./loader/decode ./webgpu ./tests
-BROWSER ?= chromium firefox
+BROWSER ?= chromium firefox webkit
 RUNNER ?= -prelude webgpu/replay.js
 test-browser: build/browser-run
-	for b in $(BROWSER); do echo "== $$b"; \
-		GOOS=js GOARCH=wasm go test -vet=off -count=1 -p 1 -timeout 30m -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" $(ARGS) $(PKG); done
+	for b in $(BROWSER); do echo "== $$b"; pkg="$(PKG)"; [ $$b != webkit ] || pkg="$(filter-out ./webgpu ./tests,$(PKG))"; [ -z "$$pkg" ] || \
+		GOOS=js GOARCH=wasm go test -vet=off -count=1 -p 1 -timeout 30m -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" $(ARGS) $$pkg; done
 
 build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 	go build -o $@ ./tests/browser/run
 
-# The page and its module in both browsers: make test-page ARGS='-run BadModel -v'.
+# The page and its module in all browsers: make test-page ARGS='-run BadModel -v'.
 # WISP_MODEL=DIR tests another packed model, WISP_EXPORT=DIR holds the directory
 # that the default model was packed from to the same goldens.
 test-page:

@@ -114,7 +114,8 @@ type blobFile struct {
 	size int64
 
 	// For reading.
-	stream safejs.Value // ReadableStreamBYOBReader over the rest of a Blob
+	stream safejs.Value // ReadableStreamBYOBReader over the rest of a Blob, or a default one
+	byob   bool         // the former
 	left   int          // bytes that it will still give
 	got    safejs.Value // Uint8Array: what it gave last
 	from   int          // what was taken of got
@@ -166,29 +167,30 @@ func (f *blobFile) read(ctx context.Context, b *block, n int, at int64) error {
 }
 
 // pull gets the next bytes of the stream. The buffer that they come in goes to
-// the browser with each read and comes back.
+// the browser with each read and comes back, where the browser takes one:
+// WebKit's Blobs are read in buffers of its own.
 func (f *blobFile) pull(ctx context.Context) error {
 	if f.left == 0 {
 		if err := f.seek(ctx); err != nil {
 			return err
 		}
 	}
-	class, _ := global("Uint8Array")
-	over := any(pullSize)
-	if !f.got.IsUndefined() {
-		buffer, err := f.got.Get("buffer")
+	var into []any
+	if f.byob {
+		view, err := f.buffer()
 		if err != nil {
 			return err
 		}
-		over = buffer
+		into = []any{view}
 	}
-	view, err := class.New(over)
+	result, err := callAsync(ctx, f.stream, "read", into...)
 	if err != nil {
 		return err
 	}
-	result, err := callAsync(ctx, f.stream, "read", view)
-	if err != nil {
+	if done, err := result.Get("done"); err != nil {
 		return err
+	} else if end, err := done.Bool(); err != nil || end {
+		return fmt.Errorf("loader: IndexedDB: %s: %w", f.name, cmp.Or(err, io.ErrUnexpectedEOF))
 	}
 	if f.got, err = result.Get("value"); err != nil {
 		return err
@@ -198,6 +200,19 @@ func (f *blobFile) pull(ctx context.Context) error {
 	}
 	f.left, f.from = f.left-f.have, 0
 	return nil
+}
+
+// buffer is a Uint8Array over the buffer that came back last.
+func (f *blobFile) buffer() (safejs.Value, error) {
+	class, _ := global("Uint8Array")
+	if f.got.IsUndefined() {
+		return class.New(pullSize)
+	}
+	over, err := f.got.Get("buffer")
+	if err != nil {
+		return over, err
+	}
+	return class.New(over)
 }
 
 // pullSize is how much of a Blob is read at a time: what Chromium has ready.
@@ -222,7 +237,11 @@ func (f *blobFile) seek(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.stream, err = stream.Call("getReader", map[string]any{"mode": "byob"})
+	if f.stream, err = stream.Call("getReader", map[string]any{"mode": "byob"}); err == nil {
+		f.byob = true
+		return nil
+	}
+	f.stream, err = stream.Call("getReader")
 	return err
 }
 

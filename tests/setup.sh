@@ -1,7 +1,8 @@
 #!/bin/bash
-# Makes sure that the browsers of the tests are there: Chromium, Firefox and
-# Mesa's software Vulkan, which Firefox's WebGPU runs on. Installs what is
-# missing with apt-get where it may; else says what to install and fails.
+# Makes sure that the browsers of the tests are there: Chromium, Firefox, Mesa's
+# software Vulkan, which Firefox's WebGPU runs on, and WebKitGTK with an X server
+# to show itself on. Installs what is missing with apt-get where it may; else
+# says what to install and fails.
 set -euo pipefail
 
 have() {
@@ -19,6 +20,8 @@ have "${WISP_FIREFOX:-firefox-esr}" firefox /Applications/Firefox.app/Contents/M
 if [ "$(uname -s)" = Linux ] && ! compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' >/dev/null; then
 	missing+=(mesa-vulkan-drivers)
 fi
+have WebKitWebDriver || missing+=(webkit2gtk-driver) # MiniBrowser comes with the library
+have Xvfb || missing+=(xvfb)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 install="apt-get install ${missing[*]}"

@@ -2,6 +2,7 @@ package simd
 
 import (
 	"fmt"
+	"sync"
 	"syscall/js"
 
 	"github.com/hack-pad/safejs"
@@ -30,7 +31,7 @@ func newHost(opts Options) (host, flavour, error) {
 		fl = relaxedTile
 	}
 	if fl.shared = opts.Threads > 1; fl.shared && !canShare() {
-		return nil, flavour{}, fmt.Errorf("simd: threads in a page that is not cross-origin isolated: %w", engine.ErrUnsupported)
+		return nil, flavour{}, fmt.Errorf("simd: threads where memory cannot be shared, as in a page that is not cross-origin isolated: %w", engine.ErrUnsupported)
 	}
 	h := &jsHost{functions: map[string]safejs.Value{}, woken: make(chan struct{}, 1)}
 	if err := h.start(fl); err != nil {
@@ -86,16 +87,30 @@ func newMemoryObject(shared bool) (memory safejs.Value, err error) {
 	return memory, err
 }
 
-// canShare reports whether memory can be shared with workers: only in a
-// cross-origin isolated page.
-func canShare() bool {
-	isolated, err := safejs.Global().Get("crossOriginIsolated")
-	if err != nil || isolated.Type() != safejs.TypeBoolean {
+// canShare reports whether memory can be shared with workers. It is tried: an
+// isolated page may still lack it, as in WebKitGTK, which then has no
+// SharedArrayBuffer.
+var canShare = sync.OnceValue(func() bool {
+	memory, err := construct("Memory", map[string]any{"initial": 1, "maximum": 1, "shared": true})
+	if err != nil {
 		return false
 	}
-	ok, err := isolated.Bool()
-	return ok && err == nil
-}
+	class, err := safejs.Global().Get("MessageChannel")
+	if err != nil {
+		return false
+	}
+	channel, err := class.New()
+	if err != nil {
+		return false
+	}
+	port, err := channel.Get("port1")
+	if err != nil {
+		return false
+	}
+	defer port.Call("close")
+	_, err = port.Call("postMessage", memory)
+	return err == nil
+})
 
 // DefaultThreads is the number of threads that Options.Threads 0 stands for: 1
 // where memory cannot be shared. Of many logical cores half are taken: the

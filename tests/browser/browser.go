@@ -1,7 +1,7 @@
 // Package browser starts real, headless browsers for the tests: Chromium with
 // Dawn on SwiftShader and Firefox with wgpu on lavapipe, two independent
-// WebGPU implementations that need no graphics card. It knows nothing of what
-// they load. Start at [Launch]; run/ is the command that runs the tests of a
+// WebGPU implementations that need no graphics card, and WebKitGTK, whose
+// engine is Safari's. It knows nothing of what they load. Start at [Launch]; run/ is the command that runs the tests of a
 // js/wasm package in one of them.
 package browser
 
@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -23,18 +24,21 @@ var ErrMissing = errors.New("browser not found")
 
 // Options says which browser to start, and on which page.
 type Options struct {
-	Name string // "chromium" or "firefox"
+	Name string // "chromium", "firefox" or "webkit"
 	URL  string // the first page
 	// Profile is a directory that outlives the browser; empty for a fresh one
 	// that is deleted by Close.
 	Profile string
 	// Debug makes Chromium listen for the DevTools protocol on a free port;
-	// see [Browser.DevTools].
+	// see [Browser.DevTools]; and starts WebKit by WebDriver, see
+	// [Browser.WebDriver].
 	Debug bool
 	// Proxy is the host:port of an HTTP proxy for every request of Chromium,
 	// loopback included; empty for none.
 	Proxy string
 	Log   io.Writer // what the browser prints; nil drops it
+
+	port int // where WebDriver listens
 }
 
 // Browser is a running browser: a tree of processes and a profile.
@@ -45,12 +49,16 @@ type Browser struct {
 	exited  chan struct{}
 	err     error // of the first process, valid after exited
 	stop    sync.Once
+	display *display // WebKit's
+	port    int      // where WebDriver listens
 }
 
 // kind is what differs between the browsers.
 type kind struct {
 	env     string   // names the executable, in place of names
-	names   []string // looked up in PATH, in order
+	names   []string // looked up in PATH, in order; those with a * as patterns of files
+	driver  string   // what is started in its place by Options.Debug; empty for itself
+	display bool     // it shows itself on an X server
 	install string
 	args    func(profile string, o Options) []string
 	prepare func(profile string) error
@@ -71,20 +79,36 @@ var kinds = map[string]kind{
 		args:    firefoxArgs,
 		prepare: firefoxPrefs,
 	},
+	"webkit": {
+		env:     "WISP_WEBKIT",
+		names:   []string{"MiniBrowser", "/usr/lib/*/webkit2gtk-4.1/MiniBrowser", "/usr/libexec/webkit2gtk-4.1/MiniBrowser"},
+		driver:  "WebKitWebDriver",
+		display: true,
+		install: "apt-get install webkit2gtk-driver xvfb",
+		args:    webkitArgs,
+		prepare: func(string) error { return nil },
+	},
 }
 
 // find returns the executable.
-func (k kind) find(name string) (string, error) {
-	if path := os.Getenv(k.env); path != "" {
+func (k kind) find(name string, debug bool) (string, error) {
+	names := k.names
+	if debug && k.driver != "" {
+		names = []string{k.driver}
+	} else if path := os.Getenv(k.env); path != "" {
 		return path, nil
 	}
-	for _, n := range k.names {
-		if path, err := exec.LookPath(n); err == nil {
+	for _, n := range names {
+		if strings.Contains(n, "*") {
+			if found, err := filepath.Glob(n); err == nil && len(found) > 0 {
+				return found[0], nil
+			}
+		} else if path, err := exec.LookPath(n); err == nil {
 			return path, nil
 		}
 	}
 	return "", fmt.Errorf("%w: %s (looked for %s): install it (Debian: %s) or set %s to its executable",
-		ErrMissing, name, strings.Join(k.names, ", "), k.install, k.env)
+		ErrMissing, name, strings.Join(names, ", "), k.install, k.env)
 }
 
 // Launch starts a browser. The caller must Close it; when ctx ends it is
@@ -92,9 +116,9 @@ func (k kind) find(name string) (string, error) {
 func Launch(ctx context.Context, o Options) (*Browser, error) {
 	k, ok := kinds[o.Name]
 	if !ok {
-		return nil, fmt.Errorf("browser: unknown browser %q: choose chromium or firefox", o.Name)
+		return nil, fmt.Errorf("browser: unknown browser %q: choose chromium, firefox or webkit", o.Name)
 	}
-	path, err := k.find(o.Name)
+	path, err := k.find(o.Name, o.Debug)
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +131,29 @@ func Launch(ctx context.Context, o Options) (*Browser, error) {
 	if err := k.prepare(b.profile); err != nil {
 		return nil, err
 	}
+	var env []string
+	if k.display {
+		if b.display, err = openDisplay(); err != nil {
+			b.removeProfile()
+			return nil, err
+		}
+		env = append(env, "DISPLAY="+b.display.name, "GDK_BACKEND=x11")
+	}
+	if k.driver != "" && o.Debug {
+		if b.port, err = freePort(); err != nil {
+			b.clear()
+			return nil, err
+		}
+		o.port = b.port
+	}
 	b.cmd = exec.Command(path, k.args(b.profile, o)...)
 	// The crash reporter is off and nothing is written outside the profile.
-	b.cmd.Env = append(os.Environ(), "HOME="+b.profile, "XDG_CACHE_HOME="+b.profile, "XDG_CONFIG_HOME="+b.profile,
+	b.cmd.Env = append(append(os.Environ(), env...), "HOME="+b.profile, "XDG_CACHE_HOME="+b.profile, "XDG_CONFIG_HOME="+b.profile, "XDG_DATA_HOME="+b.profile,
 		"MOZ_CRASHREPORTER_DISABLE=1", "MOZ_HEADLESS=1", "DBUS_SESSION_BUS_ADDRESS=disabled:")
 	b.cmd.Stdout, b.cmd.Stderr = o.Log, o.Log
 	b.cmd.WaitDelay = 2 * time.Second
 	if err := start(b.cmd, b.exited, &b.err); err != nil {
-		b.removeProfile()
+		b.clear()
 		return nil, fmt.Errorf("browser: %s: %w", o.Name, err)
 	}
 	context.AfterFunc(ctx, func() { b.Close() })
@@ -133,9 +172,17 @@ func (b *Browser) Close() error {
 	b.stop.Do(func() {
 		killTree(b.cmd)
 		<-b.exited
-		b.removeProfile()
+		b.clear()
 	})
 	return nil
+}
+
+// clear ends what is left when the browser is not there.
+func (b *Browser) clear() {
+	if b.display != nil {
+		b.display.close()
+	}
+	b.removeProfile()
 }
 
 // removeProfile tries for a while: a dying helper process may still be

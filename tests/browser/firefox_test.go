@@ -26,9 +26,15 @@ type visit struct {
 	Picture     string
 }
 
-// The essential path in Firefox: two visits, a refusal, a picture each, and one
-// by the local interface.
-func TestFirefoxVisits(t *testing.T) {
+// The essential path in Firefox and WebKit: two visits, a refusal, a picture
+// each, and one by the local interface.
+func TestVisits(t *testing.T) {
+	for _, name := range []string{"firefox", "webkit"} {
+		t.Run(name, func(t *testing.T) { testVisits(t, name) })
+	}
+}
+
+func testVisits(t *testing.T, name string) {
 	s := serve(t)
 	results := make(chan visit, 2)
 	mux := http.NewServeMux()
@@ -45,7 +51,7 @@ func TestFirefoxVisits(t *testing.T) {
 		results <- v
 	})
 	s.extra = mux
-	b, err := browser.Launch(t.Context(), browser.Options{Name: "firefox", URL: s.URL + "/test/visit.html"})
+	b, err := browser.Launch(t.Context(), browser.Options{Name: name, URL: s.URL + "/test/visit.html"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +166,7 @@ func nextVisit(t *testing.T, b *browser.Browser, results chan visit) visit {
 		}
 		return v
 	case <-b.Exited():
-		t.Fatal("firefox ended:", b.Err())
+		t.Fatal("the browser ended:", b.Err())
 	case <-time.After(3 * time.Minute):
 		t.Fatal("no result")
 	}
