@@ -9,7 +9,7 @@ const refuse = (message) => {
 // ComfyUI's names for what wisp has.
 const comfySamplers = {
 	euler: "euler", euler_ancestral: "euler_a", heun: "heun", ddim: "ddim", dpmpp_2m: "dpmpp_2m", dpmpp_2m_sde: "dpmpp_2m_sde",
-	uni_pc: "unipc", lcm: "lcm",
+	uni_pc: "unipc_bh1", uni_pc_bh2: "unipc", lcm: "lcm",
 };
 const comfySchedules = { normal: "", simple: "trailing", sgm_uniform: "trailing", karras: "karras", exponential: "exponential", ddim_uniform: "leading" };
 

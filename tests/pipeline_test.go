@@ -278,3 +278,20 @@ func TestFrugalPipeline(t *testing.T) {
 		}
 	}
 }
+
+// TestNoOtherSampler: a scheduler that is not done is refused by what it asks for, and never replaced by another.
+func TestNoOtherSampler(t *testing.T) {
+	m := directory{t, filepath.Join(tinyPipelines(t)[0], "model")}
+	for config, want := range map[string]string{
+		`{"_class_name": "RePaintScheduler"}`:                                                        "_class_name: RePaintScheduler",
+		`{"_class_name": "DDIMScheduler", "beta_schedule": "odd"}`:                                   "beta_schedule: odd",
+		`{"_class_name": "DDIMScheduler", "a_new_field": 1}`:                                         "a_new_field: 1",
+		`{"_class_name": "UniPCMultistepScheduler", "solver_p": {"_class_name": "X"}}`:               "solver_p",
+		`{"_class_name": "DPMSolverMultistepScheduler", "use_flow_sigmas": true, "solver_order": 9}`: "solver_order: 9",
+	} {
+		_, err := diffusion.New(t.Context(), cpu.New(), altered{m, "scheduler", config}, nil)
+		if !errors.Is(err, diffusion.ErrBadModel) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", config, err, want)
+		}
+	}
+}

@@ -191,18 +191,13 @@ func (p *Pipeline) Samplers() []sampler.Info { return sampler.List(p.scheduler) 
 // Schedules lists those that a request may name beside the model's own.
 func (p *Pipeline) Schedules() []sampler.Info { return sampler.Schedules }
 
-// sampler sets up a sampler by name; "" is the model's own, or the first that
-// fits where its own is none of ours.
+// sampler sets up a sampler by name; "" is the model's own and no other.
 func (p *Pipeline) sampler(name, schedule string, steps int) (sampler.Sampler, error) {
 	config, err := p.scheduler.WithSchedule(schedule)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sampler.New(name, config, steps)
-	if list := p.Samplers(); err != nil && name == "" && len(list) > 0 {
-		return sampler.New(list[0].Name, config, steps)
-	}
-	return s, err
+	return sampler.New(name, config, steps)
 }
 
 // samplerLabel is the name people know a sampler by.

@@ -2,22 +2,24 @@ package sampler
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
 // Config is a scheduler_config.json. Its zero value is no model's; make one with ParseConfig or json.Unmarshal.
 type Config struct {
-	class     string
-	algorithm string // algorithm_type, which makes two samplers of one class
-	flow      bool   // the model predicts a flow-matching velocity
-	raw       json.RawMessage
-	schedule  string // see WithSchedule
+	class    string
+	flow     bool // the model predicts a flow-matching velocity
+	raw      json.RawMessage
+	schedule string // see WithSchedule
 }
 
-// ParseConfig reads a scheduler_config.json. Fields wisp does not use are ignored, and what Python writes for numbers
-// JSON does not have (diffusers puts -Infinity into DPM-Solver's) counts as null. Errors wrap ErrConfig.
+// ParseConfig reads a scheduler_config.json. What Python writes for numbers that JSON does not have (diffusers puts
+// -Infinity into DPM-Solver's) counts as null. What the fields say is looked at by New. Errors wrap ErrConfig.
 func ParseConfig(data []byte) (Config, error) {
 	var c Config
 	if err := json.Unmarshal(nullNonNumbers(data), &c); err != nil {
@@ -64,16 +66,14 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 		Class      string `json:"_class_name"`
 		Prediction string `json:"prediction_type"`
 		FlowSigmas bool   `json:"use_flow_sigmas"`
-		Algorithm  string `json:"algorithm_type"`
 	}
-	head.Algorithm = "dpmsolver++"
 	if err := json.Unmarshal(data, &head); err != nil {
 		return err
 	}
 	if head.Class == "" {
 		return fmt.Errorf("_class_name is missing: %w", ErrConfig)
 	}
-	*c = Config{class: head.Class, algorithm: head.Algorithm, raw: append(json.RawMessage(nil), data...)}
+	*c = Config{class: head.Class, raw: append(json.RawMessage(nil), data...)}
 	c.flow = strings.HasPrefix(head.Class, "FlowMatch") || head.Prediction == "flow_prediction" || head.FlowSigmas
 	return nil
 }
@@ -167,6 +167,8 @@ type settings struct {
 	PredictX0        bool     `json:"predict_x0"`
 	DisableCorrector []int    `json:"disable_corrector"`
 	SkipPRKSteps     bool     `json:"skip_prk_steps"`
+	VarianceType     *string  `json:"variance_type"`
+	SolverP          any      `json:"solver_p"`
 
 	OriginalInferenceSteps int     `json:"original_inference_steps"`
 	TimestepScaling        float64 `json:"timestep_scaling"`
@@ -176,40 +178,27 @@ type settings struct {
 	Shift              float64  `json:"shift"`
 	ShiftTerminal      *float64 `json:"shift_terminal"`
 	UseDynamicShifting bool     `json:"use_dynamic_shifting"`
+	TimeShiftType      string   `json:"time_shift_type"`
 	InvertSigmas       bool     `json:"invert_sigmas"`
 	StochasticSampling bool     `json:"stochastic_sampling"`
 }
 
-// defaults are those most schedulers share; settings adjusts what a class has otherwise.
-func defaults(class string) settings {
-	s := settings{
-		NumTrainTimesteps: 1000, BetaStart: 0.0001, BetaEnd: 0.02, BetaSchedule: "linear", PredictionType: "epsilon",
-		TimestepSpacing: "linspace", TimestepType: "discrete", InterpolationType: "linear", FinalSigmasType: "zero",
-		ClipSampleRange: 1, SetAlphaToOne: true, SolverOrder: 2, SolverType: "midpoint", AlgorithmType: "dpmsolver++",
-		LowerOrderFinal: true, PredictX0: true, OriginalInferenceSteps: 50, TimestepScaling: 10, Shift: 1,
+// settings reads the config as the given class does: fields that the class has not are left out, those that the file
+// has not take the class's defaults; with, JSON or "", goes before both. It refuses what no scheduler knows and what no wisp sampler can do.
+func (c Config) settings(class, with string) (settings, error) {
+	s := settings{ // of classes that have no such field
+		BetaSchedule: "linear", PredictionType: "epsilon", TimestepSpacing: "linspace", TimestepType: "discrete",
+		InterpolationType: "linear", FinalSigmasType: "zero", AlgorithmType: "dpmsolver++", Shift: 1,
 	}
-	switch class {
-	case "DDIMScheduler":
-		s.TimestepSpacing, s.ClipSample = "leading", true
-	case "PNDMScheduler":
-		s.TimestepSpacing, s.SetAlphaToOne = "leading", false
-	case "HeunDiscreteScheduler":
-		s.BetaStart, s.BetaEnd = 0.00085, 0.012
-	case "LCMScheduler", "TCDScheduler":
-		s.BetaStart, s.BetaEnd, s.BetaSchedule, s.TimestepSpacing = 0.00085, 0.012, "scaled_linear", "leading"
-	case "UniPCMultistepScheduler":
-		s.SolverType = "bh2"
+	if err := c.read(class, &s); err != nil {
+		return s, err
 	}
-	return s
-}
-
-// settings reads the config as the given class does, and refuses what no wisp sampler can do.
-func (c Config) settings(class string) (settings, error) {
-	s := defaults(class)
-	if err := json.Unmarshal(c.raw, &s); err != nil {
-		return s, fmt.Errorf("sampler: scheduler config: %w: %w", err, ErrConfig)
+	if err := json.Unmarshal([]byte(cmp.Or(with, "{}")), &s); err != nil {
+		return s, fmt.Errorf("sampler: %s: %w: %w", class, err, ErrConfig)
 	}
-	s.flow = c.flow
+	if s.flow = c.flow; strings.HasPrefix(c.class, "FlowMatch") {
+		s.PredictionType = "flow_prediction"
+	}
 	c.reschedule(&s)
 	switch {
 	case s.NumTrainTimesteps < 1 || s.NumTrainTimesteps > 100_000:
@@ -232,12 +221,62 @@ func (c Config) settings(class string) (settings, error) {
 		return s, bad("sigma_min", *s.SigmaMin)
 	case s.SigmaMax != nil && !(*s.SigmaMax > 0 && *s.SigmaMax < 1e6):
 		return s, bad("sigma_max", *s.SigmaMax)
-	case !c.flow && s.PredictionType != "epsilon" && s.PredictionType != "v_prediction" && s.PredictionType != "sample":
+	case !slices.Contains([]string{"epsilon", "v_prediction", "sample", "flow_prediction"}, s.PredictionType):
 		return s, bad("prediction_type", s.PredictionType)
+	case s.PredictionType == "flow_prediction" && !s.UseFlowSigmas && !strings.HasPrefix(c.class, "FlowMatch"):
+		return s, bad("use_flow_sigmas false with prediction_type", s.PredictionType)
+	case s.TimestepType != "discrete" && s.TimestepType != "continuous":
+		return s, bad("timestep_type", s.TimestepType)
 	case s.TimestepType == "continuous" && s.PredictionType == "v_prediction":
 		return s, bad("timestep_type", s.TimestepType)
 	}
 	return s, nil
+}
+
+// read puts the class's defaults and then the file's fields into s.
+func (c Config) read(class string, s *settings) error {
+	if err := json.Unmarshal(classes()[class].defaults, s); err != nil {
+		return fmt.Errorf("sampler: %s: %w: %w", class, err, ErrConfig)
+	}
+	var file map[string]json.RawMessage
+	if err := json.Unmarshal(c.raw, &file); err != nil {
+		return fmt.Errorf("sampler: scheduler config: %w: %w", err, ErrConfig)
+	}
+	for _, field := range slices.Sorted(maps.Keys(file)) {
+		value := file[field]
+		fallback, has := classes()[class].fields[field]
+		switch {
+		case !has && !known(field, value):
+			return bad(field, fmt.Sprintf("%.40s", value))
+		case !has:
+			delete(file, field)
+		case string(value) == "null" && string(fallback) != "null":
+			return bad(field, "null")
+		}
+	}
+	own, err := json.Marshal(file)
+	if err == nil {
+		err = json.Unmarshal(own, s)
+	}
+	if err != nil {
+		return fmt.Errorf("sampler: scheduler config: %w: %w", err, ErrConfig)
+	}
+	return nil
+}
+
+// agrees is whether the config, its class's defaults included, has the values of all fields of with.
+func (c Config) agrees(with string) bool {
+	have := maps.Clone(classes()[c.class].fields)
+	var want map[string]json.RawMessage
+	if json.Unmarshal(c.raw, &have) != nil || json.Unmarshal([]byte(cmp.Or(with, "{}")), &want) != nil {
+		return false
+	}
+	for field, value := range want {
+		if string(have[field]) != string(value) {
+			return false
+		}
+	}
+	return true
 }
 
 // bad is the error for a config field whose value is wrong or not supported.

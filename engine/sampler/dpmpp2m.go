@@ -8,6 +8,9 @@ func newDPMpp(s settings, steps int) (Sampler, error) {
 	if s.SolverOrder != 1 && s.SolverOrder != 2 {
 		return nil, bad("solver_order", s.SolverOrder)
 	}
+	if err := s.solver("midpoint", "heun", "logrho", "bh1", "bh2"); err != nil {
+		return nil, err
+	}
 	if s.AlgorithmType != "dpmsolver++" && s.AlgorithmType != "sde-dpmsolver++" {
 		return nil, bad("algorithm_type", s.AlgorithmType)
 	}

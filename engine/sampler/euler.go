@@ -61,10 +61,8 @@ func sigmaWalk(s settings, steps int) (walk, error) {
 		sigmas[i] = interp(train, t[i])
 	}
 	sigmas, changed := respaced(s, sigmas)
-	for i := range t {
-		if changed {
-			t[i] = timestepOf(sigmas[i], train)
-		}
+	if changed {
+		t = timestepsOf(sigmas, train)
 	}
 	last := 0.0
 	if s.FinalSigmasType == "sigma_min" {

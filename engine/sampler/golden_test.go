@@ -28,7 +28,7 @@ func TestMatchesDiffusers(t *testing.T) {
 	}{
 		{"euler", "euler", 1}, {"ddim", "ddim", 1}, {"flow_euler", "euler", 1}, {"euler_ancestral", "euler_a", 1},
 		{"heun", "heun", 16}, // the second slope divides by a sigma that may be much the smaller
-		{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 1}, {"unipc", "unipc", 1}, {"lcm", "lcm", 1},
+		{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 1}, {"unipc", "", 1}, {"lcm", "lcm", 1},
 		{"tcd", "tcd", 1},
 	} {
 		data, err := os.ReadFile("../../tests/golden/sampler/" + f.file + ".json")

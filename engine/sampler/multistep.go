@@ -3,6 +3,7 @@ package sampler
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // multistep is the machine DPM-Solver++ and UniPC run on: x moves by a linear combination of itself, of the last
@@ -67,6 +68,28 @@ func (m *multistep) Step(i int, x, out, noise []float32) {
 }
 
 func (m *multistep) Denoised(i int, x, out, x0 []float32) { m.denoised[i].into(x0, x, out) }
+
+// solver checks what the solvers' classes have in common: types are the values of solver_type, of which diffusers takes
+// those beyond the second, other classes', for the first.
+func (s *settings) solver(types ...string) error {
+	switch at := slices.Index(types, s.SolverType); {
+	case at < 0:
+		return bad("solver_type", s.SolverType)
+	case at > 1:
+		s.SolverType = types[0]
+	}
+	switch {
+	case s.SolverP != nil:
+		return bad("solver_p", s.SolverP)
+	case s.VarianceType != nil:
+		return bad("variance_type", *s.VarianceType)
+	case s.UseDynamicShifting:
+		return bad("use_dynamic_shifting", true)
+	case s.ShiftTerminal != nil:
+		return bad("shift_terminal", *s.ShiftTerminal)
+	}
+	return nil
+}
 
 // level is a place on the schedule: x = alpha x0 + sigma noise, and lambda = log(alpha/sigma), in which the solvers'
 // polynomials are.
@@ -148,10 +171,10 @@ func solverSigmas(s settings, steps int, unipc bool) (t, sigmas []float64, last 
 		return t, sigmas, last, nil
 	}
 	sigmas = sigmas[:steps]
-	for i, v := range sigmas {
-		t[i] = timestepOf(v, train)
+	t = timestepsOf(sigmas, train)
+	for i, v := range t {
 		if s.UseKarrasSigmas && (unipc || s.BetaSchedule != "squaredcos_cap_v2") {
-			t[i] = math.RoundToEven(t[i])
+			t[i] = math.RoundToEven(v)
 		}
 	}
 	if unipc {
@@ -182,11 +205,11 @@ func spacedOpen(s settings, steps, top int) ([]float64, error) {
 // flowSolverSigmas is use_flow_sigmas: evenly spaced noise levels, then shifted. The two classes count them from
 // opposite ends.
 func flowSolverSigmas(s settings, steps int, unipc bool) (t, sigmas []float64, last float64, err error) {
-	shift := s.Shift
 	if s.FlowShift != nil {
-		shift = *s.FlowShift
+		if s.Shift = *s.FlowShift; !(s.Shift > 0 && s.Shift < 1e6) {
+			return nil, nil, 0, bad("flow_shift", s.Shift)
+		}
 	}
-	s.Shift = shift
 	if err := s.checkFlow(); err != nil {
 		return nil, nil, 0, err
 	}
@@ -199,7 +222,7 @@ func flowSolverSigmas(s settings, steps int, unipc bool) (t, sigmas []float64, l
 		if !unipc {
 			sigma = 1 - lerp(1, 1/n, steps-i, steps+1)
 		}
-		sigma = shifted(shift, sigma)
+		sigma = shifted(s.Shift, sigma)
 		if unipc && i == 0 && math.Abs(sigma-1) < 1e-6 {
 			sigma -= 1e-6 // so that alpha is not 0
 		}
@@ -214,7 +237,7 @@ func flowSolverSigmas(s settings, steps int, unipc bool) (t, sigmas []float64, l
 
 // solverDenoised gives x0 = a*x + b*out at a level.
 func solverDenoised(s settings, l level) linear {
-	if s.flow { // out = noise - x0, so x - sigma out = x0 whatever alpha
+	if s.PredictionType == "flow_prediction" { // out = noise - x0, so x - sigma out = x0 whatever alpha
 		return linear{1, float32(-l.sigma)}
 	}
 	x0, _ := varianceOne(s.PredictionType, l.alpha, l.sigma)

@@ -56,18 +56,31 @@ const MaxSteps = 1000
 // Info names a sampler: Name for New, Label for people.
 type Info struct{ Name, Label string }
 
-// row is one sampler: class is the diffusers scheduler it reproduces (algorithm its algorithm_type, where that makes
-// a difference), flow the family of models it is for.
+// row is one sampler: class is the diffusers scheduler it reproduces, with the fields in which samplers of one class
+// differ, flow the family of models it is for.
 type row struct {
 	Info
-	class, algorithm string
-	flow             bool
-	make             func(s settings, steps int) (Sampler, error)
+	class string
+	with  string // as JSON; "" for none
+	flow  bool
+	make  func(s settings, steps int) (Sampler, error)
 }
 
-// owns is whether the config names this very sampler.
-func (r row) owns(c Config) bool {
-	return r.class == c.class && r.flow == c.flow && (r.algorithm == "" || r.algorithm == c.algorithm)
+// own is the row that the config itself names: of those of its class the one that agrees in all fields, else the
+// first, which refuses by its name the field it cannot do.
+func own(c Config) (first row, ok bool) {
+	for _, r := range table {
+		if r.class != c.class || r.flow != c.flow {
+			continue
+		}
+		if c.agrees(r.with) {
+			return r, true
+		}
+		if !ok {
+			first, ok = r, true
+		}
+	}
+	return first, ok
 }
 
 // table is in the order shown to people. Names are unique within a family.
@@ -77,26 +90,28 @@ var table = []row{
 	{Info{"heun", "Heun"}, "HeunDiscreteScheduler", "", false, newHeun},
 	{Info{"ddim", "DDIM"}, "DDIMScheduler", "", false, newDDIM},
 	{Info{"plms", "PLMS"}, "PNDMScheduler", "", false, newPLMS},
-	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", "dpmsolver++", false, newDPMpp},
-	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", "sde-dpmsolver++", false, newDPMpp},
-	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", "", false, newUniPC},
+	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, false, newDPMpp},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, false, newDPMpp},
+	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, false, newUniPC},
+	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, false, newUniPC},
 	{Info{"lcm", "LCM"}, "LCMScheduler", "", false, newLCM},
 	{Info{"tcd", "TCD"}, "TCDScheduler", "", false, newTCD},
 	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", "", true, newFlowEuler},
-	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", "dpmsolver++", true, newDPMpp},
-	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", "sde-dpmsolver++", true, newDPMpp},
-	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", "", true, newUniPC},
+	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, true, newDPMpp},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, true, newDPMpp},
+	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, true, newUniPC},
+	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, true, newUniPC},
 }
 
 // List gives the samplers that fit the config's family of models, the config's own first where wisp has it.
 func List(c Config) []Info {
 	var list []Info
+	first, ok := own(c)
+	if ok {
+		list = append(list, first.Info)
+	}
 	for _, r := range table {
-		switch {
-		case r.flow != c.flow:
-		case r.owns(c):
-			list = append([]Info{r.Info}, list...)
-		default:
+		if r.flow == c.flow && !(ok && r.Name == first.Name) {
 			list = append(list, r.Info)
 		}
 	}
@@ -111,13 +126,15 @@ func New(name string, c Config, steps int) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.settings(r.class)
+	with := ""
+	if name != "" {
+		with = r.with
+	}
+	s, err := c.settings(r.class, with)
 	if err != nil {
 		return nil, err
 	}
-	if s.named = name != ""; s.named && r.algorithm != "" {
-		s.AlgorithmType, s.SolverOrder = r.algorithm, 2
-	}
+	s.named = name != ""
 	if limit := min(MaxSteps, s.NumTrainTimesteps); steps < 1 || steps > limit {
 		return nil, fmt.Errorf("sampler: %d steps, need 1 to %d: %w", steps, limit, ErrRequest)
 	}
@@ -127,20 +144,22 @@ func New(name string, c Config, steps int) (Sampler, error) {
 func find(name string, c Config) (row, error) {
 	var names []string
 	for _, r := range table {
-		if r.flow != c.flow {
-			continue
-		}
-		if name == r.Name || name == "" && r.owns(c) {
+		if r.flow == c.flow && name == r.Name {
 			return r, nil
 		}
-		names = append(names, r.Name)
+		if r.flow == c.flow {
+			names = append(names, r.Name)
+		}
 	}
 	all := strings.Join(names, ", ")
-	if name == "" {
-		return row{}, fmt.Errorf("sampler: _class_name %q (algorithm_type %q) is not implemented; name one of %s: %w",
-			c.class, c.algorithm, all, ErrConfig)
+	if name != "" {
+		return row{}, fmt.Errorf("sampler: no %q for this model; have %s: %w", name, all, ErrRequest)
 	}
-	return row{}, fmt.Errorf("sampler: no %q for this model; have %s: %w", name, all, ErrRequest)
+	r, ok := own(c)
+	if !ok {
+		return r, fmt.Errorf("sampler: _class_name: %s is not supported; name one of %s: %w", c.class, all, ErrConfig)
+	}
+	return r, nil
 }
 
 // walk is the part every sampler shares: its schedule, and nothing to scale and no noise wanted.

@@ -33,8 +33,8 @@ func TestNewErrors(t *testing.T) {
 		{"", euler + `,"num_train_timesteps":100}`, 101, ErrRequest, "1 to 100"},
 		{"lms", euler + `}`, 4, ErrRequest, `no "lms"`},
 		{"ddim", flow + `}`, 4, ErrRequest, `no "ddim"`},
-		{"", `{"_class_name":"LMSDiscreteScheduler"}`, 4, ErrConfig, "not implemented; name one of euler, "},
-		{"", `{"_class_name":"DPMSolverMultistepScheduler","algorithm_type":"dpmsolver"}`, 4, ErrConfig, `"dpmsolver"`},
+		{"", `{"_class_name":"LMSDiscreteScheduler"}`, 4, ErrConfig, "_class_name: LMSDiscreteScheduler is not supported; name one of euler, "},
+		{"", `{"_class_name":"DPMSolverMultistepScheduler","algorithm_type":"dpmsolver"}`, 4, ErrConfig, "algorithm_type: dpmsolver"},
 		{"", `{"_class_name":"DPMSolverMultistepScheduler","solver_order":3}`, 4, ErrConfig, "solver_order: 3"},
 		{"", `{"_class_name":"DPMSolverMultistepScheduler"}`, 1000, ErrRequest, "too many for this schedule"},
 		{"", `{"_class_name":"DPMSolverMultistepScheduler","use_lu_lambdas":true}`, 4, ErrConfig, "use_lu_lambdas"},
@@ -268,6 +268,50 @@ func TestFlowTrailing(t *testing.T) {
 	for i, got := range s.Sigmas() {
 		if math.Abs(float64(got-want[i])) > 1e-6 {
 			t.Errorf("sigma %d is %v, want %v", i, got, want[i])
+		}
+	}
+}
+
+// A name that stands for fields of a class is drawn with them, whatever the file has.
+func TestNamesSetTheirFields(t *testing.T) {
+	const class = `{"_class_name":"UniPCMultistepScheduler"`
+	for name, field := range map[string]string{"unipc": `"bh2"`, "unipc_bh1": `"bh1"`} {
+		for _, file := range []string{class + `}`, class + `,"solver_type":"bh1"}`} {
+			named, err := New(name, parse(t, file), 6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own, err := New("", parse(t, class+`,"solver_type":`+field+`}`), 6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, a, _ := drive(named, 4)
+			_, b, _ := drive(own, 4)
+			if [4]float32(a) != [4]float32(b) {
+				t.Errorf("%s of %s is %v, want %v", name, file, a, b)
+			}
+		}
+	}
+	if first := List(parse(t, class+`,"solver_type":"bh1"}`))[0]; first.Name != "unipc_bh1" {
+		t.Errorf("the list begins with %v", first)
+	}
+}
+
+// The largest noise level of the training is its last step, also where rounding puts it just below.
+func TestFirstTimestep(t *testing.T) {
+	for _, file := range []string{
+		`{"_class_name":"DPMSolverMultistepScheduler","beta_schedule":"squaredcos_cap_v2","use_karras_sigmas":true}`,
+		`{"_class_name":"DPMSolverMultistepScheduler","beta_schedule":"squaredcos_cap_v2","use_exponential_sigmas":true}`,
+		`{"_class_name":"EulerDiscreteScheduler","beta_end":0.0195,"rescale_betas_zero_snr":true,"timestep_spacing":"trailing","use_karras_sigmas":true}`,
+	} {
+		for _, steps := range []int{1, 2, 8, 25} {
+			s, err := New("", parse(t, file), steps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first := s.Timesteps()[0]; first != 999 {
+				t.Errorf("%s: %d steps begin at %v", file, steps, first)
+			}
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package sampler
 
-import (
-	"math"
-	"sort"
-)
+import "math"
 
 // betas is the variance added at each training step, float32 as diffusers holds it.
 func betas(s settings) ([]float32, error) {
@@ -177,17 +174,31 @@ func respaced(s settings, sigmas []float64) ([]float64, bool) {
 	return sigmas, false
 }
 
-// timestepOf finds the fractional training step with noise level sigma, interpolating log sigma. train increases.
-func timestepOf(sigma float64, train []float32) float64 {
-	if len(train) < 2 {
+// timestepsOf finds the fractional training steps with the noise levels sigmas, interpolating log sigma. It compares
+// in float32 as numpy does, where the largest level of the training is the last step and not just below it.
+func timestepsOf(sigmas []float64, train []float32) []float64 {
+	logs := make([]float32, len(train))
+	for i, v := range train {
+		logs[i] = float32(math.Log(float64(v)))
+	}
+	t := make([]float64, len(sigmas))
+	for i, sigma := range sigmas {
+		t[i] = timestepOf(float32(math.Log(max(sigma, 1e-10))), logs)
+	}
+	return t
+}
+
+func timestepOf(log float32, logs []float32) float64 {
+	if len(logs) < 2 {
 		return 0
 	}
-	at := func(i int) float64 { return float64(float32(math.Log(float64(train[i])))) }
-	l := math.Log(max(sigma, 1e-10))
-	above := sort.Search(len(train), func(i int) bool { return at(i) > l })
-	low := min(max(above-1, 0), len(train)-2)
-	w := (at(low) - l) / (at(low) - at(low+1))
-	return float64(low) + min(max(w, 0), 1)
+	low := len(logs) - 1
+	for low > 0 && log < logs[low] {
+		low--
+	}
+	low = min(low, len(logs)-2)
+	w := (logs[low] - log) / (logs[low] - logs[low+1])
+	return float64(low) + float64(min(max(w, 0), 1))
 }
 
 // interp reads train at the fractional index t, clamped to its ends.

@@ -8,6 +8,9 @@ func newUniPC(s settings, steps int) (Sampler, error) {
 	if s.SolverOrder < 1 || s.SolverOrder > 3 {
 		return nil, bad("solver_order", s.SolverOrder)
 	}
+	if err := s.solver("bh2", "bh1", "midpoint", "heun", "logrho"); err != nil {
+		return nil, err
+	}
 	if !s.PredictX0 {
 		return nil, bad("predict_x0", false)
 	}

@@ -1,6 +1,6 @@
 """Writes one JSON file per sampler: diffusers' schedulers driven by a fixed, smooth, made-up network.
 
-    python make.py [name ...]        # diffusers 0.42.1, torch 2.15.0, numpy 2.4.6
+    python make.py [name ...]        # diffusers 0.42.1, torch 2.15.0, numpy 1.26.4
 
 The network is out[k] = 0.5 sin(in[k] + run) + 0.1 cos(7 k), `in` being the scaled input and `run` counting network
 runs; the first latent is init * 1.5 sin(12 k + 1); fresh noise, where a sampler asks for it, is
