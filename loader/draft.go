@@ -83,7 +83,7 @@ func (d *Draft) finish(ctx context.Context, manifest []byte) error {
 			return fmt.Errorf("loader: %w: the chunk %s was removed before the model was whole", ErrQuota, c.SHA256)
 		}
 	}
-	if err := d.l.remember(ctx, "", manifest, m); err != nil {
+	if err := d.l.remember(ctx, "", manifest, m, false); err != nil {
 		return err
 	}
 	d.id = sumHex(manifest)

@@ -2,8 +2,6 @@ package loader
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -41,16 +39,8 @@ func (r Retry) withDefaults() Retry {
 
 // fetchChunk downloads a chunk until it is the one the manifest names.
 func (m *Model) fetchChunk(ctx context.Context, c Chunk) ([]byte, error) {
-	b, err := m.retry(ctx, c.File(), func() int { return m.opts.Retry.Attempts }, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
-		b, err := m.receive(ctx, src, c, fresh)
-		if err != nil {
-			return nil, err
-		}
-		if err := verify(ctx, c, b); err != nil {
-			m.addDownloaded(-int64(len(b)))
-			return nil, wrongBytes{err}
-		}
-		return b, nil
+	b, err := m.retry(ctx, c.File(), func(error) int { return m.opts.Retry.Attempts }, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+		return m.receive(ctx, src, c, fresh)
 	})
 	if err == nil { // its bytes were counted as they came
 		p := &m.progress
@@ -64,14 +54,14 @@ func (m *Model) fetchChunk(ctx context.Context, c Chunk) ([]byte, error) {
 // wrongBytes marks a file that arrived whole and is not the right one.
 type wrongBytes struct{ error }
 
-// receive downloads a chunk once. The buffer has the declared size, so a
-// source that sends more is found out without holding it.
+// receive downloads a chunk once and verifies it. The buffer has the declared
+// size, so a source that sends more is found out without holding it.
 func (m *Model) receive(ctx context.Context, src Source, c Chunk, fresh bool) ([]byte, error) {
-	ctx, watch, stop := m.watch(ctx)
+	watched, watch, stop := m.watch(ctx, m.opts.Retry.Stall)
 	defer stop()
-	r, err := openFile(ctx, src, c.File(), fresh)
+	r, err := openFile(watched, src, c.File(), fresh)
 	if err != nil {
-		return nil, stalled(ctx, err)
+		return nil, stalled(watched, err)
 	}
 	defer r.Close()
 	buf := make([]byte, c.Stored)
@@ -87,15 +77,33 @@ func (m *Model) receive(ctx context.Context, src Source, c Chunk, fresh bool) ([
 		}
 		if err != nil && err != io.EOF {
 			m.addDownloaded(-int64(n))
-			return nil, stalled(ctx, err)
+			return nil, stalled(watched, err)
 		}
 	}
-	var more [1]byte
-	if k, _ := io.ReadFull(r, more[:]); k > 0 {
+	ended := endOf(r)
+	if err := verify(ctx, c, buf); err != nil {
 		m.addDownloaded(-int64(n))
-		return nil, wrongBytes{fmt.Errorf("more than the %d bytes of the manifest", c.Stored)}
+		return nil, wrongBytes{err}
+	}
+	select {
+	case <-ended:
+	case <-time.After(endPatience):
 	}
 	return buf, nil
+}
+
+// endPatience is how long an answer whose bytes have all come may take to say
+// so. One that ends in order leaves its connection to the next.
+const endPatience = 100 * time.Millisecond
+
+// endOf waits for the end of r or a byte that should not be there.
+func endOf(r io.Reader) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		io.ReadFull(r, make([]byte, 1))
+	}()
+	return ended
 }
 
 func openFile(ctx context.Context, src Source, name string, fresh bool) (io.ReadCloser, error) {
@@ -107,26 +115,40 @@ func openFile(ctx context.Context, src Source, name string, fresh bool) (io.Read
 
 var errStalled = errors.New("the connection stalled")
 
-// watch ends the returned context when fewer than MinBytes are reported within
-// a Stall period.
-func (m *Model) watch(parent context.Context) (ctx context.Context, report func(int64), stop func()) {
+// watch ends the returned context where no byte is reported within a first
+// time, or then fewer than MinBytes within a Stall period. It counts ticks of
+// its own: what a program that was suspended did not hear is not held against
+// the source.
+func (m *Model) watch(parent context.Context, first time.Duration) (ctx context.Context, report func(int64), stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
+	limit, least := min(first, m.opts.Retry.Stall), int64(1)
+	tick := limit / 4
 	var mu sync.Mutex
 	var got int64
+	var spent time.Duration
 	var timer *time.Timer
 	mu.Lock()
-	timer = time.AfterFunc(m.opts.Retry.Stall, func() {
+	timer = time.AfterFunc(tick, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if got < m.opts.Retry.MinBytes {
+		if spent += tick; spent >= limit && got < least {
 			cancel(errStalled)
 			return
 		}
-		got = 0
-		timer.Reset(m.opts.Retry.Stall)
+		if spent >= limit {
+			got, spent = 0, 0
+		}
+		timer.Reset(tick)
 	})
 	mu.Unlock()
-	report = func(n int64) { mu.Lock(); got += n; mu.Unlock() }
+	report = func(n int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if got == 0 && n > 0 {
+			limit, least = m.opts.Retry.Stall, m.opts.Retry.MinBytes
+		}
+		got += n
+	}
 	return ctx, report, func() { timer.Stop(); cancel(nil) }
 }
 
@@ -142,7 +164,7 @@ func stalled(ctx context.Context, err error) error {
 // or permanent answer the next source is asked at once; a source that is the
 // only one left gets pauses between attempts, of which there are so many in
 // all, as asked after a failure.
-func (m *Model) retry(ctx context.Context, name string, attempts func() int,
+func (m *Model) retry(ctx context.Context, name string, attempts func(error) int,
 	attempt func(ctx context.Context, src Source, fresh bool) ([]byte, error)) ([]byte, error) {
 	var last error
 	dead := make([]bool, len(m.sources))
@@ -156,10 +178,11 @@ func (m *Model) retry(ctx context.Context, name string, attempts func() int,
 		if ctx.Err() != nil {
 			return nil, failed(ctx, ErrNetwork, name, err)
 		}
-		last, most = err, attempts()
+		last, most = err, attempts(err)
 		m.warn(fmt.Errorf("loader: %s: attempt %d: %w", name, n+1, err))
-		fresh = fresh || errors.As(err, new(wrongBytes))
-		dead[at] = dead[at] || permanent(err)
+		stray := errors.As(err, new(strayAnswer)) // once more, in case that a cache has it
+		dead[at] = dead[at] || permanent(err) || stray && fresh
+		fresh = fresh || stray || errors.As(err, new(wrongBytes))
 		next, ok := nextAlive(dead, at)
 		if !ok {
 			break
@@ -172,7 +195,10 @@ func (m *Model) retry(ctx context.Context, name string, attempts func() int,
 		}
 		at = next
 	}
-	if errors.As(last, new(wrongBytes)) {
+	switch {
+	case errors.Is(last, ErrBadModel):
+		return nil, last
+	case errors.As(last, new(wrongBytes)):
 		return nil, failed(ctx, ErrCorrupt, name, last)
 	}
 	return nil, failed(ctx, ErrNetwork, name, last)
@@ -208,36 +234,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// fetchManifest downloads the manifest, which must be the pinned one where
-// there is a pin. Where one from an earlier visit is kept it gives up sooner.
-func (m *Model) fetchManifest(ctx context.Context, kept func() bool) ([]byte, error) {
-	attempts := func() int {
-		if n := m.opts.Retry.Attempts; n < 2 || !kept() {
-			return n
-		}
-		return 2
-	}
-	return m.retry(ctx, ManifestName, attempts, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
-		ctx, watch, stop := m.watch(ctx)
-		defer stop()
-		r, err := openFile(ctx, src, ManifestName, fresh)
-		if err != nil {
-			return nil, stalled(ctx, err)
-		}
-		defer r.Close()
-		b, err := readAtMost(reportingReader{r, watch}, maxManifest)
-		if err != nil {
-			return nil, stalled(ctx, err)
-		}
-		if pin := m.opts.ManifestSHA256; pin != "" {
-			if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != pin {
-				return nil, wrongBytes{fmt.Errorf("its SHA-256 is %x, pinned is %s", sum, pin)}
-			}
-		}
-		return b, nil
-	})
 }
 
 type reportingReader struct {

@@ -181,7 +181,7 @@ func (m *Model) Prefetch(ctx context.Context, parts ...Part) error {
 	line := make(chan struct{}, max(1, cap(m.room)-1)) // leave the rest to Load
 	errs := make(chan error, 1)
 	var wg sync.WaitGroup
-	for _, i := range m.chunksOf(parts) {
+	for _, i := range m.man.chunksOf(parts) {
 		c := m.man.Chunks[i]
 		if has(c.SHA256) {
 			continue

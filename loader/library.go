@@ -64,6 +64,9 @@ type Entry struct {
 	Cached   int64     `json:"cached"`   // of those that are here; some may be shared with other models
 	Shared   int64     `json:"shared"`   // of those here, what other models need, too
 
+	// Superseded says that its location was seen to have another version.
+	Superseded bool `json:"superseded,omitempty"`
+
 	chunks map[string]int64
 }
 
@@ -113,10 +116,10 @@ func (l *Library) protect(m *Manifest) {
 	}
 }
 
-// remember notes that a model was opened.
-func (l *Library) remember(ctx context.Context, location string, text []byte, m *Manifest) error {
+// remember notes that a model was opened, and whether it is superseded.
+func (l *Library) remember(ctx context.Context, location string, text []byte, m *Manifest, superseded bool) error {
 	id := sumHex(text)
-	record, err := json.Marshal(Entry{ID: id, Name: m.Name, Licence: m.Licence, Location: location, Opened: l.now()})
+	record, err := json.Marshal(Entry{ID: id, Name: m.Name, Licence: m.Licence, Location: location, Opened: l.now(), Superseded: superseded})
 	if err != nil {
 		return err
 	}
@@ -128,21 +131,42 @@ func (l *Library) remember(ctx context.Context, location string, text []byte, m 
 	return l.Put(ctx, modelKey+id, record)
 }
 
+// supersede notes that a model's location has another version.
+func (l *Library) supersede(ctx context.Context, id string) error {
+	b, err := l.kv.Get(ctx, modelKey+id)
+	if err != nil {
+		return err
+	}
+	var e Entry
+	if err := json.Unmarshal(b, &e); err != nil {
+		return err
+	}
+	e.Superseded = true
+	if b, err = json.Marshal(e); err != nil {
+		return err
+	}
+	return l.Put(ctx, modelKey+id, b)
+}
+
 // recall returns the manifest with that hash or, where hash is empty, the one
-// opened last at that location. There may be none: fs.ErrNotExist.
-func (l *Library) recall(ctx context.Context, location, hash string) ([]byte, error) {
-	if hash == "" {
-		entries, err := l.entries(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries { // latest first
-			if e.Location == location && location != "" {
-				hash = e.ID
-				break
-			}
+// opened last at that location, whether it is superseded, and the keys of all
+// records. There may be none: fs.ErrNotExist.
+func (l *Library) recall(ctx context.Context, location, hash string) (text []byte, superseded bool, keys map[string]bool, err error) {
+	entries, keys, err := l.entries(ctx)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	for _, e := range entries { // latest first
+		if hash == "" && e.Location == location && location != "" {
+			hash, superseded = e.ID, e.Superseded
 		}
 	}
+	text, err = l.manifest(ctx, hash)
+	return text, superseded, keys, err
+}
+
+// manifest returns the one with that hash, from a store that is not trusted.
+func (l *Library) manifest(ctx context.Context, hash string) ([]byte, error) {
 	text, err := l.kv.Get(ctx, manifestKey+hash)
 	if err == nil && sumHex(text) != hash {
 		err = fmt.Errorf("loader: the stored manifest %s is damaged: %w", hash, fs.ErrNotExist)
@@ -155,30 +179,31 @@ func sumHex(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// entries reads the model records, latest first. One that cannot be read is
-// left out.
-func (l *Library) entries(ctx context.Context) ([]Entry, error) {
-	keys, err := l.kv.Keys(ctx)
+// entries reads the model records, latest first, and the keys of all records.
+// One that cannot be read is left out.
+func (l *Library) entries(ctx context.Context) (list []Entry, keys map[string]bool, err error) {
+	all, err := l.kv.Keys(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []Entry
-	for _, key := range keys {
+	keys = make(map[string]bool, len(all))
+	for _, key := range all {
+		keys[key] = true
 		id, ok := strings.CutPrefix(key, modelKey)
 		if !ok {
 			continue
 		}
 		b, err := l.kv.Get(ctx, key)
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 		var e Entry
 		if err == nil && json.Unmarshal(b, &e) == nil && e.ID == id {
-			out = append(out, e)
+			list = append(list, e)
 		}
 	}
-	slices.SortFunc(out, func(a, b Entry) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(a.ID, b.ID)) })
-	return out, nil
+	slices.SortFunc(list, func(a, b Entry) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(a.ID, b.ID)) })
+	return list, keys, nil
 }
 
 // Models lists the models, the one opened last first.
@@ -190,16 +215,13 @@ func (l *Library) Models(ctx context.Context) ([]Entry, error) {
 // survey lists the models with their sizes, and the chunks that belong to none
 // and to no draft.
 func (l *Library) survey(ctx context.Context) (entries []Entry, orphans []string, err error) {
-	keys, err := l.kv.Keys(ctx)
+	entries, here, err := l.entries(ctx)
 	if err != nil {
-		return nil, nil, err
-	}
-	if entries, err = l.entries(ctx); err != nil {
 		return nil, nil, err
 	}
 	users := map[string]int{} // of each chunk
 	for i := range entries {
-		text, err := l.recall(ctx, "", entries[i].ID)
+		text, err := l.manifest(ctx, entries[i].ID)
 		if err != nil {
 			continue
 		}
@@ -216,9 +238,7 @@ func (l *Library) survey(ctx context.Context) (entries []Entry, orphans []string
 			entries[i].Bytes += size
 		}
 	}
-	here := map[string]bool{}
-	for _, key := range keys {
-		here[key] = true
+	for key := range here {
 		if len(key) == 64 && users[key] == 0 {
 			orphans = append(orphans, key)
 		}

@@ -165,6 +165,8 @@ func TestOffline(t *testing.T) {
 		if err == nil {
 			err = sameTensors(got, want)
 		}
+		time.Sleep(time.Minute) // the source is asked beside the load
+		synctest.Wait()
 		if err != nil || !strings.Contains(strings.Join(warned, "\n"), "last visit") {
 			t.Errorf("%v, warned of %q", err, warned)
 		}

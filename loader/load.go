@@ -147,7 +147,7 @@ func (m *Model) loadChunks(ctx context.Context, b *block, want []*TensorInfo, l 
 	for i, t := range want {
 		places[i] = t.Place
 	}
-	f := m.flow(ctx, m.chunksUnder(places), want)
+	f := m.flow(ctx, m.man.chunksUnder(places), want)
 	defer f.close()
 	for _, t := range want {
 		done, failure := false, error(nil)
@@ -215,7 +215,7 @@ func (m *Model) loadFiles(ctx context.Context) error {
 	for i, f := range want {
 		places[i] = f.Place
 	}
-	flow := m.flow(ctx, m.chunksUnder(places), nil)
+	flow := m.flow(ctx, m.man.chunksUnder(places), nil)
 	defer flow.close()
 	for _, f := range want {
 		data := make([]byte, 0, f.Length)
@@ -244,7 +244,7 @@ func comparePlaces(a, b Place) int {
 
 // chunksUnder lists the chunks that the places, which ascend, lie in,
 // ascending.
-func (m *Model) chunksUnder(places []Place) []int {
+func (m *Manifest) chunksUnder(places []Place) []int {
 	var out []int
 	for _, p := range places {
 		left := p.Length + p.Offset
@@ -252,7 +252,7 @@ func (m *Model) chunksUnder(places []Place) []int {
 			if len(out) == 0 || out[len(out)-1] < i {
 				out = append(out, i)
 			}
-			left -= m.man.Chunks[i].Raw
+			left -= m.Chunks[i].Raw
 		}
 	}
 	return out

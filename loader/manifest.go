@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"math"
 	"slices"
@@ -109,6 +110,9 @@ func ParseManifest(b []byte) (*Manifest, error) {
 		Version *int   `json:"version"`
 	}
 	if err := json.Unmarshal(b, &head); err != nil {
+		if err.Error() == "unexpected end of JSON input" {
+			return nil, badModel("%s: %w", ManifestName, errCutShort)
+		}
 		return nil, badModel("%s is not a manifest: %v; check the model's address", ManifestName, err)
 	}
 	switch {
@@ -121,6 +125,8 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	}
 	return nil, badModel("%s: %v", ManifestName, err)
 }
+
+var errCutShort = errors.New("it is cut short")
 
 // Config returns a component's configuration as its library wrote it:
 // "unet", "vae", "text_encoder", "scheduler" and so on. "model_index" and

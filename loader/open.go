@@ -3,9 +3,7 @@ package loader
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 )
 
@@ -30,6 +28,9 @@ type Options struct {
 	// OnWarning hears of trouble that loading survives: a store without room,
 	// a damaged record, a failed attempt.
 	OnWarning func(error)
+	// OnUpdate hears that the source has another version than the one of the
+	// last visit, which is in use: the next visit opens it.
+	OnUpdate func()
 	// Retry bounds the patience; its zero value is a sensible one.
 	Retry Retry
 	// Mirrors are asked, in turn, for what the source does not deliver.
@@ -91,46 +92,6 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 		return m, m.waitNoted(ctx)
 	}
 	return m, m.loadFiles(ctx)
-}
-
-// openManifest gets the manifest: the pinned one from the store where it has
-// it, else from the source, else, where there is no network, the one that was
-// there last time.
-func (m *Model) openManifest(ctx context.Context) error {
-	lib, _ := m.store.(*Library)
-	location := ""
-	if l, ok := m.sources[0].(Located); ok {
-		location = l.Location()
-	}
-	recalled := sync.OnceValues(func() ([]byte, error) {
-		if lib == nil {
-			return nil, fs.ErrNotExist
-		}
-		return lib.recall(ctx, location, m.opts.ManifestSHA256)
-	})
-	// No record is the common case, and a store that fails is one without.
-	kept := func() bool { _, err := recalled(); return err == nil }
-	var text []byte
-	var err error
-	if m.opts.ManifestSHA256 != "" && kept() {
-		text, _ = recalled()
-	} else if text, err = m.fetchManifest(ctx, kept); err != nil {
-		if !errors.Is(err, ErrNetwork) || !kept() {
-			return err
-		}
-		m.warn(fmt.Errorf("%w; going on with the manifest of the last visit", err))
-		text, _ = recalled()
-	}
-	if m.man, err = ParseManifest(text); err != nil {
-		return err
-	}
-	m.id = sumHex(text)
-	if lib != nil && !m.opts.ManifestOnly {
-		lib.protect(m.man)
-		ctx := context.WithoutCancel(ctx) // it may go on after Open
-		m.noted = later(func() (any, error) { return nil, lib.remember(ctx, location, text, m.man) })
-	}
-	return m.addMirrors()
 }
 
 // waitNoted waits until the store knows that the model was opened, which is

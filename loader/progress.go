@@ -48,17 +48,17 @@ func (m *Model) held(ctx context.Context) (func(key string) bool, error) {
 }
 
 // planned lists the chunks of the files and of Options.Parts, ascending.
-func (m *Model) planned() []int { return m.chunksOf(m.opts.Parts) }
+func (m *Model) planned() []int { return m.man.chunksOf(m.opts.Parts) }
 
 // chunksOf lists the chunks of the files and of parts, of everything where
 // there are none, ascending.
-func (m *Model) chunksOf(parts []Part) []int {
+func (m *Manifest) chunksOf(parts []Part) []int {
 	var places []Place
-	for _, f := range m.man.Files {
+	for _, f := range m.Files {
 		places = append(places, f.Place)
 	}
-	for i := range m.man.Tensors {
-		if t := &m.man.Tensors[i]; wanted(parts, t) {
+	for i := range m.Tensors {
+		if t := &m.Tensors[i]; wanted(parts, t) {
 			places = append(places, t.Place)
 		}
 	}

@@ -56,7 +56,8 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 	defer giveUp()
 	go func() {
 		var err error
-		g.model, err = open(opening, model, loader.Options{OnProgress: progress, OnWarning: warn})
+		g.model, err = open(opening, model, loader.Options{OnProgress: progress, OnWarning: warn,
+			OnUpdate: func() { warn(errors.New("there is a new version of this model: the next visit will download it")) }})
 		opened <- err
 	}()
 	var err error

@@ -166,7 +166,7 @@ func TestBadModel(t *testing.T) {
 		{"flipped bit", chunk, 200, flipped, "corrupt", "damaged"},
 		{"missing manifest", "manifest.json", 404, nil, "network", "404"},
 		{"unknown version", "manifest.json", 200, []byte(`{"format":"wisp","version":99}`), "bad-model", "version 99"},
-		{"not a manifest", "manifest.json", 200, []byte(`<!doctype html>`), "bad-model", "manifest"},
+		{"not a manifest", "manifest.json", 200, []byte(`<!doctype html>`), "network", "manifest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, p := serve(t), newTab(t)
