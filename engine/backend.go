@@ -49,6 +49,13 @@ type Streamer interface {
 	Stream(d DType, s Shape, fill func(w io.WriterAt) error) (Buffer, error)
 }
 
+// Remote is a [Backend] that computes a value sooner than the host can send it
+// there: nothing is worth keeping in the host's memory for it.
+type Remote interface {
+	Backend
+	Remote()
+}
+
 // Stream makes a weight of the bytes that fill writes, on any backend.
 func Stream(b Backend, d DType, s Shape, fill func(w io.WriterAt) error) (Buffer, error) {
 	if err := CheckType(d, s); err != nil {

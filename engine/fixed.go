@@ -12,8 +12,12 @@ import (
 // CompileFixed compiles g for runs between which the inputs of these names
 // rarely change: what follows from them and weights alone, such as the keys
 // and values that a UNet makes of a text, is computed when they do, and kept
-// in host memory. Results are those of Compile.
+// in host memory. Results are those of Compile; on a [Remote] backend, the
+// program is, too.
 func CompileFixed(b Backend, g *Graph, weights map[string]Buffer, fixed ...string) (Program, error) {
+	if _, ok := b.(Remote); ok {
+		return b.Compile(g, weights)
+	}
 	early, late := split(g, fixed)
 	if early == nil {
 		return b.Compile(g, weights)

@@ -231,10 +231,10 @@ func (h *holder) Compile(g *engine.Graph, weights map[string]engine.Buffer) (eng
 	return h.Backend.Compile(g, plain)
 }
 
-// TestFrugalPipeline: with one component at a time on the backend, pictures
+// TestBudget: with one component at a time on the backend, pictures
 // are the same, and the weights there are never more than the largest
 // component's.
-func TestFrugalPipeline(t *testing.T) {
+func TestBudget(t *testing.T) {
 	dir := tinyPipelines(t)[0]
 	cases, err := pipeline.Read(dir)
 	if err != nil {
@@ -244,10 +244,12 @@ func TestFrugalPipeline(t *testing.T) {
 	request.Count, request.Previews = 2, true
 	var pictures [][]*image.NRGBA
 	largest, before := 0, 0 // bytes of a component, of those before it
-	for _, options := range [][]diffusion.Option{nil, {diffusion.Frugal()}} {
+	for _, options := range [][]diffusion.Option{nil, {diffusion.Budget(1)}} {
 		h := &holder{Backend: cpu.New()}
-		p, err := diffusion.New(t.Context(), h, directory{t, filepath.Join(dir, "model")}, func(string, int64, int64) {
-			largest, before = max(largest, h.bytes-before), h.bytes
+		p, err := diffusion.New(t.Context(), h, directory{t, filepath.Join(dir, "model")}, func(e diffusion.Event) {
+			if e.Stage == "compile" {
+				largest, before = max(largest, h.bytes-before), h.bytes
+			}
 		}, options...)
 		if err != nil {
 			t.Fatal(err)

@@ -87,9 +87,14 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 func (g *generator) load(ctx context.Context, progress func(stage string, loaded, total int64)) (err error) {
 	var options []diffusion.Option
 	if g.frugal {
-		options = append(options, diffusion.Frugal())
+		options = append(options, diffusion.Budget(oneComponent))
 	}
-	g.pipeline, err = diffusion.New(ctx, g.backend, g.model, progress, options...)
+	compiled := func(e diffusion.Event) { // what is read of the weights, the loader tells
+		if e.Stage == "compile" {
+			progress(e.Stage, int64(e.Done), int64(e.Total))
+		}
+	}
+	g.pipeline, err = diffusion.New(ctx, g.backend, g.model, compiled, options...)
 	return err
 }
 
@@ -133,6 +138,9 @@ func (g *generator) fallBack(ctx context.Context, why error, warn func(error)) b
 	warn(fmt.Errorf("the graphics card failed: the processor draws instead (%w)", why))
 	return true
 }
+
+// oneComponent is a budget that the smallest component exceeds.
+const oneComponent = 1
 
 // mostLosses is how often a graphics card is given another chance.
 const mostLosses = 3
@@ -199,7 +207,7 @@ func (g *generator) generate(ctx context.Context, args bridge.Arguments) (any, e
 	}
 	tell := args.Callback(1)
 	on := func(e diffusion.Event) {
-		o := bridge.Object{"stage": e.Stage, "step": e.Step, "steps": e.Steps, "preview": nil}
+		o := bridge.Object{"stage": e.Stage, "step": e.Done, "steps": e.Total, "preview": nil}
 		if e.Preview != nil {
 			if preview, err := picture(e.Preview); err == nil {
 				o["preview"] = map[string]any(preview)

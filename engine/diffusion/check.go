@@ -11,25 +11,17 @@ import (
 // model: shapes has those of its weights by component and name. Errors are
 // those of New.
 func Check(m Model, shapes map[string]map[string][]int) error {
-	p := &Pipeline{}
-	if err := p.configure(m); err != nil {
+	p, err := configure(nil, m)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadModel, err)
 	}
-	r := p.Defaults()
-	for _, c := range []struct {
-		component
-		build func() (*engine.Graph, error)
-	}{
-		{p.text, p.textGraph},
-		{p.unet, func() (*engine.Graph, error) { return p.unetGraph(p.unetKey(r)) }},
-		{p.vae, func() (*engine.Graph, error) { return p.vaeGraph(p.vaeKey(r)) }},
-	} {
-		g, err := c.build()
+	for _, n := range p.kind.Nets() {
+		g, err := n.Graph(n.Size(p.Defaults()))
 		if err == nil {
-			err = checkWeights(g, shapes[c.name])
+			err = checkWeights(g, shapes[n.Component])
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrBadModel, c.name, err)
+			return fmt.Errorf("%w: %s: %w", ErrBadModel, n.Component, err)
 		}
 	}
 	return nil

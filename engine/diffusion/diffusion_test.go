@@ -72,7 +72,7 @@ func TestNoiseOrder(t *testing.T) {
 }
 
 func TestCheckNamesTheField(t *testing.T) {
-	p := &Pipeline{vaeFacts: model.AutoencoderFacts{Factor: 8}}
+	p := &Pipeline{kind: &stableDiffusion{vae: decoder{facts: model.AutoencoderFacts{Factor: 8}}}}
 	good := Request{Prompt: "x", Steps: 4, Guidance: 3, Width: 128, Height: 64, Count: 1}
 	if err := p.check(good); err != nil {
 		t.Fatal(err)
@@ -103,16 +103,17 @@ func (c closeCounter) Close() error { *c.closed++; return nil }
 func TestProgramCacheDropsTheOldest(t *testing.T) {
 	var c programCache
 	closed := 0
+	key := func(h int) programKey { return programKey{"vae", Size{Height: h}} }
 	for i := range cachedPrograms + 2 {
-		c.put(vaeKey{i, 1}, closeCounter{&closed})
-		if c.get(vaeKey{0, 1}) == nil {
+		c.put(key(i), program{Program: closeCounter{&closed}})
+		if _, ok := c.get(key(0)); !ok {
 			t.Fatalf("the entry in use was dropped after %d", i)
 		}
 	}
-	if closed != 2 || c.get(vaeKey{1, 1}) != nil {
+	if _, ok := c.get(key(1)); ok || closed != 2 {
 		t.Errorf("%d programs closed, want the 2 oldest", closed)
 	}
-	c.clear()
+	c.drop(func(k programKey) bool { return k.component == "vae" })
 	if closed != cachedPrograms+2 {
 		t.Errorf("%d programs closed in all", closed)
 	}

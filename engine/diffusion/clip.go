@@ -1,0 +1,91 @@
+package diffusion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"wisp/engine"
+	"wisp/engine/model"
+	"wisp/engine/token"
+)
+
+// clipText is a CLIP text encoder with its tokenizer.
+type clipText struct {
+	component, folder string // of the weights, of the tokenizer
+	config            []byte
+	facts             model.TextFacts
+	options           []model.TextOption
+	tokenizer         *token.CLIP // nil before open
+}
+
+// newCLIP reads the config of the text encoder with that suffix: "", "_2".
+func newCLIP(m Configs, suffix string, options ...model.TextOption) (*clipText, error) {
+	c := &clipText{component: "text_encoder" + suffix, folder: "tokenizer" + suffix, options: options}
+	var ok bool
+	if c.config, ok = m.Config(c.component); !ok {
+		return nil, fmt.Errorf("the model has no %s", c.component)
+	}
+	var err error
+	c.facts, err = model.ReadText(c.config)
+	return c, err
+}
+
+// open reads the tokenizer, from vocab.json and merges.txt or from
+// tokenizer.json, which is all that newer libraries write.
+func (c *clipText) open(m Model) (err error) {
+	vocab, _ := m.File(c.folder + "/vocab.json")
+	merges, _ := m.File(c.folder + "/merges.txt")
+	var opt token.Options
+	opt.Config, _ = m.File(c.folder + "/tokenizer_config.json")
+	opt.SpecialMap, _ = m.File(c.folder + "/special_tokens_map.json")
+	if vocab == nil || merges == nil {
+		if opt.Tokenizer, _ = m.File(c.folder + "/tokenizer.json"); opt.Tokenizer == nil {
+			return fmt.Errorf("the model has neither %s/vocab.json with merges.txt nor tokenizer.json", c.folder)
+		}
+		vocab, merges = nil, nil
+	}
+	if c.tokenizer, err = token.NewCLIP(vocab, merges, opt); err != nil {
+		return fmt.Errorf("%s: %w", c.folder, err)
+	}
+	switch {
+	case c.tokenizer.MaxLength() > c.facts.Tokens:
+		return fmt.Errorf("%s makes %d tokens, %s takes %d", c.folder, c.tokenizer.MaxLength(), c.component, c.facts.Tokens)
+	case c.tokenizer.VocabSize() > c.facts.Vocab:
+		return fmt.Errorf("%s has %d tokens, %s knows %d", c.folder, c.tokenizer.VocabSize(), c.component, c.facts.Vocab)
+	}
+	return nil
+}
+
+// tokens is the length of every prompt.
+func (c *clipText) tokens() int {
+	if c.tokenizer == nil {
+		return c.facts.Tokens
+	}
+	return c.tokenizer.MaxLength()
+}
+
+func (c *clipText) net() Net {
+	return Net{
+		Component: c.component,
+		Size:      func(Request) Size { return Size{Batch: 1, Tokens: c.tokens()} },
+		Graph: func(s Size) (*engine.Graph, error) {
+			options := c.options
+			if s.Skip > 0 {
+				options = append(options[:len(options):len(options)], model.ClipSkip(s.Skip))
+			}
+			return model.CLIPText(c.config, s.Batch, s.Tokens, options...)
+		},
+	}
+}
+
+// encode returns the encoder's outputs for a text.
+func (c *clipText) encode(ctx context.Context, run Runner, text string) (out Inputs, truncated bool, err error) {
+	if c.tokenizer == nil {
+		return nil, false, errors.New("the tokenizer is not open")
+	}
+	ids, truncated := c.tokenizer.Encode(text)
+	in := Inputs{"ids": engine.FromInt32s(ids, 1, len(ids))}
+	out, err = run.Run(ctx, c.component, Size{Batch: 1, Tokens: len(ids)}, in)
+	return out, truncated, err
+}

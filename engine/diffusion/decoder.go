@@ -1,0 +1,55 @@
+package diffusion
+
+import (
+	"context"
+	"errors"
+
+	"wisp/engine"
+	"wisp/engine/model"
+)
+
+// decoder is the half of an AutoencoderKL or AutoencoderTiny that makes
+// pictures, as the kinds with latents use it.
+type decoder struct {
+	config []byte
+	facts  model.AutoencoderFacts
+}
+
+func newDecoder(m Configs) (d decoder, err error) {
+	var ok bool
+	if d.config, ok = m.Config("vae"); !ok {
+		return d, errors.New("the model has no vae")
+	}
+	d.facts, err = model.ReadAutoencoder(d.config)
+	return d, err
+}
+
+func (d decoder) net() Net {
+	return Net{
+		Component: "vae", Prefixes: []string{"decoder.", "post_quant_conv."},
+		Size: func(r Request) Size {
+			l := d.latent(r)
+			return Size{Batch: 1, Height: l.Height, Width: l.Width}
+		},
+		Graph: func(s Size) (*engine.Graph, error) { return model.Decoder(d.config, s.Batch, s.Height, s.Width) },
+	}
+}
+
+// latent is what a picture of the request is decoded from.
+func (d decoder) latent(r Request) Latent {
+	return Latent{r.Height / d.facts.Factor, r.Width / d.facts.Factor, d.facts.Latent}
+}
+
+func (d decoder) decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
+	latents := make([]float32, len(x))
+	for i, v := range x {
+		latents[i] = v/d.facts.Scaling + d.facts.Shift
+	}
+	l := d.latent(r)
+	in := Inputs{"latents": engine.FromFloat32s(latents, 1, l.Height, l.Width, l.Channels)}
+	out, err := run.Run(ctx, "vae", Size{Batch: 1, Height: l.Height, Width: l.Width}, in)
+	if err != nil {
+		return nil, err
+	}
+	return out["image"].Float32s(), nil
+}

@@ -1,0 +1,88 @@
+package diffusion
+
+import (
+	"context"
+
+	"wisp/engine"
+)
+
+// Row is one evaluation of the denoiser in a step: the step's prediction is
+// the sum of Weight times output.
+type Row struct {
+	In     Inputs
+	Weight float32
+}
+
+// rows are those of a request: the prompt alone or, with guidance g, 1 − g
+// times the negative prompt's and g times the prompt's, in diffusers' order.
+func (p *Pipeline) rows(ctx context.Context, r Request, result *Result) ([]Row, error) {
+	positive := Prompt{Text: r.Prompt, Height: r.Height, Width: r.Width}
+	cond, err := p.encode(ctx, positive, result)
+	if err != nil {
+		return nil, err
+	}
+	if !p.kind.Guided(r) {
+		return []Row{{cond, 1}}, nil
+	}
+	negative := positive
+	negative.Text, negative.Negative = r.NegativePrompt, true
+	uncond, err := p.encode(ctx, negative, result)
+	if err != nil {
+		return nil, err
+	}
+	return []Row{{uncond, 1 - r.Guidance}, {cond, r.Guidance}}, nil
+}
+
+// sameShapes reports whether rows can be evaluated as one batch.
+func sameShapes(rows []Row) bool {
+	for _, r := range rows[1:] {
+		for name, t := range r.In {
+			if !t.Shape.Equal(rows[0].In[name].Shape) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// stack lays the rows' inputs, and those that are the same for all, along the
+// batch.
+func stack(rows []Row, same Inputs) Inputs {
+	in := Inputs{}
+	for name, first := range rows[0].In {
+		t := engine.Tensor{DType: first.DType, Shape: append(engine.Shape{len(rows)}, first.Shape[1:]...)}
+		for _, r := range rows {
+			t.Data = append(t.Data, r.In[name].Data...)
+		}
+		in[name] = t
+	}
+	for name, one := range same {
+		t := engine.Tensor{DType: one.DType, Shape: append(engine.Shape{len(rows)}, one.Shape[1:]...)}
+		for range rows {
+			t.Data = append(t.Data, one.Data...)
+		}
+		in[name] = t
+	}
+	return in
+}
+
+// addRows adds the rows' outputs, (batch, h, w, c) and weighted, to sum, which
+// may be nil. Of a denoiser that learned a variance, too, whose channels are
+// twice the latent's, it takes the prediction alone.
+func addRows(sum []float32, rows []Row, out engine.Tensor, l Latent) []float32 {
+	values, channels := out.Float32s(), out.Shape.Dim(-1)
+	pixels := l.Height * l.Width
+	if sum == nil {
+		sum = make([]float32, pixels*l.Channels)
+	}
+	for i, r := range rows {
+		for p := range pixels {
+			from := values[(i*pixels+p)*channels:][:l.Channels]
+			to := sum[p*l.Channels:][:l.Channels]
+			for c, v := range from {
+				to[c] += r.Weight * v
+			}
+		}
+	}
+	return sum
+}

@@ -1,0 +1,136 @@
+package diffusion
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"wisp/engine"
+)
+
+// Inputs are the named inputs or outputs of a graph. Those of a [Row] and of
+// [Kind.Inputs] have a batch of one.
+type Inputs map[string]engine.Tensor
+
+// Size says how large a network is drawn. What a network lacks is zero.
+type Size struct {
+	Batch         int
+	Height, Width int // of its image, in latents for a denoiser and a decoder
+	Tokens        int // of its text
+	Skip          int // last layers of a text encoder left out
+}
+
+// Net is one network of a pipeline: where its weights are and how it is drawn.
+type Net struct {
+	Component string   // "unet", "text_encoder_2": as diffusers names its folder
+	Prefixes  []string // of the weights wanted; none for all
+	Denoiser  bool     // it is evaluated at each step, on the rows of a drawing
+	Size      func(Request) Size
+	Graph     func(Size) (*engine.Graph, error)
+	Fixed     []string // inputs that stay the same over the steps of a picture
+}
+
+// Runner evaluates networks of a pipeline, loading and compiling them where
+// need be.
+type Runner interface {
+	// Run returns all outputs of a component's graph, drawn at a size.
+	Run(ctx context.Context, component string, s Size, in Inputs) (Inputs, error)
+}
+
+// Prompt is a text as one row is conditioned on it, with what conditions it
+// beside the words.
+type Prompt struct {
+	Text          string
+	Negative      bool // it says what to avoid
+	Height, Width int  // of the picture, in pixels
+}
+
+// Conditioning is what a prompt becomes.
+type Conditioning struct {
+	Inputs    Inputs
+	Truncated bool // the prompt was longer than a text encoder can read
+}
+
+// Latent is what the sampler walks: the denoiser's sample, without the batch.
+type Latent struct{ Height, Width, Channels int }
+
+// Configs has the configurations of a model, as its libraries wrote them.
+type Configs interface {
+	// Config returns a component's configuration as diffusers wrote it: "unet",
+	// "vae", "text_encoder", "scheduler"; "model_index", and "wisp" for [Defaults].
+	Config(component string) (json.RawMessage, bool)
+}
+
+// Kind is a family of pipelines: what networks there are and what feeds them.
+// A kind is made of configurations alone; Open comes before a prompt.
+type Kind interface {
+	// Nets lists the networks in the order in which a drawing needs them.
+	Nets() []Net
+	// Open reads the small files, such as tokenizers, and validates that the
+	// parts fit together.
+	Open(Model) error
+	// Defaults is the request of the kind's publisher: size, steps, guidance.
+	Defaults() Request
+	// Multiple is what width and height must be multiples of, in pixels.
+	Multiple() int
+	// Latent is what a request's picture is made from.
+	Latent(Request) Latent
+	// Guided tells whether the request is drawn with a second, negative row:
+	// classifier-free guidance, Ho & Salimans 2022.
+	Guided(Request) bool
+	// Encode makes of a prompt what the denoiser's rows are fed, the same at
+	// all steps.
+	Encode(context.Context, Runner, Prompt) (Conditioning, error)
+	// Inputs is what the denoiser is fed at timestep t besides.
+	Inputs(r Request, t float32) Inputs
+	// Decode turns the latents x (h, w, c) into a picture's colours
+	// (height, width, 3), from −1 to 1.
+	Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error)
+}
+
+// kinds are the pipelines that there are, by the _class_name of
+// model_index.json.
+var kinds = map[string]func(Configs) (Kind, error){
+	"StableDiffusionPipeline": newStableDiffusion,
+}
+
+// newKind makes the kind that the model's index names.
+func newKind(m Configs) (Kind, error) {
+	var index struct {
+		Class string `json:"_class_name"`
+	}
+	if err := parse(m, "model_index", &index); err != nil {
+		return nil, err
+	}
+	open, ok := kinds[index.Class]
+	if !ok {
+		names := slices.Sorted(maps.Keys(kinds))
+		return nil, fmt.Errorf("model_index.json: _class_name is %.100q, which wisp does not draw; it draws %s", index.Class, strings.Join(names, ", "))
+	}
+	return open(m)
+}
+
+// Nets lists the networks that a pipeline loads of a model, for who downloads
+// them. It needs the configurations only.
+func Nets(m Configs) ([]Net, error) {
+	k, err := newKind(m)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadModel, err)
+	}
+	return k.Nets(), nil
+}
+
+// parse decodes a component's config into v.
+func parse(m Configs, name string, v any) error {
+	config, ok := m.Config(name)
+	if !ok {
+		return fmt.Errorf("the model has no %s config", name)
+	}
+	if err := json.Unmarshal(config, v); err != nil {
+		return fmt.Errorf("%s config: %w", name, err)
+	}
+	return nil
+}

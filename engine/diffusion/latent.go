@@ -1,0 +1,56 @@
+package diffusion
+
+import (
+	"errors"
+	"image"
+	"math"
+
+	"wisp/engine"
+	"wisp/engine/rng"
+)
+
+// noise draws latents as torch.randn does on the CPU: in (c, h, w) order, here
+// turned to (h, w, c).
+type noise struct {
+	generator *rng.MT19937
+	pixels, c int
+}
+
+func newNoise(seed uint64, pixels, c int) noise { return noise{rng.New(seed), pixels, c} }
+
+func (n noise) next() []float32 {
+	v := make([]float32, n.pixels*n.c)
+	n.generator.Randn(v)
+	out := make([]float32, len(v))
+	for i := range out {
+		out[i] = v[i%n.c*n.pixels+i/n.c]
+	}
+	return out
+}
+
+// errNotFinite tells of what would be a black or noisy picture.
+var errNotFinite = errors.New("is not a finite number: the weights are damaged, or the settings drive the network out of its range")
+
+// finite looks for infinities and NaNs among an F32 tensor's values.
+func finite(t engine.Tensor) error {
+	for i := 3; i < len(t.Data); i += 4 {
+		if t.Data[i]&0x7f == 0x7f && t.Data[i-1]&0x80 != 0 { // all bits of the exponent
+			return errNotFinite
+		}
+	}
+	return nil
+}
+
+// picture converts RGB in [−1, 1] to 8 bits, rounding half to even as
+// diffusers' image processor does.
+func picture(rgb []float32, w, h int) *image.NRGBA {
+	img := image.NewNRGBA(image.Rect(0, 0, w, h))
+	for i := range w * h {
+		for c := range 3 {
+			v := min(max(rgb[3*i+c]/2+0.5, 0), 1)
+			img.Pix[4*i+c] = uint8(math.RoundToEven(float64(v * 255)))
+		}
+		img.Pix[4*i+3] = 255
+	}
+	return img
+}

@@ -1,0 +1,184 @@
+package diffusion
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"maps"
+	"slices"
+	"time"
+
+	"wisp/engine"
+	"wisp/engine/sampler"
+)
+
+func badRequest(err error) error { return fmt.Errorf("%w: %v", ErrBadRequest, err) }
+
+// Generate draws r.Count pictures: all are denoised, then all decoded. on,
+// which may be nil, hears of each stage and step. A cancelled ctx ends it with
+// ctx.Err().
+func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Result, error) {
+	if on == nil {
+		on = func(Event) {}
+	}
+	if err := p.check(r); err != nil {
+		return nil, badRequest(err)
+	}
+	s, err := p.sampler(r.Sampler, r.Schedule, r.Steps)
+	if err != nil && r.Schedule != "" {
+		return nil, badRequest(fmt.Errorf("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err))
+	}
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	p.residency.on = on
+	defer func() { p.residency.on = func(Event) {} }()
+	result := &Result{Seed: r.Seed}
+	start := time.Now()
+	on(Event{Stage: "text"})
+	rows, err := p.rows(ctx, r, result)
+	if err != nil {
+		return nil, err
+	}
+	result.Timings.Text = time.Since(start)
+	d := &drawing{p: p, r: r, s: s, rows: rows, latent: p.kind.Latent(r), on: on}
+	d.net = p.kind.Nets()[slices.IndexFunc(p.kind.Nets(), func(n Net) bool { return n.Denoiser })]
+	if err := d.draw(ctx, result); err != nil {
+		return nil, err
+	}
+	result.Timings.Total = time.Since(start)
+	return result, nil
+}
+
+// drawing is one request on its way.
+type drawing struct {
+	p      *Pipeline
+	r      Request
+	s      sampler.Sampler
+	net    Net // the denoiser
+	rows   []Row
+	latent Latent
+	on     func(Event)
+}
+
+func (d *drawing) draw(ctx context.Context, result *Result) error {
+	start := time.Now()
+	latents := make([][]float32, d.r.Count)
+	for i := range latents {
+		x, err := d.denoise(ctx, i)
+		if err != nil {
+			return err
+		}
+		latents[i] = x
+	}
+	result.Timings.Denoise = time.Since(start)
+	start = time.Now()
+	for i, x := range latents {
+		d.on(Event{Stage: "decode", Done: i, Total: len(latents)})
+		img, err := d.decode(ctx, x)
+		if err != nil {
+			return err
+		}
+		result.Images = append(result.Images, img)
+		r := d.r
+		r.Seed += uint64(i)
+		result.Parameters = append(result.Parameters,
+			parameters(r, d.p.samplerLabel(r.Sampler), label(sampler.Schedules, r.Schedule), d.p.defaults.Name))
+	}
+	result.Timings.Decode = time.Since(start)
+	return nil
+}
+
+// denoise runs the sampling loop for picture i and returns its latents,
+// (h, w, c).
+func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
+	s, l := d.s, d.latent
+	noise := newNoise(d.r.Seed+uint64(i), l.Height*l.Width, l.Channels)
+	x := noise.next()
+	for j := range x {
+		x[j] *= s.InitSigma()
+	}
+	runs := len(s.Timesteps())
+	for step, t := range s.Timesteps() {
+		out, err := d.predict(ctx, step, t, x)
+		if err != nil {
+			return nil, err
+		}
+		event := Event{Stage: "denoise", Done: i*runs + step + 1, Total: d.r.Count * runs}
+		if d.r.Previews && d.p.residency.budget == 0 {
+			if event.Preview, err = d.preview(ctx, step, x, out); err != nil {
+				return nil, err
+			}
+		}
+		var extra []float32
+		if s.NeedsNoise(step) {
+			extra = noise.next()
+		}
+		s.Step(step, x, out, extra)
+		d.on(event)
+	}
+	return x, nil
+}
+
+// predict evaluates the denoiser on x (h, w, c) at step i, once for each row,
+// and returns the rows' weighted sum. Rows of the same shapes go as one batch.
+func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([]float32, error) {
+	l, batch := d.latent, len(d.rows)
+	scaled := slices.Clone(x)
+	d.s.Scale(i, scaled)
+	varying := d.p.kind.Inputs(d.r, t)
+	varying["sample"] = engine.FromFloat32s(scaled, 1, l.Height, l.Width, l.Channels)
+	if !sameShapes(d.rows) {
+		batch = 1
+	}
+	var sum []float32
+	for rows := range slices.Chunk(d.rows, batch) {
+		size := d.net.Size(d.r)
+		size.Batch = len(rows)
+		if context, ok := rows[0].In["context"]; ok {
+			size.Tokens = context.Shape[1]
+		}
+		out, err := d.p.residency.Run(ctx, d.net.Component, size, stack(rows, varying))
+		if err != nil {
+			return nil, err
+		}
+		sum = addRows(sum, rows, out["sample"], l)
+	}
+	return sum, nil
+}
+
+// preview decodes the sampler's prediction of the clean latents.
+func (d *drawing) preview(ctx context.Context, i int, x, out []float32) (*image.NRGBA, error) {
+	x0 := make([]float32, len(x))
+	d.s.Denoised(i, x, out, x0)
+	return d.decode(ctx, x0)
+}
+
+// decode turns latents (h, w, c) into a picture.
+func (d *drawing) decode(ctx context.Context, x []float32) (*image.NRGBA, error) {
+	rgb, err := d.p.kind.Decode(ctx, d.p.residency, d.r, x)
+	if err != nil {
+		return nil, err
+	}
+	return picture(rgb, d.r.Width, d.r.Height), nil
+}
+
+// cachedPrompts bounds the memory of encoded prompts.
+const cachedPrompts = 64
+
+// encode is the kind's Encode, once for each prompt.
+func (p *Pipeline) encode(ctx context.Context, prompt Prompt, result *Result) (Inputs, error) {
+	c, ok := p.encoded[prompt]
+	if !ok {
+		var err error
+		if c, err = p.kind.Encode(ctx, p.residency, prompt); err != nil {
+			return nil, err
+		}
+		if len(p.encoded) >= cachedPrompts {
+			clear(p.encoded)
+		}
+		p.encoded[prompt] = c
+	}
+	result.Truncated = result.Truncated || c.Truncated
+	return maps.Clone(c.Inputs), nil
+}

@@ -1,0 +1,237 @@
+package diffusion
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"wisp/engine"
+)
+
+// residency decides which weights are on the backend: all that were needed, or
+// where there is a budget, those used last that fit into it. One component is
+// always there, however large.
+type residency struct {
+	backend  engine.Backend
+	model    Model
+	budget   int64 // in bytes of weights; 0 for no bound
+	nets     map[string]*resident
+	clock    int // ticks with every use
+	programs programCache
+	on       func(Event) // hears of loading and compiling; never nil
+}
+
+// resident is a network with its weights on the backend.
+type resident struct {
+	Net
+	weights map[string]engine.Buffer // nil before they are loaded
+	bytes   int64                    // of the weights
+	used    int                      // the clock at the last use
+}
+
+// program is a compiled network with the shapes of what it gives.
+type program struct {
+	engine.Program
+	outputs map[string]engine.Shape
+}
+
+// programKey names a program: one network at one size.
+type programKey struct {
+	component string
+	size      Size
+}
+
+func newResidency(b engine.Backend, m Model, nets []Net) *residency {
+	r := &residency{backend: b, model: m, nets: map[string]*resident{}, on: func(Event) {}}
+	for _, n := range nets {
+		r.nets[n.Component] = &resident{Net: n}
+	}
+	return r
+}
+
+// Run implements [Runner].
+func (r *residency) Run(ctx context.Context, component string, s Size, in Inputs) (Inputs, error) {
+	p, err := r.program(ctx, component, s)
+	if err != nil {
+		return nil, err
+	}
+	out := Inputs{}
+	for name, shape := range p.outputs {
+		out[name] = engine.NewTensor(engine.F32, shape...)
+	}
+	if err := p.Run(ctx, in, out); err != nil {
+		return nil, fmt.Errorf("%s: %w", component, err)
+	}
+	for name, t := range out {
+		if err := finite(t); err != nil {
+			return nil, fmt.Errorf("%w: %s: %s %w", ErrBadModel, component, name, err)
+		}
+	}
+	return out, nil
+}
+
+// program returns the compiled network, loading and compiling what is not there.
+func (r *residency) program(ctx context.Context, component string, s Size) (program, error) {
+	n, ok := r.nets[component]
+	if !ok {
+		return program{}, fmt.Errorf("the pipeline has no %s", component)
+	}
+	r.clock++
+	n.used = r.clock
+	key := programKey{component, s}
+	if p, ok := r.programs.get(key); ok {
+		return p, nil
+	}
+	g, err := n.Graph(s)
+	if err != nil {
+		return program{}, fmt.Errorf("%s: %w", component, err)
+	}
+	if n.weights == nil {
+		if err := r.load(ctx, n, g); err != nil {
+			r.evict(n) // what there is of it
+			return program{}, fmt.Errorf("%s: %w", component, err)
+		}
+	}
+	compiled, err := engine.CompileFixed(r.backend, g, n.weights, n.Fixed...)
+	if err != nil {
+		return program{}, fmt.Errorf("%s: %w", component, err)
+	}
+	p := program{compiled, map[string]engine.Shape{}}
+	for _, o := range g.Outputs {
+		p.outputs[o.Name] = o.Node.Shape
+	}
+	r.programs.put(key, p)
+	return p, nil
+}
+
+// load has the weights that the graph needs written to the backend, in place
+// of others where the budget is short.
+func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) error {
+	need := map[string]*engine.Node{}
+	for _, w := range g.Weights() {
+		need[w.Name] = w
+	}
+	n.weights = map[string]engine.Buffer{}
+	told := -1
+	err := r.model.Stream(ctx, n.Component, n.Prefixes, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
+		name = plainName(name)
+		w := need[name]
+		if w == nil {
+			return nil
+		}
+		d, err := engine.ParseDType(dtype)
+		if err != nil || d == engine.I32 || !w.Shape.Equal(shape) {
+			return fmt.Errorf("%w: weight %q is %s %v, the config wants numbers %v", ErrBadModel, name, dtype, shape, w.Shape)
+		}
+		r.makeRoom(n, int64(engine.ByteSize(d, w.Shape)))
+		b, err := engine.Stream(r.backend, d, shape, fill)
+		if err != nil {
+			return err
+		}
+		if twice := n.weights[name]; twice != nil {
+			n.bytes -= int64(twice.Size())
+			twice.Release()
+		}
+		n.weights[name] = b
+		n.bytes += int64(b.Size())
+		if percent := 100 * len(n.weights) / len(need); percent > told {
+			told = percent
+			r.on(Event{Stage: "load", Done: len(n.weights), Total: len(need)})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for name := range need {
+		if n.weights[name] == nil {
+			return fmt.Errorf("%w: it has no weight %q", ErrBadModel, name)
+		}
+	}
+	return nil
+}
+
+// makeRoom evicts networks other than n, the one used longest ago first, until
+// so many more bytes fit into the budget or n is alone.
+func (r *residency) makeRoom(n *resident, more int64) {
+	if r.budget == 0 {
+		return
+	}
+	for {
+		var oldest *resident
+		held := more
+		for _, other := range r.nets {
+			held += other.bytes
+			if other != n && other.weights != nil && (oldest == nil || other.used < oldest.used) {
+				oldest = other
+			}
+		}
+		if oldest == nil || held <= r.budget {
+			return
+		}
+		r.evict(oldest)
+	}
+}
+
+// evict frees a network's programs and weights.
+func (r *residency) evict(n *resident) {
+	r.programs.drop(func(k programKey) bool { return k.component == n.Component })
+	for _, w := range n.weights {
+		w.Release()
+	}
+	n.weights, n.bytes = nil, 0
+}
+
+func (r *residency) close() {
+	for _, n := range r.nets {
+		r.evict(n)
+	}
+}
+
+// plainName is a weight's name as the graphs have it: older transformers nest
+// the text encoder.
+func plainName(name string) string { return strings.TrimPrefix(name, "text_model.") }
+
+// programCache keeps the programs used last.
+type programCache struct{ entries list.List } // of cacheEntry, newest first
+
+type cacheEntry struct {
+	key  programKey
+	prog program
+}
+
+// cachedPrograms is enough for the text encoders and, at two sizes, a denoiser
+// with and without guidance and a decoder.
+const cachedPrograms = 9
+
+func (c *programCache) get(key programKey) (program, bool) {
+	for e := c.entries.Front(); e != nil; e = e.Next() {
+		if entry := e.Value.(cacheEntry); entry.key == key {
+			c.entries.MoveToFront(e)
+			return entry.prog, true
+		}
+	}
+	return program{}, false
+}
+
+func (c *programCache) put(key programKey, p program) {
+	c.entries.PushFront(cacheEntry{key, p})
+	for c.entries.Len() > cachedPrograms {
+		c.remove(c.entries.Back())
+	}
+}
+
+// drop closes the programs whose keys which picks.
+func (c *programCache) drop(which func(programKey) bool) {
+	for e := c.entries.Front(); e != nil; {
+		next := e.Next()
+		if which(e.Value.(cacheEntry).key) {
+			c.remove(e)
+		}
+		e = next
+	}
+}
+
+func (c *programCache) remove(e *list.Element) { c.entries.Remove(e).(cacheEntry).prog.Close() }

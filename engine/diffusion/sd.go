@@ -1,0 +1,119 @@
+package diffusion
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"wisp/engine"
+	"wisp/engine/model"
+)
+
+// stableDiffusion is diffusers' StableDiffusionPipeline: one CLIP text encoder,
+// a UNet and an image decoder. Rombach et al. 2022.
+type stableDiffusion struct {
+	text *clipText
+	unet unetPart
+	vae  decoder
+}
+
+func newStableDiffusion(m Configs) (Kind, error) {
+	k := &stableDiffusion{}
+	var err error
+	if k.text, err = newCLIP(m, ""); err != nil {
+		return nil, err
+	}
+	if k.unet, err = newUNet(m); err != nil {
+		return nil, err
+	}
+	if k.vae, err = newDecoder(m); err != nil {
+		return nil, err
+	}
+	t, u := k.text.facts, k.unet.facts
+	switch {
+	case t.Width != u.Context:
+		return nil, fmt.Errorf("text_encoder makes states of width %d, unet takes %d", t.Width, u.Context)
+	case u.TimestepCond != 0 || u.Added != 0:
+		return nil, errors.New("unet takes added conditions, which this pipeline does not make")
+	}
+	return k, k.unet.fits(k.vae)
+}
+
+func (k *stableDiffusion) Nets() []Net {
+	return []Net{k.text.net(), k.unet.net(k.vae.facts.Factor, k.text.tokens, k.Guided), k.vae.net()}
+}
+
+func (k *stableDiffusion) Open(m Model) error { return k.text.open(m) }
+
+func (k *stableDiffusion) Defaults() Request {
+	r := k.unet.size(k.vae.facts.Factor)
+	r.Steps, r.Guidance = 20, 7.5
+	return r
+}
+
+func (k *stableDiffusion) Multiple() int { return k.vae.facts.Factor }
+
+func (k *stableDiffusion) Latent(r Request) Latent { return k.vae.latent(r) }
+
+func (k *stableDiffusion) Guided(r Request) bool { return r.Guidance > 1 }
+
+func (k *stableDiffusion) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
+	out, truncated, err := k.text.encode(ctx, run, p.Text)
+	return Conditioning{Inputs{"context": out["hidden"]}, truncated}, err
+}
+
+func (k *stableDiffusion) Inputs(_ Request, t float32) Inputs { return k.unet.inputs(t) }
+
+func (k *stableDiffusion) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
+	return k.vae.decode(ctx, run, r, x)
+}
+
+// unetPart is a UNet2DConditionModel as the kinds that have one use it.
+type unetPart struct {
+	config []byte
+	facts  model.UNetFacts
+}
+
+func newUNet(m Configs) (u unetPart, err error) {
+	var ok bool
+	if u.config, ok = m.Config("unet"); !ok {
+		return u, errors.New("the model has no unet")
+	}
+	u.facts, err = model.ReadUNet(u.config)
+	return u, err
+}
+
+// fits validates that the UNet's latents are those that the decoder takes.
+func (u unetPart) fits(d decoder) error {
+	if u.facts.In != d.facts.Latent || u.facts.Out != d.facts.Latent {
+		return fmt.Errorf("unet makes %d of %d channels, vae decodes %d", u.facts.Out, u.facts.In, d.facts.Latent)
+	}
+	return nil
+}
+
+// net draws the UNet for texts of that many tokens.
+func (u unetPart) net(factor int, tokens func() int, guided func(Request) bool) Net {
+	return Net{
+		Component: "unet", Denoiser: true, Fixed: []string{"context"},
+		Size: func(r Request) Size {
+			s := Size{Batch: 1, Height: r.Height / factor, Width: r.Width / factor, Tokens: tokens()}
+			if guided(r) {
+				s.Batch = 2
+			}
+			return s
+		},
+		Graph: func(s Size) (*engine.Graph, error) {
+			return model.UNet2DCondition(u.config, s.Batch, s.Height, s.Width, s.Tokens)
+		},
+	}
+}
+
+// size is a request of the size that the UNet was trained at.
+func (u unetPart) size(factor int) Request {
+	return Request{Width: cmp.Or(u.facts.Width, 64) * factor, Height: cmp.Or(u.facts.Height, 64) * factor, Count: 1}
+}
+
+func (u unetPart) inputs(t float32) Inputs {
+	return Inputs{"timestep_embedding": engine.FromFloat32s(u.facts.TimestepEmbedding([]float32{t}), 1, u.facts.Embedding)}
+}
