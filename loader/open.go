@@ -18,6 +18,8 @@ type Options struct {
 	// Parts is what will be loaded: the total of the progress and of Cached.
 	// Empty means everything.
 	Parts []Part
+	// Choose, where it is given, makes Parts of the manifest.
+	Choose func(*Manifest) ([]Part, error)
 	// Parallel bounds the chunks in memory, of every Load and Prefetch
 	// together: one decoded, the others on their way. 0 is 4, 2 the least.
 	Parallel int
@@ -86,6 +88,12 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 	}
 	if err := m.openManifest(ctx); err != nil {
 		return nil, err
+	}
+	if opts.Choose != nil {
+		var err error
+		if m.opts.Parts, err = opts.Choose(m.man); err != nil {
+			return nil, err
+		}
 	}
 	m.startProgress(ctx)
 	if opts.ManifestOnly {

@@ -19,16 +19,19 @@ import (
 // server need have: the rest is its id.
 const storedScheme = "stored:"
 
-// parts is what a pipeline loads of a model: the image encoder stays behind.
-var parts = []loader.Part{
-	{Component: "text_encoder"}, {Component: "unet"},
-	{Component: "vae", Prefixes: []string{"decoder.", "post_quant_conv."}},
+// parts is what a pipeline loads of a model: an image encoder stays behind.
+func parts(m *loader.Manifest) (list []loader.Part, err error) {
+	nets, err := diffusion.Nets(m)
+	for _, n := range nets {
+		list = append(list, loader.Part{Component: n.Component, Prefixes: n.Prefixes})
+	}
+	return list, err
 }
 
 // open fetches the manifest of the model that an address names or, where it is
 // an array of File objects, of the model that they are.
 func open(ctx context.Context, model safejs.Value, o loader.Options) (*loader.Model, error) {
-	o.Parts, o.Lock = parts, loader.WebLock
+	o.Choose, o.Lock = parts, loader.WebLock
 	o.OpenMirror = func(url string) (loader.Source, error) { return loader.NewFetch(url, true) }
 	library, err := loader.OpenLibrary(ctx)
 	var store loader.Store // nil where nothing can be kept

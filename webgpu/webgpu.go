@@ -90,6 +90,10 @@ func newBackend(dev device) *Backend {
 // Name is "webgpu".
 func (b *Backend) Name() string { return "webgpu" }
 
+// Remote implements [engine.Remote]: a graphics card computes what follows from
+// a text sooner than it is sent at each step.
+func (b *Backend) Remote() {}
+
 // Info says what the backend runs on.
 func (b *Backend) Info() Info { return b.info }
 

@@ -74,4 +74,3 @@ type Defaults struct {
 	Guidance float32 `json:"guidance"`
 	Schedule string  `json:"schedule"` // one of sampler.Schedules
 }
-
