@@ -24,8 +24,9 @@ type Backend interface {
 	// Name is "cpu", "simd" or "webgpu".
 	Name() string
 	// Supports reports whether Compile takes the node as it is: true for
-	// every primitive op. A declined fused form is never made by Optimize,
-	// and a declined composite op is expanded by Lower.
+	// every [Primitive], and else for what there is a kernel for. A declined
+	// fused form is never made by Optimize, and a declined composite op is
+	// expanded by Lower.
 	Supports(n *Node) bool
 	// Upload copies a weight to the device. The buffer may be used by any
 	// number of programs and must outlive them.

@@ -94,17 +94,6 @@ func ops(g *Graph) string {
 
 func TestOptimize(t *testing.T) {
 	all := func(*Node) bool { return true }
-	primitives := func(n *Node) bool {
-		switch a := n.Attrs.(type) {
-		case Conv2DAttrs:
-			return a.Act == OpNone && !a.Residual
-		case LinearAttrs:
-			return a.Act == OpNone && !a.Residual
-		case NormAttrs:
-			return a.Act == OpNone
-		}
-		return n.Op < opFirstComposite
-	}
 	same := [4]int{1, 1, 1, 1}
 	for name, c := range map[string]struct {
 		build             func(g *Graph) *Node
@@ -147,8 +136,18 @@ func TestOptimize(t *testing.T) {
 		if got := ops(Optimize(g, all)); got != c.fused {
 			t.Errorf("%s: fused to %q, want %q", name, got, c.fused)
 		}
-		if got := ops(Optimize(g, primitives)); got != c.primitives {
+		if got := ops(Optimize(g, Primitive)); got != c.primitives {
 			t.Errorf("%s: lowered to %q, want %q", name, got, c.primitives)
+		}
+	}
+}
+
+// TestEveryCompositeIsExpanded: Lower leaves nothing to a backend that takes
+// primitives only.
+func TestEveryCompositeIsExpanded(t *testing.T) {
+	for _, op := range Ops() {
+		if op.IsComposite() != (expansions[op] != nil) {
+			t.Errorf("%v: composite %v, but an expansion %v", op, op.IsComposite(), expansions[op] != nil)
 		}
 	}
 }
@@ -172,14 +171,30 @@ func TestBuildErrorsNameOpAndInputs(t *testing.T) {
 			Fold2D(g.Input("x", F32, 1, 4, 4, 8), g.Weight("b", 4), 2, 2, 2, 0, 8, 8)
 		},
 		"linear [input x(2,5), weight w(3,4)]": func(g *Graph) { Linear(g.Input("x", F32, 2, 5), g.Weight("w", 3, 4), nil) },
-		"shapes do not broadcast":              func(g *Graph) { Add(g.Input("x", F32, 2, 5), g.Input("y", F32, 2, 4)) },
-		"cannot become [3 3]":                  func(g *Graph) { Reshape(g.Input("x", F32, 2, 5), 3, 3) },
-		"group_norm":                           func(g *Graph) { GroupNorm(g.Input("x", F32, 1, 2, 6), g.Weight("a", 6), g.Weight("b", 6), 4, 0) },
-		"declared again":                       func(g *Graph) { g.Weight("w", 2); g.Weight("w", 3) },
-		"bad shape":                            func(g *Graph) { g.Input("x", F32, 2, 0) },
-		"bad axes":                             func(g *Graph) { Permute(g.Input("x", F32, 2, 5), 1, 1) },
-		"no output":                            func(g *Graph) { g.Input("x", F32, 2) },
-		"smaller than the kernel":              func(g *Graph) { Conv2D(g.Input("x", F32, 1, 2, 2, 1), g.Weight("w", 1, 1, 3, 3), nil, 1, [4]int{}) },
+		"want q (b,tq,4·hd), k and v (b,tk,3·hd)": func(g *Graph) {
+			k := g.Input("k", F32, 1, 2, 6)
+			Attend(g.Input("q", F32, 1, 2, 8), k, k, nil, AttentionAttrs{Heads: 4, KVHeads: 3})
+		},
+		"attention [input q(1,2,8), input k(1,2,8), input k(1,2,8), input bias(2,2)]: bias is [2 2]": func(g *Graph) {
+			k := g.Input("k", F32, 1, 2, 8)
+			Attend(g.Input("q", F32, 1, 2, 8), k, k, g.Input("bias", F32, 2, 2), AttentionAttrs{Heads: 4, Causal: true})
+		},
+		"rms_norm [input x(2,5), weight w(4)]": func(g *Graph) { RMSNorm(g.Input("x", F32, 2, 5), g.Weight("w", 4), 0) },
+		"want x (b,…,d), shift and scale [2 1 5]": func(g *Graph) {
+			Modulate(g.Input("x", F32, 2, 3, 5), g.Input("a", F32, 2, 1, 5), g.Input("b", F32, 1, 1, 5))
+		},
+		"rotary_embedding [input x(2,3,12), input cos(1,3,4), input cos(1,3,4)]: want x (b,t,2·hd)": func(g *Graph) {
+			cos := g.Input("cos", F32, 1, 3, 4)
+			RotaryEmbedding(g.Input("x", F32, 2, 3, 12), cos, cos, 2, true)
+		},
+		"shapes do not broadcast": func(g *Graph) { Add(g.Input("x", F32, 2, 5), g.Input("y", F32, 2, 4)) },
+		"cannot become [3 3]":     func(g *Graph) { Reshape(g.Input("x", F32, 2, 5), 3, 3) },
+		"group_norm":              func(g *Graph) { GroupNorm(g.Input("x", F32, 1, 2, 6), g.Weight("a", 6), g.Weight("b", 6), 4, 0) },
+		"declared again":          func(g *Graph) { g.Weight("w", 2); g.Weight("w", 3) },
+		"bad shape":               func(g *Graph) { g.Input("x", F32, 2, 0) },
+		"bad axes":                func(g *Graph) { Permute(g.Input("x", F32, 2, 5), 1, 1) },
+		"no output":               func(g *Graph) { g.Input("x", F32, 2) },
+		"smaller than the kernel": func(g *Graph) { Conv2D(g.Input("x", F32, 1, 2, 2, 1), g.Weight("w", 1, 1, 3, 3), nil, 1, [4]int{}) },
 	} {
 		g, err := Build(build)
 		if err == nil || !strings.Contains(err.Error(), want) || g != nil {

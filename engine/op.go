@@ -50,6 +50,10 @@ const (
 	opFirstComposite
 	OpAttention
 	OpGEGLU
+	OpRMSNorm
+	OpModulate
+	OpRotaryEmbedding
+	opEnd
 )
 
 var opNames = map[Op]string{
@@ -60,7 +64,8 @@ var opNames = map[Op]string{
 	OpSiLU: "silu", OpGELU: "gelu", OpGELUTanh: "gelu_tanh", OpQuickGELU: "quick_gelu",
 	OpReLU: "relu", OpTanh: "tanh", OpSigmoid: "sigmoid", OpAffine: "affine", OpClamp: "clamp",
 	OpUpsample2D: "upsample2d", OpConcat: "concat", OpSlice: "slice", OpReshape: "reshape", OpPermute: "permute",
-	OpAttention: "attention", OpGEGLU: "geglu",
+	OpAttention: "attention", OpGEGLU: "geglu", OpRMSNorm: "rms_norm", OpModulate: "modulate",
+	OpRotaryEmbedding: "rotary_embedding",
 }
 
 // String returns the op's name: "conv2d".
@@ -74,6 +79,20 @@ func (op Op) String() string {
 // IsActivation reports whether op is a function of one element without
 // parameters, and so may be fused into the op before it.
 func (op Op) IsActivation() bool { return op >= OpSiLU && op <= OpSigmoid }
+
+// IsComposite reports whether op is expanded by [Lower] for a backend that
+// declines it.
+func (op Op) IsComposite() bool { return op > opFirstComposite && op < opEnd }
+
+// Ops lists the operations that take inputs.
+func Ops() (list []Op) {
+	for op := OpConst + 1; op < opEnd; op++ {
+		if op != opFirstComposite {
+			list = append(list, op)
+		}
+	}
+	return list
+}
 
 // IsSource reports whether op has no inputs.
 func (op Op) IsSource() bool { return op == OpInput || op == OpWeight || op == OpConst }
@@ -118,7 +137,7 @@ func (e Epilogue) Operands(n *Node) (x, w, bias, residual *Node) {
 	return x, w, bias, residual
 }
 
-// NormAttrs are the parameters of OpGroupNorm and OpLayerNorm.
+// NormAttrs are the parameters of OpGroupNorm, OpLayerNorm and OpRMSNorm.
 type NormAttrs struct {
 	Groups int // OpGroupNorm only
 	Eps    float32
@@ -127,14 +146,6 @@ type NormAttrs struct {
 
 // MatMulAttrs are the parameters of OpMatMul.
 type MatMulAttrs struct{ TransB bool }
-
-// AttentionAttrs are the parameters of OpAttention.
-type AttentionAttrs struct {
-	Heads  int
-	Scale  float32 // of q·k, usually 1/√(head size)
-	Causal bool    // query i sees keys 0..i only
-	Bias   bool    // a fourth input (b, tk) is added to the scores of each key
-}
 
 // AffineAttrs are the parameters of OpAffine.
 type AffineAttrs struct{ Mul, Add float32 }
@@ -271,34 +282,6 @@ func MatMul(a, b *Node, transB bool) *Node {
 	return record(OpMatMul, shape, MatMulAttrs{transB}, in...)
 }
 
-// Attention is softmax(scale·q·kᵀ)·v for each head: q (b, tq, heads·hd),
-// k and v (b, tk, heads·hd), result as q. Dao et al. 2022 compute it without
-// ever writing the (tq, tk) scores.
-func Attention(q, k, v *Node, heads int, scale float32, causal bool) *Node {
-	in := []*Node{q, k, v}
-	if len(q.Shape) != 3 || len(k.Shape) != 3 || !k.Shape.Equal(v.Shape) ||
-		q.Shape[0] != k.Shape[0] || q.Shape[2] != k.Shape[2] || heads < 1 || q.Shape[2]%heads != 0 {
-		failOp(OpAttention, in, "want q (b,tq,d), k and v (b,tk,d) with d divisible by %d heads", heads)
-	}
-	if causal && q.Shape[1] != k.Shape[1] {
-		failOp(OpAttention, in, "causal attention needs as many keys as queries")
-	}
-	return record(OpAttention, q.Shape, AttentionAttrs{Heads: heads, Scale: scale, Causal: causal}, in...)
-}
-
-// BiasedAttention is Attention whose scores have bias (b, tk) added after the
-// scale, the same for every head and query: 0 for a key that counts, a large
-// negative number for padding.
-func BiasedAttention(q, k, v, bias *Node, heads int, scale float32) *Node {
-	n := Attention(q, k, v, heads, scale, false)
-	if !bias.Shape.Equal(Shape{k.Shape[0], k.Shape[1]}) {
-		failOp(OpAttention, []*Node{q, k, v, bias}, "bias is %v, want (%d,%d)", bias.Shape, k.Shape[0], k.Shape[1])
-	}
-	n.Inputs = append(n.Inputs, bias)
-	n.Attrs = AttentionAttrs{Heads: heads, Scale: scale, Bias: true}
-	return n
-}
-
 // GroupNorm normalises each group of channels of each image of x (n, …, c) to
 // mean 0 and variance 1, then applies gamma and beta (c). Wu & He 2018.
 func GroupNorm(x, gamma, beta *Node, groups int, eps float32) *Node {
@@ -406,18 +389,6 @@ func Clamp(x *Node, lo, hi float32) *Node {
 		failOp(OpClamp, []*Node{x}, "bad range [%v, %v]", lo, hi)
 	}
 	return record(OpClamp, x.Shape, ClampAttrs{lo, hi}, x)
-}
-
-// GEGLU halves the last dimension of x (…, 2d) into a and gate: a·GELU(gate).
-// Shazeer 2020, in the order that diffusers stores it.
-func GEGLU(x *Node) *Node {
-	d := x.Shape.Dim(-1)
-	if d%2 != 0 {
-		failOp(OpGEGLU, []*Node{x}, "odd last dimension")
-	}
-	shape := slices.Clone(x.Shape)
-	shape[len(shape)-1] = d / 2
-	return record(OpGEGLU, shape, nil, x)
 }
 
 // Upsample2D resizes x (n, h, w, c) to (n, outH, outW, c) by nearest

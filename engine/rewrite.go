@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 // Optimize rewrites a graph for a backend: it drops what no output needs,
 // folds activations and residual additions into the op before them where
@@ -17,47 +14,25 @@ func Optimize(g *Graph, supports func(*Node) bool) *Graph {
 // drops what no output needs.
 func Lower(g *Graph, supports func(*Node) bool) *Graph {
 	return rewrite(g, func(_, n *Node) *Node {
-		if n.Op < opFirstComposite || supports(n) {
+		if !n.Op.IsComposite() || supports(n) {
 			return n
 		}
-		switch n.Op {
-		case OpAttention:
-			return lowerAttention(n)
-		default: // OpGEGLU
-			x, d := n.Inputs[0], n.Shape.Dim(-1)
-			return Mul(Slice(x, -1, 0, d), GELU(Slice(x, -1, d, 2*d)))
-		}
+		return expansions[n.Op](n)
 	})
 }
 
-func lowerAttention(n *Node) *Node {
-	attrs := n.Attrs.(AttentionAttrs)
-	heads := func(x *Node) *Node { // (b, t, d) to (b, heads, t, hd)
-		b, t, d := x.Shape[0], x.Shape[1], x.Shape[2]
-		return Permute(Reshape(x, b, t, attrs.Heads, d/attrs.Heads), 0, 2, 1, 3)
+// Primitive reports whether n is one that every backend takes: neither
+// composite nor fused.
+func Primitive(n *Node) bool {
+	switch a := n.Attrs.(type) {
+	case Conv2DAttrs:
+		return a.Act == OpNone && !a.Residual
+	case LinearAttrs:
+		return a.Act == OpNone && !a.Residual
+	case NormAttrs:
+		return a.Act == OpNone && !n.Op.IsComposite()
 	}
-	q, k, v := heads(n.Inputs[0]), heads(n.Inputs[1]), heads(n.Inputs[2])
-	scores := Affine(MatMul(q, k, true), attrs.Scale, 0) // (b, heads, tq, tk)
-	if attrs.Causal {
-		scores = Add(scores, q.g.Const(causalMask(n.Shape[1])))
-	}
-	if attrs.Bias {
-		scores = Add(scores, Reshape(n.Inputs[3], k.Shape[0], 1, 1, k.Shape[2]))
-	}
-	out := Permute(MatMul(Softmax(scores), v, false), 0, 2, 1, 3)
-	return Reshape(out, n.Shape...)
-}
-
-// causalMask is (t, t): zero where key ≤ query, else a number so low that the
-// softmax gives it nothing, yet finite so that no NaN can arise.
-func causalMask(t int) Tensor {
-	v := make([]float32, t*t)
-	for q := range t {
-		for k := q + 1; k < t; k++ {
-			v[q*t+k] = -math.MaxFloat32 / 2
-		}
-	}
-	return FromFloat32s(v, t, t)
+	return !n.Op.IsComposite()
 }
 
 // fuse folds the activation or residual addition that alone uses a

@@ -1,4 +1,4 @@
-// attention: out = softmax(scale·q·kᵀ)·v for each head, with the softmax kept
+// attention: out = softmax(scale·q·kᵀ + bias)·v for each head, with the softmax kept
 // as a running maximum and sum (Milakov & Gimelshein 2018, Dao et al. 2022):
 // the scores live in workgroup memory, one tile at a time.
 //
@@ -9,8 +9,9 @@
 // block (8·cols vectors) is computed by several workgroups, each with the
 // scores of its own. Everything but storage is f32.
 //
-// Bindings: 0 dims, 1 q (b, tq, heads·hd), 2 k and 3 v (b, tk, heads·hd), 4 out
-// as q. hd is a multiple of 4. Mirrors engine/cpu/attention.go.
+// Bindings: 0 dims, 1 q (b, tq, heads·hd), 2 k and 3 v (b, tk, heads/group·hd),
+// 4 bias (b, tk), or anything where there is none, 5 out as q. hd is a multiple
+// of 4. Mirrors engine/cpu/attention.go.
 
 override rows: u32 = 4;   // query rows of an invocation, at most 4
 override keys: u32 = 2;   // keys of an invocation in a tile, at most 4
@@ -25,6 +26,8 @@ struct Dims {
 	hd4: u32,   // vectors of a head
 	piece: u32,  // vectors of a head that go through the tiles at a time
 	causal: u32,
+	group: u32,  // heads that share a head of k and v
+	biased: u32, // 1: bias is added to the scores
 	scale: f32,
 }
 
@@ -32,10 +35,12 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> q: array<vec4<elem>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<elem>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<elem>>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<elem>>;
+@group(0) @binding(4) var<storage, read> bias: array<elem>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<elem>>;
 
 const threads = 64u;
 const lowest = -1e30; // finite: WGSL promises nothing about infinities
+const least_bias = -1e29;
 override tile_q = 8u * rows;
 override tile_k = 8u * keys;
 override block = 8u * cols;
@@ -53,7 +58,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 	let batch = group.z / dims.heads;
 	let head = (group.z % dims.heads) * dims.hd4; // its first vector
 	let q_base = batch * dims.tq * d4 + head;
-	let k_base = batch * dims.tk * d4 + head;
+	let kd4 = d4 / dims.group;
+	let k_base = batch * dims.tk * kd4 + group.z % dims.heads / dims.group * dims.hd4;
 	let end = select(dims.tk, min(dims.tk, q0 + tile_q), dims.causal > 0u);
 
 	var acc: array<vec4<f32>, 20>;
@@ -80,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 				let d = i % dims.piece;
 				var a = vec4<f32>();
 				if (k0 + row < end && d0 + d < dims.hd4) {
-					a = vec4<f32>(k[k_base + (k0 + row) * d4 + d0 + d]);
+					a = vec4<f32>(k[k_base + (k0 + row) * kd4 + d0 + d]);
 				}
 				kv_tile[row * k_step + d] = a;
 			}
@@ -103,7 +109,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 			for (var c = 0u; c < keys; c++) {
 				let key = k0 + local.x + 8u * c;
 				let seen = key < end && (dims.causal == 0u || key <= q0 + local.y * rows + r);
-				score[r][c] = select(lowest, score[r][c] * dims.scale, seen);
+				var s = score[r][c] * dims.scale;
+				if (dims.biased > 0u && seen) { s += max(f32(bias[batch * dims.tk + key]), least_bias); }
+				score[r][c] = select(lowest, s, seen);
 				mine = max(mine, score[r][c]);
 			}
 			top[(local.y * rows + r) * 8u + local.x] = mine;
@@ -113,7 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 			let col = group.x * block + i % block;
 			var a = vec4<f32>();
 			if (k0 + i / block < end && col < dims.hd4) {
-				a = vec4<f32>(v[k_base + (k0 + i / block) * d4 + col]);
+				a = vec4<f32>(v[k_base + (k0 + i / block) * kd4 + col]);
 			}
 			kv_tile[i] = a;
 		}

@@ -3,7 +3,6 @@ package tests
 import (
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"wisp/engine"
@@ -22,6 +21,8 @@ type opCase struct {
 	Heads     int     `json:"heads"`
 	Scale     float32 `json:"scale"`
 	Causal    bool    `json:"causal"`
+	KVHeads   int     `json:"kv_heads"`
+	Pairs     bool    `json:"interleaved"`
 	Groups    int     `json:"groups"`
 	Eps       float32 `json:"eps"`
 	Act       string  `json:"act"`
@@ -58,7 +59,14 @@ func (c opCase) node(in map[string]*engine.Node) *engine.Node {
 	case "embedding":
 		return engine.Embedding(w, in["ids"])
 	case "attention":
-		return engine.Attention(in["q"], in["k"], in["v"], c.Heads, c.Scale, c.Causal)
+		a := engine.AttentionAttrs{Heads: c.Heads, KVHeads: c.KVHeads, Scale: c.Scale, Causal: c.Causal}
+		return engine.Attend(in["q"], in["k"], in["v"], in["bias"], a)
+	case "rms_norm":
+		return engine.RMSNorm(x, w, c.Eps)
+	case "modulate":
+		return engine.Modulate(x, in["shift"], in["scale"])
+	case "rotary_embedding":
+		return engine.RotaryEmbedding(x, in["cos"], in["sin"], c.Heads, c.Pairs)
 	case "group_norm":
 		y := engine.GroupNorm(x, w, b, c.Groups, c.Eps)
 		if c.Act == "silu" {
@@ -144,10 +152,8 @@ func TestOps(t *testing.T) {
 // opsByName lists the ops that compute something.
 func opsByName() map[string]engine.Op {
 	ops := map[string]engine.Op{}
-	for op := engine.OpConv2D; op <= engine.OpGEGLU; op++ {
-		if !strings.HasPrefix(op.String(), "op(") { // a bound between ops, not an op
-			ops[op.String()] = op
-		}
+	for _, op := range engine.Ops() {
+		ops[op.String()] = op
 	}
 	return ops
 }

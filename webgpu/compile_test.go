@@ -2,10 +2,8 @@ package webgpu
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"strings"
 	"testing"
@@ -367,38 +365,32 @@ func TestAdapterCPU(t *testing.T) {
 	}
 }
 
-// spelledNorms are the norms of diffusion transformers as engine/model spells
-// them: x is (2, 5, 12).
-func spelledNorms() []enginetest.Case {
-	plain := func(g *engine.Graph, x *engine.Node) *engine.Node {
-		d := x.Shape.Dim(-1)
-		ones := engine.NewTensor(engine.F32, d)
-		for i := range d {
-			binary.LittleEndian.PutUint32(ones.Data[4*i:], math.Float32bits(1))
+// fusedModulations are the modulations of a norm of x (2, 5, 12).
+func fusedModulations() []enginetest.Case {
+	modulated := func(norm func(g *engine.Graph, x *engine.Node) *engine.Node) func(g *engine.Graph) {
+		return func(g *engine.Graph) {
+			part := func(name string) *engine.Node { return g.Input(name, engine.F32, 2, 1, 12) }
+			g.Output("y", engine.Modulate(norm(g, g.Input("x", engine.F32, 2, 5, 12)), part("shift"), part("scale")))
 		}
-		return engine.LayerNorm(x, g.Const(ones), g.Const(engine.NewTensor(engine.F32, d)), 1e-6)
 	}
-	rms := func(g *engine.Graph) {
-		x := g.Input("x", engine.F32, 2, 5, 12)
-		both := plain(g, engine.Concat(-1, x, engine.Affine(x, -1, 0)))
-		g.Output("y", engine.Mul(engine.Slice(both, -1, 0, 12), g.Weight("w", 12)))
+	return []enginetest.Case{
+		{Name: "large/modulated_layer_norm", Build: modulated(func(g *engine.Graph, x *engine.Node) *engine.Node {
+			return engine.LayerNorm(x, g.Weight("gamma", 12), g.Weight("beta", 12), 1e-6)
+		})},
+		{Name: "large/modulated_rms_norm", Build: modulated(func(g *engine.Graph, x *engine.Node) *engine.Node {
+			return engine.RMSNorm(x, g.Weight("gamma", 12), 1e-6)
+		})},
 	}
-	modulated := func(g *engine.Graph) {
-		part := func(name string) *engine.Node { return g.Input(name, engine.F32, 2, 1, 12) }
-		y := plain(g, g.Input("x", engine.F32, 2, 5, 12))
-		g.Output("y", engine.Add(engine.Mul(y, engine.Affine(part("scale"), 1, 1)), part("shift")))
-	}
-	return []enginetest.Case{{Name: "large/rms_norm", Build: rms}, {Name: "large/modulated", Build: modulated}}
 }
 
-// TestSpelledNormsAreOneStep: what engine/model spells out in several ops is
-// one dispatch, unless something else reads what lies between.
-func TestSpelledNormsAreOneStep(t *testing.T) {
-	for _, c := range spelledNorms() {
-		for want, build := range map[int]func(g *engine.Graph){1: c.Build, 4: func(g *engine.Graph) {
+// TestModulatedNormsAreOneStep: a norm and its modulation are one dispatch,
+// unless something else reads what lies between.
+func TestModulatedNormsAreOneStep(t *testing.T) {
+	for _, c := range fusedModulations() {
+		for want, build := range map[int]func(g *engine.Graph){1: c.Build, 2: func(g *engine.Graph) {
 			c.Build(g)
 			for _, n := range g.Nodes {
-				if n.Op == engine.OpLayerNorm {
+				if n.Op == engine.OpLayerNorm || n.Op == engine.OpRMSNorm {
 					g.Output("between", n)
 				}
 			}
@@ -407,7 +399,7 @@ func TestSpelledNormsAreOneStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(p.steps) != want && (want == 1 || len(p.steps) < want) {
+			if len(p.steps) != want {
 				t.Errorf("%s: %d steps, want %d", c.Name, len(p.steps), want)
 			}
 		}

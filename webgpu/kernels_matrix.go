@@ -347,14 +347,16 @@ func attention(c *compiler, n *engine.Node) error {
 	a := n.Attrs.(engine.AttentionAttrs)
 	b, tq, tk, d := n.Shape[0], n.Shape[1], n.Inputs[1].Shape[1], n.Shape[2]
 	hd := d / a.Heads
-	var qkv [3]view
-	for i := range qkv {
-		v, err := c.read(n.Inputs[i])
+	var in [4]view // q, k, v and the bias
+	for i, x := range n.Inputs {
+		v, err := c.read(x)
 		if err != nil {
 			return err
 		}
-		if qkv[i], err = c.pad(v, n.Inputs[i].Shape[0]*n.Inputs[i].Shape[1]*a.Heads, hd); err != nil {
-			return err
+		if in[i] = v; i < 3 {
+			if in[i], err = c.pad(v, x.Elems()/hd, hd); err != nil {
+				return err
+			}
 		}
 	}
 	out := c.views[n]
@@ -363,22 +365,28 @@ func attention(c *compiler, n *engine.Node) error {
 	}
 	wide, es := align(hd, 4), elemSize(c.elem)
 	t := attentionTiles(wide/4, c.limits.WorkgroupStorage)
-	query, key := tq*a.Heads*wide*es, tk*a.Heads*wide*es // bytes of a sequence
+	query, key, bias := tq*a.Heads*wide*es, tk*a.KVHeads*wide*es, tk*es // bytes of a sequence
 	most, unit := c.bindable(query, key)
+	if a.Bias {
+		most, unit = c.bindable(query, key, bias)
+	}
 	for _, r := range cut(b, most, unit) {
 		count := r[1] - r[0]
-		err := c.add(step{
+		s := step{
 			kernel: "attention",
 			constants: constants{
 				"rows": float64(t.rows), "keys": float64(t.keys), "cols": float64(t.cols), "depth": float64(t.depth),
 			},
-			dims:  f(u(0, tq, tk, a.Heads, wide/4, t.piece, flag(a.Causal)), a.Scale),
-			reads: []view{qkv[0].part(r[0]*query, count*query), qkv[1].part(r[0]*key, count*key), qkv[2].part(r[0]*key, count*key)},
+			dims:  f(u(0, tq, tk, a.Heads, wide/4, t.piece, flag(a.Causal), a.Heads/a.KVHeads, flag(a.Bias)), a.Scale),
+			reads: []view{in[0].part(r[0]*query, count*query), in[1].part(r[0]*key, count*key), in[2].part(r[0]*key, count*key), {}},
 			out:   out.part(r[0]*query, count*query),
 			grid:  [3]int{(wide/4 + 8*t.cols - 1) / (8 * t.cols), (tq + 8*t.rows - 1) / (8 * t.rows), count * a.Heads},
 			flops: 4 * float64(count*tq) * float64(tk) * float64(d),
-		})
-		if err != nil {
+		}
+		if s.reads[3] = s.reads[0]; a.Bias {
+			s.reads[3] = in[3].part(r[0]*bias, count*bias)
+		}
+		if err := c.add(s); err != nil {
 			return err
 		}
 	}

@@ -101,12 +101,76 @@ func groupNormSplit(c *compiler, n *engine.Node) error {
 	return nil
 }
 
-func layerNorm(c *compiler, n *engine.Node) error {
-	x, gamma, beta, err := c.normOperands(n)
+func layerNorm(c *compiler, n *engine.Node) error { return c.normOf(n) }
+
+func rmsNorm(c *compiler, n *engine.Node) error { return c.normOf(n) }
+
+func (c *compiler) normOf(n *engine.Node) error {
+	k, err := c.norm(n)
 	if err != nil {
 		return err
 	}
-	return c.normRows(n, norm{x: x, gamma: gamma, beta: beta, eps: n.Attrs.(engine.NormAttrs).Eps})
+	return c.normRows(n, k)
+}
+
+// norm is a layer norm or root-mean-square norm as layer_norm takes it.
+func (c *compiler) norm(n *engine.Node) (k norm, err error) {
+	k.eps, k.rms = n.Attrs.(engine.NormAttrs).Eps, n.Op == engine.OpRMSNorm
+	if !k.rms {
+		k.x, k.gamma, k.beta, err = c.normOperands(n)
+		return k, err
+	}
+	if k.x, err = c.read(n.Inputs[0]); err != nil {
+		return k, err
+	}
+	k.gamma, err = c.vector(n.Inputs[1])
+	k.beta = k.gamma
+	return k, err
+}
+
+func modulate(c *compiler, n *engine.Node) error {
+	x, shift, err := c.read2(n)
+	if err != nil {
+		return err
+	}
+	scale, err := c.read(n.Inputs[2])
+	if err != nil {
+		return err
+	}
+	d := n.Shape.Dim(-1)
+	row := d * elemSize(c.elem)
+	return c.eachRow(n, func(rows, at, size int) step {
+		return step{
+			kernel: "modulate",
+			dims:   u(0, rows*d, d, n.Elems()/n.Shape[0]/d, at/row),
+			reads:  []view{x.part(at, size), shift, scale},
+			out:    c.views[n].part(at, size),
+			grid:   flat(rows * d),
+		}
+	})
+}
+
+func rotaryEmbedding(c *compiler, n *engine.Node) error {
+	a, table := n.Attrs.(engine.RotaryAttrs), n.Inputs[1].Shape
+	x, cos, err := c.read2(n)
+	if err != nil {
+		return err
+	}
+	sin, err := c.read(n.Inputs[2])
+	if err != nil {
+		return err
+	}
+	d := n.Shape[2]
+	row := d * elemSize(c.elem)
+	return c.eachRow(n, func(rows, at, size int) step {
+		return step{
+			kernel: "rotary_embedding",
+			dims:   u(0, rows*d/2, d/2, d/(2*a.Heads), flag(a.Interleaved), table[0]*table[1], at/row),
+			reads:  []view{x.part(at, size), cos, sin},
+			out:    c.views[n].part(at, size),
+			grid:   flat(rows * d / 2),
+		}
+	})
 }
 
 // norm is what layer_norm computes: of its results, n's rows are made.
@@ -149,14 +213,16 @@ func softmax(c *compiler, n *engine.Node) error {
 	})
 }
 
-// eachRow adds a step of one workgroup a row for each run of rows of n that
-// can be bound.
+// eachRow adds a step for each run of rows of n that can be bound, of one
+// workgroup a row unless make gives it a grid.
 func (c *compiler) eachRow(n *engine.Node, make func(rows, at, size int) step) error {
 	row := n.Shape.Dim(-1) * elemSize(c.elem)
 	most, unit := c.bindable(row)
 	for _, r := range cut(n.Elems()/n.Shape.Dim(-1), most, unit) {
 		s := make(r[1]-r[0], r[0]*row, (r[1]-r[0])*row)
-		s.grid = rowsOf(r[1] - r[0])
+		if s.grid == [3]int{} {
+			s.grid = rowsOf(r[1] - r[0])
+		}
 		s.flops = 8 * float64((r[1]-r[0])*n.Shape.Dim(-1))
 		if err := c.add(s); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/x448/float16"
 
@@ -97,11 +98,9 @@ func (b *Backend) Remote() {}
 // Info says what the backend runs on.
 func (b *Backend) Info() Info { return b.info }
 
-// Supports is true for all but attention with a bias, which is expanded: every
-// op has a kernel, and every epilogue is fused.
+// Supports is true for every op that has a kernel; every epilogue is fused.
 func (b *Backend) Supports(n *engine.Node) bool {
-	a, ok := n.Attrs.(engine.AttentionAttrs)
-	return !ok || !a.Bias
+	return n.Op.IsSource() || n.Op == engine.OpReshape || slices.ContainsFunc(kernels, func(k kernel) bool { return k.op == n.Op })
 }
 
 // Close destroys the device.

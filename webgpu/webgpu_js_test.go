@@ -66,7 +66,7 @@ func TestTable(t *testing.T) {
 	if agent := userAgent(t); strings.Contains(agent, "Firefox") != (b.elem == engine.F16) {
 		t.Errorf("precision is %s in %s: %s", b.info.Precision, agent, b.info.Reason)
 	}
-	cases := slices.Concat(enginetest.Cases(), largeCases(), spelledNorms())
+	cases := slices.Concat(enginetest.Cases(), largeCases(), fusedModulations())
 	if b.elem == engine.F16 {
 		t.Run("f16", func(t *testing.T) {
 			for _, c := range cases {

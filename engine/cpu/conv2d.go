@@ -3,14 +3,14 @@ package cpu
 import "wisp/engine"
 
 // conv2d: out[n,y,x,o] = act(Σ w[o,c,i,j]·x[n, y·s+i−top, x·s+j−left, c] + bias[o] + residual).
-func conv2d(n *engine.Node, attrs engine.Conv2DAttrs, args []array, out []float32) {
-	x, w := args[0], args[1]
+func conv2d(n *engine.Node, args []array, out []float32) {
+	attrs, x, w := n.Attrs.(engine.Conv2DAttrs), args[0], args[1]
 	h, wd, c := x.shape[1], x.shape[2], x.shape[3]
 	oc, kh, kw := w.shape[0], w.shape[2], w.shape[3]
 	finish := epilogue(attrs.Epilogue, args[2:], oc)
 	// Channels innermost, as the image has them.
 	wt := make([]float32, len(w.f)) // (o, kh, kw, c)
-	permute(engine.Shape{oc, kh, kw, c}, []int{0, 2, 3, 1}, w, wt)
+	reorder(engine.Shape{oc, kh, kw, c}, []int{0, 2, 3, 1}, w, wt)
 	i := 0
 	for b := range n.Shape[0] {
 		for oy := range n.Shape[1] {

@@ -13,11 +13,22 @@ import (
 // New returns the reference backend.
 func New() engine.Backend { return backend{} }
 
-type backend struct{}
+// Plain returns the reference backend without composite and fused ops: all is
+// computed as the primitives that it stands for.
+func Plain() engine.Backend { return backend{plain: true} }
 
-func (backend) Name() string               { return "cpu" }
-func (backend) Supports(*engine.Node) bool { return true }
-func (backend) Close() error               { return nil }
+type backend struct{ plain bool }
+
+func (backend) Name() string { return "cpu" }
+func (backend) Close() error { return nil }
+
+// Supports takes every op that has a kernel here, and every fused form.
+func (b backend) Supports(n *engine.Node) bool {
+	if b.plain && !engine.Primitive(n) {
+		return false
+	}
+	return kernels[n.Op] != nil || n.Op.IsActivation() || n.Op.IsSource() || n.Op == engine.OpReshape || n.Op == engine.OpEmbedding
+}
 
 type buffer struct {
 	shape  engine.Shape
@@ -119,69 +130,40 @@ func hostArray(t engine.Tensor) array {
 	return array{shape: t.Shape, f: t.Float32s()}
 }
 
-// kernel computes one op into out.
-func kernel(n *engine.Node, args []array, out []float32) {
-	switch attrs := n.Attrs.(type) {
-	case engine.Conv2DAttrs:
-		if n.Op == engine.OpConv2D {
-			conv2d(n, attrs, args, out)
-		} else {
-			depthwiseConv2D(n, attrs, args, out)
-		}
-	case engine.Fold2DAttrs:
-		fold2d(n, attrs, args, out)
-	case engine.LinearAttrs:
-		linear(n, attrs, args, out)
-	case engine.MatMulAttrs:
-		matmul(n, attrs, args[0], args[1], out)
-	case engine.AttentionAttrs:
-		var bias array
-		if attrs.Bias {
-			bias = args[3]
-		}
-		attention(attrs, args[0], args[1], args[2], bias, out)
-	case engine.NormAttrs:
-		if n.Op == engine.OpGroupNorm {
-			groupNorm(attrs, args[0], args[1].f, args[2].f, out)
-		} else {
-			layerNorm(attrs, args[0], args[1].f, args[2].f, out)
-		}
-	case engine.AxisAttrs:
-		if n.Op == engine.OpConcat {
-			concat(n.Shape, attrs.Axis, args, out)
-		} else {
-			slice(attrs, args[0], out)
-		}
-	case engine.PermuteAttrs:
-		permute(n.Shape, attrs.Axes, args[0], out)
-	case engine.AffineAttrs:
-		for i, x := range args[0].f {
-			out[i] = attrs.Mul*x + attrs.Add
-		}
-	case engine.ClampAttrs:
-		for i, x := range args[0].f {
-			out[i] = min(max(x, attrs.Min), attrs.Max)
-		}
-	default:
-		plain(n, args, out)
-	}
+// kernels computes each op into out; activations are apart.
+var kernels = map[engine.Op]func(n *engine.Node, args []array, out []float32){
+	engine.OpConv2D:          conv2d,
+	engine.OpDepthwiseConv2D: depthwiseConv2D,
+	engine.OpFold2D:          fold2d,
+	engine.OpLinear:          linear,
+	engine.OpMatMul:          matmul,
+	engine.OpGroupNorm:       groupNorm,
+	engine.OpLayerNorm:       layerNorm,
+	engine.OpSoftmax:         softmax,
+	engine.OpAdd:             elementwise,
+	engine.OpSub:             elementwise,
+	engine.OpMul:             elementwise,
+	engine.OpAffine:          affine,
+	engine.OpClamp:           clamp,
+	engine.OpUpsample2D:      upsample2d,
+	engine.OpConcat:          concat,
+	engine.OpSlice:           slice,
+	engine.OpPermute:         permute,
+	engine.OpAttention:       attention,
+	engine.OpGEGLU:           geglu,
+	engine.OpRMSNorm:         rmsNorm,
+	engine.OpModulate:        modulate,
+	engine.OpRotaryEmbedding: rotaryEmbedding,
 }
 
-// plain computes the ops that have no parameters.
-func plain(n *engine.Node, args []array, out []float32) {
-	switch n.Op {
-	case engine.OpAdd, engine.OpSub, engine.OpMul:
-		elementwise(n, args[0], args[1], out)
-	case engine.OpSoftmax:
-		softmax(args[0], out)
-	case engine.OpUpsample2D:
-		upsample2d(n.Shape, args[0], out)
-	case engine.OpGEGLU:
-		geglu(args[0], out)
-	default:
-		act := activation(n.Op)
-		for i, x := range args[0].f {
-			out[i] = act(x)
-		}
+// kernel computes one op into out.
+func kernel(n *engine.Node, args []array, out []float32) {
+	if k := kernels[n.Op]; k != nil {
+		k(n, args, out)
+		return
+	}
+	act := activation(n.Op)
+	for i, x := range args[0].f {
+		out[i] = act(x)
 	}
 }

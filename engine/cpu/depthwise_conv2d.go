@@ -3,8 +3,8 @@ package cpu
 import "wisp/engine"
 
 // depthwiseConv2D: out[n,y,x,c] = act(Σ w[c,0,i,j]·x[n, y·s+i−top, x·s+j−left, c] + bias[c] + residual).
-func depthwiseConv2D(n *engine.Node, attrs engine.Conv2DAttrs, args []array, out []float32) {
-	x, w := args[0], args[1]
+func depthwiseConv2D(n *engine.Node, args []array, out []float32) {
+	attrs, x, w := n.Attrs.(engine.Conv2DAttrs), args[0], args[1]
 	h, wd, c := x.shape[1], x.shape[2], x.shape[3]
 	kh, kw := w.shape[2], w.shape[3]
 	finish := epilogue(attrs.Epilogue, args[2:], c)

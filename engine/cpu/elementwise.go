@@ -7,7 +7,8 @@ import (
 )
 
 // elementwise: a op b with NumPy broadcasting.
-func elementwise(n *engine.Node, a, b array, out []float32) {
+func elementwise(n *engine.Node, args []array, out []float32) {
+	a, b := args[0], args[1]
 	f := map[engine.Op]func(x, y float32) float32{
 		engine.OpAdd: func(x, y float32) float32 { return x + y },
 		engine.OpSub: func(x, y float32) float32 { return x - y },
@@ -75,10 +76,37 @@ func gelu(x float32) float32 {
 }
 
 // geglu: a·GELU(gate) for the halves a, gate of the last dimension.
-func geglu(x array, out []float32) {
-	d := x.shape.Dim(-1) / 2
+func geglu(_ *engine.Node, args []array, out []float32) {
+	x, d := args[0], args[0].shape.Dim(-1)/2
 	for i := range out {
 		at := i/d*2*d + i%d
 		out[i] = x.f[at] * gelu(x.f[at+d])
+	}
+}
+
+// affine: mul·x + add.
+func affine(n *engine.Node, args []array, out []float32) {
+	a := n.Attrs.(engine.AffineAttrs)
+	for i, x := range args[0].f {
+		out[i] = a.Mul*x + a.Add
+	}
+}
+
+// clamp: x limited to min…max.
+func clamp(n *engine.Node, args []array, out []float32) {
+	a := n.Attrs.(engine.ClampAttrs)
+	for i, x := range args[0].f {
+		out[i] = min(max(x, a.Min), a.Max)
+	}
+}
+
+// modulate: x·(1 + scale) + shift, scale and shift the same for all rows of a batch.
+func modulate(n *engine.Node, args []array, out []float32) {
+	x, shift, scale := args[0].f, args[1].f, args[2].f
+	d := n.Shape.Dim(-1)
+	per := len(out) / n.Shape[0] // elements of a batch
+	for i, v := range x {
+		at := i/per*d + i%d
+		out[i] = v*(1+scale[at]) + shift[at]
 	}
 }

@@ -3,8 +3,8 @@ package cpu
 import "wisp/engine"
 
 // fold2d: out[n, y·s+i−pad, x·s+j−pad, c] = Σ in[n, y, x, i, j, c] + bias[c].
-func fold2d(n *engine.Node, a engine.Fold2DAttrs, args []array, out []float32) {
-	x := args[0]
+func fold2d(n *engine.Node, args []array, out []float32) {
+	a, x := n.Attrs.(engine.Fold2DAttrs), args[0]
 	h, w, c := x.shape[1], x.shape[2], n.Shape[3]
 	if len(args) > 1 {
 		for i := range out {

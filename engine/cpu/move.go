@@ -20,7 +20,8 @@ func embedding(table, ids array) (array, error) {
 }
 
 // upsample2d: out[n,y,x] = in[n, ⌊y·h/h'⌋, ⌊x·w/w'⌋].
-func upsample2d(to engine.Shape, x array, out []float32) {
+func upsample2d(n *engine.Node, args []array, out []float32) {
+	to, x := n.Shape, args[0]
 	h, w, c := x.shape[1], x.shape[2], x.shape[3]
 	for i := range to[0] * to[1] * to[2] {
 		b, y, xx := i/(to[1]*to[2]), i/to[2]%to[1], i%to[2]
@@ -30,8 +31,8 @@ func upsample2d(to engine.Shape, x array, out []float32) {
 }
 
 // concat joins args along axis.
-func concat(shape engine.Shape, axis int, args []array, out []float32) {
-	outer := shape[:axis].Elems()
+func concat(n *engine.Node, args []array, out []float32) {
+	outer := n.Shape[:n.Attrs.(engine.AxisAttrs).Axis].Elems()
 	at := 0
 	for o := range outer {
 		for _, x := range args {
@@ -42,7 +43,8 @@ func concat(shape engine.Shape, axis int, args []array, out []float32) {
 }
 
 // slice keeps start ≤ i < stop of an axis.
-func slice(attrs engine.AxisAttrs, x array, out []float32) {
+func slice(node *engine.Node, args []array, out []float32) {
+	attrs, x := node.Attrs.(engine.AxisAttrs), args[0]
 	inner := x.shape[attrs.Axis+1:].Elems()
 	n := x.shape[attrs.Axis]
 	at := 0
@@ -52,7 +54,12 @@ func slice(attrs engine.AxisAttrs, x array, out []float32) {
 }
 
 // permute: axis i of the result is axis axes[i] of x.
-func permute(to engine.Shape, axes []int, x array, out []float32) {
+func permute(n *engine.Node, args []array, out []float32) {
+	reorder(n.Shape, n.Attrs.(engine.PermuteAttrs).Axes, args[0], out)
+}
+
+// reorder writes x with its axes in another order, as shape to.
+func reorder(to engine.Shape, axes []int, x array, out []float32) {
 	strides := make([]int, len(x.shape))
 	step := 1
 	for a := len(x.shape) - 1; a >= 0; a-- {

@@ -7,7 +7,8 @@ import (
 )
 
 // groupNorm: (x − mean)/√(var + eps)·gamma + beta over each image's group of channels.
-func groupNorm(attrs engine.NormAttrs, x array, gamma, beta, out []float32) {
+func groupNorm(n *engine.Node, args []array, out []float32) {
+	attrs, x, gamma, beta := n.Attrs.(engine.NormAttrs), args[0], args[1].f, args[2].f
 	c := x.shape.Dim(-1)
 	spatial := x.shape.Elems() / x.shape[0] / c
 	per := c / attrs.Groups
@@ -24,13 +25,29 @@ func groupNorm(attrs engine.NormAttrs, x array, gamma, beta, out []float32) {
 }
 
 // layerNorm: (x − mean)/√(var + eps)·gamma + beta over the last dimension.
-func layerNorm(attrs engine.NormAttrs, x array, gamma, beta, out []float32) {
+func layerNorm(n *engine.Node, args []array, out []float32) {
+	attrs, x, gamma, beta := n.Attrs.(engine.NormAttrs), args[0], args[1].f, args[2].f
 	d := x.shape.Dim(-1)
 	for at := 0; at < len(out); at += d {
 		row := x.f[at : at+d]
 		mean, scale := moments(d, attrs.Eps, func(e int) float32 { return row[e] })
 		for i, v := range row {
 			out[at+i] = (v-mean)*scale*gamma[i] + beta[i]
+		}
+	}
+}
+
+// rmsNorm: x/√(mean(x²) + eps)·gamma over the last dimension.
+func rmsNorm(n *engine.Node, args []array, out []float32) {
+	x, gamma, d := args[0].f, args[1].f, n.Shape.Dim(-1)
+	for at := 0; at < len(out); at += d {
+		var squares float64
+		for _, v := range x[at : at+d] {
+			squares += float64(v) * float64(v)
+		}
+		scale := float32(1 / math.Sqrt(squares/float64(d)+float64(n.Attrs.(engine.NormAttrs).Eps)))
+		for i, v := range x[at : at+d] {
+			out[at+i] = v * scale * gamma[i]
 		}
 	}
 }
@@ -50,8 +67,8 @@ func moments(n int, eps float32, value func(i int) float32) (mean, scale float32
 }
 
 // softmax: exp(x − max)/Σ over the last dimension.
-func softmax(x array, out []float32) {
-	d := x.shape.Dim(-1)
+func softmax(_ *engine.Node, args []array, out []float32) {
+	x, d := args[0], args[0].shape.Dim(-1)
 	for at := 0; at < len(out); at += d {
 		softmaxRow(x.f[at:at+d], out[at:at+d])
 	}

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"slices"
 
 	"wisp/engine"
 )
@@ -248,6 +249,24 @@ func attentionCases() []Case {
 			return engine.BiasedAttention(input(g, 2, 20, 24), k, v, bias, 3, 0.35)
 		}))
 	}
+	for _, a := range []struct {
+		name           string
+		tk, heads, kvs int
+		causal, biased bool
+	}{
+		{"grouped", 21, 6, 2, false, false}, {"one_kv_head", 40, 4, 1, false, false}, {"grouped_causal", 20, 6, 3, true, false},
+		{"causal_bias", 20, 3, 3, true, true}, {"grouped_causal_bias", 20, 8, 2, true, true}, {"grouped_bias", 33, 4, 2, false, true},
+	} {
+		cases = append(cases, one("attention/"+a.name, func(g *engine.Graph) *engine.Node {
+			const hd = 12
+			k, v := g.Input("k", engine.F32, 2, a.tk, a.kvs*hd), g.Input("v", engine.F32, 2, a.tk, a.kvs*hd)
+			var bias *engine.Node
+			if a.biased { // half of the keys are padding, for the first query too
+				bias = engine.Affine(engine.Clamp(g.Input("bias", engine.F32, 2, a.tk), 0, 1e-3), -1e7, 0)
+			}
+			return engine.Attend(input(g, 2, 20, a.heads*hd), k, v, bias, engine.AttentionAttrs{Heads: a.heads, KVHeads: a.kvs, Scale: 0.3, Causal: a.causal})
+		}))
+	}
 	return append(cases, one("attention/large_scores", func(g *engine.Graph) *engine.Node {
 		x := engine.Affine(input(g, 1, 12, 16), 40, 0)
 		return engine.Attention(x, x, x, 2, 1, false)
@@ -277,12 +296,18 @@ func normCases() []Case {
 			one(fmt.Sprintf("layer_norm/%d", d), func(g *engine.Graph) *engine.Node {
 				return engine.LayerNorm(input(g, 2, 7, d), g.Weight("gamma", d), g.Weight("beta", d), 1e-5)
 			}),
+			one(fmt.Sprintf("rms_norm/%d", d), func(g *engine.Graph) *engine.Node {
+				return engine.RMSNorm(input(g, 2, 7, d), g.Weight("gamma", d), 1e-6)
+			}),
 			one(fmt.Sprintf("softmax/%d", d), func(g *engine.Graph) *engine.Node { return engine.Softmax(input(g, 3, 5, d)) }))
 	}
 	return append(cases,
 		one("group_norm/offset", func(g *engine.Graph) *engine.Node { // a mean far from 0: the variance must not cancel
 			x := engine.Affine(input(g, 1, 8, 8, 16), 1, 100)
 			return engine.GroupNorm(x, g.Weight("gamma", 16), g.Weight("beta", 16), 4, 1e-5)
+		}),
+		one("rms_norm/small", func(g *engine.Graph) *engine.Node { // eps decides
+			return engine.RMSNorm(engine.Affine(input(g, 1, 3, 4, 16), 1e-4, 0), g.Weight("gamma", 16), 1e-6)
 		}),
 		one("softmax/large", func(g *engine.Graph) *engine.Node { return engine.Softmax(engine.Affine(input(g, 4, 33), 200, 0)) }),
 	)
@@ -310,6 +335,31 @@ func elementwiseCases() []Case {
 				return op(input(g, s.a...), g.Input("b", engine.F32, s.b...))
 			}))
 		}
+	}
+	for _, shape := range [][]int{{2, 5, 12}, {2, 3, 4, 7}, {3, 1, 8}, {2, 9}, {1, 40, 64}} {
+		cases = append(cases, one(fmt.Sprintf("modulate/%v", shape), func(g *engine.Graph) *engine.Node {
+			one := append([]int{shape[0]}, slices.Repeat([]int{1}, len(shape)-2)...)
+			one = append(one, shape[len(shape)-1])
+			return engine.Modulate(input(g, shape...), g.Input("shift", engine.F32, one...), g.Input("scale", engine.F32, one...))
+		}))
+	}
+	for _, r := range []struct {
+		name              string
+		b, t, heads, half int
+		each, interleaved bool // each batch has its own angles
+	}{
+		{"pairs", 2, 7, 3, 8, false, true}, {"halves", 2, 7, 3, 8, false, false}, {"pairs_odd", 1, 5, 2, 3, false, true},
+		{"halves_odd", 1, 5, 2, 3, false, false}, {"pairs_each", 3, 4, 2, 4, true, true}, {"halves_each", 3, 4, 2, 4, true, false},
+		{"one_pair", 1, 6, 4, 1, false, true}, {"wide", 1, 3, 2, 64, false, false},
+	} {
+		cases = append(cases, one("rotary_embedding/"+r.name, func(g *engine.Graph) *engine.Node {
+			b := 1
+			if r.each {
+				b = r.b
+			}
+			angles := func(name string) *engine.Node { return g.Input(name, engine.F32, b, r.t, r.half) }
+			return engine.RotaryEmbedding(input(g, r.b, r.t, r.heads*2*r.half), angles("cos"), angles("sin"), r.heads, r.interleaved)
+		}))
 	}
 	return append(cases,
 		one("affine/scale_shift", func(g *engine.Graph) *engine.Node { return engine.Affine(input(g, 5, 9), 2, -1) }),

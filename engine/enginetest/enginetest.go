@@ -49,7 +49,7 @@ func Check(t testing.TB, b engine.Backend, c Case) {
 		t.Fatal(err)
 	}
 	in, weights := Data(g, c.Weights)
-	want, err := execute(plain{cpu.New()}, g, in, weights, 1)
+	want, err := execute(cpu.Plain(), g, in, weights, 1)
 	if err != nil {
 		t.Fatalf("oracle: %v", err)
 	}
@@ -72,14 +72,6 @@ func Check(t testing.TB, b engine.Backend, c Case) {
 			}
 		}
 	}
-}
-
-// plain is the oracle without fused or composite ops, so that fusing and
-// lowering are under test too.
-type plain struct{ engine.Backend }
-
-func (plain) Supports(n *engine.Node) bool {
-	return n.Op != engine.OpAttention && n.Op != engine.OpGEGLU
 }
 
 // execute uploads, compiles and runs a graph several times.

@@ -104,7 +104,7 @@ func resnetBlock(g *engine.Graph, p path, c resnetConfig, x, temb *engine.Node, 
 		t := engine.Reshape(linear(g, p.Sub("time_emb_proj"), temb, 2*out), n, 1, 1, 2*out)
 		scale, shift := engine.Slice(t, -1, 0, out), engine.Slice(t, -1, out, 2*out)
 		h = groupNorm(g, p.Sub("norm2"), h, c.groups, c.eps)
-		h = engine.Add(engine.Mul(h, engine.Affine(scale, 1, 1)), shift)
+		h = engine.Modulate(h, shift, scale)
 	default:
 		t := linear(g, p.Sub("time_emb_proj"), temb, out)
 		h = engine.Add(h, engine.Reshape(t, n, 1, 1, out))

@@ -131,7 +131,7 @@ func PixArt(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
 
 		table := g.Weight("scale_shift_table", 2, c.dim)
 		final := engine.Add(engine.Reshape(emb, batch, 1, c.dim), table) // (b, 2, d)
-		x = modulate(plainNorm(g, x, ditEps), engine.Slice(final, 1, 0, 1), engine.Slice(final, 1, 1, 2))
+		x = engine.Modulate(plainNorm(g, x, ditEps), engine.Slice(final, 1, 0, 1), engine.Slice(final, 1, 1, 2))
 		x = linear(g, "proj_out", x, c.Patch*c.Patch*c.out)
 		g.Output("sample", unpatch(x, rows, cols, c.Patch, c.out))
 	})
@@ -157,10 +157,10 @@ func (c pixartConfig) embedding(g *engine.Graph, batch int) *engine.Node {
 func (c pixartConfig) block(g *engine.Graph, p path, x, context, time, mask *engine.Node) *engine.Node {
 	m := engine.Add(time, p.weight(g, "scale_shift_table", 6, c.dim))
 	part := func(i int) *engine.Node { return engine.Slice(m, 1, i, i+1) }
-	h := modulate(plainNorm(g, x, c.Eps), part(0), part(1))
+	h := engine.Modulate(plainNorm(g, x, c.Eps), part(0), part(1))
 	x = engine.Add(engine.Mul(c.attention(g, p.Sub("attn1"), h, h, nil), part(2)), x)
 	x = engine.Add(c.attention(g, p.Sub("attn2"), x, context, mask), x)
-	h = modulate(plainNorm(g, x, c.Eps), part(3), part(4))
+	h = engine.Modulate(plainNorm(g, x, c.Eps), part(3), part(4))
 	return engine.Add(engine.Mul(feedForward(g, p.Sub("ff"), h, c.Act), part(5)), x)
 }
 

@@ -116,7 +116,7 @@ func (c sd3Config) embedding(g *engine.Graph, batch int) *engine.Node {
 // activation, gives scale and shift.
 func continuousNorm(g *engine.Graph, p path, x, temb *engine.Node) *engine.Node {
 	m := chunks(linear(g, p.Sub("linear"), temb, 2*x.Shape[2]), 2)
-	return modulate(plainNorm(g, x, ditEps), m[1], m[0])
+	return engine.Modulate(plainNorm(g, x, ditEps), m[1], m[0])
 }
 
 // sd3Block is diffusers' JointTransformerBlock: pixels and text have their own
@@ -138,7 +138,7 @@ func (b sd3Block) forward(x, context *engine.Node) (nextX, nextContext *engine.N
 	}
 	m := chunks(linear(g, p.Sub("norm1", "linear"), b.temb, parts*c.dim), parts)
 	normed := plainNorm(g, x, ditEps)
-	h := modulate(normed, m[0], m[1])
+	h := engine.Modulate(normed, m[0], m[1])
 
 	var cm []*engine.Node
 	var ch *engine.Node
@@ -146,22 +146,22 @@ func (b sd3Block) forward(x, context *engine.Node) (nextX, nextContext *engine.N
 		ch = continuousNorm(g, p.Sub("norm1_context"), context, b.temb)
 	} else {
 		cm = chunks(linear(g, p.Sub("norm1_context", "linear"), b.temb, 6*c.dim), 6)
-		ch = modulate(plainNorm(g, context, ditEps), cm[0], cm[1])
+		ch = engine.Modulate(plainNorm(g, context, ditEps), cm[0], cm[1])
 	}
 
 	a, ca := b.joint(p.Sub("attn"), h, ch)
 	x = engine.Add(engine.Mul(a, m[2]), x)
 	if b.dual {
-		a = b.alone(p.Sub("attn2"), modulate(normed, m[6], m[7]))
+		a = b.alone(p.Sub("attn2"), engine.Modulate(normed, m[6], m[7]))
 		x = engine.Add(engine.Mul(a, m[8]), x)
 	}
-	h = feedForward(g, p.Sub("ff"), modulate(plainNorm(g, x, ditEps), m[3], m[4]), "gelu-approximate")
+	h = feedForward(g, p.Sub("ff"), engine.Modulate(plainNorm(g, x, ditEps), m[3], m[4]), "gelu-approximate")
 	x = engine.Add(engine.Mul(h, m[5]), x)
 	if b.last {
 		return x, nil
 	}
 	context = engine.Add(engine.Mul(ca, cm[2]), context)
-	h = feedForward(g, p.Sub("ff_context"), modulate(plainNorm(g, context, ditEps), cm[3], cm[4]), "gelu-approximate")
+	h = feedForward(g, p.Sub("ff_context"), engine.Modulate(plainNorm(g, context, ditEps), cm[3], cm[4]), "gelu-approximate")
 	return x, engine.Add(engine.Mul(h, cm[5]), context)
 }
 

@@ -55,18 +55,9 @@ func plainNorm(g *engine.Graph, x *engine.Node, eps float32) *engine.Node {
 	return engine.LayerNorm(x, ones, g.Const(engine.NewTensor(engine.F32, d)), eps)
 }
 
-// rmsNorm divides the last dimension of x by its root mean square, Zhang &
-// Sennrich 2019. It is the layer norm of x and −x side by side: their mean is
-// zero, their variance the mean square.
+// rmsNorm is a root-mean-square norm with a weight.
 func rmsNorm(g *engine.Graph, p path, x *engine.Node, eps float32) *engine.Node {
-	d := x.Shape.Dim(-1)
-	both := plainNorm(g, engine.Concat(-1, x, engine.Affine(x, -1, 0)), eps)
-	return engine.Mul(engine.Slice(both, -1, 0, d), p.weight(g, "weight", d))
-}
-
-// modulate is x·(1 + scale) + shift for x (b,t,d), shift and scale (b,1,d).
-func modulate(x, shift, scale *engine.Node) *engine.Node {
-	return engine.Add(engine.Mul(x, engine.Affine(scale, 1, 1)), shift)
+	return engine.RMSNorm(x, p.weight(g, "weight", x.Shape.Dim(-1)), eps)
 }
 
 // chunks cuts x (b, n·d) into n values (b,1,d).

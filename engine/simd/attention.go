@@ -18,6 +18,7 @@ const (
 	atBlocks        // units a head: ceil(tq/queryBlock)
 	atZero          // address of nr zeros
 	atBias          // (b, tk), added to the scores, or 0
+	atGroup         // heads that share a head of keys and values
 	atWords
 )
 
@@ -76,8 +77,9 @@ func (e *emitter) attention(f *emit.Func) {
 			f.StoreF(maxima.Add(i.Shl(2)), 0, emit.FNum(negInf))
 			f.StoreF(sums.Add(i.Shl(2)), 0, emit.FNum(0))
 		})
-		f.Set(k, f.Param(0).Load(4*atK).Add(head.Mul(tk.Plus(e.nr-1).Div(emit.Num(e.nr))).Mul(headBytes).Times(e.nr)))
-		f.Set(v, f.Param(0).Load(4*atV).Add(head.Mul(tk).Mul(ldr)))
+		kv := f.Let(head.Div(f.Param(0).Load(4 * atGroup)))
+		f.Set(k, f.Param(0).Load(4*atK).Add(kv.Mul(tk.Plus(e.nr-1).Div(emit.Num(e.nr))).Mul(headBytes).Times(e.nr)))
+		f.Set(v, f.Param(0).Load(4*atV).Add(kv.Mul(tk).Mul(ldr)))
 		f.Set(seen, emit.Pick(causal, first.Add(rows), tk)) // keys that any query of the block sees
 		key := f.Int()
 		f.Loop(key, emit.Num(0), seen, keyBlock, func() {

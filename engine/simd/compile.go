@@ -103,7 +103,7 @@ func inPlace(n *engine.Node, input int) bool {
 	switch n.Op {
 	case engine.OpAdd, engine.OpSub, engine.OpMul, engine.OpAffine, engine.OpClamp, engine.OpSoftmax:
 		return true
-	case engine.OpGroupNorm, engine.OpLayerNorm:
+	case engine.OpGroupNorm, engine.OpLayerNorm, engine.OpRMSNorm, engine.OpModulate:
 		return input == 0
 	case engine.OpConv2D, engine.OpDepthwiseConv2D, engine.OpLinear: // the residual, unless it is x as well
 		e := epilogueOf(n)
@@ -228,73 +228,112 @@ func (c *compiler) spend(start int, flops float64) {
 // chunk is the number of elements that a unit of an elementwise op handles.
 const chunk = 4096
 
+// emitters writes the commands of each op; activations are apart.
+var emitters = map[engine.Op]func(c *compiler, n *engine.Node){
+	engine.OpConv2D:          (*compiler).conv2d,
+	engine.OpDepthwiseConv2D: (*compiler).depthwiseConv2D,
+	engine.OpFold2D:          (*compiler).fold2d,
+	engine.OpLinear:          (*compiler).linear,
+	engine.OpMatMul:          (*compiler).matmul,
+	engine.OpAttention:       (*compiler).attention,
+	engine.OpGroupNorm:       (*compiler).groupNorm,
+	engine.OpLayerNorm:       (*compiler).layerNorm,
+	engine.OpRMSNorm:         (*compiler).rmsNorm,
+	engine.OpModulate:        (*compiler).modulate,
+	engine.OpRotaryEmbedding: (*compiler).rotaryEmbedding,
+	engine.OpSoftmax:         (*compiler).softmax,
+	engine.OpEmbedding:       (*compiler).embedding,
+	engine.OpAdd:             (*compiler).elementwise,
+	engine.OpSub:             (*compiler).elementwise,
+	engine.OpMul:             (*compiler).elementwise,
+	engine.OpAffine: func(c *compiler, n *engine.Node) {
+		a := n.Attrs.(engine.AffineAttrs)
+		c.unary(kAffine, n, a.Mul, a.Add)
+	},
+	engine.OpClamp: func(c *compiler, n *engine.Node) {
+		a := n.Attrs.(engine.ClampAttrs)
+		c.unary(kClamp, n, a.Min, a.Max)
+	},
+	engine.OpGEGLU:      (*compiler).geglu,
+	engine.OpUpsample2D: (*compiler).upsample2d,
+	engine.OpConcat:     (*compiler).concat,
+	engine.OpSlice:      (*compiler).slice,
+	engine.OpPermute:    (*compiler).permute,
+}
+
+// hasKernel reports whether node can write the commands of an op.
+func hasKernel(op engine.Op) bool {
+	return emitters[op] != nil || op.IsActivation() || op.IsSource() || op == engine.OpReshape
+}
+
 // node writes the commands of one node.
 func (c *compiler) node(n *engine.Node) {
 	c.nodeWork = 0
-	switch n.Op {
-	case engine.OpInput, engine.OpWeight, engine.OpReshape, engine.OpConst:
-	case engine.OpConv2D:
-		c.conv2d(n)
-	case engine.OpDepthwiseConv2D:
-		c.depthwiseConv2D(n)
-	case engine.OpFold2D:
-		c.fold2d(n)
-	case engine.OpLinear:
-		c.linear(n)
-	case engine.OpMatMul:
-		c.matmul(n)
-	case engine.OpAttention:
-		c.attention(n)
-	case engine.OpGroupNorm:
-		c.groupNorm(n)
-	case engine.OpLayerNorm:
-		d := n.Shape.Dim(-1)
-		c.command(kLayerNorm, n.Elems()/d, 10*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), d,
-			c.value(n.Inputs[1]), c.value(n.Inputs[2]), n.Attrs.(engine.NormAttrs).Eps)
-	case engine.OpSoftmax:
-		d := n.Shape.Dim(-1)
-		c.command(kSoftmax, n.Elems()/d, 30*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), d)
-	case engine.OpEmbedding:
-		c.embedding(n)
-	case engine.OpAdd:
-		c.elementwise(kAdd, n)
-	case engine.OpSub:
-		c.elementwise(kSub, n)
-	case engine.OpMul:
-		c.elementwise(kMul, n)
-	case engine.OpAffine:
-		a := n.Attrs.(engine.AffineAttrs)
-		c.unary(kAffine, n, a.Mul, a.Add)
-	case engine.OpClamp:
-		a := n.Attrs.(engine.ClampAttrs)
-		c.unary(kClamp, n, a.Min, a.Max)
-	case engine.OpGEGLU:
-		d := n.Shape.Dim(-1)
-		c.command(kGEGLU, n.Elems()/d, 40*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), n.Elems(), d)
-	case engine.OpUpsample2D:
-		x := n.Inputs[0]
-		c.command(kUpsample2D, n.Shape[0]*n.Shape[1], 4*float64(n.Elems()), c.value(x), c.value(n),
-			x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], n.Shape[3])
-	case engine.OpConcat:
-		c.concat(n)
-	case engine.OpSlice:
-		a := n.Attrs.(engine.AxisAttrs)
-		strides := contiguous(n.Inputs[0].Shape)
-		c.move(c.value(n.Inputs[0]).plus(4*a.Start*strides[a.Axis]), c.value(n), n.Shape, strides, contiguous(n.Shape))
-	case engine.OpPermute:
-		from := contiguous(n.Inputs[0].Shape)
-		strides := make([]int, len(from))
-		for i, a := range n.Attrs.(engine.PermuteAttrs).Axes {
-			strides[i] = from[a]
-		}
-		c.move(c.value(n.Inputs[0]), c.value(n), n.Shape, strides, contiguous(n.Shape))
-	default:
-		if !n.Op.IsActivation() {
-			c.fail(fmt.Errorf("no kernel: %w", engine.ErrUnsupported))
-			return
-		}
+	switch emit := emitters[n.Op]; {
+	case emit != nil:
+		emit(c, n)
+	case n.Op.IsActivation():
 		c.unary(kActivation, n, int(activationCode(n.Op)), 0)
+	case !hasKernel(n.Op):
+		c.fail(fmt.Errorf("no kernel: %w", engine.ErrUnsupported))
 	}
+}
+
+// eachRow emits a command whose units are the rows of n, the first arguments x,
+// out and the length of a row.
+func (c *compiler) eachRow(k kernelID, n *engine.Node, cost int, args ...any) {
+	d := n.Shape.Dim(-1)
+	c.command(k, n.Elems()/d, float64(cost*n.Elems()), append([]any{c.value(n.Inputs[0]), c.value(n), d}, args...)...)
+}
+
+func (c *compiler) layerNorm(n *engine.Node) {
+	c.eachRow(kLayerNorm, n, 10, c.value(n.Inputs[1]), c.value(n.Inputs[2]), n.Attrs.(engine.NormAttrs).Eps)
+}
+
+func (c *compiler) rmsNorm(n *engine.Node) {
+	c.eachRow(kRMSNorm, n, 6, c.value(n.Inputs[1]), 0, n.Attrs.(engine.NormAttrs).Eps)
+}
+
+func (c *compiler) softmax(n *engine.Node) { c.eachRow(kSoftmax, n, 30) }
+
+func (c *compiler) modulate(n *engine.Node) {
+	per := n.Elems() / n.Shape[0] / n.Shape.Dim(-1)
+	c.eachRow(kModulate, n, 3, c.value(n.Inputs[1]), c.value(n.Inputs[2]), per)
+}
+
+func (c *compiler) rotaryEmbedding(n *engine.Node) {
+	a, cos := n.Attrs.(engine.RotaryAttrs), n.Inputs[1]
+	kernel := kRotateHalf
+	if a.Interleaved {
+		kernel = kRotatePairs
+	}
+	c.eachRow(kernel, n, 4, c.value(cos), c.value(n.Inputs[2]), n.Shape[2]/a.Heads, cos.Shape[0]*cos.Shape[1])
+}
+
+func (c *compiler) geglu(n *engine.Node) {
+	d := n.Shape.Dim(-1)
+	c.command(kGEGLU, n.Elems()/d, 40*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), n.Elems(), d)
+}
+
+func (c *compiler) upsample2d(n *engine.Node) {
+	x := n.Inputs[0]
+	c.command(kUpsample2D, n.Shape[0]*n.Shape[1], 4*float64(n.Elems()), c.value(x), c.value(n),
+		x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], n.Shape[3])
+}
+
+func (c *compiler) slice(n *engine.Node) {
+	a := n.Attrs.(engine.AxisAttrs)
+	strides := contiguous(n.Inputs[0].Shape)
+	c.move(c.value(n.Inputs[0]).plus(4*a.Start*strides[a.Axis]), c.value(n), n.Shape, strides, contiguous(n.Shape))
+}
+
+func (c *compiler) permute(n *engine.Node) {
+	from := contiguous(n.Inputs[0].Shape)
+	strides := make([]int, len(from))
+	for i, a := range n.Attrs.(engine.PermuteAttrs).Axes {
+		strides[i] = from[a]
+	}
+	c.move(c.value(n.Inputs[0]), c.value(n), n.Shape, strides, contiguous(n.Shape))
 }
 
 func (c *compiler) unary(k kernelID, n *engine.Node, p, q any) {
@@ -446,15 +485,15 @@ func (c *compiler) matmul(n *engine.Node) {
 func (c *compiler) attention(n *engine.Node) {
 	a := n.Attrs.(engine.AttentionAttrs)
 	q, k, v := n.Inputs[0], n.Inputs[1], n.Inputs[2]
-	b, tq, tk, d := q.Shape[0], q.Shape[1], k.Shape[1], q.Shape[2]
-	hd, nr := d/a.Heads, c.b.fl.nr
+	b, tq, tk, d := q.Shape[0], q.Shape[1], k.Shape[1], k.Shape[2]
+	hd, nr := d/a.KVHeads, c.b.fl.nr
 	keyPanels, valuePanels := c.b.fl.panels(tk), c.b.fl.panels(hd)
-	keyBytes := 4 * b * a.Heads * keyPanels * nr * hd
-	keys := c.workspace(keyBytes + 4*b*a.Heads*valuePanels*nr*tk)
+	keyBytes := 4 * b * a.KVHeads * keyPanels * nr * hd
+	keys := c.workspace(keyBytes + 4*b*a.KVHeads*valuePanels*nr*tk)
 	values := keys.plus(keyBytes)
 	size := float64(k.Elems())
-	c.command(kPackT, b*a.Heads*keyPanels, 4*size, c.value(k), 4*d, keys, tk, hd, a.Heads, 4*tk*d, 4*hd, keyPanels)
-	c.command(kPack, b*a.Heads*valuePanels, size, c.value(v), 4*d, values, hd, tk, a.Heads, 4*tk*d, 4*hd, valuePanels)
+	c.command(kPackT, b*a.KVHeads*keyPanels, 4*size, c.value(k), 4*d, keys, tk, hd, a.KVHeads, 4*tk*d, 4*hd, keyPanels)
+	c.command(kPack, b*a.KVHeads*valuePanels, size, c.value(v), 4*d, values, hd, tk, a.KVHeads, 4*tk*d, 4*hd, valuePanels)
 	causal := 0
 	if a.Causal {
 		causal = 1
@@ -465,8 +504,8 @@ func (c *compiler) attention(n *engine.Node) {
 	}
 	blocks := (tq + c.b.fl.queryBlock() - 1) / c.b.fl.queryBlock()
 	c.scratch = max(c.scratch, c.b.fl.attentionScratch(hd))
-	c.command(kAttention, b*a.Heads*blocks, 4*float64(tq)*size, c.value(q), keys, values, c.value(n),
-		a.Heads, tq, tk, hd, a.Scale, causal, blocks, c.zeros(4*nr), bias)
+	c.command(kAttention, b*a.Heads*blocks, 4*float64(tk)*float64(q.Elems()), c.value(q), keys, values, c.value(n),
+		a.Heads, tq, tk, hd, a.Scale, causal, blocks, c.zeros(4*nr), bias, a.Heads/a.KVHeads)
 }
 
 func (c *compiler) groupNorm(n *engine.Node) {
@@ -563,7 +602,8 @@ func broadcastStrides(from, to engine.Shape) []int {
 	return strides
 }
 
-func (c *compiler) elementwise(k kernelID, n *engine.Node) {
+func (c *compiler) elementwise(n *engine.Node) {
+	k := kAdd + kernelID(n.Op-engine.OpAdd)
 	a, b := n.Inputs[0], n.Inputs[1]
 	dims := collapse(n.Shape, broadcastStrides(a.Shape, n.Shape), broadcastStrides(b.Shape, n.Shape))
 	if len(dims) == 0 {

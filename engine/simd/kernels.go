@@ -46,6 +46,10 @@ const (
 	kGroupNormCombine
 	kGroupNormApply
 	kLayerNorm
+	kRMSNorm
+	kModulate
+	kRotateHalf
+	kRotatePairs
 	kSoftmax
 	kEmbedding
 	kAdd
@@ -90,7 +94,8 @@ func emitModule(fl flavour) []byte {
 		kLinear: e.linear, kQuantize: e.quantize, kLinear8: e.linear8, kConv2D: e.conv2d, kDepthwiseConv2D: e.depthwiseConv2D, kFold2D: e.fold2d, kAttention: e.attention,
 		kWinogradInput: e.winogradInput, kWinogradWeights: e.winogradWeights, kWinogradOutput: e.winogradOutput, kWinograd: e.winogradFused,
 		kGroupNormStats: e.groupNormStats, kGroupNormCombine: e.groupNormCombine, kGroupNormApply: e.groupNormApply,
-		kLayerNorm: e.layerNorm, kSoftmax: e.softmax, kEmbedding: e.embedding,
+		kLayerNorm: e.layerNorm, kRMSNorm: e.rmsNorm, kModulate: e.modulate,
+		kRotateHalf: e.rotateHalf, kRotatePairs: e.rotatePairs, kSoftmax: e.softmax, kEmbedding: e.embedding,
 		kAdd: e.elementwise(emit.Vec.Add), kSub: e.elementwise(emit.Vec.Sub), kMul: e.elementwise(emit.Vec.Mul),
 		kActivation: e.activation, kGEGLU: e.geglu, kAffine: e.affine, kClamp: e.clamp,
 		kUpsample2D: e.upsample2d, kMove: e.move,

@@ -150,14 +150,14 @@ func (e *emitter) groupNormApply(f *emit.Func) {
 	})
 }
 
-// Arguments of kLayerNorm and kSoftmax.
+// Arguments of kLayerNorm, kRMSNorm and kSoftmax.
 const (
 	nmX     = iota
 	nmOut   //
 	nmD     // elements of a row
-	nmGamma // kLayerNorm only
-	nmBeta
-	nmEps // f32
+	nmGamma // the norms only
+	nmBeta  // kLayerNorm only
+	nmEps   // f32
 	nmWords
 )
 
@@ -185,6 +185,27 @@ func (e *emitter) layerNorm(f *emit.Func) {
 		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
 			f.SetV(v, src.Add(at).LoadV(0).Sub(mean).Mul(scale))
 			put(f, dst.Add(at), e.madd(v, gamma.Add(at).LoadV(0), beta.Add(at).LoadV(0)), rest)
+		})
+	})
+}
+
+// rmsNorm: x/√(mean(x²) + eps)·gamma for each row. A unit is a row.
+func (e *emitter) rmsNorm(f *emit.Func) {
+	x, out, d, gamma := arg(f, nmX), arg(f, nmOut), arg(f, nmD), arg(f, nmGamma)
+	src, dst, v, sum := f.Int(), f.Int(), f.Vector(), f.Vector()
+	count := f.LetF(d.Float())
+	units(f, func(u emit.Int) {
+		f.Set(src, x.Add(u.Mul(d).Shl(2)))
+		f.Set(dst, out.Add(u.Mul(d).Shl(2)))
+		f.SetV(sum, f.Splat(0))
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			f.SetV(v, src.Add(at).LoadV(0))
+			f.SetV(v, masked(f, v, rest))
+			f.SetV(sum, e.madd(v, v, sum))
+		})
+		scale := f.LetV(emit.FNum(1).Div(sum.Sum().Div(count).Add(f.Param(0).LoadF(4 * nmEps)).Sqrt()).Splat())
+		rowVectors(f, d, func(at emit.Int, rest *emit.Int) {
+			put(f, dst.Add(at), src.Add(at).LoadV(0).Mul(scale).Mul(gamma.Add(at).LoadV(0)), rest)
 		})
 	})
 }

@@ -126,8 +126,8 @@ func (b *backend) Name() string { return "simd" }
 // else but the code. It never shrinks, so that it is the peak too.
 func (b *backend) MemoryBytes() int { return b.mem.size }
 
-// Supports takes every op and every fused form.
-func (b *backend) Supports(*engine.Node) bool { return true }
+// Supports takes every op that has a kernel, and every fused form.
+func (b *backend) Supports(n *engine.Node) bool { return hasKernel(n.Op) }
 
 // Close stops the module and its threads; the memory goes with it.
 func (b *backend) Close() error {

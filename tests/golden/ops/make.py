@@ -175,8 +175,48 @@ def more_convs():
     fold("4x2_s2", 1, 3, 4, 2, 4, 2, 2, 1, (6, 6))
 
 
+def composites():
+    for name, heads, kv, tq, hd, causal, masked in (
+        ("grouped", 4, 2, 6, 8, False, False), ("grouped_causal", 6, 2, 7, 4, True, False), ("causal_mask", 2, 2, 7, 6, True, True),
+        ("grouped_causal_mask", 4, 1, 8, 4, True, True), ("mask", 2, 2, 5, 4, False, True),
+    ):
+        q, k, v = randn(2, tq, heads * hd), randn(2, tq, kv * hd), randn(2, tq, kv * hd)
+        split = lambda x, n: x.reshape(2, -1, n, hd).transpose(1, 2)
+        bias = torch.zeros(2, tq)
+        if masked:
+            bias[0, tq - 2:], bias[1, :1] = -30000, -30000
+        mask = bias[:, None, None].expand(-1, 1, tq, -1).clone()
+        if causal:
+            mask += torch.full((tq, tq), -1e30).triu(1)
+        y = F.scaled_dot_product_attention(split(q, heads), split(k, kv), split(v, kv), mask, enable_gqa=True)
+        case(f"attention/{name}", y.transpose(1, 2).reshape(2, tq, -1), {"q": q, "k": k, "v": v} | ({"bias": bias} if masked else {}),
+             heads=heads, kv_heads=kv, scale=hd**-0.5, causal=causal)
+    for d in (1, 6, 17):
+        x, w = 3 * randn(2, 4, d) + 1, randn(d)
+        case(f"rms_norm/{d}", F.rms_norm(x, (d,), w, 1e-6), {"x": x, "w": w}, eps=1e-6)
+    x = 1e-4 * randn(3, 8)  # where eps counts
+    case("rms_norm/small", F.rms_norm(x, (8,), torch.ones(8), 1e-6), {"x": x, "w": torch.ones(8)}, eps=1e-6)
+    for name, shape in (("tokens", (2, 5, 6)), ("image", (2, 3, 4, 5))):
+        x = randn(*shape)
+        shift, scale = (randn(shape[0], *[1] * (len(shape) - 2), shape[-1]) for _ in range(2))
+        case(f"modulate/{name}", x * (1 + scale) + shift, {"x": x, "shift": shift, "scale": scale})
+    for name, b, t, heads, hd, each in (("one", 2, 5, 3, 8, 1), ("each", 2, 4, 2, 6, 2)):
+        x, angle = randn(b, t, heads, hd), 3 * randn(each, t, hd // 2)
+        cos, sin = angle.cos(), angle.sin()
+        for kind, repeat in (("pairs", lambda a: a.repeat_interleave(2, -1)), ("halves", lambda a: torch.cat([a, a], -1))):
+            if kind == "pairs":
+                p, q = x.reshape(b, t, heads, -1, 2).unbind(-1)
+                turned = torch.stack([-q, p], -1).flatten(3)
+            else:
+                p, q = x.chunk(2, -1)
+                turned = torch.cat([-q, p], -1)
+            y = x * repeat(cos)[:, :, None] + turned * repeat(sin)[:, :, None]
+            case(f"rotary_embedding/{kind}_{name}", y.reshape(b, t, -1), {"x": x.reshape(b, t, -1), "cos": cos, "sin": sin},
+                 heads=heads, interleaved=kind == "pairs")
+
+
 if __name__ == "__main__":
-    for make in (convs, matmuls, attentions, norms, elementwise, moves, more_convs):
+    for make in (convs, matmuls, attentions, norms, elementwise, moves, more_convs, composites):
         make()
     save_file(tensors, HERE / "ops.safetensors")
     text = ",\n".join(json.dumps(c) for c in cases)
