@@ -56,6 +56,9 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "sd3":
 		s := shape("sample")
 		return model.SD3(config, s[0], s[1], s[2], shape("context")[1])
+	case "flux":
+		s := shape("sample")
+		return model.Flux(config, s[0], s[1], s[2], shape("context")[1])
 	case "taesd_decoder":
 		s := shape("latents")
 		return model.AutoencoderTinyDecoder(config, s[0], s[1], s[2])
@@ -138,6 +141,7 @@ func TestNetworkConfigErrors(t *testing.T) {
 	t5 := func(b []byte) (*engine.Graph, error) { return model.T5Encoder(b, 1, 77) }
 	pixart := func(b []byte) (*engine.Graph, error) { return model.PixArt(b, 1, 8, 8, 4) }
 	sd3 := func(b []byte) (*engine.Graph, error) { return model.SD3(b, 1, 8, 8, 4) }
+	flux := func(b []byte) (*engine.Graph, error) { return model.Flux(b, 1, 4, 4, 4) }
 	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
 	for _, c := range []struct {
 		build         func([]byte) (*engine.Graph, error)
@@ -182,6 +186,10 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{sd3, `{"qk_norm": "layer_norm"}`, "qk_norm"},
 		{sd3, `{"caption_projection_dim": 7}`, "caption_projection_dim"},
 		{sd3, `{"pos_embed_max_size": 3}`, "pos_embed_max_size"},
+		{flux, `{"patch_size": 2}`, "patch_size"},
+		{flux, `{"axes_dims_rope": [16, 56, 54]}`, "axes_dims_rope"},
+		{flux, `{"axes_dims_rope": [16, 57, 55]}`, "axes_dims_rope"},
+		{flux, `{"num_layers": 1e9}`, "num_layers"},
 		{clip, `{"hidden_act": "swoosh"}`, "hidden_act"},
 		{clip, `{"num_attention_heads": 0}`, "num_attention_heads"},
 		{clip, `{"num_hidden_layers": 1000000}`, "num_hidden_layers"},

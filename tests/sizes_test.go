@@ -46,6 +46,8 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.PixArt(p.Config, 1, 8, 8, 77))
 	case "SD3Transformer2DModel":
 		add(model.SD3(p.Config, 1, 8, 8, 77))
+	case "FluxTransformer2DModel":
+		add(model.Flux(p.Config, 1, 8, 8, 77))
 	case "AutoencoderKL":
 		add(model.AutoencoderKLEncoder(p.Config, 1, 64, 64))
 		add(model.AutoencoderKLDecoder(p.Config, 1, 8, 8))

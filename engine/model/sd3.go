@@ -191,6 +191,5 @@ func (b sd3Block) project(p path, name, norm string, x *engine.Node) *engine.Nod
 	if norm == "" || b.c.QKNorm == nil {
 		return h
 	}
-	heads := engine.Reshape(h, x.Shape[0], x.Shape[1], b.c.Heads, b.c.HeadSize)
-	return engine.Reshape(rmsNorm(b.g, p.Sub(norm), heads, ditEps), h.Shape...)
+	return headNorm(b.g, p.Sub(norm), h, b.c.Heads, ditEps)
 }

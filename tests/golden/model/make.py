@@ -1,6 +1,6 @@
 """Makes the network goldens: tiny seeded networks run by diffusers and transformers.
 
-  python make.py    writes <case>/config.json, weights.safetensors, io.safetensors and case.json here
+  python make.py [CASE...]    writes <case>/config.json, weights.safetensors, io.safetensors and case.json here
 
 io.safetensors holds the graph's inputs as "in.NAME" and its results as
 "out.NAME", images channels-last as the engine has them.
@@ -9,19 +9,21 @@ io.safetensors holds the graph's inputs as "in.NAME" and its results as
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import diffusers
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, ControlNetModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
+    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
 )
 from diffusers.models.embeddings import get_timestep_embedding
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 HERE = Path(__file__).parent
+WANTED = sys.argv[1:]  # all where empty
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
 
 
@@ -44,6 +46,8 @@ def last(x):
 
 def save(name, network, model, inputs, outputs, half="", **options):
     """Writes a case; half ("encoder" or "decoder") keeps only that half's weights."""
+    if WANTED and name not in WANTED:
+        return
     out = HERE / name
     shutil.rmtree(out, ignore_errors=True)
     model.save_pretrained(out)
@@ -223,6 +227,27 @@ def sd3():
              {"sample": last(y)})
 
 
+def fluxes():
+    for name, seed, config in (
+        ("flux_schnell", 80, dict(num_layers=2, num_single_layers=1, axes_dims_rope=(2, 4, 2))),
+        ("flux_dev", 81, dict(num_layers=1, num_single_layers=2, axes_dims_rope=(4, 2, 2), guidance_embeds=True, out_channels=6)),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(FluxTransformer2DModel(**dict(
+            in_channels=8, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=10, pooled_projection_dim=12) | config), seed)
+        h, w, tokens = 3, 5, 4
+        x, context, pooled = torch.randn(2, h * w, 8), torch.randn(2, tokens, 10), torch.randn(2, 12)
+        t, g = torch.tensor([0.75, 0.02]), torch.tensor([3.5, 1.0])
+        ids = torch.zeros(h, w, 3)
+        ids[..., 1], ids[..., 2] = torch.arange(h)[:, None], torch.arange(w)
+        inputs = {"sample": x.reshape(2, h, w, 8), "context": context, "pooled": pooled, "timestep_embedding": sinusoidal(1000 * t)}
+        extra = {}
+        if m.config.guidance_embeds:
+            extra, inputs["guidance_embedding"] = {"guidance": g}, sinusoidal(1000 * g)
+        y = m(x, context, pooled, t, ids.reshape(-1, 3), torch.zeros(tokens, 3), **extra).sample
+        save(name, "flux", m, inputs, {"sample": y.reshape(2, h, w, -1)})
+
+
 def autoencoders():
     for name, seed, config in (
         ("taesd", 20, dict(encoder_block_out_channels=(12,) * 4, decoder_block_out_channels=(12,) * 4,
@@ -276,5 +301,6 @@ if __name__ == "__main__":
         t5s()
         pixarts()
         sd3()
+        fluxes()
         autoencoders()
         timesteps()

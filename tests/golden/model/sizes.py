@@ -13,7 +13,7 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, ControlNetModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
+    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
@@ -67,6 +67,8 @@ MODELS = {
     "sd35_medium": (SD3Transformer2DModel, dict(
         num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=384,
         dual_attention_layers=list(range(13)), qk_norm="rms_norm")),
+    "flux1_schnell": (FluxTransformer2DModel, {}),
+    "flux1_dev": (FluxTransformer2DModel, dict(guidance_embeds=True)),
 }
 CONFIGS = {CLIPTextModel: CLIPTextConfig, CLIPTextModelWithProjection: CLIPTextConfig, T5EncoderModel: T5Config}
 
