@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size setup check unit test test-browser test-page test-hosts test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -65,6 +65,10 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 # that the default model was packed from to the same goldens.
 test-page:
 	go test -tags browser -count=1 -timeout 30m $(ARGS) ./tests/browser
+
+# What build writes, on nginx, Apache and Caddy; part of test-page.
+test-hosts:
+	@$(MAKE) -s test-page ARGS='-run TestHosts -v'
 
 # Wisp beside its peers, a row a figure: a visit in headless Chromium, best of
 # three, beside the bounds that it must keep; a model's way into memory; then

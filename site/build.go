@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,8 +43,8 @@ var cold = []string{
 	"encoding/json", "reflect", "fmt", "time", "strconv", "internal/strconv",
 }
 
-// Compile builds the programs from the checkout at root and puts them and the
-// scripts beside them into out. It needs the go command and nothing else.
+// Compile builds the programs from the checkout at root and puts them, the
+// scripts beside them and the licences into out. It needs the go command and nothing else.
 func Compile(ctx context.Context, root, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
@@ -62,6 +63,15 @@ func Compile(ctx context.Context, root, out string) error {
 		build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 		if text, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("site: build %s: %w\n%s", name, err, text)
+		}
+	}
+	for name := range notices {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return fmt.Errorf("site: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(out, name), text, 0o644); err != nil {
+			return err
 		}
 	}
 	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
@@ -111,12 +121,15 @@ type BuildOptions struct {
 // Build writes a directory for any static host, which works under any path:
 // the page, with hashes in the names of what only the page asks for, compressed
 // twins for hosts that look for them, the headers in the files that common
-// hosts read, and the models. The files of an older build in Out are replaced.
+// hosts read, the licences and the models. The files of an older build in Out
+// are replaced; the hash-named ones of the build before this one stay, since
+// pages that were opened before may still ask for them.
 func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 	page, err := rename(files)
 	if err != nil {
 		return err
 	}
+	before := builtBefore(o.Out)
 	if page[worker], err = assemble(page, slices.Collect(maps.Keys(page))); err != nil {
 		return err
 	}
@@ -129,20 +142,54 @@ func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 			return err
 		}
 	}
-	for name, data := range headerFiles() {
+	for name, to := range notices {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return fmt.Errorf("site: %w", err)
+		}
+		if err := writeTwins(filepath.Join(o.Out, to), data, o.Brotli); err != nil {
+			return err
+		}
+	}
+	for name, data := range headerFiles(page) {
 		if err := os.WriteFile(filepath.Join(o.Out, name), data, 0o644); err != nil {
 			return err
 		}
 	}
-	if err := copyTree(models, filepath.Join(o.Out, "models")); err != nil {
+	if err := copyTree(models, filepath.Join(o.Out, "models"), o.Brotli); err != nil {
 		return err
 	}
-	return removeOld(o.Out, page)
+	return removeOld(o.Out, page, before)
 }
 
-// removeOld deletes the hash-named files of an older build, once the page that
-// named them is gone.
-func removeOld(out string, page memory) error {
+// notices lists the licence, the credits that the model's sources ask for, and
+// what they are called in a built site, whose hosts go by extensions.
+var notices = map[string]string{"LICENSE": "LICENSE.txt", "ATTRIBUTION.md": "ATTRIBUTION.md"}
+
+// builtBefore lists the files of the build in a directory, from its service
+// worker; nothing where there is none.
+func builtBefore(out string) map[string]string {
+	text, err := os.ReadFile(filepath.Join(out, worker))
+	if err != nil {
+		return nil
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	var build struct{ Files, Later map[string]string }
+	if json.Unmarshal([]byte(strings.TrimSuffix(strings.TrimPrefix(line, "const build = "), ";")), &build) != nil {
+		return nil
+	}
+	names := map[string]string{}
+	maps.Copy(names, build.Files)
+	maps.Copy(names, build.Later)
+	return names
+}
+
+// removeOld deletes the hash-named files of builds older than the one before
+// this; nothing where that was the same.
+func removeOld(out string, page memory, before map[string]string) error {
+	if len(before) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(page)), func(name string) bool { return before[name] == "" && hashed.MatchString(name) }) {
+		return nil
+	}
 	entries, err := os.ReadDir(out)
 	if err != nil {
 		return err
@@ -152,7 +199,7 @@ func removeOld(out string, page memory) error {
 		for _, twin := range encodings {
 			name = strings.TrimSuffix(name, twin.ext)
 		}
-		if _, kept := page[name]; kept || !hashed.MatchString(name) || !e.Type().IsRegular() {
+		if _, kept := page[name]; kept || before[name] != "" || !hashed.MatchString(name) || !e.Type().IsRegular() {
 			continue
 		}
 		if err := os.Remove(filepath.Join(out, e.Name())); err != nil {
@@ -203,8 +250,9 @@ func brotlied(data []byte, level int) []byte {
 	return b.Bytes()
 }
 
-// copyTree copies every regular file of src.
-func copyTree(src fs.FS, out string) error {
+// copyTree copies every regular file of src; with a level of Brotli of 0 or more,
+// texts with their twins.
+func copyTree(src fs.FS, out string, brotliLevel int) error {
 	return fs.WalkDir(src, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -212,6 +260,13 @@ func copyTree(src fs.FS, out string) error {
 		to := filepath.Join(out, filepath.FromSlash(name))
 		if d.IsDir() {
 			return os.MkdirAll(to, 0o755)
+		}
+		if ext := filepath.Ext(name); brotliLevel >= 0 && types[ext] != "" && !packed[ext] {
+			data, err := fs.ReadFile(src, name)
+			if err != nil {
+				return err
+			}
+			return writeTwins(to, data, brotliLevel)
 		}
 		from, err := src.Open(name)
 		if err != nil {

@@ -7,19 +7,59 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 const forever = "public, max-age=31536000, immutable"
 
-// headerFiles returns the headers that [Handler] sends in the files that
-// common hosts read: _headers (Netlify, Cloudflare Pages), vercel.json,
-// .htaccess (Apache) and nginx.conf, to be included in a location. A host that
+// headerFiles returns what [Handler] sends, in the files that common hosts
+// read: _headers (Netlify, Cloudflare Pages), vercel.json, .htaccess (Apache),
+// and nginx.conf and Caddyfile, which say where to include them. A host that
 // reads none of them will do: the service worker adds the headers that count.
-func headerFiles() memory {
+func headerFiles(page memory) memory {
 	header := http.Header{}
 	isolate(header)
 	names := slices.Sorted(maps.Keys(header))
-	var netlify, apache, nginx bytes.Buffer
+	return memory{
+		"_headers":    netlify(header, names, page),
+		"vercel.json": vercel(header, names),
+		".htaccess":   apache(header, names),
+		"nginx.conf":  nginx(header, names),
+		"Caddyfile":   caddy(header, names),
+	}
+}
+
+// Patterns of the names that [hashed] matches and of the files that have twins.
+const (
+	hashedNames = `([0-9a-f]{64}\.bin|[^/]+-[0-9a-f]{16}\.(wasm|js|css))`
+	twinNames   = `\.(br|zst|gz)`
+)
+
+// netlify names every file: where two rules match, one host joins their values
+// and the other takes the last.
+func netlify(header http.Header, names []string, page memory) []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, "# Netlify and Cloudflare Pages read this at the root of a site.")
+	fmt.Fprintln(&b, "/*")
+	for _, name := range names {
+		fmt.Fprintf(&b, "  %s: %s\n", name, header.Get(name))
+	}
+	cache := func(path, value string) { fmt.Fprintf(&b, "%s\n  Cache-Control: %s\n", path, value) }
+	cache("/", "no-cache")
+	for _, name := range slices.Sorted(maps.Keys(page)) {
+		if hashed.MatchString(name) {
+			cache("/"+name, forever)
+		} else {
+			cache("/"+name, "no-cache")
+		}
+	}
+	cache("/models/*.bin", forever)
+	cache("/models/*.json", "no-cache")
+	return b.Bytes()
+}
+
+// vercel: the last rule that matches wins.
+func vercel(header http.Header, names []string) []byte {
 	type pair struct {
 		Key   string `json:"key"`
 		Value string `json:"value"`
@@ -28,28 +68,117 @@ func headerFiles() memory {
 		Source  string `json:"source"`
 		Headers []pair `json:"headers"`
 	}
-	everywhere := rule{Source: "/(.*)"}
-	fmt.Fprintln(&netlify, "/*")
-	fmt.Fprintln(&apache, "AddType application/wasm .wasm\nAddType text/javascript .js\n<IfModule mod_headers.c>")
+	all := rule{"/(.*)", []pair{{"Cache-Control", "no-cache"}}}
 	for _, name := range names {
-		value := header.Get(name)
-		fmt.Fprintf(&netlify, "  %s: %s\n", name, value)
-		fmt.Fprintf(&apache, "Header set %s %q\n", name, value)
-		fmt.Fprintf(&nginx, "add_header %s %q always;\n", name, value)
-		everywhere.Headers = append(everywhere.Headers, pair{name, value})
+		all.Headers = append(all.Headers, pair{name, header.Get(name)})
 	}
-	for _, path := range []string{"/models/*.bin", "/*.wasm"} {
-		fmt.Fprintf(&netlify, "%s\n  Cache-Control: %s\n", path, forever)
-	}
-	fmt.Fprintf(&apache, "<FilesMatch \"^([0-9a-f]{64}\\.bin|.+-[0-9a-f]{16}\\.(wasm|js|css))$\">\nHeader set Cache-Control %q\n</FilesMatch>\n</IfModule>\n", forever)
-	fmt.Fprintln(&nginx, "gzip_static on; # and brotli_static on, where the module is there")
-	vercel, err := json.MarshalIndent(map[string][]rule{"headers": {
-		everywhere,
-		{Source: "/(.*)-([0-9a-f]{16}).(wasm|js|css)", Headers: []pair{{"Cache-Control", forever}}},
-		{Source: "/models/(.*).bin", Headers: []pair{{"Cache-Control", forever}}},
+	kept := []pair{{"Cache-Control", forever}}
+	text, err := json.MarshalIndent(map[string][]rule{"headers": {
+		all, {"/(.*)-([0-9a-f]{16})\\.(wasm|js|css)", kept}, {"/(.*)/([0-9a-f]{64})\\.bin", kept},
 	}}, "", "  ")
 	if err != nil {
 		panic(err) // strings only
 	}
-	return memory{"_headers": netlify.Bytes(), "vercel.json": vercel, ".htaccess": apache.Bytes(), "nginx.conf": nginx.Bytes()}
+	return text
+}
+
+// apache hands out the twins by rewriting, for mod_negotiation would want every
+// file renamed.
+func apache(header http.Header, names []string) []byte {
+	var b bytes.Buffer
+	fmt.Fprint(&b, `# Apache reads this where it lies, if the directory has AllowOverride FileInfo,
+# or All; it needs mod_headers, and mod_rewrite to hand out what is compressed.
+`)
+	for _, ext := range slices.Sorted(maps.Keys(types)) {
+		fmt.Fprintf(&b, "AddType %q %s\n", types[ext], ext)
+	}
+	for _, e := range encodings {
+		fmt.Fprintf(&b, "AddEncoding %s %s\nRemoveType %[2]s\nRemoveLanguage %[2]s\n", e.name, e.ext)
+	}
+	fmt.Fprintln(&b, "<IfModule mod_headers.c>")
+	for _, name := range names {
+		fmt.Fprintf(&b, "Header set %s %q\n", name, header.Get(name))
+	}
+	fmt.Fprintf(&b, "Header set Cache-Control no-cache\n<FilesMatch \"^%s(%s)?$\">\nHeader set Cache-Control %q\n</FilesMatch>\n", hashedNames, twinNames, forever)
+	fmt.Fprintf(&b, "<FilesMatch %q>\nHeader merge Vary Accept-Encoding\n</FilesMatch>\n", `\.(`+strings.Join(compressible(), "|")+`)(`+twinNames+`)?$`)
+	fmt.Fprintln(&b, "<IfModule mod_rewrite.c>\nRewriteEngine On")
+	for _, e := range encodings {
+		fmt.Fprintf(&b, "RewriteCond %%{HTTP:Accept-Encoding} \"(^|[ ,])%s([ ,]|$|;(?! *q=0(\\.0*)?( |,|$)))\"\nRewriteCond %%{REQUEST_FILENAME}%s -f\nRewriteRule . %%{REQUEST_URI}%[2]s [L]\n", e.name, e.ext)
+	}
+	fmt.Fprintln(&b, "</IfModule>\n</IfModule>")
+	for _, ext := range compressible() {
+		fmt.Fprintf(&b, "<FilesMatch \"\\.%s%s$\">\nForceType %q\n</FilesMatch>\n", ext, twinNames, types["."+ext])
+	}
+	return b.Bytes()
+}
+
+// compressible lists the extensions, without dots, of files that have twins.
+func compressible() (list []string) {
+	for _, ext := range slices.Sorted(maps.Keys(types)) {
+		if !packed[ext] {
+			list = append(list, ext[1:])
+		}
+	}
+	return list
+}
+
+func nginx(header http.Header, names []string) []byte {
+	var b bytes.Buffer
+	fmt.Fprint(&b, `# nginx: include this in the block that serves this directory, a server's or a
+# location's. A block inside that has an add_header of its own loses these.
+#
+#	location /wisp/ {
+#		alias /srv/wisp/;
+#		include /srv/wisp/nginx.conf;
+#	}
+
+gzip_static on;
+gzip_vary on;
+# brotli_static on; # with that module (Debian: libnginx-mod-http-brotli-static)
+
+types {
+`)
+	for _, ext := range slices.Sorted(maps.Keys(types)) {
+		fmt.Fprintf(&b, "\t%q %s;\n", types[ext], ext[1:])
+	}
+	fmt.Fprintf(&b, "}\ndefault_type application/octet-stream;\n\nset $wisp_cache no-cache;\nif ($uri ~ \"/%s$\") {\n\tset $wisp_cache %q;\n}\nadd_header Cache-Control $wisp_cache;\n", hashedNames, forever)
+	for _, name := range names {
+		fmt.Fprintf(&b, "add_header %s %q always;\n", name, header.Get(name))
+	}
+	return b.Bytes()
+}
+
+func caddy(header http.Header, names []string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `# Caddy: import this in the block of a site or a handle_path.
+#
+#	example.org {
+#		root * /srv/wisp
+#		import /srv/wisp/Caddyfile
+#	}
+
+file_server {
+	precompressed br zstd gzip
+}
+@wisp_kept {
+	path_regexp /%[1]s$
+	file
+}
+@wisp_asked {
+	not path_regexp /%[1]s$
+}
+@wisp_twins path_regexp \.(%s)$
+header @wisp_kept Cache-Control %q
+header @wisp_asked Cache-Control no-cache
+header @wisp_twins Vary Accept-Encoding
+`, hashedNames, strings.Join(compressible(), "|"), forever)
+	for _, ext := range slices.Sorted(maps.Keys(types)) {
+		fmt.Fprintf(&b, "@wisp_%s path *%s%s\nheader @wisp_%[1]s Content-Type %[4]q\n", ext[1:], ext, map[bool]string{true: " */", false: ""}[ext == ".html"], types[ext])
+	}
+	fmt.Fprintln(&b, "header {")
+	for _, name := range names {
+		fmt.Fprintf(&b, "\t%s %q\n", name, header.Get(name))
+	}
+	fmt.Fprintln(&b, "}")
+	return b.Bytes()
 }

@@ -3,8 +3,10 @@ package site
 import (
 	"embed"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 //go:embed npm/package.json npm/README.md
@@ -14,7 +16,7 @@ var manifest embed.FS
 var packaged = []string{"wisp.js", "wisp.d.ts", "widget.js", "widget.d.ts", "png.js", "strings.js", "worker.js", engine, packer}
 
 // Package writes the directory that npm pack makes the package of: the module,
-// the widget, their types, the engine and the models. Names carry no hashes:
+// the widget, their types, the engine, the models and the licences. Names carry no hashes:
 // bundlers give their own.
 func Package(files fs.FS, models fs.FS, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
@@ -24,10 +26,10 @@ func Package(files fs.FS, models fs.FS, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := copyTree(own, out); err != nil {
+	if err := copyTree(own, out, -1); err != nil {
 		return err
 	}
-	for _, name := range append(packaged, glue...) {
+	for _, name := range slices.Concat(packaged, glue, slices.Collect(maps.Keys(notices))) {
 		data, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
@@ -36,5 +38,5 @@ func Package(files fs.FS, models fs.FS, out string) error {
 			return err
 		}
 	}
-	return copyTree(models, filepath.Join(out, "models"))
+	return copyTree(models, filepath.Join(out, "models"), -1)
 }

@@ -30,7 +30,7 @@ func testFiles(t *testing.T) (files fs.FS, chunk string) {
 	t.Helper()
 	sum := sha256.Sum256([]byte("chunk"))
 	chunk = "models/default/" + hex.EncodeToString(sum[:]) + ".bin"
-	engine := memory{"wisp.wasm": bytes.Repeat([]byte("wasm "), 1000), "pack.wasm": []byte("packer"), "wasm_exec.js": []byte("// Go's"), "replay.js": []byte("// WebGPU's"), chunk: []byte("chunk")}
+	engine := memory{"wisp.wasm": bytes.Repeat([]byte("wasm "), 1000), "pack.wasm": []byte("packer"), "wasm_exec.js": []byte("// Go's"), "replay.js": []byte("// WebGPU's"), "LICENSE": []byte("Apache"), "ATTRIBUTION.md": []byte("the artists"), chunk: []byte("chunk")}
 	engine["models/default/manifest.json"] = []byte(`{"format": "wisp"}`)
 	engine["models/default/.hidden"] = []byte("secret")
 	files, err := Assemble(Layers{Files(), engine})
@@ -201,7 +201,7 @@ func builtSite(t *testing.T) (out, log string) {
 		}
 	}
 	var b bytes.Buffer
-	models := memory{"manifest.json": []byte("{}")}
+	models := memory{"manifest.json": bytes.Repeat([]byte("{}"), 500)}
 	if err := Build(files, dirOf(t, models), BuildOptions{Out: out, Brotli: 5, Log: &b}); err != nil {
 		t.Fatal(err)
 	}
@@ -246,17 +246,30 @@ func TestBuild(t *testing.T) {
 			t.Errorf("%s is not named by its hash", found[0])
 		}
 	}
-	for _, name := range []string{"models/manifest.json", "index.html", "wisp.d.ts", "widget.d.ts", "sw.js.br", "style.css", "app.js"} {
+	for _, name := range []string{"models/manifest.json", "models/manifest.json.br", "LICENSE.txt", "ATTRIBUTION.md", "index.html", "wisp.d.ts", "widget.d.ts", "sw.js.br", "style.css", "app.js"} {
 		_, err := fs.Stat(dist, name)
 		if gone := name == "style.css" || name == "app.js"; gone != (err != nil) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, name := range []string{"_headers", "vercel.json", ".htaccess", "nginx.conf"} {
+	for _, name := range []string{"_headers", "vercel.json", ".htaccess", "nginx.conf", "Caddyfile"} {
 		data, err := fs.ReadFile(dist, name)
 		if err != nil || !bytes.Contains(data, []byte("Cross-Origin-Embedder-Policy")) || !bytes.Contains(data, []byte("connect-src 'self'")) {
 			t.Errorf("%s (%v): %s", name, err, data)
 		}
+	}
+	headers := string(must(fs.ReadFile(dist, "_headers")))
+	for _, name := range append(slices.Collect(maps.Keys(list)), "sw.js", "") {
+		cache := "no-cache"
+		if hashed.MatchString(name) {
+			cache = "public, max-age=31536000, immutable"
+		}
+		if strings.Count(headers, "\n/"+name+"\n  Cache-Control: "+cache+"\n") != 1 {
+			t.Errorf("_headers does not say once how /%s is cached", name)
+		}
+	}
+	if rules := strings.Count(headers, "\n/"); rules > 99 {
+		t.Errorf("_headers has %d rules: Cloudflare reads 100", rules)
 	}
 	if data := must(fs.ReadFile(dist, "vercel.json")); !json.Valid(data) {
 		t.Errorf("vercel.json is not JSON: %s", data)
@@ -265,6 +278,32 @@ func TestBuild(t *testing.T) {
 		sum := sha512.Sum384(must(fs.ReadFile(dist, name)))
 		if want := "sha384-" + base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(log, want) {
 			t.Errorf("the hash of %s, %s, is not in:\n%s", name, want, log)
+		}
+	}
+}
+
+// A build keeps what the one before it named, for pages that are open, and drops
+// what is older; the same build again drops nothing.
+func TestBuildKeepsTheOneBefore(t *testing.T) {
+	out := t.TempDir()
+	build := func(engine string) string {
+		files, _ := testFiles(t)
+		if err := Build(Layers{memory{"wisp.wasm": []byte(engine)}, files}, dirOf(t, memory{}), BuildOptions{Out: out, Brotli: 0, Log: io.Discard}); err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte(engine))
+		return "wisp-" + hex.EncodeToString(sum[:8]) + ".wasm"
+	}
+	var names []string
+	for _, engine := range []string{"first", "second", "second", "third", "third"} {
+		names = append(names, build(engine))
+	}
+	if _, err := os.Stat(filepath.Join(out, names[0])); err == nil {
+		t.Errorf("%s is still there after two other builds", names[0])
+	}
+	for _, name := range names[1:] {
+		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -351,6 +390,11 @@ func TestPackage(t *testing.T) {
 	out := t.TempDir()
 	if err := Package(files, dirOf(t, memory{"manifest.json": []byte("{}")}), out); err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{"LICENSE", "ATTRIBUTION.md"} {
+		if text := must(os.ReadFile(filepath.Join(out, name))); len(text) == 0 {
+			t.Errorf("%s is empty", name)
+		}
 	}
 	for _, name := range []string{"wisp.js", "widget.js", "worker.js", "png.js"} {
 		for _, m := range mention.FindAllSubmatch(must(os.ReadFile(filepath.Join(out, name))), -1) {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes sure that the browsers of the tests are there: Chromium, Firefox, Mesa's
 # software Vulkan, which Firefox's WebGPU runs on, and WebKitGTK with an X server
-# to show itself on. Installs what is missing with apt-get where it may; else
+# to show itself on; and the web servers that serve what is built. Installs what is missing with apt-get where it may; else
 # says what to install and fails.
 set -euo pipefail
 
@@ -22,6 +22,9 @@ if [ "$(uname -s)" = Linux ] && ! compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.j
 fi
 have WebKitWebDriver || missing+=(webkit2gtk-driver) # MiniBrowser comes with the library
 have Xvfb || missing+=(xvfb)
+have nginx /usr/sbin/nginx || missing+=(nginx-light)
+have apache2 /usr/sbin/apache2 || missing+=(apache2-bin)
+have caddy || missing+=(caddy)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 install="apt-get install ${missing[*]}"
@@ -39,4 +42,5 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "setup: installing ${missing[*]}"
 "${root[@]}" apt-get update -qq
-"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# Run level 1: no server starts by itself.
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

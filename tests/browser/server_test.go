@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,8 +23,12 @@ var (
 	update   = flag.Bool("update", false, "write the screenshots of the README")
 )
 
-// pages serves the site with the model; TestMain makes it.
-var pages http.Handler
+// pages serves the site with the model, built are the files that it is made of;
+// TestMain makes both.
+var (
+	pages http.Handler
+	built fs.FS
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -32,10 +37,11 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	root, err := site.Root()
-	built := filepath.Join(root, "build", "site")
+	dir := filepath.Join(root, "build", "site")
 	if err == nil {
-		err = site.Compile(context.Background(), root, built)
+		err = site.Compile(context.Background(), root, dir)
 	}
+	built = site.Layers{site.Files(), os.DirFS(dir)}
 	if *modelDir == "" {
 		*modelDir = os.Getenv("WISP_MODEL")
 	}
@@ -49,7 +55,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	assembled, err := site.Assemble(site.Layers{site.Files(), os.DirFS(built)})
+	assembled, err := site.Assemble(built)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -122,4 +128,12 @@ func (c *counter) Write(b []byte) (int, error) {
 		c.s.mu.Unlock()
 	}
 	return n, err
+}
+
+// serveDist serves a built site as serve -dir does.
+func serveDist(t *testing.T, dist string) string {
+	t.Helper()
+	s := httptest.NewServer(site.Handler(os.DirFS(dist)))
+	t.Cleanup(s.Close)
+	return s.URL + "/"
 }
