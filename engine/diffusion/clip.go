@@ -39,11 +39,10 @@ func (c *clipText) open(m Model) (err error) {
 	var opt token.Options
 	opt.Config, _ = m.File(c.folder + "/tokenizer_config.json")
 	opt.SpecialMap, _ = m.File(c.folder + "/special_tokens_map.json")
-	if vocab == nil || merges == nil {
-		if opt.Tokenizer, _ = m.File(c.folder + "/tokenizer.json"); opt.Tokenizer == nil {
-			return fmt.Errorf("the model has neither %s/vocab.json with merges.txt nor tokenizer.json", c.folder)
-		}
-		vocab, merges = nil, nil
+	opt.Added, _ = m.File(c.folder + "/added_tokens.json")
+	opt.Tokenizer, _ = m.File(c.folder + "/tokenizer.json")
+	if opt.Tokenizer == nil && (vocab == nil || merges == nil) {
+		return fmt.Errorf("the model has neither %s/vocab.json with merges.txt nor tokenizer.json", c.folder)
 	}
 	if c.tokenizer, err = token.NewCLIP(vocab, merges, opt); err != nil {
 		return fmt.Errorf("%s: %w", c.folder, err)

@@ -2,7 +2,7 @@
 //
 // It is arithmetic on strings: it knows nothing of networks or files, and takes the tokenizer's files as bytes.
 // Start with NewCLIP and Encode here; split.go cuts text into words, merge.go turns a word into ids, special.go
-// reads the tokenizer's configuration, nfc.go is Unicode normalisation.
+// reads the tokenizer's configuration, added.go finds added tokens in a text, nfc.go is Unicode normalisation.
 package token
 
 import (
@@ -21,13 +21,14 @@ var ErrBadTokenizer = errors.New("bad tokenizer")
 type Options struct {
 	Config     []byte // tokenizer_config.json: special tokens, model_max_length
 	SpecialMap []byte // special_tokens_map.json: special tokens, in older directories
-	Tokenizer  []byte // tokenizer.json: all that transformers 5 saves instead of vocab.json and merges.txt
+	Added      []byte // added_tokens.json: ids of added tokens, in older directories
+	Tokenizer  []byte // tokenizer.json: vocabulary, merges and added tokens; all that transformers 5 saves
 }
 
 // CLIP is the tokenizer of CLIP's text encoders: byte-level byte-pair encoding with an end-of-word mark (Radford
 // et al. 2021), the same ids as CLIPTokenizer of transformers 5. It may be used concurrently.
 type CLIP struct {
-	added          []added
+	raw, normal    *finder // of added tokens, before and after normalisation
 	bos, eos, pad  int32
 	maxLength, top int
 	bpe            bpe
@@ -40,8 +41,8 @@ const defaultMaxLength = 77
 // largestMaxLength bounds what Encode allocates on a configuration's word.
 const largestMaxLength = 1 << 16
 
-// NewCLIP reads vocab.json (token to id) and merges.txt (one pair a line, best first), or where vocab is nil finds
-// both in opt.Tokenizer. Errors wrap ErrBadTokenizer.
+// NewCLIP reads vocab.json (token to id) and merges.txt (one pair a line, best first), or finds both in opt.Tokenizer
+// where that is not nil, as transformers does. Errors wrap ErrBadTokenizer.
 func NewCLIP(vocab, merges []byte, opt Options) (*CLIP, error) {
 	c, err := readConfig(opt)
 	if err != nil {
@@ -49,8 +50,8 @@ func NewCLIP(vocab, merges []byte, opt Options) (*CLIP, error) {
 	}
 	var ids map[string]int32
 	var pairs []pair
-	if vocab == nil && opt.Tokenizer != nil {
-		ids, pairs, err = c.readTokenizer(opt.Tokenizer)
+	if opt.Tokenizer != nil {
+		ids, pairs, err = c.readTokenizer(opt)
 	} else if ids, err = readVocab(vocab); err == nil {
 		pairs, err = readMerges(merges)
 	}
@@ -61,7 +62,11 @@ func NewCLIP(vocab, merges []byte, opt Options) (*CLIP, error) {
 		return nil, err
 	}
 	t := &CLIP{maxLength: c.maxLength()}
-	if t.added, err = c.addedTokens(ids); err != nil {
+	mentions, err := c.addedTokens(ids)
+	if err != nil {
+		return nil, err
+	}
+	if t.raw, t.normal, err = byPlace(mentions); err != nil {
 		return nil, err
 	}
 	for _, special := range []struct {
@@ -136,12 +141,12 @@ func (t *CLIP) Encode(text string) (ids []int32, truncated bool) {
 func (t *CLIP) each(text string, yield func(int32) bool) {
 	text = strings.ToValidUTF8(text, "\ufffd")
 	var m merger
-	cut(text, t.added, false, func(id int32, text string) bool {
+	t.raw.cut(text, func(id int32, text string) bool {
 		if text == "" {
 			return yield(id)
 		}
 		more := true
-		cut(normalize(text), t.added, true, func(id int32, text string) bool {
+		t.normal.cut(normalize(text), func(id int32, text string) bool {
 			if text == "" {
 				more = yield(id)
 				return more

@@ -64,10 +64,8 @@ func TestMatchesTransformers(t *testing.T) {
 }
 
 func (run goldenRun) check(t *testing.T, texts []string, vocab, merges []byte) {
-	opt := Options{run.Files["tokenizer_config.json"], run.Files["special_tokens_map.json"], run.Files["tokenizer.json"]}
-	if opt.Tokenizer != nil {
-		vocab, merges = nil, nil
-	}
+	opt := Options{run.Files["tokenizer_config.json"], run.Files["special_tokens_map.json"], run.Files["added_tokens.json"],
+		run.Files["tokenizer.json"]}
 	c, err := NewCLIP(vocab, merges, opt)
 	if err != nil {
 		t.Fatal(err)

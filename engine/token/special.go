@@ -3,25 +3,29 @@ package token
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
-// config is what a CLIP tokenizer's tokenizer_config.json and special_tokens_map.json say.
+// config is what the files beside a CLIP tokenizer's vocabulary say.
 type config struct {
 	BOS       special            `json:"bos_token"`
 	EOS       special            `json:"eos_token"`
 	UNK       special            `json:"unk_token"`
 	PAD       special            `json:"pad_token"`
+	More      extras             `json:"additional_special_tokens"`
+	Extra     extras             `json:"extra_special_tokens"`
 	MaxLength float64            `json:"model_max_length"`
 	Added     map[string]special `json:"added_tokens_decoder"` // by id, in decimal
+	listed    bool               // the configuration has Added
 }
 
 // special is one special token: a plain string or an object.
 type special struct {
 	Content    string `json:"content"`
-	Normalized bool   `json:"normalized"` // looked for after normalisation, so in any case
+	Special    bool   `json:"special"`
+	Normalized *bool  `json:"normalized"` // looked for after normalisation, so in any case; nil: if not special
 	LStrip     bool   `json:"lstrip"`
 	RStrip     bool   `json:"rstrip"`
 	SingleWord bool   `json:"single_word"`
@@ -33,6 +37,7 @@ func (s *special) UnmarshalJSON(data []byte) error {
 	}
 	*s = special{}
 	if data[0] == '"' {
+		s.Special = true
 		return json.Unmarshal(data, &s.Content)
 	}
 	return json.Unmarshal(data, (*specialObject)(s))
@@ -41,29 +46,83 @@ func (s *special) UnmarshalJSON(data []byte) error {
 // specialObject is special without its method.
 type specialObject special
 
-// readConfig starts from CLIP's defaults. As in transformers, the map overrides the configuration unless that has
-// an added_tokens_decoder.
+// mention is what a special token asks for.
+func (s special) mention(id int32) mention {
+	m := mention{added{s.Content, id, s.LStrip, s.RStrip, s.SingleWord}, !s.Special}
+	if s.Normalized != nil {
+		m.normalized = *s.Normalized
+	}
+	return m
+}
+
+// mention is an added token, and whether it is looked for after normalisation.
+type mention struct {
+	added
+	normalized bool
+}
+
+// extras is a list of special tokens, or a map of them by role.
+type extras []special
+
+func (e *extras) UnmarshalJSON(data []byte) error {
+	if data[0] != '{' {
+		return json.Unmarshal(data, (*[]special)(e))
+	}
+	var roles map[string]special
+	err := json.Unmarshal(data, &roles)
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		*e = append(*e, roles[role])
+	}
+	return err
+}
+
+// readConfig starts from CLIP's defaults. As in transformers, the older files count only where the configuration has
+// no added_tokens_decoder: the special tokens map over it, and for added tokens added_tokens.json, then the list in
+// tokenizer.json.
 func readConfig(opt Options) (config, error) {
-	c := config{
-		BOS: special{Content: "<|startoftext|>"}, EOS: special{Content: "<|endoftext|>"},
-		UNK: special{Content: "<|endoftext|>"}, PAD: special{Content: "<|endoftext|>"},
+	clip := func(text string) special { return special{Content: text, Special: true} }
+	c := config{BOS: clip("<|startoftext|>"), EOS: clip("<|endoftext|>"), UNK: clip("<|endoftext|>"), PAD: clip("<|endoftext|>")}
+	if err := decode("tokenizer_config.json", opt.Config, &c); err != nil || c.Added != nil {
+		c.listed = true
+		return c, err
 	}
-	if opt.Config != nil {
-		if err := json.Unmarshal(opt.Config, &c); err != nil {
-			return c, fmt.Errorf("token: tokenizer_config.json: %w: %w", err, ErrBadTokenizer)
-		}
+	if err := decode("special_tokens_map.json", opt.SpecialMap, &c); err != nil {
+		return c, err
 	}
-	if opt.SpecialMap != nil && len(c.Added) == 0 {
-		if err := json.Unmarshal(opt.SpecialMap, &c); err != nil {
-			return c, fmt.Errorf("token: special_tokens_map.json: %w: %w", err, ErrBadTokenizer)
-		}
+	c.Added = map[string]special{}
+	var ids map[string]int64
+	if err := decode("added_tokens.json", opt.Added, &ids); err != nil {
+		return c, err
+	}
+	roles := map[string]bool{}
+	for _, s := range c.roles() {
+		roles[s.Content] = true
+	}
+	for text, id := range ids {
+		c.Added[strconv.FormatInt(id, 10)] = special{Content: text, Special: roles[text]}
 	}
 	return c, nil
 }
 
-// readTokenizer takes vocabulary and merges from a tokenizer.json and, where nothing else lists them, the added
-// tokens. The rest of the file is what CLIP's tokenizer does anyway, and transformers too takes no notice of it.
-func (c *config) readTokenizer(data []byte) (map[string]int32, []pair, error) {
+// decode reads a JSON file, which may be missing.
+func decode(name string, data []byte, to any) error {
+	if data == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, to); err != nil {
+		return fmt.Errorf("token: %s: %w: %w", name, err, ErrBadTokenizer)
+	}
+	return nil
+}
+
+// roles are the special tokens that are named one by one, the later over the earlier.
+func (c config) roles() []special {
+	return slices.Concat(c.More, c.Extra, []special{c.BOS, c.EOS, c.UNK, c.PAD})
+}
+
+// readTokenizer takes vocabulary and merges from a tokenizer.json and, where the configuration does not list them, the
+// added tokens. The rest of the file is what CLIP's tokenizer does anyway, and transformers too takes no notice of it.
+func (c *config) readTokenizer(opt Options) (map[string]int32, []pair, error) {
 	var file struct {
 		Added []struct {
 			ID int64 `json:"id"`
@@ -74,14 +133,13 @@ func (c *config) readTokenizer(data []byte) (map[string]int32, []pair, error) {
 			Merges []json.RawMessage `json:"merges"`
 		} `json:"model"`
 	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, nil, fmt.Errorf("token: tokenizer.json: %w: %w", err, ErrBadTokenizer)
+	if err := decode("tokenizer.json", opt.Tokenizer, &file); err != nil {
+		return nil, nil, err
 	}
 	if file.Model.Vocab == nil {
 		return nil, nil, fmt.Errorf("token: tokenizer.json: no model.vocab: %w", ErrBadTokenizer)
 	}
-	if len(c.Added) == 0 {
-		c.Added = map[string]special{}
+	if !c.listed {
 		for _, a := range file.Added {
 			c.Added[strconv.FormatInt(a.ID, 10)] = special(a.specialObject)
 		}
@@ -111,94 +169,31 @@ func (c config) maxLength() int {
 	return defaultMaxLength
 }
 
-// added is a token that is looked for in the text itself and cut out whole.
-type added struct {
-	text       string
-	id         int32
-	normalized bool // looked for after normalisation
-}
-
-// addedTokens lists them, and enters into ids those that only the configuration has. The last mention of a token
-// decides where it is looked for, but added_tokens_decoder decides before any other.
-func (c config) addedTokens(ids map[string]int32) ([]added, error) {
-	mentions := []special{c.BOS, c.EOS, c.UNK, c.PAD}
+// addedTokens lists them, and enters into ids those that only the configuration has; one without an id gets the next.
+// The last mention of a token decides how it is looked for, but the list of added tokens decides before any other.
+func (c config) addedTokens(ids map[string]int32) ([]mention, error) {
+	top := int32(-1)
 	for key, s := range c.Added {
 		id, err := strconv.ParseInt(key, 10, 32)
 		if have, ok := ids[s.Content]; err != nil || id < 0 || id >= maxVocab || ok && have != int32(id) {
-			return nil, fmt.Errorf("token: added_tokens_decoder: %q is not the id of %q: %w", key, s.Content, ErrBadTokenizer)
+			return nil, fmt.Errorf("token: added tokens: %q is not the id of %q: %w", key, s.Content, ErrBadTokenizer)
 		}
 		ids[s.Content] = int32(id)
-		mentions = append(mentions, s)
 	}
-	byText := map[string]added{}
-	for _, s := range mentions {
-		if s.LStrip || s.RStrip || s.SingleWord {
-			return nil, fmt.Errorf("token: special token %q: lstrip, rstrip and single_word are not supported: %w",
-				s.Content, ErrBadTokenizer)
-		}
-		if id, ok := ids[s.Content]; ok && s.Content != "" {
-			byText[s.Content] = added{s.Content, id, s.Normalized}
-		}
+	for _, id := range ids {
+		top = max(top, id)
 	}
-	var list []added
-	for _, a := range byText {
-		if a.normalized {
-			a.text = normalize(a.text)
-		}
-		if a.text != "" {
-			list = append(list, a)
+	byText := map[string]mention{}
+	for _, s := range slices.Concat(c.More, c.Extra) {
+		if _, ok := ids[s.Content]; !ok && s.Content != "" && top+1 < maxVocab {
+			top++
+			ids[s.Content] = top
 		}
 	}
-	slices.SortFunc(list, func(a, b added) int { return int(a.id) - int(b.id) })
-	return list, nil
-}
-
-// cut gives yield the added tokens found in s (text empty) and the text between them, in order, until it returns
-// false. Of the tokens that start at one place the longest wins.
-func cut(s string, list []added, normalized bool, yield func(id int32, text string) bool) {
-	first := firstBytes(list, normalized)
-	start := 0
-	for i := 0; i < len(s); {
-		next := strings.IndexAny(s[i:], first)
-		if next < 0 {
-			break
-		}
-		i += next
-		found := longest(s[i:], list, normalized)
-		if found.text == "" {
-			i++
-			continue
-		}
-		if i > start && !yield(0, s[start:i]) || !yield(found.id, "") {
-			return
-		}
-		i += len(found.text)
-		start = i
-	}
-	if start < len(s) {
-		yield(0, s[start:])
-	}
-}
-
-// firstBytes are the characters the tokens start with.
-func firstBytes(list []added, normalized bool) string {
-	var b strings.Builder
-	for _, a := range list {
-		if a.normalized == normalized {
-			for _, r := range a.text {
-				b.WriteRune(r)
-				break
-			}
+	for _, s := range slices.AppendSeq(c.roles(), maps.Values(c.Added)) {
+		if id, ok := ids[s.Content]; ok {
+			byText[s.Content] = s.mention(id)
 		}
 	}
-	return b.String()
-}
-
-func longest(s string, list []added, normalized bool) (best added) {
-	for _, a := range list {
-		if a.normalized == normalized && len(a.text) > len(best.text) && strings.HasPrefix(s, a.text) {
-			best = a
-		}
-	}
-	return best
+	return slices.Collect(maps.Values(byText)), nil
 }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -39,10 +40,9 @@ func TestNewCLIPErrors(t *testing.T) {
 		{vocab, ``, `{"pad_token":"!"}`, ``, `no pad_token "!"`},
 		{vocab, ``, ``, `{"pad_token":"!"}`, `no pad_token "!"`},
 		{vocab, ``, ``, `x`, "special_tokens_map.json"},
-		{vocab, ``, `{"pad_token":{"content":"a","lstrip":true}}`, ``, "lstrip"},
-		{vocab, ``, `{"added_tokens_decoder":{"x":{"content":"q"}}}`, ``, "added_tokens_decoder"},
-		{vocab, ``, `{"added_tokens_decoder":{"-1":{"content":"q"}}}`, ``, "added_tokens_decoder"},
-		{vocab, ``, `{"added_tokens_decoder":{"7":{"content":"a"}}}`, ``, "added_tokens_decoder"},
+		{vocab, ``, `{"added_tokens_decoder":{"x":{"content":"q"}}}`, ``, "added tokens: \"x\" is not the id"},
+		{vocab, ``, `{"added_tokens_decoder":{"-1":{"content":"q"}}}`, ``, "added tokens: \"-1\" is not the id"},
+		{vocab, ``, `{"added_tokens_decoder":{"7":{"content":"a"}}}`, ``, "added tokens: \"7\" is not the id"},
 	} {
 		opt := Options{}
 		if c.config != "" {
@@ -145,6 +145,29 @@ func TestLongPromptsAreNotQuadratic(t *testing.T) {
 		if d := time.Since(start); d > 5*time.Second {
 			t.Errorf("%q: %v", unit, d)
 		}
+	}
+}
+
+// Nor does it matter how many tokens were added, or how much of them the prompt has.
+func TestManyAddedTokens(t *testing.T) {
+	var many strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&many, `,"%d":{"content":"aaa%x"}`, 5000+i, i)
+	}
+	for name, tokens := range map[string]string{
+		"many": many.String(),
+		"long": `,"5000":{"content":"` + strings.Repeat("a", 100_000) + `b"}`,
+	} {
+		c := small(t, Options{Config: []byte(`{"added_tokens_decoder":{"4000":{"content":"xyzzy"}` + tokens + `}}`)})
+		start := time.Now()
+		c.Encode(strings.Repeat("a", 100_000))
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+	huge := `{"added_tokens_decoder":{"4000":{"content":"` + strings.Repeat("a", maxAdded+1) + `"}}}`
+	if _, err := NewCLIP(read(t, "vocab.json"), read(t, "merges.txt"), Options{Config: []byte(huge)}); !errors.Is(err, ErrBadTokenizer) {
+		t.Errorf("tokens of %d bytes: %v", maxAdded+1, err)
 	}
 }
 

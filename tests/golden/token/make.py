@@ -1,6 +1,6 @@
 """Writes what transformers' CLIPTokenizer makes of many odd strings, for engine/token/golden_test.go.
 
-    python make.py PATH/clip_bpe_simple_vocab_16e6.txt.gz       # transformers 5.23.0, tokenizers 0.23.3
+    python make.py PATH/clip_bpe_simple_vocab_16e6.txt.gz       # transformers 5.24.0, tokenizers 0.23.3
 
 vocab.json and merges.txt are a small vocabulary of our own, trained here on the strings below; strings.json holds the
 strings and, for each tokenizer directory in DIRS with the small and with OpenAI's vocabulary, their ids between begin
@@ -70,6 +70,20 @@ STRINGS = [
 ]
 
 
+# In these, what DIRS adds to a vocabulary.
+ADDED = [
+    "<my-kettle>", "a photo of <my-kettle>", "a <my-kettle>, b", "<My-Kettle> <MY-KETTLE>", "two<my-kettle><my-kettle>", "<my-kettle>_1", "<my-kettle>_11",
+    "x<strip-l> y", "x   <strip-l>   y", "<strip-l>", "  <strip-r>  z", "a<strip-r>\n\t b", "<strip-r> <strip-l>", "<strip-l> <strip-r>", "é <strip-both> é",
+    "kettle", "kettles kettle", "a kettle.", "_kettle kettle_ kettle\u0301 kettle1 (kettle)", "KETTLE Kettle", "kettle\u200dx ⓐkettle ¹kettle",
+    "sks dog", "SKS dog", "asks sks", "sks<my-kettle>sks", "<strip-r>   <strip-r>", "[V] cat", "[V]cat", " [V] ", "\u3000<strip-both>\u3000x",
+]
+FLAGS = dict(lstrip=False, rstrip=False, single_word=False, normalized=False, special=False)
+
+
+def flags(content, **given):
+    return {**FLAGS, **given, "content": content}
+
+
 def random_strings(n):
     """Strings of runs from many alphabets."""
     r = random.Random(7)
@@ -119,6 +133,18 @@ DIRS = {  # file name to contents
 }
 
 
+# DIRS for the small vocabulary only: ids are in place of NEW0, NEW1, ...
+NEW = {
+    "textual-inversion": {"tokenizer_config.json": SD1, "added_tokens.json": {"<my-kettle>": "NEW0", "<my-kettle>_1": "NEW1", "sks": "NEW2"}},
+    "legacy-map": {"tokenizer_config.json": SD1, "added_tokens.json": {"<my-kettle>": "NEW0", "[V]": "NEW1", "sks": "NEW2"},
+                   "special_tokens_map.json": dict(pad_token="!", additional_special_tokens=["[V]", "kettle"])},
+    "flags": {"tokenizer_config.json": dict(SD1, added_tokens_decoder={
+        "NEW0": flags("<my-kettle>", normalized=True), "NEW1": flags("<strip-l>", lstrip=True), "NEW2": flags("<strip-r>", rstrip=True),
+        "NEW3": flags("<strip-both>", lstrip=True, rstrip=True, normalized=True), "NEW4": flags("kettle", single_word=True, normalized=True),
+        "NEW5": flags("sks", single_word=True), "NEW6": {"content": "[V]"}})},
+}
+
+
 def encode(vocab, merges, files, strings):
     with tempfile.TemporaryDirectory() as d:
         d = pathlib.Path(d)
@@ -147,22 +173,30 @@ def saved(vocab, merges):
         return {f.name: json.loads(f.read_text()) for f in pathlib.Path(d).iterdir()}
 
 
+def both(vocab, merges):
+    """The files that transformers 4 saves: tokenizer.json beside vocab.json."""
+    files = saved(vocab, merges)
+    del files["tokenizer_config.json"]
+    files["tokenizer.json"]["added_tokens"] += [{"id": len(vocab), **flags("<my-kettle>", normalized=True)},
+                                                {"id": len(vocab) + 1, **flags("kettle", single_word=True, rstrip=True)}]
+    return files
+
+
 def main():
-    strings = STRINGS + random_strings(120)
+    strings = STRINGS + random_strings(120) + ADDED
     vocabularies = {"small": train(), "openai": openai(sys.argv[1])}
     vocab, merges = vocabularies["small"]
     (HERE / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False, separators=(",", ":")) + "\n")
     (HERE / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n")
     runs = []
     for which, (vocab, merges) in vocabularies.items():
-        for name, files in {**DIRS, "saved": None}.items():
-            if name == "saved":
-                if which != "small":
-                    continue  # as large as the vocabulary
-                files = saved(vocab, merges)
+        made = {"saved": saved(vocab, merges), "both": both(vocab, merges), **NEW} if which == "small" else {}  # as large as the vocabulary
+        for name, files in {**DIRS, **made}.items():
             text = json.dumps(files).replace('"BOS"', f'"{vocab[BOS]}"').replace('"EOS"', f'"{vocab[EOS]}"')
+            for i in range(7):
+                text = text.replace(f': "NEW{i}"', f": {len(vocab) + i}").replace(f'"NEW{i}"', f'"{len(vocab) + i}"')
             files = json.loads(text)
-            some = strings if name in ("plain", "sd2") else [s for s in strings if "<|" in s or "!" in s][:40]
+            some = ADDED if name in NEW or name == "both" else strings[:-len(ADDED)] if name in ("plain", "sd2") else [s for s in strings[:-len(ADDED)] if "<|" in s or "!" in s][:40]
             run = encode(vocab, merges, files, some)
             for s, o in zip(some, run["outputs"]):
                 o["text"] = strings.index(s)
