@@ -42,13 +42,14 @@ var verbs = []struct {
 	{"serve", "serve the page and its default model", serve},
 	{"build", "write the page for any static host", build},
 	{"pack", "turn a diffusers directory into a model for the page", packModel},
-	{"verify", "check every chunk of a model against its hash", verify},
+	{"verify", "check every chunk of a model, and that the engine can draw with it", verify},
 	{"generate", "draw a picture without a browser", generate},
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // what does not end for the first signal does for the second
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
@@ -218,8 +219,17 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
+	var bar *pack.Bar
 	if onTerminal(os.Stdout) {
-		return packWithBar(ctx, o)
+		bar = pack.NewBar(os.Stdout)
+		defer bar.Close()
+		o.Progress, o.OnProgress = bar, bar.Set
+	}
+	o.OnPlan = func(plan *pack.Plan) error {
+		if bar != nil {
+			bar.Total = plan.Input
+		}
+		return drawable(plan, plan.Manifest)
 	}
 	return pack.Run(ctx, o)
 }
@@ -230,24 +240,17 @@ func onTerminal(f *os.File) bool {
 	return err == nil && s.Mode()&os.ModeCharDevice != 0
 }
 
-// packWithBar asks for the size first, so that the bar knows its end.
-func packWithBar(ctx context.Context, o pack.Options) error {
-	if o.From == nil {
-		d, err := pack.OpenDir(o.In)
-		if err != nil {
-			return err
-		}
-		defer d.Close()
-		o.From = d
-	}
-	plan, err := pack.NewPlan(o.From, o)
-	if err != nil {
+// drawable fails where the engine cannot draw with a pipeline. A component by
+// itself draws nothing; it is a part for another.
+func drawable(m diffusion.Model, man *loader.Manifest) error {
+	shapes, err := pack.Shapes(man)
+	if err != nil || man.Pipeline == "" {
 		return err
 	}
-	bar := pack.NewBar(os.Stdout, plan.Input)
-	defer bar.Close()
-	o.Progress, o.OnProgress = bar, bar.Set
-	return pack.Run(ctx, o)
+	if err := diffusion.Check(m, shapes); err != nil {
+		return fmt.Errorf("%s: %w", man.Pipeline, err)
+	}
+	return nil
 }
 
 // singleFile is a single-file checkpoint with the configs of a pipeline. Its
@@ -276,7 +279,14 @@ func verify(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if f.NArg() != 1 {
 		return errors.New("name one model directory")
 	}
-	return pack.Verify(ctx, f.Arg(0), os.Stdout)
+	if err := pack.Verify(ctx, f.Arg(0), os.Stdout); err != nil {
+		return err
+	}
+	m, err := loader.Open(ctx, loader.Dir(f.Arg(0)), nil, loader.Options{})
+	if err != nil {
+		return err
+	}
+	return drawable(m, m.Manifest())
 }
 
 // generate draws with the page's own engine; SIMD runs under wazero here.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"wisp/loader/pack"
 )
 
 // TestWrongCalls: what cannot be done fails before any work, and an
@@ -38,6 +40,79 @@ func TestWrongCalls(t *testing.T) {
 	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != "kept" {
 		t.Errorf("%s is %q: %v", file, text, err)
+	}
+}
+
+// tinyModel is a pipeline directory, changed by edit.
+func tinyModel(t *testing.T, edit func(dir string)) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "tiny")
+	if err := os.CopyFS(dir, os.DirFS("tests/golden/pipeline/tiny_ddim_kl/model")); err != nil {
+		t.Fatal(err)
+	}
+	edit(dir)
+	return dir
+}
+
+// rewrite changes a checkpoint's header: what is replaced must stay as long.
+func rewrite(t *testing.T, name string, pairs ...string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("%s has no %s", name, pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPackDrawable: what the engine cannot draw with is not packed, and no
+// packed model of it passes for a good one.
+func TestPackDrawable(t *testing.T) {
+	const unet = "unet/diffusion_pytorch_model.safetensors"
+	for name, edit := range map[string]func(dir string){
+		"as it is": func(string) {},
+		"a missing weight": func(dir string) {
+			rewrite(t, filepath.Join(dir, unet), `"mid_block.resnets.0.conv1.weight"`, `"mid_block.resnets.0.conv9.weight"`)
+		},
+		"nine channels": func(dir string) {
+			rewrite(t, filepath.Join(dir, "unet/config.json"), `"in_channels": 4`, `"in_channels": 9`)
+		},
+		"int8": func(dir string) {
+			rewrite(t, filepath.Join(dir, unet), `"mid_block.resnets.0.conv1.bias":{"dtype":"F32"`, `"mid_block.resnets.0.conv1.bias":{"dtype":"I32"`)
+		},
+		"bitsandbytes": func(dir string) {
+			rewrite(t, filepath.Join(dir, "unet/config.json"), `"in_channels": 4`, `"quantization_config": {"quant_method": "bitsandbytes"}, "in_channels": 4`)
+		},
+		"an unknown class": func(dir string) {
+			rewrite(t, filepath.Join(dir, "model_index.json"), `"AutoencoderKL"`, `"AutoencoderDC"`)
+			rewrite(t, filepath.Join(dir, "vae/config.json"), `"AutoencoderKL"`, `"AutoencoderDC"`)
+		},
+	} {
+		dir, want := tinyModel(t, edit), 1
+		if name == "as it is" {
+			want = 0
+		}
+		out := filepath.Join(t.TempDir(), "out")
+		if got := run(t.Context(), []string{"pack", "-in", dir, "-out", out}); got != want {
+			t.Errorf("%s: packing ends with %d, want %d", name, got, want)
+		}
+		if _, err := os.Stat(out); (err == nil) != (want == 0) {
+			t.Errorf("%s: after packing, the output: %v", name, err)
+		}
+		if err := pack.Run(t.Context(), pack.Options{In: dir, Out: out}); err != nil {
+			continue // not even without the engine's word
+		}
+		if got := run(t.Context(), []string{"verify", out}); got != want {
+			t.Errorf("%s: verify ends with %d, want %d", name, got, want)
+		}
 	}
 }
 

@@ -109,9 +109,6 @@ const maxInfo = 32 << 20
 // Commit is the commit that is read, whatever happens to the revision.
 func (r *Repo) Commit() string { return r.commit }
 
-// Stamp says which files these are.
-func (r *Repo) Stamp() (string, error) { return r.name + "@" + r.commit, nil }
-
 // List names the files in a folder, "" for the top.
 func (r *Repo) List(folder string) (names []string, err error) {
 	for _, f := range r.files {
@@ -149,6 +146,11 @@ type blob struct {
 
 // Size is the length of the file.
 func (b *blob) Size() int64 { return b.size }
+
+// Stamp is the commit, at which a file never changes.
+func (b *blob) Stamp() (stamp string, fixed bool, err error) {
+	return b.r.name + "@" + b.r.commit, true, nil
+}
 
 // Close forgets the piece.
 func (b *blob) Close() error {

@@ -10,30 +10,30 @@ import (
 // Bar is for a terminal what [Options].Progress and OnProgress are told: the
 // lines of the report, and below them a bar that moves.
 type Bar struct {
+	Total int64 // bytes
 	w     io.Writer
-	total int64 // bytes
-	drawn bool  // the last line is the bar
+	drawn bool // the last line is the bar
 	last  time.Time
 }
 
-// NewBar draws on w, a terminal, how much of total bytes is done.
-func NewBar(w io.Writer, total int64) *Bar { return &Bar{w: w, total: total} }
+// NewBar draws on w, a terminal, how much of its Total is done.
+func NewBar(w io.Writer) *Bar { return &Bar{w: w} }
 
 // barWidth is the number of cells between the bar's ends.
 const barWidth = 40
 
 // Set moves the bar, at most ten times a second.
 func (b *Bar) Set(done int64) {
-	if done < b.total && time.Since(b.last) < 100*time.Millisecond {
+	if done < b.Total && time.Since(b.last) < 100*time.Millisecond {
 		return
 	}
 	b.last = time.Now()
 	full := barWidth
-	if b.total > 0 {
-		full = int(min(done, b.total) * barWidth / b.total)
+	if b.Total > 0 {
+		full = int(min(done, b.Total) * barWidth / b.Total)
 	}
 	b.erase()
-	fmt.Fprintf(b.w, "[%s%s] %s of %s", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), mb(done), mb(b.total))
+	fmt.Fprintf(b.w, "[%s%s] %s of %s", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), mb(done), mb(b.Total))
 	b.drawn = true
 }
 

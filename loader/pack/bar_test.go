@@ -9,7 +9,8 @@ import (
 // TestBar replays what is written as a terminal would show it.
 func TestBar(t *testing.T) {
 	var out strings.Builder
-	b := NewBar(&out, 10e6)
+	b := NewBar(&out)
+	b.Total = 10e6
 	b.Set(0)
 	fmt.Fprintln(b, "unet: 3 tensors")
 	b.Set(10e6)
@@ -24,7 +25,7 @@ func TestBar(t *testing.T) {
 
 func TestBarOfNothing(t *testing.T) {
 	var out strings.Builder
-	NewBar(&out, 0).Set(0)
+	NewBar(&out).Set(0)
 	if !strings.HasPrefix(out.String(), "["+strings.Repeat("=", barWidth)+"]") {
 		t.Errorf("%q", out.String())
 	}

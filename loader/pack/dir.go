@@ -45,20 +45,60 @@ type file struct {
 
 func (f file) Size() int64 { return f.size }
 
+// Stamp is the file's size and times.
+func (f file) Stamp() (string, bool, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", false, err
+	}
+	return fmt.Sprintf("%d %d %d", info.Size(), info.ModTime().UnixNano(), changeTime(info)), false, nil
+}
+
 // Open opens a regular file.
 func (d Dir) Open(name string) (safetensors.Blob, error) {
-	f, err := d.Root.Open(filepath.FromSlash(name))
+	name = filepath.FromSlash(name)
+	info, err := d.Root.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: not a regular file: %w", name, fs.ErrInvalid)
+	if err := regular(name, info); err != nil { // opening a pipe would wait for a writer
+		return nil, err
+	}
+	f, err := d.Root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err = f.Stat()
+	if err == nil {
+		err = regular(name, info)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return file{f, info.Size()}, nil
+}
+
+// regular refuses a directory, a pipe, a device.
+func regular(name string, info fs.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return nil
+	}
+	return fmt.Errorf("%s is no regular file: %w", name, fs.ErrInvalid)
+}
+
+// readFile reads a regular file of at most so many bytes.
+func readFile(name string, limit int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err == nil {
+		err = regular(name, info)
+	}
+	if err == nil && info.Size() > limit {
+		err = fmt.Errorf("%s: %d bytes are more than %d", name, info.Size(), limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(name)
 }
 
 // List names the files in a folder.
@@ -86,6 +126,12 @@ func baseName(name string) string {
 	return filepath.Base(name)
 }
 
+// lockName is the lock's file, on systems where it is one.
+const lockName = "lock.part"
+
+// errLocked: another pack has the lock of a directory.
+var errLocked = errors.New("another pack is writing there: wait for it, or give another directory")
+
 // outDir is an [Output] on disk.
 type outDir string
 
@@ -108,6 +154,9 @@ func createDir(name string) (outDir, error) {
 	for _, e := range entries {
 		if n := e.Name(); n != loader.ManifestName && !chunkName.MatchString(n) && !strings.HasSuffix(n, ".part") {
 			return "", fmt.Errorf("pack: %s holds %s, which is no part of a packed model: give a directory of its own", name, n)
+		}
+		if !e.Type().IsRegular() {
+			return "", fmt.Errorf("pack: %s in %s is no regular file", e.Name(), name)
 		}
 	}
 	return outDir(name), nil
@@ -139,7 +188,7 @@ func (d outDir) prune(m *loader.Manifest) error {
 		return fmt.Errorf("pack: %w", err)
 	}
 	for _, e := range entries {
-		if keep[e.Name()] {
+		if keep[e.Name()] || e.Name() == lockName {
 			continue
 		}
 		if err := os.Remove(filepath.Join(string(d), e.Name())); err != nil {

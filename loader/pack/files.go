@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -107,7 +108,8 @@ func (p *packer) addDefaults() error {
 }
 
 // tokenizerFiles lists what a tokenizer needs. tokenizer.json repeats
-// vocab.json and merges.txt, so it is left out where those are there.
+// vocab.json and merges.txt, so it is left out where those are there, unless
+// its added tokens count.
 func (p *packer) tokenizerFiles(folder string) ([]string, error) {
 	files, err := p.in.List(folder)
 	if err != nil {
@@ -118,7 +120,11 @@ func (p *packer) tokenizerFiles(folder string) ([]string, error) {
 		switch n {
 		case "tokenizer.json":
 			if slices.Contains(files, "vocab.json") && slices.Contains(files, "merges.txt") {
-				continue
+				if counts, err := p.addedTokensCount(folder); err != nil {
+					return nil, err
+				} else if !counts {
+					continue
+				}
 			}
 		case "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json":
 		default:
@@ -127,6 +133,33 @@ func (p *packer) tokenizerFiles(folder string) ([]string, error) {
 		out = append(out, path.Join(folder, n))
 	}
 	return out, nil
+}
+
+// addedTokensCount reports whether transformers takes the added tokens from a
+// folder's tokenizer.json: where it has some, and tokenizer_config.json lists
+// none itself.
+func (p *packer) addedTokensCount(folder string) (bool, error) {
+	var config struct {
+		Decoder json.RawMessage `json:"added_tokens_decoder"`
+	}
+	b, err := p.read(path.Join(folder, "tokenizer_config.json"), maxFile)
+	if err == nil {
+		err = json.Unmarshal(b, &config)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil || config.Decoder != nil {
+		return false, err
+	}
+	var tokenizer struct {
+		Added []struct{} `json:"added_tokens"`
+	}
+	if b, err = p.read(path.Join(folder, "tokenizer.json"), maxFile); err == nil {
+		if err = json.Unmarshal(b, &tokenizer); err != nil {
+			err = fmt.Errorf("%s/tokenizer.json: %w", folder, err)
+		}
+	}
+	return len(tokenizer.Added) > 0, err
 }
 
 // licenceOf finds the licence in the front matter of a Hugging Face model card.

@@ -2,21 +2,21 @@ package pack
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"wisp/loader"
+	"wisp/loader/safetensors"
 )
-
-// Stamper is an [Input] that can say whether it is still the same: a pack that
-// was interrupted goes on where it stopped if the stamp is.
-type Stamper interface{ Stamp() (string, error) }
 
 // journalName is the journal's, which lies beside the chunks until the
 // manifest is there.
@@ -27,12 +27,15 @@ const journalName = "journal.part"
 type journal struct {
 	chunks  []loader.Chunk
 	tensors map[string]packed // by component and name
+	fixed   bool              // the input cannot have changed
 	w       *os.File          // nil: nothing is noted
 }
 
-// packed is a tensor that has been converted.
+// packed is a tensor that has been converted. Source is the SHA-256 of what it
+// was made of.
 type packed struct {
 	Component, Name, DType string
+	Source                 string
 	Max, Sum, Num, Den     float64
 	N                      int
 }
@@ -46,13 +49,16 @@ type entry struct {
 
 // openJournal reads what an earlier pack with the same key left, as far as its
 // chunks are whole, and goes on from there.
-func openJournal(dir outDir, key string) (*journal, error) {
-	j := &journal{tensors: map[string]packed{}}
+func openJournal(ctx context.Context, dir outDir, key string) (*journal, error) {
+	j := &journal{tensors: map[string]packed{}, fixed: strings.HasPrefix(key, fixedKey)}
 	name := filepath.Join(string(dir), journalName)
 	lines := []entry{{Key: key}}
 	if old, err := os.Open(name); err == nil {
-		lines = append(lines, j.read(old, dir, key)...)
+		lines = append(lines, j.read(ctx, old, dir, key)...)
 		old.Close()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
 	}
 	var err error
 	if j.w, err = os.Create(name); err != nil {
@@ -66,27 +72,41 @@ func openJournal(dir outDir, key string) (*journal, error) {
 	return j, nil
 }
 
-// read returns the lines that still hold.
-func (j *journal) read(old *os.File, dir outDir, key string) (lines []entry) {
+// read returns the lines that still hold, to the last tensor: chunks after that
+// hold the beginning of one that was not noted, whose source nobody knows.
+func (j *journal) read(ctx context.Context, old *os.File, dir outDir, key string) (lines []entry) {
 	dec := json.NewDecoder(bufio.NewReader(old))
+	whole, chunks := 0, 0 // lines and chunks up to the last tensor
 	for first := true; ; first = false {
 		var e entry
-		if err := dec.Decode(&e); err != nil || first && e.Key != key {
-			return lines // its end, a line cut short, or another pack's
+		if err := dec.Decode(&e); err != nil || ctx.Err() != nil || first && e.Key != key {
+			break // its end, a line cut short, or another pack's
 		}
-		switch {
-		case e.Chunk != nil:
+		if e.Chunk != nil {
 			if verifyChunk(string(dir), *e.Chunk) != nil {
-				return lines
+				break
 			}
 			j.chunks = append(j.chunks, *e.Chunk)
-		case e.Tensor != nil:
-			j.tensors[e.Tensor.Component+"/"+e.Tensor.Name] = *e.Tensor
-		default:
-			continue
 		}
-		lines = append(lines, e)
+		if !first {
+			lines = append(lines, e)
+		}
+		if e.Tensor != nil {
+			j.tensors[e.Tensor.Component+"/"+e.Tensor.Name] = *e.Tensor
+			whole, chunks = len(lines), len(j.chunks)
+		}
 	}
+	j.chunks = j.chunks[:chunks]
+	return lines[:whole]
+}
+
+// find is a tensor that was noted.
+func (j *journal) find(component, name string) (packed, bool) {
+	if j == nil {
+		return packed{}, false
+	}
+	was, ok := j.tensors[component+"/"+name]
+	return was, ok
 }
 
 func (j *journal) note(e entry) error {
@@ -103,28 +123,70 @@ func (j *journal) note(e entry) error {
 	return nil
 }
 
-// journalKey is the same for the same input, options and code.
-func journalKey(in Stamper, o Options) (string, error) {
-	stamp, err := in.Stamp()
-	if err != nil {
-		return "", fmt.Errorf("pack: %w", err)
+// fixedKey begins the key where equal stamps mean equal bytes.
+const fixedKey = "fixed "
+
+// journalKey is the same for the same input, options and code; there is none
+// where the input's files have no stamps.
+func journalKey(o Options) (key string, ok bool) {
+	fixed := fixedKey
+	sum := sha256.New()
+	fmt.Fprintf(sum, "2 %d %q %q %q %d\n", loader.Version, o.Quant, o.Name, o.Licence, o.ChunkSize)
+	for _, name := range slices.Sorted(maps.Keys(o.seen)) {
+		stamp := o.seen[name]
+		if stamp == "" {
+			return "", false
+		}
+		if !strings.HasPrefix(stamp, fixedKey) {
+			fixed = ""
+		}
+		fmt.Fprintf(sum, "%q %s\n", name, stamp)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "1 %d %q %q %q %d\n%s", loader.Version, o.Quant, o.Name, o.Licence, o.ChunkSize, stamp))
-	return hex.EncodeToString(sum[:]), nil
+	return fixed + hex.EncodeToString(sum.Sum(nil)), true
 }
 
-// Stamp lists the files with their sizes and times.
-func (d Dir) Stamp() (stamp string, err error) {
-	err = fs.WalkDir(d.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+// openFile opens a file of the input, which must still be what it was when it
+// was opened before.
+func (p *packer) openFile(name string) (safetensors.Blob, error) {
+	f, err := p.in.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	now, err := stampOf(f)
+	if was, ok := p.opts.seen[name]; err == nil && ok && was != now {
+		err = ErrChanged
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
+	}
+	p.opts.seen[name] = now
+	return f, nil
+}
+
+// unchanged fails where one of the files that were read is not what it was.
+func (p *packer) unchanged() error {
+	for _, name := range slices.Sorted(maps.Keys(p.opts.seen)) {
+		if strings.HasPrefix(p.opts.seen[name], fixedKey) {
+			continue
+		}
+		f, err := p.openFile(name)
+		if err != nil {
 			return err
 		}
-		info, err := fs.Stat(d.FS(), name) // of what a link leads to
-		if err != nil {
-			return nil // a link that leads nowhere, or out: it cannot be read either
-		}
-		stamp += fmt.Sprintf("%q %d %d\n", name, info.Size(), info.ModTime().UnixNano())
-		return nil
-	})
+		f.Close()
+	}
+	return nil
+}
+
+// stampOf is a file's stamp, "" where it has none.
+func stampOf(f safetensors.Blob) (string, error) {
+	s, ok := f.(Stamper)
+	if !ok {
+		return "", nil
+	}
+	stamp, fixed, err := s.Stamp()
+	if fixed {
+		stamp = fixedKey + stamp
+	}
 	return stamp, err
 }

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -34,8 +36,12 @@ type Options struct {
 	// OnProgress, which may be nil, is told how much of the checkpoint is
 	// converted, of [Plan].Input bytes; the report leaves that out then.
 	OnProgress func(done int64)
+	// OnPlan, which may be nil, sees what [Run] is about to do before anything
+	// is written; its error ends the pack.
+	OnPlan func(*Plan) error
 
-	done *journal // what an earlier pack did; nil for nothing
+	done *journal          // what an earlier pack did; nil for nothing
+	seen map[string]string // stamps of the files that the plan was made of
 }
 
 // defaultChunk keeps a retry cheap, the progress fine and the memory of a few
@@ -56,28 +62,58 @@ func Run(ctx context.Context, o Options) error {
 		defer d.Close()
 		in = d
 	}
+	if o.Name == "" {
+		o.Name = baseName(o.In)
+	}
+	plan, err := NewPlan(in, o)
+	if err != nil {
+		return err
+	}
+	if o.OnPlan != nil {
+		if err := o.OnPlan(plan); err != nil {
+			return fmt.Errorf("pack: %w", err)
+		}
+	}
 	out, err := createDir(o.Out)
 	if err != nil {
 		return err
 	}
-	if o.Name == "" {
-		o.Name = baseName(o.In)
+	unlock, err := lock(o.Out)
+	if err != nil {
+		return fmt.Errorf("pack: %w", err)
 	}
-	if s, ok := in.(Stamper); ok {
-		key, err := journalKey(s, o)
-		if err != nil {
-			return err
-		}
-		if o.done, err = openJournal(out, key); err != nil {
-			return err
-		}
-		defer o.done.w.Close()
-	}
-	m, err := Pack(ctx, in, out, o)
+	defer unlock()
+	o.seen = plan.seen
+	m, err := resume(ctx, in, out, o)
 	if err != nil {
 		return err
 	}
 	return out.prune(m)
+}
+
+// resume packs, going on where an earlier pack of the same stopped.
+func resume(ctx context.Context, in Input, out outDir, o Options) (*loader.Manifest, error) {
+	for {
+		key, ok := journalKey(o)
+		if !ok { // of no source that could be known again
+			return Pack(ctx, in, out, o)
+		}
+		var err error
+		if o.done, err = openJournal(ctx, out, key); err != nil {
+			return nil, err
+		}
+		m, err := Pack(ctx, in, out, o)
+		o.done.w.Close()
+		if !errors.Is(err, errStale) {
+			return m, err
+		}
+		if o.Progress != nil {
+			fmt.Fprintln(o.Progress, "the input changed since the pack was begun: beginning again")
+		}
+		if err := os.Remove(o.done.w.Name()); err != nil {
+			return nil, fmt.Errorf("pack: %w", err)
+		}
+	}
 }
 
 // Input is where a checkpoint is read from. Names are slash-separated.
@@ -91,7 +127,22 @@ type Input interface {
 // weighted is an [Input] that finds the weights of a component itself.
 type weighted interface {
 	Weights(component string) (*safetensors.Set, error)
+	// Checkpoints names the files that they come from.
+	Checkpoints() []string
 }
+
+// Stamper is a file that can say whether it is still the same: a pack that was
+// interrupted goes on where it stopped if the stamps are. Fixed says that an
+// equal stamp means equal bytes; else those used are compared by their hash.
+type Stamper interface {
+	Stamp() (stamp string, fixed bool, err error)
+}
+
+// errStale: an interrupted pack cannot be gone on with.
+var errStale = errors.New("the input is not the one that the pack was begun with")
+
+// ErrChanged: the input changed while it was packed.
+var ErrChanged = errors.New("it changed while it was packed: run the command again")
 
 // Output is where a model is written to: chunks, then the manifest.
 type Output interface {
@@ -128,6 +179,9 @@ func newPacker(in Input, out Output, o Options) (*packer, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
+	if o.seen == nil {
+		o.seen = map[string]string{}
+	}
 	p := &packer{in: in, opts: o, measure: measure, man: &loader.Manifest{Format: "wisp", Version: loader.Version, Name: o.Name,
 		Licence: o.Licence, Components: map[string]loader.Component{}}}
 	p.w = &writer{out: out, size: o.ChunkSize, man: p.man, done: o.done}
@@ -139,7 +193,8 @@ type packer struct {
 	opts Options
 	man  *loader.Manifest
 	w    *writer
-	seen int64 // bytes of tensors converted so far
+	seen int64     // bytes of tensors converted so far
+	sum  hash.Hash // of the tensor being converted; nil where there is no journal
 	// measure is whether anybody asks for the errors, which take longer to
 	// compute than the weights do.
 	measure bool
@@ -163,6 +218,9 @@ func (p *packer) run(ctx context.Context) error {
 		if err := p.addComponent(ctx, c); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
+	}
+	if err := p.unchanged(); err != nil {
+		return err
 	}
 	text, err := p.man.Encode()
 	if err != nil {
@@ -256,7 +314,7 @@ func (p *packer) surveyComponent(name, library, class string) (part, error) {
 	if !fs.ValidPath(name) || strings.ContainsAny(name, `/\:`) {
 		return part{}, errors.New("not the name of a folder")
 	}
-	config, err := p.json(name + "/config.json")
+	config, err := p.config(name + "/config.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		config, err = p.json(name + "/scheduler_config.json")
 		if err != nil {
@@ -275,7 +333,7 @@ func (p *packer) surveyComponent(name, library, class string) (part, error) {
 
 // surveySingle registers the component whose directory the input is.
 func (p *packer) surveySingle() ([]part, error) {
-	config, err := p.json("config.json")
+	config, err := p.config("config.json")
 	if err != nil {
 		return nil, fmt.Errorf("the input has neither model_index.json (a pipeline) nor config.json (a component): %w", err)
 	}
@@ -317,20 +375,26 @@ func componentOf(class string) string {
 // findWeights returns the checkpoint in a folder, the most precise where there
 // are several, and refuses a folder that only has pickled ones.
 func (p *packer) findWeights(folder string) (string, error) {
-	if _, ok := p.in.(weighted); ok {
+	if in, ok := p.in.(weighted); ok {
+		for _, name := range in.Checkpoints() { // for its stamp
+			f, err := p.openFile(name)
+			if err != nil {
+				return "", err
+			}
+			f.Close()
+		}
 		return "-", nil
 	}
 	names, err := p.in.List(folder)
 	if err != nil {
 		return "", err
 	}
-	for _, stem := range []string{"diffusion_pytorch_model", "model"} {
-		for _, end := range []string{".safetensors", ".safetensors.index.json",
-			".fp16.safetensors", ".safetensors.index.fp16.json", ".bf16.safetensors"} {
-			if slices.Contains(names, stem+end) {
-				return path.Join(folder, stem+end), nil
-			}
-		}
+	best, also := bestCheckpoint(names)
+	switch {
+	case also != "":
+		return "", fmt.Errorf("%s and %s are variants of which neither is the usual one: leave only one of them", best, also)
+	case best != "":
+		return path.Join(folder, best), nil
 	}
 	for _, n := range names {
 		if safetensors.Pickled(n) {
@@ -338,6 +402,62 @@ func (p *packer) findWeights(folder string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("there is no diffusion_pytorch_model.safetensors or model.safetensors: %w", fs.ErrNotExist)
+}
+
+// checkpointName is a checkpoint's name or its index's, with the variant at any
+// of the places where diffusers and transformers have put it.
+var checkpointName = regexp.MustCompile(`^(diffusion_pytorch_model|model)(?:\.([^.]+))?\.safetensors(?:(?:\.([^.]+))?\.index(?:\.([^.]+))?\.json)?$`)
+
+// shardName ends what looks like a variant in the name of a shard.
+var shardName = regexp.MustCompile(`-\d+-of-\d+$`)
+
+// bestCheckpoint chooses among a folder's files: the one without a variant,
+// then fp16, then bf16, then the only one. Also is another of equal rank.
+func bestCheckpoint(names []string) (best, also string) {
+	least := 99
+	for _, n := range slices.Sorted(slices.Values(names)) {
+		m := checkpointName.FindStringSubmatch(n)
+		if m == nil || shardName.MatchString(m[2]) {
+			continue
+		}
+		variant := cmp.Or(m[2], m[3], m[4])
+		r := 4 * slices.Index([]string{"", "fp16", "bf16", variant}, variant)
+		if strings.HasSuffix(n, ".json") {
+			r++
+		}
+		if m[1] == "model" {
+			r += 2
+		}
+		switch {
+		case r < least:
+			least, best, also = r, n, ""
+		case r == least:
+			also = n
+		}
+	}
+	return best, also
+}
+
+// config reads a network's config, and refuses one whose weights are codes of a
+// quantisation that is not known here.
+func (p *packer) config(name string) (json.RawMessage, error) {
+	b, err := p.json(name)
+	if err != nil {
+		return nil, err
+	}
+	var head struct {
+		Quantisation *struct {
+			Method string `json:"quant_method"`
+		} `json:"quantization_config"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if head.Quantisation != nil {
+		return nil, fmt.Errorf("%s: quantization_config: the weights are quantised (%s): give the model before that was done", name,
+			cmp.Or(head.Quantisation.Method, "quant_method not named"))
+	}
+	return b, nil
 }
 
 // maxJSON bounds configs; maxFile the files that travel with a model.
@@ -371,7 +491,12 @@ func (p *packer) json(name string) (json.RawMessage, error) {
 var nonNumbers = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b`)
 
 func (p *packer) read(name string, limit int64) ([]byte, error) {
-	f, err := p.in.Open(name)
+	return readAll(p.openFile, name, limit)
+}
+
+// readAll reads a file of at most so many bytes.
+func readAll(open func(string) (safetensors.Blob, error), name string, limit int64) ([]byte, error) {
+	f, err := open(name)
 	if err != nil {
 		return nil, err
 	}

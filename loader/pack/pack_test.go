@@ -465,3 +465,78 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestVariants: every place where diffusers and transformers have put the name
+// of a variant, and which checkpoint is taken of several.
+func TestVariants(t *testing.T) {
+	for _, c := range []struct {
+		names string
+		want  string
+	}{
+		{"model.safetensors model.fp16.safetensors", "model.safetensors"},
+		{"model.safetensors.index.json model.fp16.safetensors", "model.safetensors.index.json"},
+		{"diffusion_pytorch_model.safetensors.index.fp16.json diffusion_pytorch_model.fp16-00001-of-00002.safetensors", "diffusion_pytorch_model.safetensors.index.fp16.json"},
+		{"diffusion_pytorch_model.safetensors.fp16.index.json", "diffusion_pytorch_model.safetensors.fp16.index.json"},
+		{"diffusion_pytorch_model.fp16.safetensors.index.json", "diffusion_pytorch_model.fp16.safetensors.index.json"},
+		{"model.bf16.safetensors model.fp16.safetensors", "model.fp16.safetensors"},
+		{"model.bf16.safetensors model.non_ema.safetensors", "model.bf16.safetensors"},
+		{"model.non_ema.safetensors", "model.non_ema.safetensors"},
+		{"model.non_ema.safetensors model.ema.safetensors", "model.ema.safetensors model.non_ema.safetensors"},
+		{"model-00001-of-00002.safetensors model.fp16-00001-of-00002.safetensors other.safetensors", ""},
+	} {
+		best, also := bestCheckpoint(strings.Fields(c.names))
+		if got := strings.TrimSpace(best + " " + also); got != c.want {
+			t.Errorf("of %s: %q, want %q", c.names, got, c.want)
+		}
+	}
+	// The shards of a variant pack to what the one file packs to.
+	dir, _ := pipeline(t)
+	want, _ := packTo(t, dir, Options{Name: "x"})
+	for _, name := range []string{"index.fp16.json", "fp16.index.json"} {
+		unet := filepath.Join(dir, "unet")
+		old, err := filepath.Glob(filepath.Join(unet, "*index*.json"))
+		if err != nil || len(old) != 1 {
+			t.Fatal(old, err)
+		}
+		if err := os.Rename(old[0], filepath.Join(unet, "diffusion_pytorch_model.safetensors."+name)); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := packTo(t, dir, Options{Name: "x"})
+		sameTree(t, want, got)
+	}
+}
+
+// TestAddedTokens: what says which tokens were added is packed.
+func TestAddedTokens(t *testing.T) {
+	const added = `{"added_tokens":[{"id":9,"content":"<x>"}]}`
+	for _, c := range []struct {
+		files map[string]string
+		want  string
+	}{
+		{map[string]string{"added_tokens.json": `{"<x>":9}`}, "added_tokens.json"},
+		{map[string]string{"tokenizer.json": added}, "tokenizer.json"},
+		{map[string]string{"tokenizer.json": added, "tokenizer_config.json": `{}`}, "tokenizer.json tokenizer_config.json"},
+		{map[string]string{"tokenizer.json": added, "tokenizer_config.json": `{"added_tokens_decoder":{}}`}, "tokenizer_config.json"},
+		{map[string]string{"tokenizer.json": `{"added_tokens":[]}`}, ""},
+	} {
+		dir, _ := pipeline(t)
+		os.Remove(filepath.Join(dir, "tokenizer/tokenizer.json"))
+		for name, text := range c.files {
+			writeTree(t, dir, map[string][]byte{"tokenizer/" + name: []byte(text)})
+		}
+		out, _ := packTo(t, dir, Options{})
+		m, err := loader.Open(t.Context(), loader.Dir(out), nil, loader.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range m.Manifest().Files {
+			if name, ok := strings.CutPrefix(f.Name, "tokenizer/"); ok && name != "vocab.json" && name != "merges.txt" {
+				got = append(got, name)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%v: packed are %v, want %s", c.files, got, c.want)
+		}
+	}
+}

@@ -1,8 +1,12 @@
 package pack
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"wisp/loader"
 )
@@ -16,15 +20,19 @@ type Plan struct {
 	// Packed is the size of the model by quantisation, before compression: at
 	// most this is stored and downloaded, but for tensors beyond f16's range.
 	Packed map[string]int64
+
+	in   Input
+	seen map[string]string // stamps of the files that were read
 }
 
 // NewPlan plans what Pack would do with the same options.
 func NewPlan(in Input, o Options) (*Plan, error) {
+	o.Progress, o.OnProgress = nil, nil
 	p, err := newPacker(in, nil, o)
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Manifest: p.man, Packed: map[string]int64{}}
+	plan := &Plan{Manifest: p.man, Packed: map[string]int64{}, in: in, seen: p.opts.seen}
 	if err := plan.fill(p); err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
 	}
@@ -41,7 +49,7 @@ func (plan *Plan) fill(p *packer) error {
 		return err
 	}
 	for _, n := range names {
-		f, err := p.in.Open(n)
+		f, err := p.openFile(n)
 		if err != nil {
 			return err
 		}
@@ -87,4 +95,40 @@ func (plan *Plan) addComponent(p *packer, c part) error {
 		p.man.Tensors = append(p.man.Tensors, tensorInfo(c.name, t, Policy(p.opts.Quant, t)))
 	}
 	return nil
+}
+
+// Config, File and Stream are those of the model to be, as far as an engine
+// asks before there are weights.
+func (plan *Plan) Config(component string) (json.RawMessage, bool) {
+	return plan.Manifest.Config(component)
+}
+
+// File reads a small file of the model to be.
+func (plan *Plan) File(name string) ([]byte, bool) {
+	if !slices.ContainsFunc(plan.Manifest.Files, func(f loader.FileInfo) bool { return f.Name == name }) {
+		return nil, false
+	}
+	b, err := readAll(plan.in.Open, name, maxFile)
+	return b, err == nil
+}
+
+// Stream hands out nothing: a plan has no weights.
+func (plan *Plan) Stream(context.Context, string, []string, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error) error {
+	return nil
+}
+
+// Shapes lists a manifest's tensors by component and name. An error names a
+// weight that is integers: codes of a quantisation that is not known here.
+func Shapes(m *loader.Manifest) (map[string]map[string][]int, error) {
+	all := map[string]map[string][]int{}
+	for _, t := range m.Tensors {
+		if all[t.Component] == nil {
+			all[t.Component] = map[string][]int{}
+		}
+		if t.DType == "i32" && (strings.HasSuffix(t.Name, ".weight") || strings.HasSuffix(t.Name, ".bias")) {
+			return nil, fmt.Errorf("%s: the weight %q is integers, of a quantisation that wisp does not know: give the model before that was done", t.Component, t.Name)
+		}
+		all[t.Component][t.Name] = t.Shape
+	}
+	return all, nil
 }

@@ -43,22 +43,15 @@ func NewSingle(weights Input, name string, configs Input) (interface {
 	return s, nil
 }
 
-// Stamp is that of the configs with the file's size and time.
-func (s *single) Stamp() (string, error) {
-	configs, ok := s.Input.(Stamper)
-	file, isDir := s.weights.(Dir)
-	if !ok || !isDir {
-		return "", fmt.Errorf("%s: its source has no stamp", s.name)
+// Checkpoints is the file.
+func (s *single) Checkpoints() []string { return []string{s.name} }
+
+// Open opens a file of the configs, or the checkpoint.
+func (s *single) Open(name string) (safetensors.Blob, error) {
+	if name == s.name {
+		return s.weights.Open(name)
 	}
-	stamp, err := configs.Stamp()
-	if err != nil {
-		return "", err
-	}
-	info, err := file.Stat(s.name)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%q %d %d\n%s", s.name, info.Size(), info.ModTime().UnixNano(), stamp), nil
+	return s.Input.Open(name)
 }
 
 // Close closes the file.
@@ -107,7 +100,7 @@ func layout(configs Input) (l safetensors.Layout, err error) {
 }
 
 func readConfig(in Input, component string, to any) error {
-	b, err := (&packer{in: in}).read(component+"/config.json", maxJSON)
+	b, err := readAll(in.Open, component+"/config.json", maxJSON)
 	if err != nil {
 		return fmt.Errorf("the configs: %w", err)
 	}

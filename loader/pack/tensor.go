@@ -2,7 +2,9 @@ package pack
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"math"
@@ -143,7 +145,7 @@ func (p *packer) open(c part) (*safetensors.Set, error) {
 		return in.Weights(c.name)
 	}
 	dir, file := path.Split(c.weights)
-	return safetensors.OpenSet(file, func(name string) (safetensors.Blob, error) { return p.in.Open(dir + name) })
+	return safetensors.OpenSet(file, func(name string) (safetensors.Blob, error) { return p.openFile(dir + name) })
 }
 
 // newName gives an autoencoder's attention the names and shapes that diffusers
@@ -166,12 +168,16 @@ const rowBuffer = 1 << 18
 
 // addTensor converts one tensor to its packed dtype and writes it.
 func (p *packer) addTensor(ctx context.Context, component string, t safetensors.Tensor, r *io.SectionReader) (tensorError, error) {
-	if was, ok := p.was(component, t); ok {
+	was, noted := p.w.done.find(component, t.Name)
+	if noted && p.w.known(packedBytes(t, was.DType)) {
+		if err := p.same(ctx, t, r, was); err != nil {
+			return tensorError{}, err
+		}
 		return p.skipTensor(ctx, t, was)
 	}
 	dtype := Policy(p.opts.Quant, t)
 	if dtype == "f16" && (t.DType == "F32" || t.DType == "F64") {
-		fits, err := fitsF16(t, r)
+		fits, err := fitsF16(ctx, t, r)
 		if err != nil {
 			return tensorError{}, err
 		}
@@ -182,6 +188,9 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 	}
 	e := tensorError{name: t.Name, dtype: dtype}
 	info := tensorInfo(component, t, dtype)
+	if p.w.done != nil {
+		p.sum = sha256.New()
+	}
 	var err error
 	switch dtype {
 	case "q8", "q4":
@@ -195,7 +204,30 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 		return e, err
 	}
 	p.man.Tensors = append(p.man.Tensors, info)
-	return e, p.w.done.note(entry{Tensor: &packed{component, t.Name, dtype, e.max, e.sum, e.num, e.den, e.n}})
+	if p.w.done == nil {
+		return e, nil
+	}
+	now := packed{component, t.Name, dtype, hex.EncodeToString(p.sum.Sum(nil)), e.max, e.sum, e.num, e.den, e.n}
+	if noted && now.Source != was.Source { // chunks of the earlier pack may hold its beginning
+		return e, errStale
+	}
+	return e, p.w.done.note(entry{Tensor: &now})
+}
+
+// same fails where a tensor that was packed is not what it was then.
+func (p *packer) same(ctx context.Context, t safetensors.Tensor, r *io.SectionReader, was packed) error {
+	if p.w.done.fixed {
+		return nil
+	}
+	sum := sha256.New()
+	err := eachBlock(ctx, t, io.NewSectionReader(r, 0, r.Size()), rowBuffer, func(src []byte, _ int) error {
+		sum.Write(src)
+		return nil
+	})
+	if err == nil && hex.EncodeToString(sum.Sum(nil)) != was.Source {
+		err = errStale
+	}
+	return err
 }
 
 func tensorInfo(component string, t safetensors.Tensor, dtype string) loader.TensorInfo {
@@ -209,15 +241,6 @@ func tensorInfo(component string, t safetensors.Tensor, dtype string) loader.Ten
 // planes is the number of byte planes of a dtype, 1 for none.
 func planes(dtype string) int {
 	return max(1, map[string]int{"f32": 4, "f16": 2, "bf16": 2}[dtype])
-}
-
-// was finds a tensor in the journal that lies in the chunks before it.
-func (p *packer) was(component string, t safetensors.Tensor) (packed, bool) {
-	if p.w.done == nil {
-		return packed{}, false
-	}
-	was, ok := p.w.done.tensors[component+"/"+t.Name]
-	return was, ok && p.w.known(packedBytes(t, was.DType))
 }
 
 // packedBytes is the size of a tensor in the dtype it is packed in.
@@ -324,22 +347,26 @@ func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Re
 	return p.w.put(ctx, m.Data)
 }
 
-// eachBlock is the function of that name with progress, until ctx ends.
+// eachBlock is the function of that name with progress and the hash.
 func (p *packer) eachBlock(ctx context.Context, t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n int) error) error {
-	return eachBlock(t, r, n, func(src []byte, n int) error {
-		if err := ctx.Err(); err != nil {
-			return err
+	return eachBlock(ctx, t, r, n, func(src []byte, n int) error {
+		if p.sum != nil {
+			p.sum.Write(src)
 		}
 		p.progress(int64(len(src)))
 		return each(src, n)
 	})
 }
 
-// eachBlock reads a tensor n elements at a time, fewer at its end.
-func eachBlock(t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n int) error) error {
+// eachBlock reads a tensor n elements at a time, fewer at its end, until ctx
+// ends.
+func eachBlock(ctx context.Context, t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n int) error) error {
 	width := safetensors.Width(t.DType)
 	buf := make([]byte, min(n, t.Elems())*width)
 	for left := t.Elems(); left > 0; left -= n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n := min(n, left)
 		if _, err := io.ReadFull(r, buf[:n*width]); err != nil {
 			return fmt.Errorf("reading it: %w", err)
@@ -352,9 +379,9 @@ func eachBlock(t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n
 }
 
 // fitsF16 reports whether every finite value stays finite in f16.
-func fitsF16(t safetensors.Tensor, r *io.SectionReader) (bool, error) {
+func fitsF16(ctx context.Context, t safetensors.Tensor, r *io.SectionReader) (bool, error) {
 	fits := true
-	err := eachBlock(t, io.NewSectionReader(r, 0, r.Size()), rowBuffer, func(src []byte, n int) error {
+	err := eachBlock(ctx, t, io.NewSectionReader(r, 0, r.Size()), rowBuffer, func(src []byte, n int) error {
 		v := make([]float32, n)
 		if err := safetensors.Float32s(v, src, t.DType); err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 // chunk against its size, its hash and its raw size. The error names each bad
 // chunk; what is fine is reported to w.
 func Verify(ctx context.Context, dir string, w io.Writer) error {
-	text, err := os.ReadFile(filepath.Join(dir, loader.ManifestName))
+	text, err := readFile(filepath.Join(dir, loader.ManifestName), maxManifest)
 	if err != nil {
 		return fmt.Errorf("verify: %w: %w", loader.ErrBadModel, err)
 	}
@@ -44,6 +44,9 @@ func Verify(ctx context.Context, dir string, w io.Writer) error {
 	return nil
 }
 
+// maxManifest bounds the manifest, as the format does.
+const maxManifest = 32 << 20
+
 func verifyChunk(dir string, c loader.Chunk) error {
 	b, err := readChunk(filepath.Join(dir, c.File()), c.Stored)
 	if err != nil {
@@ -64,5 +67,5 @@ func readChunk(name string, size int64) ([]byte, error) {
 	if info.Size() != size {
 		return nil, fmt.Errorf("it is %d bytes long, the manifest says %d", info.Size(), size)
 	}
-	return os.ReadFile(name)
+	return readFile(name, loader.MaxChunk)
 }

@@ -3,7 +3,6 @@ package pack
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 
 	"wisp/loader"
 )
@@ -19,6 +18,8 @@ type writer struct {
 	buf         []byte // the chunk being filled, plain
 	runs        []run  // what of buf is to be split into byte planes
 	width       int    // of the data being appended
+	skipping    bool   // what is appended stands for bytes that are in done's chunks
+	skipped     bool   // some of buf is such
 	raw, stored int64  // bytes written so far
 }
 
@@ -61,6 +62,8 @@ func (w *writer) known(length int64) bool {
 
 // skip is append for bytes that are known.
 func (w *writer) skip(ctx context.Context, length int64) error {
+	w.skipping = true
+	defer func() { w.skipping = false }()
 	zeros := make([]byte, min(length, 1<<20))
 	for ; length > 0; length -= int64(len(zeros)) {
 		zeros = zeros[:min(length, int64(len(zeros)))]
@@ -84,6 +87,7 @@ func (w *writer) append(ctx context.Context, data []byte) error {
 		}
 		w.buf = append(w.buf, data[:n]...)
 		w.runs[len(w.runs)-1].to = len(w.buf)
+		w.skipped = w.skipped || w.skipping
 		data = data[n:]
 	}
 	return nil
@@ -102,12 +106,15 @@ func (w *writer) flush(ctx context.Context) error {
 	if len(w.buf) == 0 {
 		return nil
 	}
+	var was *loader.Chunk
 	if i := len(w.man.Chunks); w.done != nil && i < len(w.done.chunks) {
-		c := w.done.chunks[i]
-		if c.Raw != int64(len(w.buf)) {
-			return fmt.Errorf("chunk %d had %d bytes when this pack was begun and has %d now: empty the output directory", i, c.Raw, len(w.buf))
-		}
-		w.add(c)
+		was = &w.done.chunks[i]
+	}
+	if was != nil && was.Raw != int64(len(w.buf)) {
+		return errStale
+	}
+	if was != nil && w.skipped {
+		w.add(*was)
 		return ctx.Err()
 	}
 	raw := make([]byte, len(w.buf))
@@ -123,6 +130,13 @@ func (w *writer) flush(ctx context.Context) error {
 		return err
 	}
 	c := loader.Chunk{SHA256: hex.EncodeToString(sum[:]), Stored: int64(len(stored)), Raw: int64(len(raw)), Encoding: encoding}
+	if was != nil { // and written and noted
+		if *was != c {
+			return errStale
+		}
+		w.add(c)
+		return ctx.Err()
+	}
 	if err := w.out.Write(ctx, c.File(), stored); err != nil {
 		return err
 	}
@@ -137,5 +151,5 @@ func (w *writer) flush(ctx context.Context) error {
 func (w *writer) add(c loader.Chunk) {
 	w.man.Chunks = append(w.man.Chunks, c)
 	w.raw, w.stored = w.raw+c.Raw, w.stored+c.Stored
-	w.buf, w.runs = w.buf[:0], w.runs[:0]
+	w.buf, w.runs, w.skipped = w.buf[:0], w.runs[:0], false
 }

@@ -57,7 +57,7 @@ type Set struct {
 const maxIndex = 100 << 20
 
 // OpenSet opens a checkpoint by the name of its .safetensors file or of the
-// .safetensors.index.json that lists its shards. Open gets names relative to
+// JSON file that lists its shards. Open gets names relative to
 // the directory of that file. Close the set after use.
 func OpenSet(name string, open func(name string) (Blob, error)) (*Set, error) {
 	s := &Set{}
@@ -98,7 +98,7 @@ func (s *Set) load(name string, open func(name string) (Blob, error)) error {
 	if Pickled(name) {
 		return ErrPickle
 	}
-	if !strings.HasSuffix(name, ".index.json") {
+	if path.Ext(name) != ".json" {
 		return s.add(name, open, nil)
 	}
 	shards, err := readIndex(name, open)

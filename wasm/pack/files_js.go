@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/hack-pad/safejs"
 
-	"wisp/loader"
 	"wisp/loader/pack"
 	"wisp/loader/safetensors"
 	"wisp/wasm/bridge"
@@ -247,37 +245,4 @@ func (b blob) read(p []byte, off int64) error {
 		return fmt.Errorf("%w: %s has %d bytes at %d, not %d", errGone, b.name, n, off, len(p))
 	}
 	return nil
-}
-
-// sketch is a model to be, as far as [diffusion.Check] asks.
-type sketch struct {
-	in  pack.Input
-	man *loader.Manifest
-}
-
-func (s sketch) Config(component string) (json.RawMessage, bool) { return s.man.Config(component) }
-
-func (s sketch) File(name string) ([]byte, bool) {
-	f, err := s.in.Open(name)
-	if err != nil {
-		return nil, false
-	}
-	data, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
-	return data, err == nil
-}
-
-func (s sketch) Stream(context.Context, string, []string, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error) error {
-	return nil // a sketch has none
-}
-
-// shapes lists the tensors of a manifest by component and name.
-func shapes(m *loader.Manifest) map[string]map[string][]int {
-	all := map[string]map[string][]int{}
-	for _, t := range m.Tensors {
-		if all[t.Component] == nil {
-			all[t.Component] = map[string][]int{}
-		}
-		all[t.Component][t.Name] = t.Shape
-	}
-	return all
 }

@@ -137,7 +137,11 @@ func makePlan(in pack.Input, o pack.Options) (*pack.Plan, error) {
 	if err != nil {
 		return nil, wrong(err)
 	}
-	if err := diffusion.Check(sketch{in, plan.Manifest}, shapes(plan.Manifest)); err != nil {
+	shapes, err := pack.Shapes(plan.Manifest)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	if err := diffusion.Check(plan, shapes); err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Manifest.Pipeline, err)
 	}
 	return plan, nil
