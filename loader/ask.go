@@ -238,8 +238,10 @@ func checkedManifest(b []byte, pin string) (*Manifest, error) {
 		return nil, wrongBytes{fmt.Errorf("its SHA-256 is %x, pinned is %s", sum, pin)}
 	}
 	man, err := ParseManifest(b)
-	if errors.Is(err, errCutShort) {
-		err = wrongBytes{errCutShort}
+	for _, damage := range []error{errCutShort, errDamaged} {
+		if errors.Is(err, damage) {
+			err = wrongBytes{damage}
+		}
 	}
 	return man, err
 }

@@ -74,12 +74,12 @@ func (d *Draft) finish(ctx context.Context, manifest []byte) error {
 	if err != nil {
 		return err
 	}
-	here, err := d.l.kv.Keys(ctx)
+	_, here, err := d.l.entries(ctx)
 	if err != nil {
 		return err
 	}
 	for _, c := range m.Chunks {
-		if !slices.Contains(here, c.SHA256) {
+		if !here[c.SHA256] {
 			return fmt.Errorf("loader: %w: the chunk %s was removed before the model was whole", ErrQuota, c.SHA256)
 		}
 	}

@@ -43,7 +43,7 @@ func permanent(err error) bool {
 		}
 		return s.Status < 500
 	}
-	return errors.Is(err, ErrBadModel) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrInvalid)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrInvalid)
 }
 
 // badModel makes an ErrBadModel with a message that says what is wrong.

@@ -180,7 +180,8 @@ func (m *Model) retry(ctx context.Context, name string, attempts func(error) int
 		}
 		last, most = err, attempts(err)
 		m.warn(fmt.Errorf("loader: %s: attempt %d: %w", name, n+1, err))
-		stray := errors.As(err, new(strayAnswer)) // once more, in case that a cache has it
+		// Once more, in case that a cache has it, or that it was damaged.
+		stray := errors.As(err, new(strayAnswer)) || errors.Is(err, ErrBadModel)
 		dead[at] = dead[at] || permanent(err) || stray && fresh
 		fresh = fresh || stray || errors.As(err, new(wrongBytes))
 		next, ok := nextAlive(dead, at)

@@ -307,7 +307,7 @@ func TestSharedChunksBetweenModels(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := maps.Clone(src)
-	other[ManifestName] = bytes.Replace(src[ManifestName], []byte(`"name":"test"`), []byte(`"name":"next"`), 1)
+	other[ManifestName] = sealed(bytes.Replace(old(src[ManifestName]), []byte(`"name":"test"`), []byte(`"name":"next"`), 1))
 	b, err := Open(t.Context(), other, store, Options{ManifestOnly: true})
 	if err != nil {
 		t.Fatal(err)

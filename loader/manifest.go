@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"math"
 	"slices"
@@ -21,11 +20,12 @@ const (
 	MaxChunk     = 16 << 20 // bytes of a chunk, stored and raw
 	MaxTensor    = math.MaxInt32
 
-	maxManifest = 32 << 20
-	maxTable    = 1 << 17 // entries in a table of the manifest
-	maxFiles    = 64 << 20
-	maxRank     = 8
-	maxMirrors  = 16
+	maxManifest   = 32 << 20
+	maxTable      = 1 << 17 // entries in a table of the manifest
+	maxComponents = 1 << 10
+	maxFiles      = 64 << 20
+	maxRank       = 8
+	maxMirrors    = 16
 )
 
 // Manifest describes a model: everything but the bytes of its tensors and files.
@@ -92,42 +92,6 @@ type TensorInfo struct {
 	Encoding string `json:"encoding,omitempty"` // "planes", or empty for plain bytes
 }
 
-// ParseManifest decodes and checks a manifest. Whatever it accepts can be
-// loaded without an index out of range or an allocation that the tables do
-// not justify. Errors wrap [ErrBadModel].
-func ParseManifest(b []byte) (*Manifest, error) {
-	if len(b) > maxManifest {
-		return nil, badModel("%s is %d bytes long, more than %d", ManifestName, len(b), maxManifest)
-	}
-	m := new(Manifest)
-	err := json.Unmarshal(b, m)
-	if err == nil && m.Format == "wisp" && m.Version == Version {
-		return m, m.check()
-	}
-	// Why not: a later format may mean something else by all but these two.
-	var head struct {
-		Format  string `json:"format"`
-		Version *int   `json:"version"`
-	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		if err.Error() == "unexpected end of JSON input" {
-			return nil, badModel("%s: %w", ManifestName, errCutShort)
-		}
-		return nil, badModel("%s is not a manifest: %v; check the model's address", ManifestName, err)
-	}
-	switch {
-	case head.Format != "wisp" || head.Version == nil:
-		return nil, badModel("%s is not a wisp manifest; make one with `go run . pack`", ManifestName)
-	case *head.Version > Version:
-		return nil, badModel("the model has format version %d, this build reads %d: update wisp", *head.Version, Version)
-	case *head.Version < Version:
-		return nil, badModel("the model has format version %d, this build reads %d: pack it again", *head.Version, Version)
-	}
-	return nil, badModel("%s: %v", ManifestName, err)
-}
-
-var errCutShort = errors.New("it is cut short")
-
 // Config returns a component's configuration as its library wrote it:
 // "unet", "vae", "text_encoder", "scheduler" and so on. "model_index" and
 // "wisp" are the pipeline's model_index.json and wisp.json.
@@ -161,8 +125,8 @@ func (m *Manifest) PeakBytes() int64 {
 	return total + largest
 }
 
-// Encode writes the manifest with one table entry a line; the same manifest
-// gives the same bytes.
+// Encode writes the manifest with one table entry a line and its digest as the
+// last; the same manifest gives the same bytes.
 func (m *Manifest) Encode() ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -193,8 +157,8 @@ func (m *Manifest) Encode() ([]byte, error) {
 			b.Truncate(b.Len() - 1) // the encoder's own newline
 		}
 	}
-	b.WriteString("]}\n")
-	return b.Bytes(), nil
+	b.WriteString("],\n")
+	return appendDigest(b.Bytes()), nil
 }
 
 func anys[T any](s []T) []any {
@@ -205,13 +169,13 @@ func anys[T any](s []T) []any {
 	return out
 }
 
+// check refuses what breaks a rule of the format. It costs one sorting of the
+// tables: what follows a tensor over its chunks comes after it is known that no
+// two share any.
 func (m *Manifest) check() error {
-	if len(m.Chunks) > maxTable || len(m.Tensors) > maxTable || len(m.Files) > maxTable || len(m.Components) > maxTable {
-		return badModel("a table of the manifest has more than %d entries", maxTable)
-	}
 	for _, u := range m.Mirrors {
-		if !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") || len(m.Mirrors) > maxMirrors {
-			return badModel("mirror %q: at most %d absolute http or https URLs are allowed", u, maxMirrors)
+		if !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") {
+			return badModel("mirror %q: only absolute http or https URLs are allowed", u)
 		}
 	}
 	for i, c := range m.Chunks {
@@ -233,22 +197,39 @@ func (m *Manifest) check() error {
 		if files += f.Length; files > maxFiles {
 			return badModel("the files take more than %d bytes", maxFiles)
 		}
-		used = append(used, s.named("file "+f.Name))
+		used = append(used, s.of(i))
+	}
+	for i := range m.Tensors {
+		s, err := m.checkTensor(i, bases)
+		if err != nil {
+			return err
+		}
+		used = append(used, s.of(len(m.Files)+i))
+	}
+	if err := m.checkDisjoint(used); err != nil {
+		return err
 	}
 	for _, t := range m.Tensors {
-		if _, ok := m.Components[t.Component]; !ok {
-			return badModel("tensor %q belongs to the component %q, which the manifest does not have", t.Name, t.Component)
-		}
-		if err := t.check(m); err != nil {
+		if err := t.checkPlanes(m); err != nil {
 			return badModel("tensor %s/%s: %v", t.Component, t.Name, err)
 		}
-		s, err := t.span(m, bases)
-		if err != nil {
-			return badModel("tensor %s/%s: %v", t.Component, t.Name, err)
-		}
-		used = append(used, s.named("tensor "+t.Component+"/"+t.Name))
 	}
-	return checkDisjoint(m, used)
+	return nil
+}
+
+func (m *Manifest) checkTensor(i int, bases []int64) (span, error) {
+	t := &m.Tensors[i]
+	if _, ok := m.Components[t.Component]; !ok {
+		return span{}, badModel("tensor %q belongs to the component %q, which the manifest does not have", t.Name, t.Component)
+	}
+	err := t.check()
+	if err == nil {
+		var s span
+		if s, err = t.span(m, bases); err == nil {
+			return s, nil
+		}
+	}
+	return span{}, badModel("tensor %s/%s: %v", t.Component, t.Name, err)
 }
 
 // bases gives each chunk's place in the concatenation of all raw chunks, and
@@ -285,13 +266,14 @@ func isHash(s string) bool {
 	return err == nil && len(raw) == 32 && strings.ToLower(s) == s
 }
 
-// span is a place in the concatenation of all raw chunks.
+// span is a place in the concatenation of all raw chunks, of a file or, after
+// all files, a tensor.
 type span struct {
 	from, to int64
-	name     string
+	entry    int
 }
 
-func (s span) named(name string) span { s.name = name; return s }
+func (s span) of(entry int) span { s.entry = entry; return s }
 
 func (p Place) span(m *Manifest, bases []int64) (span, error) {
 	if p.Chunk < 0 || p.Chunk >= len(m.Chunks) {
@@ -307,7 +289,7 @@ func (p Place) span(m *Manifest, bases []int64) (span, error) {
 	return span{from: from, to: from + p.Length}, nil
 }
 
-func (t TensorInfo) check(m *Manifest) error {
+func (t *TensorInfo) check() error {
 	if t.Name == "" || len(t.Name) > 1024 {
 		return fieldError("has a name of %d bytes, outside 1 to 1024", len(t.Name))
 	}
@@ -318,20 +300,20 @@ func (t TensorInfo) check(m *Manifest) error {
 	if size != t.Length {
 		return fieldError("has the length %d, but %s %v takes %d bytes", t.Length, t.DType, t.Shape, size)
 	}
-	switch t.Encoding {
-	case "":
-		return nil
-	case "planes":
-		return t.checkPlanes(m)
+	if t.Encoding != "" && t.Encoding != "planes" {
+		return fieldError("has the unknown encoding %q", t.Encoding)
 	}
-	return fieldError("has the unknown encoding %q", t.Encoding)
+	if t.Encoding == "planes" && planeWidth(t.DType) < 2 {
+		return fieldError("is %s, which has no byte planes", t.DType)
+	}
+	return nil
 }
 
 // checkPlanes makes sure that chunk boundaries fall between elements.
-func (t TensorInfo) checkPlanes(m *Manifest) error {
-	e := int64(planeWidth(t.DType))
-	if e < 2 {
-		return fieldError("is %s, which has no byte planes", t.DType)
+func (t *TensorInfo) checkPlanes(m *Manifest) error {
+	e := int64(t.width())
+	if e == 1 {
+		return nil
 	}
 	off, left := t.Offset, t.Length
 	for i := t.Chunk; i >= 0 && i < len(m.Chunks); i++ {
@@ -384,17 +366,36 @@ func tensorSize(dtype string, shape []int) (int64, error) {
 }
 
 // checkDisjoint refuses tables in which two entries share bytes or a name.
-func checkDisjoint(m *Manifest, used []span) error {
-	slices.SortFunc(used, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
-	seen := make(map[string]bool, len(used))
-	for i, s := range used {
-		if seen[s.name] {
-			return badModel("%s is there twice", s.name)
+func (m *Manifest) checkDisjoint(used []span) error {
+	type key struct{ component, name string }
+	seen := make(map[key]bool, len(used))
+	for i := range used {
+		k := key{"", ""}
+		if f := used[i].entry; f < len(m.Files) {
+			k.name = m.Files[f].Name
+		} else {
+			t := &m.Tensors[f-len(m.Files)]
+			k = key{"/" + t.Component, t.Name}
 		}
-		seen[s.name] = true
-		if i > 0 && used[i-1].to > s.from {
-			return badModel("%s and %s overlap", used[i-1].name, s.name)
+		if seen[k] {
+			return badModel("%s is there twice", m.entryName(used[i].entry))
+		}
+		seen[k] = true
+	}
+	slices.SortFunc(used, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
+	for i := 1; i < len(used); i++ {
+		if used[i-1].to > used[i].from {
+			return badModel("%s and %s overlap", m.entryName(used[i-1].entry), m.entryName(used[i].entry))
 		}
 	}
 	return nil
+}
+
+// entryName names an entry of the files or, after those, the tensors.
+func (m *Manifest) entryName(i int) string {
+	if i < len(m.Files) {
+		return "file " + m.Files[i].Name
+	}
+	t := &m.Tensors[i-len(m.Files)]
+	return "tensor " + t.Component + "/" + t.Name
 }

@@ -42,7 +42,8 @@ var arrows = map[string][]string{
 	"engine/diffusion":   {"engine", "engine/model", "engine/rng", "engine/sampler", "engine/token"},
 	"webgpu":             {"engine", "shaders", safejsModule, float16Module},
 	"shaders":            {"engine"}, // for its dtypes
-	"loader":             {"loader/decode", "loader/quant", zstdModule, safejsModule, indexedDBModule},
+	"loader":             {"loader/budget", "loader/decode", "loader/quant", zstdModule, safejsModule, indexedDBModule},
+	"loader/budget":      {},
 	"loader/decode":      {"wasm/emit"},
 	"loader/quant":       {float16Module},
 	"loader/safetensors": {float16Module},
