@@ -14,11 +14,10 @@
 import { known, sentence, text } from "./strings.js";
 import { createGenerator, toPNG, WispError } from "./wisp.js";
 
-const style = new CSSStyleSheet();
-style.replaceSync(`
+const css = `
 	:host { display: inline-block; inline-size: 20rem; max-inline-size: 100%; color: var(--wisp-ink, CanvasText); font: 1rem/1.4 system-ui, sans-serif; }
 	:host([hidden]) { display: none; }
-	form { display: flex; gap: .4rem; margin: 0 0 .5rem; }
+	[part=form] { display: flex; gap: .4rem; margin: 0 0 .5rem; }
 	input, button { box-sizing: border-box; min-inline-size: 0; min-block-size: 2.5rem; padding: .3rem .8rem; border-radius: var(--wisp-round, 12px); font: inherit; }
 	input { flex: 1; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); background: var(--wisp-paper, Canvas); color: inherit; }
 	button { border: 0; background: var(--wisp-accent, #4549c8); color: var(--wisp-on-accent, #fff); cursor: pointer; }
@@ -28,11 +27,23 @@ style.replaceSync(`
 	img { display: block; inline-size: 100%; border-radius: var(--wisp-round, 12px); }
 	p { margin: .4rem 0 0; min-block-size: 1.4em; font-size: .875rem; opacity: .8; overflow-wrap: anywhere; }
 	[hidden] { display: none; }
-`);
+`;
+let style = null; // all elements share it
+
+function sheet() {
+	if (!style) {
+		style = new CSSStyleSheet();
+		style.replaceSync(css);
+	}
+	return style;
+}
 
 const pause = 250; // milliseconds of rest before a live picture
 
-export class WispGenerator extends HTMLElement {
+// Servers that render pages load this module, too: there is nothing to define.
+const Element = globalThis.HTMLElement ?? class {};
+
+export class WispGenerator extends Element {
 	static formAssociated = true;
 	static observedAttributes = ["model", "backend", "prompt", "required", "lang"];
 
@@ -43,18 +54,19 @@ export class WispGenerator extends HTMLElement {
 	#url = null;
 	#value = null; // File
 	#language = "en";
-	#form; #input; #button; #image; #empty; #status;
+	#input; #button; #image; #empty; #status;
 
 	constructor() {
 		super();
 		const root = this.attachShadow({ mode: "open", delegatesFocus: true });
-		root.adoptedStyleSheets = [style];
+		root.adoptedStyleSheets = [sheet()];
 		const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
-		this.#form = make("form", {});
-		this.#form.part = "form";
+		// No form element: a frame without allow-forms may not submit one.
+		const form = make("div", {});
+		form.part = "form";
 		this.#input = make("input", { type: "text", dir: "auto", autocomplete: "off", maxLength: 20000 });
 		this.#input.part = "prompt";
-		this.#button = make("button", { type: "submit" });
+		this.#button = make("button", { type: "button" });
 		this.#button.part = "button";
 		this.#image = make("img", { hidden: true });
 		this.#image.part = "picture";
@@ -63,12 +75,15 @@ export class WispGenerator extends HTMLElement {
 		this.#status = make("p", {});
 		this.#status.part = "status";
 		this.#status.role = "status";
-		this.#form.append(this.#input, this.#button);
-		root.append(this.#form, this.#image, this.#empty, this.#status);
-		this.#form.addEventListener("submit", (event) => {
-			event.preventDefault();
+		form.append(this.#input, this.#button);
+		root.append(form, this.#image, this.#empty, this.#status);
+		const press = () => {
 			if (this.#run) this.cancel();
 			else this.generate().catch(() => {}); // said by wisp-error
+		};
+		this.#button.addEventListener("click", press);
+		this.#input.addEventListener("keydown", (event) => {
+			if (event.key === "Enter" && !event.isComposing) press();
 		});
 		this.#input.addEventListener("input", () => {
 			clearTimeout(this.#typing);
@@ -231,4 +246,4 @@ export class WispGenerator extends HTMLElement {
 }
 
 // A page may come by this module twice, by two addresses.
-if (!customElements.get("wisp-generator")) customElements.define("wisp-generator", WispGenerator);
+if (globalThis.customElements?.get("wisp-generator") === undefined) globalThis.customElements?.define("wisp-generator", WispGenerator);

@@ -108,6 +108,7 @@ class Engine {
 // newWorker starts the worker; from a page of another origin by way of a blob,
 // since a worker's script must be of the page's own.
 function newWorker() {
+	if (!globalThis.Worker) throw new WispError("unsupported", "wisp draws in browsers only: call it in a page");
 	// origin, not location.origin: a sandboxed frame is of no origin.
 	if (new URL(here).origin === globalThis.origin) return new Worker(new URL("./worker.js", import.meta.url));
 	const script = `importScripts(${JSON.stringify(workerAddress)});`;
@@ -298,12 +299,13 @@ export function parametersOf(result, i = 0) {
 	return result.parameters.replace(/^(.*Seed: )\d+/s, (_, before) => before + (result.seed + i));
 }
 
-function encode(image) {
+async function encode(image) {
 	if (globalThis.OffscreenCanvas) {
 		const canvas = new OffscreenCanvas(image.width, image.height);
 		canvas.getContext("2d").putImageData(image, 0, 0);
 		return canvas.convertToBlob({ type: "image/png" });
 	}
+	if (!globalThis.document) throw new WispError("unsupported", "wisp draws in browsers only: call it in a page");
 	const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
 	canvas.getContext("2d").putImageData(image, 0, 0);
 	return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Makes sure that the browsers of the tests are there: Chromium, Firefox, Mesa's
 # software Vulkan, which Firefox's WebGPU runs on, and WebKitGTK with an X server
-# to show itself on; and the web servers that serve what is built. Installs what is missing with apt-get where it may; else
-# says what to install and fails.
+# to show itself on; the web servers that serve what is built; and Node. Installs
+# what is missing with apt-get where it may; else says what to install and fails.
 set -euo pipefail
 
 have() {
@@ -25,6 +25,7 @@ have Xvfb || missing+=(xvfb)
 have nginx /usr/sbin/nginx || missing+=(nginx-light)
 have apache2 /usr/sbin/apache2 || missing+=(apache2-bin)
 have caddy || missing+=(caddy)
+have node || missing+=(nodejs)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 install="apt-get install ${missing[*]}"

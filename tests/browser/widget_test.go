@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -166,6 +169,50 @@ Draw`
 	p.until(`document.querySelector("wisp-generator")?.shadowRoot?.querySelector("button").textContent === "Malen"`)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("wisp-generator").shadowRoot.querySelector("button").click()`))
 	p.until(`document.querySelector("wisp-generator").value?.name === "3.png"`)
+}
+
+// Without allow-forms, as in the sandbox that the README names, the button draws
+// and so does the Enter key.
+func TestWidgetInSandbox(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.run(chromedp.Navigate(host(t, "sandbox allow-scripts", fmt.Sprintf(`<!doctype html><wisp-generator prompt="red heart" steps="1"></wisp-generator>
+		<script type="module" src="%s/widget.js"></script>`, s.URL))))
+	p.until(`customElements.get("wisp-generator") !== undefined`)
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		globalThis.drawn = [];
+		globalThis.widget = document.querySelector("wisp-generator");
+		widget.addEventListener("wisp-image", (e) => drawn.push(e.detail.result.settings.prompt));
+		widget.shadowRoot.querySelector("button").click();
+	}`))
+	p.until(`drawn.join() === "red heart"`)
+	p.run(chromedp.Evaluate[chromedp.Void](`widget.focus()`), chromedp.KeyEvent("\r"))
+	p.until(`drawn.join() === "red heart,red heart"`)
+}
+
+// The module and the element can be loaded where there is no browser, as by a
+// server that renders pages; drawing there is refused by its name.
+func TestNode(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal("node is missing: install it (Debian: apt-get install nodejs)")
+	}
+	files := t.TempDir()
+	if err := site.Package(built, os.DirFS(*modelDir), files); err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf(`
+		await import(%q);
+		const { createGenerator, capabilities, models, importModel, inspectModel, toPNG } = await import(%q);
+		const image = { images: [{ width: 1, height: 1, data: new Uint8ClampedArray(4) }], seed: 0, parameters: "Seed: 0" };
+		const said = [];
+		for (const f of [createGenerator, capabilities, models, () => importModel([]), () => inspectModel([]), () => toPNG(image)]) {
+			await f().catch((err) => said.push(err.code ?? String(err)));
+		}
+		console.log(said.join());`, filepath.Join(files, "widget.js"), filepath.Join(files, "wisp.js"))
+	out, err := exec.Command(node, "--input-type=module", "-e", script).CombinedOutput()
+	if got, want := strings.TrimSpace(string(out)), "unsupported,unsupported,unsupported,unsupported,unsupported,unsupported"; err != nil || got != want {
+		t.Errorf("%v: %s, want %s", err, got, want)
+	}
 }
 
 // embedder is a page that opens frames of wisp and keeps what they say.
