@@ -214,7 +214,7 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if *config != "" {
 		o.From, err = singleFile(ctx, o.In, *config)
 	} else if strings.HasPrefix(o.In, hub.Scheme) {
-		o.From, err = hub.Open(ctx, o.In, hub.Options{})
+		o.From, err = hub.Open(ctx, o.In, hub.Options{Spool: o.Out, Log: os.Stdout})
 	}
 	if err != nil {
 		return err
