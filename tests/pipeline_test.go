@@ -71,14 +71,20 @@ const (
 )
 
 // tinyPipelines lists the goldens that come with their model.
-func tinyPipelines(t *testing.T) []string {
+func tinyPipelines(t *testing.T) (dirs []string) {
 	t.Helper()
-	dirs, err := filepath.Glob(filepath.Join("golden", "pipeline", "tiny_*"))
-	if err != nil || len(dirs) == 0 {
+	models, err := filepath.Glob(filepath.Join("golden", "pipeline", "*", "model"))
+	if err != nil || len(models) == 0 {
 		t.Fatalf("no pipelines: %v", err)
+	}
+	for _, m := range models {
+		dirs = append(dirs, filepath.Dir(m))
 	}
 	return dirs
 }
+
+// plainPipeline is one of them, of Stable Diffusion's kind.
+var plainPipeline = filepath.Join("golden", "pipeline", "tiny_ddim_kl")
 
 // TestPipelines draws the pictures of the tiny pipelines and compares them
 // with those of diffusers.
@@ -160,7 +166,7 @@ func (s *small) Upload(t engine.Tensor) (engine.Buffer, error) {
 func TestFullMemory(t *testing.T) {
 	for _, room := range []int{0, 1, 50} {
 		b := &small{&holder{Backend: cpu.New()}, room}
-		_, err := diffusion.New(t.Context(), b, directory{t, filepath.Join(tinyPipelines(t)[0], "model")}, nil)
+		_, err := diffusion.New(t.Context(), b, directory{t, filepath.Join(plainPipeline, "model")}, nil)
 		if !errors.Is(err, engine.ErrOutOfMemory) {
 			t.Errorf("room for %d weights: error %v", room, err)
 		}
@@ -186,7 +192,7 @@ func (a altered) Config(component string) (json.RawMessage, bool) {
 // TestDefaultsAreChecked: a model that recommends what it cannot do is a bad
 // model, found before any of its weights are asked for.
 func TestDefaultsAreChecked(t *testing.T) {
-	m := directory{t, filepath.Join(tinyPipelines(t)[0], "model")}
+	m := directory{t, filepath.Join(plainPipeline, "model")}
 	unet, _ := m.Config("unet")
 	for _, bad := range []altered{
 		{m, "wisp", `{"steps": -4, "guidance": 1}`},
@@ -208,7 +214,7 @@ func TestDefaultsAreChecked(t *testing.T) {
 // TestWeightsAreChecked: weights that are not of the config's shapes make a bad
 // model, whatever the backend would say of them.
 func TestWeightsAreChecked(t *testing.T) {
-	m := directory{t, filepath.Join(tinyPipelines(t)[0], "model")}
+	m := directory{t, filepath.Join(plainPipeline, "model")}
 	unet, _ := m.Config("unet")
 	wide := altered{m, "unet", strings.Replace(string(unet), `"time_embedding_dim": null`, `"time_embedding_dim": 48`, 1)}
 	for _, b := range backends(t) {
@@ -235,7 +241,7 @@ func (h *holder) Compile(g *engine.Graph, weights map[string]engine.Buffer) (eng
 // are the same, and the weights there are never more than the largest
 // component's.
 func TestBudget(t *testing.T) {
-	dir := tinyPipelines(t)[0]
+	dir := plainPipeline
 	cases, err := pipeline.Read(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -283,7 +289,7 @@ func TestBudget(t *testing.T) {
 
 // TestNoOtherSampler: a scheduler that is not done is refused by what it asks for, and never replaced by another.
 func TestNoOtherSampler(t *testing.T) {
-	m := directory{t, filepath.Join(tinyPipelines(t)[0], "model")}
+	m := directory{t, filepath.Join(plainPipeline, "model")}
 	for config, want := range map[string]string{
 		`{"_class_name": "RePaintScheduler"}`:                                                        "_class_name: RePaintScheduler",
 		`{"_class_name": "DDIMScheduler", "beta_schedule": "odd"}`:                                   "beta_schedule: odd",

@@ -16,6 +16,7 @@ type clipText struct {
 	config            []byte
 	facts             model.TextFacts
 	options           []model.TextOption
+	pooled            bool        // with the output "pooled"
 	tokenizer         *token.CLIP // nil before open
 }
 
@@ -29,6 +30,11 @@ func newCLIP(m Configs, suffix string, options ...model.TextOption) (*clipText, 
 	var err error
 	c.facts, err = model.ReadText(c.config)
 	return c, err
+}
+
+// withProjection adds the pooled output.
+func (c *clipText) withProjection() {
+	c.pooled, c.options = true, append(c.options, model.WithProjection())
 }
 
 // open reads the tokenizer, from vocab.json and merges.txt or from
@@ -78,13 +84,16 @@ func (c *clipText) net() Net {
 	}
 }
 
-// encode returns the encoder's outputs for a text.
-func (c *clipText) encode(ctx context.Context, run Runner, text string) (out Inputs, truncated bool, err error) {
+// encode returns the encoder's outputs for a text, without its last skip layers.
+func (c *clipText) encode(ctx context.Context, run Runner, text string, skip int) (out Inputs, truncated bool, err error) {
 	if c.tokenizer == nil {
 		return nil, false, errors.New("the tokenizer is not open")
 	}
 	ids, truncated := c.tokenizer.Encode(text)
 	in := Inputs{"ids": engine.FromInt32s(ids, 1, len(ids))}
-	out, err = run.Run(ctx, c.component, Size{Batch: 1, Tokens: len(ids)}, in)
+	if c.pooled {
+		in["end"] = engine.FromFloat32s(c.facts.End(ids), 1, len(ids))
+	}
+	out, err = run.Run(ctx, c.component, Size{Batch: 1, Tokens: len(ids), Skip: skip}, in)
 	return out, truncated, err
 }

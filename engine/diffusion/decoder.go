@@ -41,11 +41,8 @@ func (d decoder) latent(r Request) Latent {
 }
 
 func (d decoder) decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
-	latents := make([]float32, len(x))
-	for i, v := range x {
-		latents[i] = v/d.facts.Scaling + d.facts.Shift
-	}
 	l := d.latent(r)
+	latents := d.facts.Denormalise(x)
 	in := Inputs{"latents": engine.FromFloat32s(latents, 1, l.Height, l.Width, l.Channels)}
 	out, err := run.Run(ctx, "vae", Size{Batch: 1, Height: l.Height, Width: l.Width}, in)
 	if err != nil {

@@ -37,6 +37,8 @@ type Model interface {
 type Request struct {
 	Prompt         string
 	NegativePrompt string
+	SecondPrompt   string  // for the second text encoder where there is one; empty for Prompt
+	ClipSkip       int     // 2 reads CLIP's last layer but one, as users count; 0 as the model has it
 	Seed           uint64  // of the first picture; picture i uses Seed + i
 	Steps          int     // denoising steps
 	Guidance       float32 // classifier-free guidance scale; 1 or less turns it off

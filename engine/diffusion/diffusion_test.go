@@ -72,7 +72,7 @@ func TestNoiseOrder(t *testing.T) {
 }
 
 func TestCheckNamesTheField(t *testing.T) {
-	p := &Pipeline{kind: &stableDiffusion{vae: decoder{facts: model.AutoencoderFacts{Factor: 8}}}}
+	p := &Pipeline{kind: &stableDiffusion{text: &clipText{}, vae: decoder{facts: model.AutoencoderFacts{Factor: 8}}}}
 	good := Request{Prompt: "x", Steps: 4, Guidance: 3, Width: 128, Height: 64, Count: 1}
 	if err := p.check(good); err != nil {
 		t.Fatal(err)

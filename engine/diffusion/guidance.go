@@ -16,7 +16,7 @@ type Row struct {
 // rows are those of a request: the prompt alone or, with guidance g, 1 − g
 // times the negative prompt's and g times the prompt's, in diffusers' order.
 func (p *Pipeline) rows(ctx context.Context, r Request, result *Result) ([]Row, error) {
-	positive := Prompt{Text: r.Prompt, Height: r.Height, Width: r.Width}
+	positive := Prompt{Text: r.Prompt, Second: r.SecondPrompt, ClipSkip: r.ClipSkip, Height: r.Height, Width: r.Width}
 	cond, err := p.encode(ctx, positive, result)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func (p *Pipeline) rows(ctx context.Context, r Request, result *Result) ([]Row, 
 		return []Row{{cond, 1}}, nil
 	}
 	negative := positive
-	negative.Text, negative.Negative = r.NegativePrompt, true
+	negative.Text, negative.Second, negative.Negative = r.NegativePrompt, "", true
 	uncond, err := p.encode(ctx, negative, result)
 	if err != nil {
 		return nil, err

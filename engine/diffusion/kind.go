@@ -1,6 +1,7 @@
 package diffusion
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,8 +45,20 @@ type Runner interface {
 // beside the words.
 type Prompt struct {
 	Text          string
-	Negative      bool // it says what to avoid
-	Height, Width int  // of the picture, in pixels
+	Second        string // for a second text encoder; empty for the same text
+	Negative      bool   // it says what to avoid
+	ClipSkip      int    // as in Request
+	Height, Width int    // of the picture, in pixels
+}
+
+// second is the text for the second text encoder.
+func (p Prompt) second() string { return cmp.Or(p.Second, p.Text) }
+
+// Fields tells which fields of a request a kind has beside those that all have.
+type Fields struct {
+	Prompt, NegativePrompt, SecondPrompt bool
+	ClipSkip                             int // the most
+	Multiple                             int // of width and height, in pixels
 }
 
 // Conditioning is what a prompt becomes.
@@ -74,8 +87,8 @@ type Kind interface {
 	Open(Model) error
 	// Defaults is the request of the kind's publisher: size, steps, guidance.
 	Defaults() Request
-	// Multiple is what width and height must be multiples of, in pixels.
-	Multiple() int
+	// Fields are those of a request that the kind reads.
+	Fields() Fields
 	// Latent is what a request's picture is made from.
 	Latent(Request) Latent
 	// Guided tells whether the request is drawn with a second, negative row:
@@ -94,7 +107,9 @@ type Kind interface {
 // kinds are the pipelines that there are, by the _class_name of
 // model_index.json.
 var kinds = map[string]func(Configs) (Kind, error){
-	"StableDiffusionPipeline": newStableDiffusion,
+	"LatentConsistencyModelPipeline": newStableDiffusion,
+	"StableDiffusionPipeline":        newStableDiffusion,
+	"StableDiffusionXLPipeline":      newStableDiffusionXL,
 }
 
 // newKind makes the kind that the model's index names.

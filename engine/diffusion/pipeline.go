@@ -112,10 +112,17 @@ const (
 
 // check names the first field that cannot be.
 func (p *Pipeline) check(r Request) error {
-	multiple := p.kind.Multiple()
+	fields := p.kind.Fields()
+	multiple := fields.Multiple
 	switch {
-	case strings.TrimSpace(r.Prompt) == "":
+	case fields.Prompt && strings.TrimSpace(r.Prompt) == "":
 		return errors.New("the prompt is empty: say what to draw")
+	case r.SecondPrompt != "" && !fields.SecondPrompt:
+		return errors.New("second prompt: this model has one text encoder")
+	case r.ClipSkip != 0 && fields.ClipSkip == 0:
+		return errors.New("clip skip: this model has no CLIP text encoder to skip layers of")
+	case r.ClipSkip < 0 || r.ClipSkip > fields.ClipSkip:
+		return fmt.Errorf("clip skip is %d: choose 0 to %d", r.ClipSkip, fields.ClipSkip)
 	case r.Steps < 1 || r.Steps > sampler.MaxSteps:
 		return fmt.Errorf("steps is %d: choose 1 to %d", r.Steps, sampler.MaxSteps)
 	case r.Width < multiple || r.Width > maxSize || r.Width%multiple != 0:

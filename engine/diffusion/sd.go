@@ -11,7 +11,8 @@ import (
 )
 
 // stableDiffusion is diffusers' StableDiffusionPipeline: one CLIP text encoder,
-// a UNet and an image decoder. Rombach et al. 2022.
+// a UNet and an image decoder. Rombach et al. 2022. A UNet that embeds its
+// guidance makes it a latent consistency model, Luo et al. 2023.
 type stableDiffusion struct {
 	text *clipText
 	unet unetPart
@@ -34,36 +35,40 @@ func newStableDiffusion(m Configs) (Kind, error) {
 	switch {
 	case t.Width != u.Context:
 		return nil, fmt.Errorf("text_encoder makes states of width %d, unet takes %d", t.Width, u.Context)
-	case u.TimestepCond != 0 || u.Added != 0:
+	case u.Added != 0:
 		return nil, errors.New("unet takes added conditions, which this pipeline does not make")
 	}
 	return k, k.unet.fits(k.vae)
 }
 
 func (k *stableDiffusion) Nets() []Net {
-	return []Net{k.text.net(), k.unet.net(k.vae.facts.Factor, k.text.tokens, k.Guided), k.vae.net()}
+	return []Net{k.text.net(), k.unet.net(k.vae.facts.Factor, k.text.tokens), k.vae.net()}
 }
 
 func (k *stableDiffusion) Open(m Model) error { return k.text.open(m) }
 
 func (k *stableDiffusion) Defaults() Request {
 	r := k.unet.size(k.vae.facts.Factor)
-	r.Steps, r.Guidance = 20, 7.5
+	if r.Steps, r.Guidance = 20, 7.5; k.unet.facts.TimestepCond != 0 {
+		r.Steps, r.Guidance = 4, 8.5
+	}
 	return r
 }
 
-func (k *stableDiffusion) Multiple() int { return k.vae.facts.Factor }
+func (k *stableDiffusion) Fields() Fields {
+	return Fields{Prompt: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Multiple: k.vae.facts.Factor}
+}
 
 func (k *stableDiffusion) Latent(r Request) Latent { return k.vae.latent(r) }
 
-func (k *stableDiffusion) Guided(r Request) bool { return r.Guidance > 1 }
+func (k *stableDiffusion) Guided(r Request) bool { return k.unet.guided(r) }
 
 func (k *stableDiffusion) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	out, truncated, err := k.text.encode(ctx, run, p.Text)
+	out, truncated, err := k.text.encode(ctx, run, p.Text, max(0, p.ClipSkip-1))
 	return Conditioning{Inputs{"context": out["hidden"]}, truncated}, err
 }
 
-func (k *stableDiffusion) Inputs(_ Request, t float32) Inputs { return k.unet.inputs(t) }
+func (k *stableDiffusion) Inputs(r Request, t float32) Inputs { return k.unet.inputs(r, t) }
 
 func (k *stableDiffusion) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
 	return k.vae.decode(ctx, run, r, x)
@@ -92,13 +97,17 @@ func (u unetPart) fits(d decoder) error {
 	return nil
 }
 
+// guided tells whether guidance takes a second row: a UNet that embeds it does
+// without.
+func (u unetPart) guided(r Request) bool { return r.Guidance > 1 && u.facts.TimestepCond == 0 }
+
 // net draws the UNet for texts of that many tokens.
-func (u unetPart) net(factor int, tokens func() int, guided func(Request) bool) Net {
+func (u unetPart) net(factor int, tokens func() int) Net {
 	return Net{
 		Component: "unet", Denoiser: true, Fixed: []string{"context"},
 		Size: func(r Request) Size {
 			s := Size{Batch: 1, Height: r.Height / factor, Width: r.Width / factor, Tokens: tokens()}
-			if guided(r) {
+			if u.guided(r) {
 				s.Batch = 2
 			}
 			return s
@@ -114,6 +123,12 @@ func (u unetPart) size(factor int) Request {
 	return Request{Width: cmp.Or(u.facts.Width, 64) * factor, Height: cmp.Or(u.facts.Height, 64) * factor, Count: 1}
 }
 
-func (u unetPart) inputs(t float32) Inputs {
-	return Inputs{"timestep_embedding": engine.FromFloat32s(u.facts.TimestepEmbedding([]float32{t}), 1, u.facts.Embedding)}
+func (u unetPart) inputs(r Request, t float32) Inputs {
+	f := u.facts
+	in := Inputs{"timestep_embedding": engine.FromFloat32s(f.TimestepEmbedding([]float32{t}), 1, f.Embedding)}
+	if f.TimestepCond != 0 { // diffusers' get_guidance_scale_embedding: sines first, no shift of frequencies but one
+		w := []float32{(r.Guidance - 1) * 1000}
+		in["timestep_cond"] = engine.FromFloat32s(model.TimestepEmbedding(w, f.TimestepCond, false, 1), 1, f.TimestepCond)
+	}
+	return in
 }

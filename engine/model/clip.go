@@ -17,6 +17,7 @@ type clipTextConfig struct {
 	Act       string  `json:"hidden_act"`
 	Eps       float32 `json:"layer_norm_eps"`
 	Projected int     `json:"projection_dim"`
+	End       int32   `json:"eos_token_id"`
 
 	// Combined CLIP checkpoints nest the text half.
 	Text json.RawMessage `json:"text_config"`
@@ -25,7 +26,7 @@ type clipTextConfig struct {
 func parseCLIPText(config []byte) (clipTextConfig, error) {
 	c := clipTextConfig{
 		Vocab: 49408, Hidden: 512, Inner: 2048, Layers: 12, Heads: 8,
-		Positions: 77, Act: "quick_gelu", Eps: 1e-5, Projected: 512,
+		Positions: 77, Act: "quick_gelu", Eps: 1e-5, Projected: 512, End: 49407,
 	}
 	if err := parse("CLIPTextModel", config, &c); err != nil {
 		return c, err

@@ -25,6 +25,12 @@ func (f UNetFacts) TimestepEmbedding(t []float32) []float32 {
 	return TimestepEmbedding(t, f.Embedding, f.flipSinToCos, f.freqShift)
 }
 
+// AddedEmbedding is the part of the "added_embedding" input that tells of the
+// time ids, (len(ids)·AddedTime).
+func (f UNetFacts) AddedEmbedding(ids []float32) []float32 {
+	return TimestepEmbedding(ids, f.AddedTime, f.flipSinToCos, f.freqShift)
+}
+
 // ReadUNet reads the facts of a UNet2DConditionModel's config, and whether
 // [UNet2DCondition] can build it.
 func ReadUNet(config []byte) (UNetFacts, error) {
@@ -82,7 +88,23 @@ type AutoencoderFacts struct {
 	Scaling float32 // latents are divided by it before decoding
 	Shift   float32 // and this is added to them
 
-	tiny bool
+	mean, std []float32 // of each channel, where the config has them
+	tiny      bool
+}
+
+// Denormalise turns a sampler's latents x, channels last, into the decoder's
+// input, as diffusers' pipelines do before decoding.
+func (f AutoencoderFacts) Denormalise(x []float32) []float32 {
+	out := make([]float32, len(x))
+	for i, v := range x {
+		if f.mean != nil {
+			c := i % f.Latent
+			out[i] = v*f.std[c]/f.Scaling + f.mean[c]
+		} else {
+			out[i] = v/f.Scaling + f.Shift
+		}
+	}
+	return out
 }
 
 // ReadAutoencoder reads the facts of an AutoencoderKL's or AutoencoderTiny's
@@ -101,8 +123,10 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 	}
 	f := AutoencoderFacts{tiny: class.Name == "AutoencoderTiny"}
 	latents := struct {
-		Scaling float32 `json:"scaling_factor"`
-		Shift   float32 `json:"shift_factor"`
+		Scaling float32   `json:"scaling_factor"`
+		Shift   float32   `json:"shift_factor"`
+		Mean    []float32 `json:"latents_mean"`
+		Std     []float32 `json:"latents_std"`
 	}{Scaling: 0.18215}
 	if f.tiny {
 		latents.Scaling = 1
@@ -128,6 +152,11 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 	if f.Scaling == 0 {
 		k.fail("scaling_factor", "is 0")
 	}
+	if latents.Mean != nil && latents.Std != nil && !f.tiny {
+		f.mean, f.std = latents.Mean, latents.Std
+		k.within("length of latents_mean", len(f.mean), f.Latent, f.Latent)
+		k.within("length of latents_std", len(f.std), f.Latent, f.Latent)
+	}
 	k.within("pixels to a latent", f.Factor, 1, 1024)
 	return f, k.err
 }
@@ -151,10 +180,32 @@ type TextFacts struct {
 	Vocab     int // ids it knows
 	Width     int // of its hidden states
 	Projected int // of its pooled output
+	Layers    int
+
+	end int32 // the id that ends a text
+}
+
+// End is the input "end" of [WithProjection]: 1 at the token that the pooled
+// output is taken from. By transformers' rule that is the first end of text or,
+// for configs that still name 2 as its id, the largest id.
+func (f TextFacts) End(ids []int32) []float32 {
+	at := 0
+	for i, id := range ids {
+		if f.end == 2 && id > ids[at] {
+			at = i
+		}
+		if f.end != 2 && id == f.end {
+			at = i
+			break
+		}
+	}
+	mask := make([]float32, len(ids))
+	mask[at] = 1
+	return mask
 }
 
 // ReadText reads the facts of a CLIPTextModel's config.
 func ReadText(config []byte) (TextFacts, error) {
 	c, err := parseCLIPText(config)
-	return TextFacts{c.Positions, c.Vocab, c.Hidden, c.Projected}, err
+	return TextFacts{c.Positions, c.Vocab, c.Hidden, c.Projected, c.Layers, c.End}, err
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 )
 
@@ -33,7 +34,7 @@ func TestAutoencoderFacts(t *testing.T) {
 		`{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "down_block_types": ` + four + `}`: {Latent: 4, Factor: 8, Scaling: 0.18215},
 		`{"_class_name": "AutoencoderKL", "latent_channels": 16, "scaling_factor": 1.5, "shift_factor": 0.25}`:           {Latent: 16, Factor: 1, Scaling: 1.5, Shift: 0.25},
 	} {
-		if got, err := ReadAutoencoder([]byte(config)); err != nil || got != want {
+		if got, err := ReadAutoencoder([]byte(config)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s gives %+v, %v, want %+v", config, got, err, want)
 		}
 	}
@@ -49,7 +50,24 @@ func TestAutoencoderFacts(t *testing.T) {
 
 func TestTextFacts(t *testing.T) {
 	got, err := ReadText([]byte(`{"text_config": {"hidden_size": 768, "num_attention_heads": 12, "projection_dim": 768}}`))
-	if want := (TextFacts{77, 49408, 768, 768}); err != nil || got != want {
+	if want := (TextFacts{77, 49408, 768, 768, 12, 49407}); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// The pooled state is taken at the first end of text, or as transformers did
+// for the configs that say 2.
+func TestTextEnd(t *testing.T) {
+	for config, want := range map[string]int{`{"eos_token_id": 7}`: 1, `{"eos_token_id": 2}`: 3, `{}`: 0} {
+		f, err := ReadText([]byte(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mask := f.End([]int32{1, 7, 7, 9, 0})
+		for i, v := range mask {
+			if (v == 1) != (i == want) || v != 0 && v != 1 {
+				t.Errorf("%s: mask is %v, want its 1 at %d", config, mask, want)
+			}
+		}
 	}
 }

@@ -24,6 +24,8 @@ type Case struct {
 	Width    int      `json:"width"`
 	Height   int      `json:"height"`
 	Schedule string   `json:"schedule"`
+	Second   string   `json:"second_prompt"`
+	ClipSkip int      `json:"clip_skip"`
 	Files    []string `json:"files"` // one picture for each seed from Seed on
 }
 
@@ -31,7 +33,7 @@ type Case struct {
 func (c Case) Request() diffusion.Request {
 	return diffusion.Request{
 		Prompt: c.Prompt, NegativePrompt: c.Negative, Seed: c.Seed, Steps: c.Steps, Guidance: c.Guidance, Schedule: c.Schedule,
-		Width: c.Width, Height: c.Height, Count: len(c.Files),
+		Width: c.Width, Height: c.Height, Count: len(c.Files), SecondPrompt: c.Second, ClipSkip: c.ClipSkip,
 	}
 }
 

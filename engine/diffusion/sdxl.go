@@ -1,0 +1,135 @@
+package diffusion
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"wisp/engine"
+	"wisp/engine/model"
+)
+
+// stableDiffusionXL is diffusers' StableDiffusionXLPipeline: two CLIP text
+// encoders, whose last layers but one lie side by side, and a UNet conditioned
+// on the pooled text and on the picture's size. Podell et al. 2023. Turbo,
+// Lightning, SSD-1B, Vega and Playground v2.5 are configurations of it.
+type stableDiffusionXL struct {
+	texts [2]*clipText
+	unet  unetPart
+	vae   decoder
+	zeros bool // an empty negative prompt is zeros, not an encoded text
+}
+
+func newStableDiffusionXL(m Configs) (Kind, error) {
+	k := &stableDiffusionXL{}
+	var err error
+	for i, suffix := range []string{"", "_2"} {
+		if k.texts[i], err = newCLIP(m, suffix, model.Penultimate()); err != nil {
+			return nil, err
+		}
+	}
+	k.texts[1].withProjection()
+	if k.unet, err = newUNet(m); err != nil {
+		return nil, err
+	}
+	if k.vae, err = newDecoder(m); err != nil {
+		return nil, err
+	}
+	index := struct {
+		Zeros bool `json:"force_zeros_for_empty_prompt"`
+	}{true}
+	if err := parse(m, "model_index", &index); err != nil {
+		return nil, err
+	}
+	k.zeros = index.Zeros
+	return k, cmp.Or(k.fits(), k.unet.fits(k.vae))
+}
+
+// timeIDs is how many numbers tell of the picture's size.
+const timeIDs = 6
+
+func (k *stableDiffusionXL) fits() error {
+	u := k.unet.facts
+	if w := k.texts[0].facts.Width + k.texts[1].facts.Width; w != u.Context {
+		return fmt.Errorf("text_encoder and text_encoder_2 make states of width %d, unet takes %d", w, u.Context)
+	}
+	if w := k.texts[1].facts.Projected + timeIDs*u.AddedTime; w != u.Added {
+		return fmt.Errorf("unet takes added conditions of width %d, its pooled text and %d time ids are %d", u.Added, timeIDs, w)
+	}
+	return nil
+}
+
+func (k *stableDiffusionXL) Nets() []Net {
+	return []Net{k.texts[0].net(), k.texts[1].net(), k.unet.net(k.vae.facts.Factor, k.texts[0].tokens), k.vae.net()}
+}
+
+func (k *stableDiffusionXL) Open(m Model) error {
+	if err := k.texts[0].open(m); err != nil {
+		return err
+	}
+	if err := k.texts[1].open(m); err != nil {
+		return err
+	}
+	if a, b := k.texts[0].tokens(), k.texts[1].tokens(); a != b {
+		return fmt.Errorf("tokenizer makes %d tokens, tokenizer_2 %d", a, b)
+	}
+	return nil
+}
+
+func (k *stableDiffusionXL) Defaults() Request {
+	r := k.unet.size(k.vae.facts.Factor)
+	r.Steps, r.Guidance = 30, 5
+	return r
+}
+
+func (k *stableDiffusionXL) Fields() Fields {
+	return Fields{
+		Prompt: true, NegativePrompt: k.unet.facts.TimestepCond == 0, SecondPrompt: true,
+		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Multiple: k.vae.facts.Factor,
+	}
+}
+
+func (k *stableDiffusionXL) Latent(r Request) Latent { return k.vae.latent(r) }
+
+func (k *stableDiffusionXL) Guided(r Request) bool { return k.unet.guided(r) }
+
+func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
+	skip := cmp.Or(p.ClipSkip, 2) - 1 // the last layer but one is the model's own
+	first, cut, err := k.texts[0].encode(ctx, run, p.Text, skip)
+	if err != nil {
+		return Conditioning{}, err
+	}
+	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), skip)
+	if err != nil {
+		return Conditioning{}, err
+	}
+	context, pooled := beside(first["hidden"], second["hidden"]), second["pooled"].Float32s()
+	if p.Negative && p.Text == "" && k.zeros {
+		clear(context.Data)
+		clear(pooled)
+	}
+	h, w := float32(p.Height), float32(p.Width)
+	times := k.unet.facts.AddedEmbedding([]float32{h, w, 0, 0, h, w}) // original size, corner of the crop, target size
+	return Conditioning{Inputs{
+		"context":         context,
+		"added_embedding": engine.FromFloat32s(append(pooled, times...), 1, k.unet.facts.Added),
+	}, cut || cutToo}, nil
+}
+
+func (k *stableDiffusionXL) Inputs(r Request, t float32) Inputs { return k.unet.inputs(r, t) }
+
+func (k *stableDiffusionXL) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
+	return k.vae.decode(ctx, run, r, x)
+}
+
+// beside lays two F32 tensors of the same rows side by side: (1, t, d), (1, t, e)
+// to (1, t, d+e).
+func beside(a, b engine.Tensor) engine.Tensor {
+	rows, d, e := a.Shape[1], 4*a.Shape[2], 4*b.Shape[2]
+	out := engine.NewTensor(engine.F32, 1, rows, (d+e)/4)
+	for i := range rows {
+		copy(out.Data[i*(d+e):], a.Data[i*d:][:d])
+		copy(out.Data[i*(d+e)+d:], b.Data[i*e:][:e])
+	}
+	return out
+}

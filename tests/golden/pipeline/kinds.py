@@ -1,0 +1,163 @@
+"""Tiny untrained pipelines of every kind, drawn by diffusers' own pipeline class.
+
+  python kinds.py [NAME...]   makes NAME/model, NAME/golden.json and the pictures; all of them without a name
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from diffusers import (
+    AutoencoderKL, DDIMScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, LCMScheduler,
+    UNet2DConditionModel,
+)
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from tiny import seeded, taesd, tokenizer
+
+HERE = Path(__file__).parent
+VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
+SD_BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+
+
+def clip(path, folder, seed, cls=CLIPTextModel, hidden=24, act="quick_gelu", pad=None):
+    """A CLIP tokenizer, written into the pipeline's folder, and a text encoder for it."""
+    words = tokenizer(path / folder)
+    if pad:  # OpenCLIP's way: other tokens than the end of text fill up
+        file = path / folder / "tokenizer_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"pad_token": pad}))
+    text = seeded(cls(CLIPTextConfig(
+        vocab_size=words, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=3, num_attention_heads=2,
+        max_position_embeddings=77, hidden_act=act, projection_dim=hidden,
+        bos_token_id=words - 2, eos_token_id=words - 1, pad_token_id=words - 1)), seed)
+    text.get_input_embeddings().weight.data *= 4
+    if cls is CLIPTextModel:  # diffusers' clip_skip looks for the name that transformers before 5 had
+        text.__dict__["text_model"] = text
+    return CLIPTokenizer.from_pretrained(path / folder), text
+
+
+def unet(seed, latent=4, **options):
+    return seeded(UNet2DConditionModel(**dict(
+        sample_size=8, in_channels=latent, out_channels=latent, block_out_channels=(8, 16), layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=24, attention_head_dim=2, norm_num_groups=4) | options), seed)
+
+
+def kl(seed, latent=4, **options):
+    return seeded(AutoencoderKL(**dict(
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(4, 8, 8), layers_per_block=1, norm_num_groups=4, latent_channels=latent, scaling_factor=0.7) | options), seed, 0.7)
+
+
+def tiny_vae(seed, latent=4):
+    vae = seeded(taesd(latent), seed, 0.7)
+    vae.decoder.layers[-1].weight.data *= 1.5
+    vae.decoder.layers[-1].bias.data[:] = 0.5
+    return vae
+
+
+def lcm(path):
+    tok, text = clip(path, "tokenizer", 1)
+    return diffusers.LatentConsistencyModelPipeline(
+        tiny_vae(3), text, tok, unet(2, time_cond_proj_dim=16), LCMScheduler(**SD_BETAS, timestep_scaling=10), None, None,
+        requires_safety_checker=False)
+
+
+def sdxl_parts(path, seed, act="gelu"):
+    tok, text = clip(path, "tokenizer", seed)
+    tok2, text2 = clip(path, "tokenizer_2", seed + 1, CLIPTextModelWithProjection, hidden=16, act=act, pad="!")
+    return text, text2, tok, tok2
+
+
+XL = dict(
+    cross_attention_dim=40, addition_embed_type="text_time", addition_time_embed_dim=8,
+    projection_class_embeddings_input_dim=16 + 6 * 8, transformer_layers_per_block=(1, 2), use_linear_projection=True,
+    attention_head_dim=(2, 4), down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+    up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"))
+
+
+def sdxl(path):
+    return diffusers.StableDiffusionXLPipeline(
+        kl(12), *sdxl_parts(path, 10), unet(11, **XL), EulerDiscreteScheduler(**SD_BETAS, steps_offset=1, timestep_spacing="leading"),
+        force_zeros_for_empty_prompt=True, add_watermarker=False)
+
+
+def sdxl_turbo(path):
+    return diffusers.StableDiffusionXLPipeline(
+        tiny_vae(22), *sdxl_parts(path, 20), unet(21, **XL),
+        EulerAncestralDiscreteScheduler(**SD_BETAS, timestep_spacing="trailing"), force_zeros_for_empty_prompt=True, add_watermarker=False)
+
+
+def sdxl_means(path):
+    """Playground v2.5's way: latents with a mean and a deviation of their own; the empty prompt is encoded."""
+    vae = kl(32, latents_mean=[-1.6, 1.1, 0.3, -0.2], latents_std=[1.4, 0.6, 1.1, 0.9])
+    return diffusers.StableDiffusionXLPipeline(
+        vae, *sdxl_parts(path, 30), unet(31, **XL), DDIMScheduler(**SD_BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        force_zeros_for_empty_prompt=False, add_watermarker=False)
+
+
+BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0, width=32, height=32)
+
+# A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
+KINDS = {
+    "lcm": (lcm, [dict(guidance=8.5), dict(prompt="the house on the cat", seed=2**32 + 5, steps=2, guidance=1.5, width=48, height=24, clip_skip=2)]),
+    "sdxl": (sdxl, [
+        dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, height=24, second_prompt="cat"),
+        dict(clip_skip=3, seed=4, guidance=1.0)]),
+    "sdxl_turbo": (sdxl_turbo, [dict(steps=1, guidance=0.0), dict(steps=3, guidance=0.0, seed=3, height=40)]),
+    "sdxl_means": (sdxl_means, [dict(guidance=3.0), dict(prompt="cat", negative_prompt="red", seed=7)]),
+}
+
+
+def call(pipe, case):
+    """The arguments of the pipeline's call for a case."""
+    given = dict(prompt=case["prompt"], num_inference_steps=case["steps"], guidance_scale=case["guidance"], width=case["width"],
+                 height=case["height"], generator=torch.Generator("cpu").manual_seed(case["seed"]), output_type="np")
+    if case["negative_prompt"]:
+        given["negative_prompt"] = case["negative_prompt"]
+    if "second_prompt" in case:
+        given["prompt_2"] = case["second_prompt"]
+    if "clip_skip" in case:  # as people count: 1 is the last layer; what Stable Diffusion XL reads anyway is 2
+        given["clip_skip"] = case["clip_skip"] - (2 if "XL" in type(pipe).__name__ else 1)
+    return given
+
+
+def golden(name):
+    make, cases = KINDS[name]
+    out = HERE / name
+    shutil.rmtree(out, ignore_errors=True)
+    (out / "model").mkdir(parents=True)
+    pipe = make(out / "model")
+    pipe.set_progress_bar_config(disable=True)
+    pipe.to(torch.float16).save_pretrained(out / "model")  # half the size
+    pipe.to(torch.float32)
+    for vae in (out / "model").glob("vae/*.safetensors"):  # no kind here reads a picture
+        save_file({k: v for k, v in load_file(vae).items() if not k.startswith(("encoder.", "quant_conv."))}, vae)
+    for file in (out / "model").glob("tokenizer*/tokenizer.json"):  # the same as vocab.json and merges.txt
+        if (file.parent / "vocab.json").exists():
+            file.unlink()
+    written = []
+    for i, case in enumerate(cases):
+        case = BASE | case
+        picture = pipe(**call(pipe, case)).images[0]
+        assert np.isfinite(picture).all()
+        picture = (picture * 255).round().astype("uint8")
+        Image.fromarray(picture).save(out / f"{i}.png", optimize=True)
+        print(f"{name}/{i}.png: mean {picture.mean():.1f}, std {picture.std():.1f}, "
+              f"at the limits {np.mean((picture == 0) | (picture == 255)):.2f}", flush=True)
+        written.append(case | {"files": [f"{i}.png"]})
+    (out / "golden.json").write_text(json.dumps({"versions": VERSIONS, "cases": written}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        for name in sys.argv[1:] or KINDS:
+            golden(name)
