@@ -17,7 +17,12 @@ import (
 func shapesOf(t *testing.T, m diffusion.Model) map[string]map[string][]int {
 	t.Helper()
 	shapes := map[string]map[string][]int{}
-	for _, component := range []string{"text_encoder", "unet", "vae"} {
+	nets, err := diffusion.Nets(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nets {
+		component := n.Component
 		shapes[component] = map[string][]int{}
 		if err := m.Stream(context.Background(), component, nil, func(name, _ string, shape []int, _ func(io.WriterAt) error) error {
 			shapes[component][name] = shape
@@ -50,7 +55,11 @@ func TestCheck(t *testing.T) {
 		if err := diffusion.Check(m, shapes); err != nil {
 			t.Errorf("%s: %v", dir, err)
 		}
-		for component, weight := range map[string]string{"text_encoder": "final_layer_norm.weight", "unet": "conv_in.weight", "vae": "decoder."} {
+		weights := map[string]string{ // one of each network
+			"text_encoder": "token_embedding.weight", "text_encoder_2": "token_embedding.weight", "unet": "conv_in.weight", "vae": "decoder.",
+		}
+		for component := range shapes {
+			weight := weights[component]
 			refused := func(change func(weights map[string][]int, name string)) {
 				t.Helper()
 				changed := maps.Clone(shapes)
