@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"loader/budget":      {},
 	"loader/decode":      {"wasm/emit"},
 	"loader/quant":       {float16Module},
-	"loader/safetensors": {float16Module},
+	"loader/safetensors": {"loader/budget", float16Module},
 	"loader/hub":         {"loader/safetensors"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "wasm/bridge", safejsModule},

@@ -402,6 +402,14 @@ func TestRefusals(t *testing.T) {
 		{"NaN to q8", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`),
 			"model.safetensors": checkpoint(t, map[string]array{"bad.weight": {"F32", []int{1, 32}, bytes.Repeat([]byte{0, 0, 192, 127}, 32)}})},
 			Options{Quant: "q8"}, "bad.weight", nil},
+		{"NaN in the checkpoint's own type", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`), "model.safetensors": good}, Options{Quant: "f32"}, "tensor a.weight: it has a value that is NaN", nil},
+		{"NaN to f16", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`), "model.safetensors": good}, Options{Quant: "f16"}, "tensor a.weight: it has a value that is NaN", nil},
+		{"infinity in bf16", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`),
+			"model.safetensors": checkpoint(t, map[string]array{"b": {"BF16", []int{2}, []byte{0, 0, 128, 127}}})}, Options{}, "tensor b: it has a value that is NaN or infinite", nil},
+		{"an unread type", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`),
+			"model.safetensors": checkpoint(t, map[string]array{"c.weight": {"F4", []int{32, 64}, make([]byte, 1024)}})}, Options{Quant: "q8"}, "tensor c.weight: its type F4 is not read", nil},
+		{"a vast file beside it", map[string][]byte{"model_index.json": []byte(`{"_class_name":"P","tokenizer":["transformers","CLIPTokenizer"]}`), "tokenizer/vocab.json": make([]byte, maxFile+1)},
+			Options{}, "tokenizer/vocab.json: 16777217 bytes are more than 16777216", nil},
 	} {
 		dir := t.TempDir()
 		writeTree(t, dir, c.files)
@@ -412,6 +420,16 @@ func TestRefusals(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(c.opts.Out, loader.ManifestName)); err == nil {
 			t.Errorf("%s: a manifest was written", c.name)
+		}
+		if c.name == "an unread type" || c.name == "a vast file beside it" { // told before any weights are read
+			in, err := OpenDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := NewPlan(in, c.opts); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: planned: %v", c.name, err)
+			}
+			in.Close()
 		}
 	}
 }

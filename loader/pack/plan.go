@@ -3,12 +3,14 @@ package pack
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"wisp/loader"
+	"wisp/loader/safetensors"
 )
 
 // Plan is what [Pack] would make of an input, told from its configs and the
@@ -53,6 +55,9 @@ func (plan *Plan) fill(p *packer) error {
 		if err != nil {
 			return err
 		}
+		if f.Size() > maxFile {
+			return errors.Join(fmt.Errorf("%s: %d bytes are more than %d", n, f.Size(), maxFile), f.Close())
+		}
 		for _, q := range quants {
 			plan.Packed[q] += f.Size()
 		}
@@ -85,6 +90,9 @@ func (plan *Plan) addComponent(p *packer, c part) error {
 	}
 	defer set.Close()
 	for _, t := range c.tensors(set) {
+		if !safetensors.Readable(t.DType) {
+			return fmt.Errorf("tensor %s: its type %s is not read", t.Name, t.DType)
+		}
 		plan.Input += t.Size
 		if t.Elems() == 0 {
 			continue

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -168,6 +169,9 @@ const rowBuffer = 1 << 18
 
 // addTensor converts one tensor to its packed dtype and writes it.
 func (p *packer) addTensor(ctx context.Context, component string, t safetensors.Tensor, r *io.SectionReader) (tensorError, error) {
+	if !safetensors.Readable(t.DType) {
+		return tensorError{}, fmt.Errorf("its type %s is not read", t.DType)
+	}
 	was, noted := p.w.done.find(component, t.Name)
 	if noted && p.w.known(packedBytes(t, was.DType)) {
 		if err := p.same(ctx, t, r, was); err != nil {
@@ -347,11 +351,15 @@ func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Re
 	return p.w.put(ctx, m.Data)
 }
 
-// eachBlock is the function of that name with progress and the hash.
+// eachBlock is the function of that name with progress and the hash, for
+// values that are finite.
 func (p *packer) eachBlock(ctx context.Context, t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n int) error) error {
 	return eachBlock(ctx, t, r, n, func(src []byte, n int) error {
 		if p.sum != nil {
 			p.sum.Write(src)
+		}
+		if i := safetensors.NonFinite(src, t.DType); i >= 0 {
+			return errors.New("it has a value that is NaN or infinite: the checkpoint is broken, and would draw black pictures")
 		}
 		p.progress(int64(len(src)))
 		return each(src, n)

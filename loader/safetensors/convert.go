@@ -8,8 +8,49 @@ import (
 	"github.com/x448/float16"
 )
 
-// Width is the number of bytes of an element; 0 for an unknown dtype.
-func Width(dtype string) int { return int(widths[dtype]) }
+// Width is the number of bytes of an element; 0 for an unknown dtype and for
+// those of less than a byte.
+func Width(dtype string) int { return int(bits[dtype] / 8) }
+
+// Readable reports whether [Float32s] or [Int32s] converts the dtype.
+func Readable(dtype string) bool {
+	switch dtype {
+	case "F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL":
+		return true
+	}
+	return false
+}
+
+// NonFinite is the number of the first element in src that is NaN or infinite,
+// -1 where there is none, as in all of an integer dtype.
+func NonFinite(src []byte, dtype string) int {
+	le := binary.LittleEndian
+	switch dtype {
+	case "F64":
+		return firstOnes(len(src)/8, 0x7ff0<<48, func(i int) uint64 { return le.Uint64(src[8*i:]) })
+	case "F32":
+		return firstOnes(len(src)/4, 0x7f80<<16, func(i int) uint64 { return uint64(le.Uint32(src[4*i:])) })
+	case "F16":
+		return firstOnes(len(src)/2, 0x7c00, func(i int) uint64 { return uint64(le.Uint16(src[2*i:])) })
+	case "BF16":
+		return firstOnes(len(src)/2, 0x7f80, func(i int) uint64 { return uint64(le.Uint16(src[2*i:])) })
+	case "F8_E4M3":
+		return firstOnes(len(src), 0x7f, func(i int) uint64 { return uint64(src[i]) })
+	case "F8_E5M2":
+		return firstOnes(len(src), 0x7c, func(i int) uint64 { return uint64(src[i]) })
+	}
+	return -1
+}
+
+// firstOnes is the first of n elements that has all bits of mask.
+func firstOnes(n int, mask uint64, at func(i int) uint64) int {
+	for i := range n {
+		if at(i)&mask == mask {
+			return i
+		}
+	}
+	return -1
+}
 
 // Float32s converts the elements in src, of a floating-point dtype, to dst.
 // Every value of these types but F64 is exact in f32.

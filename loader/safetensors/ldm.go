@@ -74,6 +74,9 @@ func (s *Set) LDM(l Layout) (map[string]*Set, error) {
 		out[part.component] = set
 	}
 	if len(out) == 0 {
+		if err := s.Whole(); err != nil {
+			return nil, err
+		}
 		return nil, bad("no tensor begins with %s: it is not a single-file checkpoint", ldmParts[0].prefix)
 	}
 	return out, nil

@@ -10,12 +10,13 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"slices"
+
+	"wisp/loader/budget"
 )
 
 // MaxHeader is the longest header accepted, as in the reference implementation.
@@ -25,6 +26,16 @@ const maxRank = 16
 
 // ErrFormat: the file is not a valid safetensors file.
 var ErrFormat = errors.New("not a valid safetensors file")
+
+// ErrText refuses what a browser or a script saved in the file's place.
+var ErrText = errors.New("this is text in the file's place, such as a web page that asks to sign in or says that a file is missing: " +
+	"download the file itself, which may take an account on its site")
+
+// looksText recognises a web page or JSON by its first bytes.
+func looksText(head []byte) bool {
+	head = bytes.TrimLeft(head, "\ufeff \t\r\n")
+	return len(head) > 0 && bytes.IndexByte([]byte("<{["), head[0]) >= 0
+}
 
 // Tensor is an entry of a header.
 type Tensor struct {
@@ -57,10 +68,13 @@ type File struct {
 	r        io.ReaderAt
 }
 
-// widths is the size of an element of every dtype that a header may name.
-var widths = map[string]int64{
-	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
-	"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+// bits is the size of an element of every dtype that a header may name, as in
+// the reference implementation. Those that [Float32s] and [Int32s] do not
+// convert may be in a file as long as nobody wants them.
+var bits = map[string]int64{
+	"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+	"F6_E2M3": 6, "F6_E3M2": 6, "F4": 4, "C64": 64,
+	"I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8,
 }
 
 // Parse reads and checks the header of a file of size bytes.
@@ -79,6 +93,9 @@ func Parse(r io.ReaderAt, size int64) (*File, error) {
 		}
 		if bytes.Equal(head[:], lfsPointer) {
 			return nil, ErrPointer
+		}
+		if looksText(head[:]) {
+			return nil, ErrText
 		}
 		return nil, bad("the header claims %d bytes; at most %d are possible", n, min(MaxHeader, size-8))
 	}
@@ -113,82 +130,141 @@ func bad(format string, args ...any) error {
 	return fmt.Errorf("safetensors: %w: "+format, append([]any{ErrFormat}, args...)...)
 }
 
-// parseHeader decodes the JSON object by hand, one key at a time, because a
-// map would hide a name that is there twice. Space is what follows the header.
+// headerLimits are the budgets of a header: some ten entries a tensor.
+var headerLimits = budget.Limits{Bytes: MaxHeader, Entries: 16 << 20, Depth: 16}
+
+// parseHeader decodes the JSON object key by key, of which none may be there
+// twice. Space is what follows the header.
 func parseHeader(text []byte, space int64) (*File, error) {
 	if len(text) == 0 || text[0] != '{' {
 		return nil, bad("the header is not a JSON object")
 	}
 	f := &File{}
 	seen := map[string]bool{}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	if _, err := dec.Token(); err != nil {
-		return nil, bad("header: %v", err)
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, bad("header: %v", err)
-		}
-		name := key.(string) // a key of an object is always a string
+	r := &headerReader{JSON: budget.NewJSON("the header", text, headerLimits), space: space}
+	err := r.Members(func(name string) error {
 		if seen[name] {
-			return nil, bad("the tensor %q is there twice", name)
+			return fmt.Errorf("the tensor %q is there twice", name)
 		}
 		seen[name] = true
 		if name == "__metadata__" {
-			if err := dec.Decode(&f.Metadata); err != nil {
-				return nil, bad("metadata: %v", err)
-			}
-			continue
+			return r.metadata(f)
 		}
-		t, err := decodeEntry(dec, name, space)
-		if err != nil {
-			return nil, err
-		}
+		t, err := r.tensor(name)
 		f.Tensors = append(f.Tensors, t)
+		if err != nil {
+			return fmt.Errorf("tensor %q: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, bad("%v", err)
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, bad("header: %v", err)
-	}
-	if rest := bytes.Trim(text[dec.InputOffset():], " "); len(rest) > 0 {
+	if rest := bytes.Trim(text[r.Offset():], " "); len(rest) > 0 {
 		return nil, bad("%d bytes follow the header's JSON", len(rest))
 	}
 	return f, f.checkLayout(space)
 }
 
-func decodeEntry(dec *json.Decoder, name string, space int64) (Tensor, error) {
-	var e struct {
-		DType   string   `json:"dtype"`
-		Shape   *[]int64 `json:"shape"`
-		Offsets []int64  `json:"data_offsets"`
+type headerReader struct {
+	*budget.JSON
+	space int64
+	dtype string // of the last tensor
+}
+
+func (r *headerReader) metadata(f *File) error {
+	f.Metadata = map[string]string{}
+	return r.Members(func(key string) error {
+		if _, twice := f.Metadata[key]; twice {
+			return fmt.Errorf("the metadata %q is there twice", key)
+		}
+		v, err := r.String()
+		if f.Metadata[key] = v; err != nil {
+			return fmt.Errorf("metadata %q: %w", key, err)
+		}
+		return nil
+	})
+}
+
+// tensor reads an entry; keys that the format does not have are passed over,
+// as the reference implementation does.
+func (r *headerReader) tensor(name string) (Tensor, error) {
+	var shape, offsets []int
+	var dtype string
+	var seen [3]bool
+	once := func(i int, key string) error {
+		if seen[i] {
+			return fmt.Errorf("the key %q is there twice", key)
+		}
+		seen[i] = true
+		return nil
 	}
-	if err := dec.Decode(&e); err != nil {
-		return Tensor{}, bad("tensor %q: %v", name, err)
+	err := r.Members(func(key string) (err error) {
+		switch key {
+		case "dtype":
+			if err = once(0, key); err == nil {
+				dtype, err = r.Again(r.dtype)
+			}
+		case "shape":
+			if err = once(1, key); err == nil {
+				shape, err = r.ints(maxRank)
+			}
+		case "data_offsets":
+			if err = once(2, key); err == nil {
+				offsets, err = r.ints(2)
+			}
+		default:
+			_, err = r.Raw()
+		}
+		return err
+	})
+	if err != nil {
+		return Tensor{}, err
 	}
-	width, ok := widths[e.DType]
+	r.dtype = dtype
+	if !seen[1] {
+		return Tensor{}, errors.New("it has no shape")
+	}
+	t := Tensor{Name: name, DType: dtype, Shape: shape}
+	return t, t.place(offsets, r.space)
+}
+
+// ints reads an array of at most so many integers.
+func (r *headerReader) ints(most int) ([]int, error) {
+	var few [maxRank]int
+	n := 0
+	err := r.Array(func(i int) error {
+		if i == most {
+			return fmt.Errorf("more than %d numbers", most)
+		}
+		v, err := r.Int()
+		few[i], n = int(v), i+1
+		return err
+	})
+	return append([]int{}, few[:n]...), err
+}
+
+// place sets where the tensor is, and checks that it takes as much.
+func (t *Tensor) place(offsets []int, space int64) error {
+	width, ok := bits[t.DType]
 	if !ok {
-		return Tensor{}, bad("tensor %q has the unknown dtype %q", name, e.DType)
-	}
-	if e.Shape == nil || len(*e.Shape) > maxRank {
-		return Tensor{}, bad("tensor %q has no shape of at most %d dimensions", name, maxRank)
+		return fmt.Errorf("unknown dtype %q", t.DType)
 	}
 	elems := int64(1)
-	shape := make([]int, len(*e.Shape))
-	for i, d := range *e.Shape {
-		if d < 0 || d > math.MaxInt32 || d > 0 && elems > math.MaxInt64/8/d {
-			return Tensor{}, bad("tensor %q has the impossible shape %v", name, *e.Shape)
+	for _, d := range t.Shape {
+		if d < 0 || d > math.MaxInt32 || d > 0 && elems > math.MaxInt64/64/int64(d) {
+			return fmt.Errorf("impossible shape %v", t.Shape)
 		}
-		elems *= d
-		shape[i] = int(d)
+		elems *= int64(d)
 	}
-	if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > space {
-		return Tensor{}, bad("tensor %q has the offsets %v in %d bytes of data", name, e.Offsets, space)
+	if len(offsets) != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || int64(offsets[1]) > space {
+		return fmt.Errorf("offsets %v in %d bytes of data", offsets, space)
 	}
-	size := e.Offsets[1] - e.Offsets[0]
-	if size != elems*width {
-		return Tensor{}, bad("tensor %q: %s %v takes %d bytes, the offsets span %d", name, e.DType, shape, elems*width, size)
+	t.Begin, t.Size = int64(offsets[0]), int64(offsets[1]-offsets[0])
+	if t.Size*8 != elems*width {
+		return fmt.Errorf("%s %v takes %d bytes, the offsets span %d", t.DType, t.Shape, elems*width/8, t.Size)
 	}
-	return Tensor{Name: name, DType: e.DType, Shape: shape, Begin: e.Offsets[0], Size: size}, nil
+	return nil
 }
 
 // checkLayout refuses tensors that share bytes, and, as the format does, gaps

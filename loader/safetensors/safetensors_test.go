@@ -71,16 +71,16 @@ func TestHostileHeaders(t *testing.T) {
 		{"longer than the file", binary.LittleEndian.AppendUint64(nil, 3), "the header claims"},
 		{"zero length", make([]byte, 8), "not a JSON object"},
 		{"array", encode(`[]`, 0), "not a JSON object"},
-		{"cut JSON", encode(`{"t":{"dtype":"F32"`, 0), "unexpected EOF"},
+		{"cut JSON", encode(`{"t":{"dtype":"F32"`, 0), "cut short"},
 		{"JSON after the object", encode(`{} {}`, 0), "follow the header"},
 		{"unknown dtype", one(`{"dtype":"F7","shape":[1],"data_offsets":[0,4]}`, 4), `"F7"`},
 		{"no shape", one(`{"dtype":"F32","data_offsets":[0,4]}`, 4), "no shape"},
-		{"null shape", one(`{"dtype":"F32","shape":null,"data_offsets":[0,4]}`, 4), "no shape"},
+		{"null shape", one(`{"dtype":"F32","shape":null,"data_offsets":[0,4]}`, 4), "an array"},
 		{"negative extent", one(`{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}`, 4), "impossible shape"},
 		{"2^60 extent", one(`{"dtype":"F32","shape":[1152921504606846976],"data_offsets":[0,4]}`, 4), "impossible shape"},
 		{"overflowing product", one(`{"dtype":"F32","shape":[2147483647,2147483647,2147483647],"data_offsets":[0,4]}`, 4), "impossible shape"},
 		{"product that wraps to 1", one(`{"dtype":"U8","shape":[65536,65536,65536,65536],"data_offsets":[0,0]}`, 0), "impossible shape"},
-		{"many dimensions", one(`{"dtype":"U8","shape":[`+strings.Repeat("1,", 16)+`1],"data_offsets":[0,1]}`, 1), "no shape"},
+		{"many dimensions", one(`{"dtype":"U8","shape":[`+strings.Repeat("1,", 16)+`1],"data_offsets":[0,1]}`, 1), "more than 16"},
 		{"size mismatch", one(`{"dtype":"F32","shape":[1],"data_offsets":[0,3]}`, 3), "takes 4 bytes"},
 		{"beyond the end", one(`{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`, 3), "offsets"},
 		{"backward", one(`{"dtype":"F32","shape":[1],"data_offsets":[4,0]}`, 4), "offsets"},
@@ -91,6 +91,11 @@ func TestHostileHeaders(t *testing.T) {
 		{"gap", one(`{"dtype":"F32","shape":[1],"data_offsets":[1,5]}`, 5), "belong to none"},
 		{"overlap", encode(`{"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[3],"data_offsets":[2,5]}}`, 5), "overlap"},
 		{"duplicate", encode(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 2), "there twice"},
+		{"dtype twice", one(`{"dtype":"F32","shape":[1],"data_offsets":[0,4],"dtype":"F32"}`, 4), `"dtype" is there twice`},
+		{"dtype in capitals", one(`{"DType":"F32","shape":[1],"data_offsets":[0,4]}`, 4), `unknown dtype ""`},
+		{"half a byte", one(`{"dtype":"F4","shape":[3],"data_offsets":[0,1]}`, 1), "takes 1 bytes"},
+		{"metadata twice", encode(`{"__metadata__":{"a":"1","a":"2"}}`, 0), "there twice"},
+		{"deep", one(`{"x":`+strings.Repeat("[", 99)+strings.Repeat("]", 99)+`,"dtype":"F32"}`, 4), "levels"},
 		{"metadata of numbers", encode(`{"__metadata__":{"a":1}}`, 0), "metadata"},
 	} {
 		_, err := parse(c.b)
@@ -103,6 +108,26 @@ func TestHostileHeaders(t *testing.T) {
 	}
 	if _, err := parse([]byte("\x80\x02\x8a\nl\xfc\x9cF")); !errors.Is(err, ErrPickle) {
 		t.Errorf("pickle: %v", err)
+	}
+}
+
+// TestDTypes: every type of the format may be in a file, at its size.
+func TestDTypes(t *testing.T) {
+	for dtype, n := range bits {
+		f, err := parse(encode(fmt.Sprintf(`{"a":{"dtype":%q,"shape":[4,2],"data_offsets":[0,%d],"more":{"x":1}}}`, dtype, n), int(n)))
+		if err != nil || f.Tensors[0].Size != n {
+			t.Errorf("%s: %v", dtype, err)
+		}
+	}
+}
+
+// TestTextInItsPlace: what is saved in a checkpoint's place by mistake is said
+// to be that.
+func TestTextInItsPlace(t *testing.T) {
+	for _, text := range []string{"<!DOCTYPE html><html><head>", "\n\t <html lang=en>", "\ufeff<html>......", `{"error":"not found"}`, `[{"a":1}]........`} {
+		if _, err := parse([]byte(text)); !errors.Is(err, ErrText) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
@@ -185,6 +210,37 @@ func TestFloat8(t *testing.T) {
 	nan := make([]float32, 2)
 	if err := Float32s(nan, []byte{0x7f, 0xff}, "F8_E4M3"); err != nil || nan[0] == nan[0] || nan[1] == nan[1] {
 		t.Errorf("all ones: %v", nan)
+	}
+}
+
+// TestNonFinite: NaN and infinities of each type, and the largest values that
+// are none.
+func TestNonFinite(t *testing.T) {
+	le := binary.LittleEndian
+	two := func(v uint16) []byte { return le.AppendUint16(nil, v) }
+	four := func(v uint32) []byte { return le.AppendUint32(nil, v) }
+	eight := func(v float64) []byte { return le.AppendUint64(nil, math.Float64bits(v)) }
+	for _, c := range []struct {
+		dtype     string
+		good, bad [][]byte
+	}{
+		{"F16", [][]byte{two(0), two(0x7bff), two(0xfbff)}, [][]byte{two(0x7c00), two(0xfc00), two(0x7e00), two(0xffff)}},
+		{"BF16", [][]byte{two(0x7f7f), two(0xff7f)}, [][]byte{two(0x7f80), two(0x7fc0), two(0xff80)}},
+		{"F32", [][]byte{four(0x7f7fffff)}, [][]byte{four(0x7f800000), four(0xff800000), four(0x7fc00000)}},
+		{"F64", [][]byte{eight(math.MaxFloat64)}, [][]byte{eight(math.Inf(-1)), eight(math.NaN())}},
+		{"F8_E4M3", [][]byte{{0x7e}, {0xfe}}, [][]byte{{0x7f}, {0xff}}},
+		{"F8_E5M2", [][]byte{{0x7b}}, [][]byte{{0x7c}, {0xfd}}},
+		{"I32", [][]byte{four(0x7fc00000)}, nil},
+	} {
+		all := bytes.Join(c.good, nil)
+		if i := NonFinite(all, c.dtype); i != -1 {
+			t.Errorf("%s: element %d of %x", c.dtype, i, all)
+		}
+		for _, bad := range c.bad {
+			if i := NonFinite(append(bytes.Clone(all), bad...), c.dtype); i != len(c.good) {
+				t.Errorf("%s: %x is seen at %d, want %d", c.dtype, bad, i, len(c.good))
+			}
+		}
 	}
 }
 

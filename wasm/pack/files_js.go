@@ -135,7 +135,21 @@ func (f folder) noPipeline() error {
 	case len(f.named("config.json")) > 0:
 		return fmt.Errorf("%w: only a part of a pipeline, %s", errNothing, checkpoints[0])
 	}
-	return fmt.Errorf("%w: %s", errBare, checkpoints[0])
+	return f.bare(checkpoints[0])
+}
+
+// bare says what a checkpoint without configs lacks to be a model: they, if it
+// is a whole one.
+func (f folder) bare(name string) error {
+	set, err := safetensors.OpenSet(name, f.Open)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	if err := set.Whole(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("%w: %s", errBare, name)
 }
 
 // named lists the files whose names end so.
