@@ -40,6 +40,18 @@ func (l Layers) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
+// Stat describes the named file of the first layer that has it, without opening
+// it where the layer can.
+func (l Layers) Stat(name string) (fs.FileInfo, error) {
+	for _, layer := range l {
+		info, err := fs.Stat(layer, name)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return info, err
+		}
+	}
+	return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
+}
+
 // Under is a file system moved down a path: Under("models", f) has f's "x" as
 // "models/x".
 func Under(prefix string, files fs.FS) fs.FS { return under{prefix, files} }
@@ -55,6 +67,14 @@ func (u under) Open(name string) (fs.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return u.fs.Open(rest)
+}
+
+func (u under) Stat(name string) (fs.FileInfo, error) {
+	rest, ok := cutPath(name, u.prefix)
+	if !ok {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
+	}
+	return fs.Stat(u.fs, rest)
 }
 
 // cutPath removes a leading directory from a path.

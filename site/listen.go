@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +28,12 @@ const (
 	patienceWrite = time.Minute
 	patienceIdle  = 2 * time.Minute
 	maxHead       = 64 << 10 // bytes of a request's headers
+	maxStreams    = 100      // requests at once on a connection of HTTP/2
 )
+
+// maxAnswers is how many requests are answered at once: each that waits for a
+// slow client takes some 50 KB.
+var maxAnswers int64 = 1024
 
 // patienceStop is for answers under way at the end.
 var patienceStop = 10 * time.Second
@@ -41,6 +47,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 		ReadTimeout:       patienceHead,
 		IdleTimeout:       patienceIdle,
 		MaxHeaderBytes:    maxHead,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 	}
 	stopped := make(chan error, 1)
 	end := context.AfterFunc(ctx, func() {
@@ -65,14 +72,21 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	return <-stopped
 }
 
-// watch bounds how long a client may let an answer wait, and logs it.
+// watch bounds how many answers are under way and how long a client may let one
+// wait, and logs it.
 func watch(h http.Handler, log io.Writer) http.Handler {
 	var mu sync.Mutex
+	var under atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK}
 		began := time.Now()
 		a.hurry() // the deadline of an answer before this one may be over
-		h.ServeHTTP(a, r)
+		defer under.Add(-1)
+		if under.Add(1) > maxAnswers {
+			unavailable(a)
+		} else {
+			h.ServeHTTP(a, r)
+		}
 		if log == nil {
 			return
 		}

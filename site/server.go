@@ -3,16 +3,14 @@ package site
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
-	"io"
+	"errors"
 	"io/fs"
 	"net/http"
 	"path"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
+	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -46,26 +44,22 @@ var encodings = []struct{ name, ext string }{{"br", ".br"}, {"zstd", ".zst"}, {"
 // never changes.
 var hashed = regexp.MustCompile(`(^|/)([0-9a-f]{64}\.bin|[^/]+-[0-9a-f]{16}\.(wasm|js|css))$`)
 
-// maxCached is the largest file that is compressed and kept in memory.
-const maxCached = 64 << 20
-
 // Handler serves the files: hash-named ones for a year, the rest by ETag and
 // compressed. Headers isolate the page from other origins (COOP, COEP), so
 // that threads may share memory. Directories are not listed.
 func Handler(files fs.FS) http.Handler {
-	h := &handler{files: files, cache: map[string]*document{}}
+	h := &handler{files: files, documents: documents{files: files, slots: map[string]*slot{}}}
 	go h.prepare(engine)
 	return h
 }
 
 // prepare compresses a large file before the first visitor waits for it.
 func (h *handler) prepare(name string) {
-	f, info, err := open(h.files, name)
+	info, err := regular(h.files, name)
 	if err != nil {
 		return // a built site has it under another name
 	}
-	defer f.Close()
-	if d, err := h.document(name, f, info); err == nil {
+	if d, err := h.documents.get(name, info); err == nil {
 		for _, form := range d.forms {
 			form()
 		}
@@ -73,18 +67,8 @@ func (h *handler) prepare(name string) {
 }
 
 type handler struct {
-	files fs.FS
-	mu    sync.Mutex
-	cache map[string]*document
-}
-
-// document is one version of a file in memory, with its compressed forms by
-// encoding.
-type document struct {
-	modified time.Time
-	data     []byte
-	etag     string
-	forms    map[string]func() []byte
+	files     fs.FS
+	documents documents
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -102,13 +86,38 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	f, info, err := open(h.files, name)
-	if err != nil {
-		http.NotFound(w, r)
-		return
+	info, err := regular(h.files, name)
+	if err == nil {
+		err = h.serve(w, r, name, info)
 	}
-	defer f.Close()
-	h.serve(w, r, name, f, info)
+	switch {
+	case err == nil:
+	case busy(err):
+		unavailable(w)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// busy tells an error of a machine that is short of something from one of a
+// file that is not there.
+func busy(err error) bool {
+	for _, short := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EINTR, syscall.EIO} {
+		if errors.Is(err, short) {
+			return true
+		}
+	}
+	return false
+}
+
+// unavailable says that the server has too much to do, and to come again.
+func unavailable(w http.ResponseWriter) {
+	for _, name := range []string{"Content-Encoding", "ETag", "Vary"} {
+		w.Header().Del(name)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "the server is busy: try again in a few seconds", http.StatusServiceUnavailable)
 }
 
 // isolate sets the headers every answer carries. Files may be embedded by
@@ -124,46 +133,45 @@ func isolate(header http.Header) {
 	header.Set("X-Content-Type-Options", "nosniff")
 }
 
-// open opens a regular file.
-func open(files fs.FS, name string) (fs.File, fs.FileInfo, error) {
-	f, err := files.Open(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := f.Stat()
+// regular looks for a regular file, without opening it: that waits where it is
+// a pipe.
+func regular(files fs.FS, name string) (fs.FileInfo, error) {
+	info, err := fs.Stat(files, name)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fs.ErrNotExist
 	}
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return f, info, nil
+	return info, err
 }
 
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, f fs.File, info fs.FileInfo) {
+// serve answers with a file. An error is returned before anything is sent.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, info fs.FileInfo) error {
 	header := w.Header()
 	ext := path.Ext(name)
 	ctype := types[ext]
 	if ctype == "" {
 		ctype = "application/octet-stream"
 	}
-	header.Set("Content-Type", ctype)
-	header.Set("Cache-Control", "no-cache")
+	cache := "no-cache"
 	if hashed.MatchString(name) {
-		header.Set("Cache-Control", forever)
+		cache = forever
 	}
-	if seeker, ok := f.(io.ReadSeeker); ok && (ext == ".bin" || info.Size() > maxCached) {
+	if ext == ".bin" || info.Size() > maxCached {
+		f, err := h.files.Open(name) // that it can be is known before it is promised
+		if err != nil {
+			return err
+		}
+		f.Close()
+		header.Set("Content-Type", ctype)
+		header.Set("Cache-Control", cache)
 		if hashed.MatchString(name) {
 			header.Set("ETag", `"`+strings.TrimSuffix(path.Base(name), ext)+`"`)
 		}
-		http.ServeContent(w, r, "", info.ModTime(), seeker)
-		return
+		http.ServeContent(w, r, "", info.ModTime(), &pieces{files: h.files, name: name, info: info})
+		return nil
 	}
-	d, err := h.document(name, f, info)
+	d, err := h.documents.get(name, info)
 	if err != nil {
-		http.Error(w, "the file cannot be read", http.StatusInternalServerError)
-		return
+		return err
 	}
 	data, etag := d.data, d.etag
 	if len(d.forms) > 0 {
@@ -173,58 +181,11 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, f f
 			header.Set("Content-Encoding", enc)
 		}
 	}
+	header.Set("Content-Type", ctype)
+	header.Set("Cache-Control", cache)
 	header.Set("ETag", `"`+etag+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
-}
-
-// document returns the file's content from memory, read again when it has
-// changed.
-func (h *handler) document(name string, f fs.File, info fs.FileInfo) (*document, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if d := h.cache[name]; d != nil && d.modified.Equal(info.ModTime()) && int64(len(d.data)) == info.Size() {
-		return d, nil
-	}
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(data)
-	d := &document{modified: info.ModTime(), data: data, etag: hex.EncodeToString(sum[:8])}
-	if !packed[path.Ext(name)] {
-		d.forms = h.forms(name, d)
-	}
-	h.cache[name] = d
-	return d, nil
-}
-
-// forms returns how to get the compressed forms of a document: from the twins
-// that build wrote beside the file, else zstd and gzip by compressing it once.
-func (h *handler) forms(name string, d *document) map[string]func() []byte {
-	forms := map[string]func() []byte{
-		"zstd": sync.OnceValue(func() []byte { return zstandard(d.data) }),
-		"gzip": sync.OnceValue(func() []byte { return gzipped(d.data) }),
-	}
-	for _, e := range encodings {
-		if twin, ok := h.twin(name+e.ext, d.modified); ok {
-			forms[e.name] = func() []byte { return twin }
-		}
-	}
-	return forms
-}
-
-// twin reads a file that is not older than the one it is made from.
-func (h *handler) twin(name string, made time.Time) ([]byte, bool) {
-	f, info, err := open(h.files, name)
-	if err != nil {
-		return nil, false
-	}
-	defer f.Close()
-	if info.ModTime().Before(made) {
-		return nil, false
-	}
-	data, err := io.ReadAll(f)
-	return data, err == nil
+	return nil
 }
 
 func gzipped(data []byte) []byte {

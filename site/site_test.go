@@ -330,14 +330,49 @@ func TestHandlerTwins(t *testing.T) {
 			}
 		}
 	}
-	// A twin that is older than its file is not of it.
-	newer := time.Now().Add(time.Hour)
-	if err := os.Chtimes(filepath.Join(out, "sw.js"), newer, newer); err != nil {
+}
+
+// A file that is put back with an older date, or one whose size and date are
+// those of the one before, is served as it is, whatever its twins hold.
+func TestHandlerTwinsByContent(t *testing.T) {
+	defer func(before time.Duration) { trust = before }(trust)
+	trust = 0
+	dir := t.TempDir()
+	name := filepath.Join(dir, "a.js")
+	h := Handler(os.DirFS(dir))
+	old := time.Now().Add(-time.Hour).Truncate(time.Second)
+	check := func(what, want, encoding string) {
+		t.Helper()
+		r := get(t, h, "GET", "/a.js", map[string]string{"Accept-Encoding": "br"})
+		var body io.Reader = r.Body
+		if r.Header.Get("Content-Encoding") == "br" {
+			body = brotli.NewReader(body)
+		}
+		if got := string(must(io.ReadAll(body))); got != want || r.Header.Get("Content-Encoding") != encoding {
+			t.Errorf("%s: %.20q as %q", what, got, r.Header.Get("Content-Encoding"))
+		}
+	}
+	put := func(text string) {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := strings.Repeat("first ", 100), strings.Repeat("other ", 100)
+	if err := writeTwins(name, []byte(first), 1); err != nil {
 		t.Fatal(err)
 	}
-	if r := get(t, h, "GET", "/sw.js", map[string]string{"Accept-Encoding": "br"}); r.Header.Get("Content-Encoding") != "" {
-		t.Error("an old twin was served")
+	check("built", first, "br")
+	put(second)
+	check("put back with an older date", second, "")
+	put(first)
+	check("with the size and date of the one before", first, "br")
+	if err := os.WriteFile(name+".br", brotlied([]byte(second), 1), 0o644); err != nil {
+		t.Fatal(err)
 	}
+	check("beside another's twin", first, "")
 }
 
 // A twin is never older than its file, which would make it another's, and none
