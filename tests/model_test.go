@@ -56,6 +56,15 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "sd3":
 		s := shape("sample")
 		return model.SD3(config, s[0], s[1], s[2], shape("context")[1])
+	case "unet2d":
+		s := shape("sample")
+		return model.UNet2D(config, s[0], s[1], s[2])
+	case "vq_decoder":
+		s := shape("latents")
+		return model.VQModelDecoder(config, s[0], s[1], s[2])
+	case "vq_encoder":
+		s := shape("image")
+		return model.VQModelEncoder(config, s[0], s[1], s[2])
 	case "flux":
 		s := shape("sample")
 		return model.Flux(config, s[0], s[1], s[2], shape("context")[1])
@@ -108,7 +117,7 @@ func TestNetworks(t *testing.T) {
 
 // leavesOut says which weights a case rightly has no use for.
 func (c networkCase) leavesOut(name string) bool {
-	return c.Skip > 0 && strings.Contains(name, "layers")
+	return c.Skip > 0 && strings.Contains(name, "layers") || c.Network == "unet2d" && name == "time_proj.weight" // the host embeds
 }
 
 func TestTimestepEmbedding(t *testing.T) {
@@ -141,6 +150,8 @@ func TestNetworkConfigErrors(t *testing.T) {
 	t5 := func(b []byte) (*engine.Graph, error) { return model.T5Encoder(b, 1, 77) }
 	pixart := func(b []byte) (*engine.Graph, error) { return model.PixArt(b, 1, 8, 8, 4) }
 	sd3 := func(b []byte) (*engine.Graph, error) { return model.SD3(b, 1, 8, 8, 4) }
+	unet2d := func(b []byte) (*engine.Graph, error) { return model.UNet2D(b, 1, 8, 8) }
+	vq := func(b []byte) (*engine.Graph, error) { return model.VQModelDecoder(b, 1, 8, 8) }
 	flux := func(b []byte) (*engine.Graph, error) { return model.Flux(b, 1, 4, 4, 4) }
 	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
 	for _, c := range []struct {
@@ -186,6 +197,16 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{sd3, `{"qk_norm": "layer_norm"}`, "qk_norm"},
 		{sd3, `{"caption_projection_dim": 7}`, "caption_projection_dim"},
 		{sd3, `{"pos_embed_max_size": 3}`, "pos_embed_max_size"},
+		{unet2d, `{"down_block_types": ["KDownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"]}`, "down_block_types"},
+		{unet2d, `{"time_embedding_type": "learned"}`, "num_train_timesteps"},
+		{unet2d, `{"class_embed_type": "projection"}`, "class_embed_type"},
+		{unet2d, `{"norm_num_groups": null}`, "norm_num_groups"},
+		{unet2d, `{"attention_head_dim": 9}`, "attention_head_dim"},
+		{unet2d, `{"in_channels": 1, "down_block_types": ["SkipDownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"]}`, "in_channels"},
+		{unet2d, `{"block_out_channels": [32, 32, 32, 32, 32], "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"]}`, "block_out_channels"},
+		{vq, `{"norm_type": "spatial"}`, "norm_type"},
+		{vq, `{"lookup_from_codebook": true}`, "lookup_from_codebook"},
+		{vq, `{"num_vq_embeddings": 0}`, "num_vq_embeddings"},
 		{flux, `{"patch_size": 2}`, "patch_size"},
 		{flux, `{"axes_dims_rope": [16, 56, 54]}`, "axes_dims_rope"},
 		{flux, `{"axes_dims_rope": [16, 57, 55]}`, "axes_dims_rope"},
@@ -199,7 +220,7 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{tiny, `{"num_decoder_blocks": [1, 1, 1, 100000000]}`, "num_decoder_blocks"},
 		{tiny, `{"upsample_fn": "bilinear"}`, "upsample_fn"},
 		{kl, `{"norm_num_groups": 0}`, "norm_num_groups"},
-		{kl, `{"up_block_types": ["AttnUpDecoderBlock2D"]}`, "up_block_types"},
+		{kl, `{"up_block_types": ["MidUpDecoderBlock2D"]}`, "up_block_types"},
 		{kl, `{"latent_channels": -4}`, "latent_channels"},
 	} {
 		g, err := c.build([]byte(c.config))

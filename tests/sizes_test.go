@@ -46,6 +46,11 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.PixArt(p.Config, 1, 8, 8, 77))
 	case "SD3Transformer2DModel":
 		add(model.SD3(p.Config, 1, 8, 8, 77))
+	case "UNet2DModel":
+		add(model.UNet2D(p.Config, 1, 64, 64))
+	case "VQModel":
+		add(model.VQModelEncoder(p.Config, 1, 64, 64))
+		add(model.VQModelDecoder(p.Config, 1, 8, 8))
 	case "FluxTransformer2DModel":
 		add(model.Flux(p.Config, 1, 8, 8, 77))
 	case "AutoencoderKL":
@@ -74,9 +79,13 @@ func TestPublishedModels(t *testing.T) {
 				t.Fatal(err)
 			}
 			var lines []string
-			parameters := 0
+			parameters, seen := 0, map[string]bool{}
 			for _, g := range graphs {
 				for _, w := range g.Weights() {
+					if seen[w.Name] {
+						continue
+					}
+					seen[w.Name] = true
 					dims := strings.ReplaceAll(strings.Trim(fmt.Sprint([]int(w.Shape)), "[]"), " ", "x")
 					lines = append(lines, fmt.Sprintf("%s %s\n", w.Name, dims))
 					parameters += w.Elems()

@@ -1,6 +1,10 @@
 package model
 
-import "wisp/engine"
+import (
+	"strings"
+
+	"wisp/engine"
+)
 
 // klConfig is diffusers' AutoencoderKL configuration, with its defaults.
 type klConfig struct {
@@ -28,6 +32,11 @@ func parseKL(config []byte) (klConfig, error) {
 		return c, err
 	}
 	k := checker{component: "AutoencoderKL"}
+	c.check(&k)
+	return c, k.err
+}
+
+func (c klConfig) check(k *checker) {
 	n := len(c.Channels)
 	k.width("in_channels", c.In)
 	k.width("out_channels", c.Out)
@@ -36,17 +45,16 @@ func parseKL(config []byte) (klConfig, error) {
 	k.within("length of down_block_types", len(c.DownTypes), n, n)
 	k.within("length of up_block_types", len(c.UpTypes), n, n)
 	for _, t := range c.DownTypes {
-		k.one("down_block_types", t, "DownEncoderBlock2D")
+		k.one("down_block_types", t, "DownEncoderBlock2D", "AttnDownEncoderBlock2D")
 	}
 	for _, t := range c.UpTypes {
-		k.one("up_block_types", t, "UpDecoderBlock2D")
+		k.one("up_block_types", t, "UpDecoderBlock2D", "AttnUpDecoderBlock2D")
 	}
 	for _, channels := range c.Channels {
 		k.divides("norm_num_groups", c.Groups, channels)
 	}
 	k.within("layers_per_block", c.Layers, 1, maxLayers)
 	k.one("act_fn", c.Act, "silu", "swish", "relu", "gelu")
-	return c, k.err
 }
 
 // klEps is the epsilon of every norm of an AutoencoderKL.
@@ -68,25 +76,40 @@ func AutoencoderKLDecoder(config []byte, batch, h, w int) (*engine.Graph, error)
 		return nil, err
 	}
 	return engine.Build(func(g *engine.Graph) {
-		p, last := path("decoder"), len(c.Channels)-1
 		x := g.Input("latents", engine.F32, batch, h, w, c.Latent)
 		if c.PostQuantConv {
 			x = conv(g, "post_quant_conv", x, c.Latent, 1)
 		}
-		x = conv(g, p.Sub("conv_in"), x, c.Channels[last], 3)
-		x = klMid(g, p.Sub("mid_block"), c, x)
-		for i := range c.Channels {
-			block := p.Sub("up_blocks", i)
-			for j := range c.Layers + 1 {
-				x = resnetBlock(g, block.Sub("resnets", j), c.resnet(), x, nil, c.Channels[last-i])
-			}
-			if i < last {
-				x = upsample(g, block.Sub("upsamplers", 0), x, 2*x.Shape[1], 2*x.Shape[2])
-			}
-		}
-		x = engine.SiLU(groupNorm(g, p.Sub("conv_norm_out"), x, c.Groups, klEps))
-		g.Output("image", conv(g, p.Sub("conv_out"), x, c.Out, 3))
+		g.Output("image", c.decode(g, x))
 	})
+}
+
+// decode is diffusers' Decoder on x (n,h,w,latent).
+func (c klConfig) decode(g *engine.Graph, x *engine.Node) *engine.Node {
+	p, last := path("decoder"), len(c.Channels)-1
+	x = conv(g, p.Sub("conv_in"), x, c.Channels[last], 3)
+	x = klMid(g, p.Sub("mid_block"), c, x)
+	for i := range c.Channels {
+		block := p.Sub("up_blocks", i)
+		for j := range c.Layers + 1 {
+			x = c.layer(g, block, j, c.UpTypes[i], x, c.Channels[last-i])
+		}
+		if i < last {
+			x = upsample(g, block.Sub("upsamplers", 0), x, 2*x.Shape[1], 2*x.Shape[2])
+		}
+	}
+	x = engine.SiLU(groupNorm(g, p.Sub("conv_norm_out"), x, c.Groups, klEps))
+	return conv(g, p.Sub("conv_out"), x, c.Out, 3)
+}
+
+// layer is a residual block, and where the block's kind has it attention with
+// one head.
+func (c klConfig) layer(g *engine.Graph, block path, j int, kind string, x *engine.Node, width int) *engine.Node {
+	x = resnetBlock(g, block.Sub("resnets", j), c.resnet(), x, nil, width)
+	if strings.HasPrefix(kind, "Attn") {
+		x = imageAttention(g, block.Sub("attentions", j), x, 1, c.Groups, klEps)
+	}
+	return x
 }
 
 // AutoencoderKLEncoder is the other half.
@@ -101,26 +124,31 @@ func AutoencoderKLEncoder(config []byte, batch, h, w int) (*engine.Graph, error)
 		return nil, err
 	}
 	return engine.Build(func(g *engine.Graph) {
-		p, last := path("encoder"), len(c.Channels)-1
-		x := conv(g, p.Sub("conv_in"), g.Input("image", engine.F32, batch, h, w, c.In), c.Channels[0], 3)
-		for i, channels := range c.Channels {
-			block := p.Sub("down_blocks", i)
-			for j := range c.Layers {
-				x = resnetBlock(g, block.Sub("resnets", j), c.resnet(), x, nil, channels)
-			}
-			if i < last {
-				x = downsample(g, block.Sub("downsamplers", 0), x, 0)
-			}
-		}
-		x = klMid(g, p.Sub("mid_block"), c, x)
-		x = engine.SiLU(groupNorm(g, p.Sub("conv_norm_out"), x, c.Groups, klEps))
-		x = conv(g, p.Sub("conv_out"), x, 2*c.Latent, 3)
+		x := c.encode(g, g.Input("image", engine.F32, batch, h, w, c.In), 2*c.Latent)
 		if c.QuantConv {
 			x = conv(g, "quant_conv", x, 2*c.Latent, 1)
 		}
 		g.Output("mean", engine.Slice(x, -1, 0, c.Latent))
 		g.Output("logvar", engine.Clamp(engine.Slice(x, -1, c.Latent, 2*c.Latent), -30, 20))
 	})
+}
+
+// encode is diffusers' Encoder on x (n,h,w,in), of which it makes out channels.
+func (c klConfig) encode(g *engine.Graph, x *engine.Node, out int) *engine.Node {
+	p, last := path("encoder"), len(c.Channels)-1
+	x = conv(g, p.Sub("conv_in"), x, c.Channels[0], 3)
+	for i, channels := range c.Channels {
+		block := p.Sub("down_blocks", i)
+		for j := range c.Layers {
+			x = c.layer(g, block, j, c.DownTypes[i], x, channels)
+		}
+		if i < last {
+			x = downsample(g, block.Sub("downsamplers", 0), x, 0)
+		}
+	}
+	x = klMid(g, p.Sub("mid_block"), c, x)
+	x = engine.SiLU(groupNorm(g, p.Sub("conv_norm_out"), x, c.Groups, klEps))
+	return conv(g, p.Sub("conv_out"), x, out, 3)
 }
 
 // klMid is two residual blocks around attention with one head.

@@ -65,6 +65,66 @@ func ReadUNet(config []byte) (UNetFacts, error) {
 	return f, k.err
 }
 
+// UNet2DFacts are what a sampling loop must know of a UNet2DModel.
+type UNet2DFacts struct {
+	In, Out       int    // channels of the picture, and of the prediction
+	Height, Width int    // sample_size in pixels; 0 where the config has none
+	Multiple      int    // that height and width must be of
+	Time          string // time_embedding_type: "positional", "fourier" or "learned"
+	Embedding     int    // width of "timestep_embedding"; 0 without
+	Classes       int    // that there are, 0 to Classes − 1; 0 without
+	ClassWidth    int    // width of "class_embedding"; 0 without. That of the timestep's means that the class is embedded likewise
+
+	flipSinToCos bool
+	freqShift    float32
+}
+
+// TimestepEmbedding is the "timestep_embedding" input for t, (len(t),
+// Embedding), of a "positional" time.
+func (f UNet2DFacts) TimestepEmbedding(t []float32) []float32 {
+	return TimestepEmbedding(t, f.Embedding, f.flipSinToCos, f.freqShift)
+}
+
+// ReadUNet2D reads the facts of a UNet2DModel's config, and whether [UNet2D]
+// can build it.
+func ReadUNet2D(config []byte) (UNet2DFacts, error) {
+	c, err := parseUNet2D(config)
+	if err != nil {
+		return UNet2DFacts{}, err
+	}
+	more := struct {
+		SampleSize   json.RawMessage `json:"sample_size"`
+		FlipSinToCos bool            `json:"flip_sin_to_cos"`
+		FreqShift    float32         `json:"freq_shift"`
+	}{FlipSinToCos: true}
+	if err := parse("UNet2DModel", config, &more); err != nil {
+		return UNet2DFacts{}, err
+	}
+	k := checker{component: "UNet2DModel"}
+	f := UNet2DFacts{
+		In: c.In, Out: c.Out, Time: c.TimeType, Embedding: c.Channels[0], Multiple: 1 << (len(c.Channels) - 1),
+		flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
+	}
+	f.Height, f.Width = sampleSize(&k, more.SampleSize)
+	switch c.TimeType {
+	case "fourier":
+		f.Embedding *= 2
+	case "learned":
+		f.Embedding = 0
+	}
+	switch {
+	case c.ClassType != nil && *c.ClassType == "timestep":
+		f.ClassWidth = f.Embedding
+	case c.ClassType != nil:
+		if f.ClassWidth = 4 * c.Channels[0]; c.TimeDim != nil {
+			f.ClassWidth = *c.TimeDim
+		}
+	case c.Classes != nil:
+		f.Classes = *c.Classes
+	}
+	return f, k.err
+}
+
 // sampleSize reads a size given as one number or as height and width.
 func sampleSize(k *checker, raw json.RawMessage) (h, w int) {
 	var size perBlock[int]
@@ -89,7 +149,7 @@ type AutoencoderFacts struct {
 	Shift   float32 // and this is added to them
 
 	mean, std []float32 // of each channel, where the config has them
-	tiny      bool
+	class     string
 }
 
 // Denormalise turns a sampler's latents x, channels last, into the decoder's
@@ -107,8 +167,8 @@ func (f AutoencoderFacts) Denormalise(x []float32) []float32 {
 	return out
 }
 
-// ReadAutoencoder reads the facts of an AutoencoderKL's or AutoencoderTiny's
-// config, by its _class_name, and whether this package can build it.
+// ReadAutoencoder reads the facts of an AutoencoderKL's, AutoencoderTiny's or
+// VQModel's config, by its _class_name, and whether this package can build it.
 func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 	var class struct {
 		Name string `json:"_class_name"`
@@ -117,18 +177,19 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 		return AutoencoderFacts{}, err
 	}
 	k := checker{component: "autoencoder"}
-	k.one("_class_name", class.Name, "AutoencoderKL", "AutoencoderTiny")
+	k.one("_class_name", class.Name, "AutoencoderKL", "AutoencoderTiny", "VQModel")
 	if k.err != nil {
 		return AutoencoderFacts{}, k.err
 	}
-	f := AutoencoderFacts{tiny: class.Name == "AutoencoderTiny"}
+	f := AutoencoderFacts{class: class.Name}
 	latents := struct {
 		Scaling float32   `json:"scaling_factor"`
 		Shift   float32   `json:"shift_factor"`
 		Mean    []float32 `json:"latents_mean"`
 		Std     []float32 `json:"latents_std"`
 	}{Scaling: 0.18215}
-	if f.tiny {
+	switch f.class {
+	case "AutoencoderTiny":
 		latents.Scaling = 1
 		c, err := parseTiny(config)
 		if err != nil {
@@ -138,7 +199,13 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 		for range c.DecoderWidths[1:] {
 			f.Factor *= c.UpsampleFactor
 		}
-	} else {
+	case "VQModel":
+		c, err := parseVQ(config)
+		if err != nil {
+			return f, err
+		}
+		f.Latent, f.Factor = c.width, 1<<(len(c.Channels)-1)
+	default:
 		c, err := parseKL(config)
 		if err != nil {
 			return f, err
@@ -161,15 +228,18 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 	return f, k.err
 }
 
-// Decoder is [AutoencoderTinyDecoder] or [AutoencoderKLDecoder], by the
-// config's _class_name.
+// Decoder is [AutoencoderTinyDecoder], [AutoencoderKLDecoder] or
+// [VQModelDecoder], by the config's _class_name.
 func Decoder(config []byte, batch, h, w int) (*engine.Graph, error) {
 	f, err := ReadAutoencoder(config)
 	if err != nil {
 		return nil, err
 	}
-	if f.tiny {
+	switch f.class {
+	case "AutoencoderTiny":
 		return AutoencoderTinyDecoder(config, batch, h, w)
+	case "VQModel":
+		return VQModelDecoder(config, batch, h, w)
 	}
 	return AutoencoderKLDecoder(config, batch, h, w)
 }

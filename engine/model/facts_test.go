@@ -29,16 +29,17 @@ func TestUNetFacts(t *testing.T) {
 func TestAutoencoderFacts(t *testing.T) {
 	four := `["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"], "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]`
 	for config, want := range map[string]AutoencoderFacts{
-		`{"_class_name": "AutoencoderTiny"}`: {Latent: 4, Factor: 8, Scaling: 1, tiny: true},
+		`{"_class_name": "AutoencoderTiny"}`: {Latent: 4, Factor: 8, Scaling: 1, class: "AutoencoderTiny"},
 		// As Stable Diffusion 1.5 has it: without a scaling_factor.
-		`{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "down_block_types": ` + four + `}`: {Latent: 4, Factor: 8, Scaling: 0.18215},
-		`{"_class_name": "AutoencoderKL", "latent_channels": 16, "scaling_factor": 1.5, "shift_factor": 0.25}`:           {Latent: 16, Factor: 1, Scaling: 1.5, Shift: 0.25},
+		`{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "down_block_types": ` + four + `}`: {Latent: 4, Factor: 8, Scaling: 0.18215, class: "AutoencoderKL"},
+		`{"_class_name": "AutoencoderKL", "latent_channels": 16, "scaling_factor": 1.5, "shift_factor": 0.25}`:           {Latent: 16, Factor: 1, Scaling: 1.5, Shift: 0.25, class: "AutoencoderKL"},
+		`{"_class_name": "VQModel", "vq_embed_dim": 5}`:                                                                  {Latent: 5, Factor: 1, Scaling: 0.18215, class: "VQModel"},
 	} {
 		if got, err := ReadAutoencoder([]byte(config)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s gives %+v, %v, want %+v", config, got, err, want)
 		}
 	}
-	for _, config := range []string{`{}`, `{"_class_name": "VQModel"}`, `{"_class_name": "AutoencoderKL", "scaling_factor": 0}`, `[`} {
+	for _, config := range []string{`{}`, `{"_class_name": "AsymmetricAutoencoderKL"}`, `{"_class_name": "AutoencoderKL", "scaling_factor": 0}`, `[`} {
 		if _, err := ReadAutoencoder([]byte(config)); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s gives %v", config, err)
 		}

@@ -89,6 +89,10 @@ type resnetConfig struct {
 	act        engine.Op
 	outScale   float32 // the sum is divided by it
 	scaleShift bool    // time_embedding_norm "scale_shift": the embedding scales and shifts norm2's result
+
+	groupsOut int                               // of norm2; 0 for groups
+	resample  func(x *engine.Node) *engine.Node // after norm1 and on the way past; nil for none
+	shortcut  bool                              // conv_shortcut, though the width stays
 }
 
 // resnetBlock is diffusers' ResnetBlock2D on x (n,h,w,c). temb (n, d) is the
@@ -96,22 +100,28 @@ type resnetConfig struct {
 func resnetBlock(g *engine.Graph, p path, c resnetConfig, x, temb *engine.Node, out int) *engine.Node {
 	n := x.Shape[0]
 	h := engine.Activation(c.act, groupNorm(g, p.Sub("norm1"), x, c.groups, c.eps))
+	if c.resample != nil {
+		x, h = c.resample(x), c.resample(h)
+	}
+	if c.groupsOut == 0 {
+		c.groupsOut = c.groups
+	}
 	h = conv(g, p.Sub("conv1"), h, out, 3)
 	switch {
 	case temb == nil:
-		h = groupNorm(g, p.Sub("norm2"), h, c.groups, c.eps)
+		h = groupNorm(g, p.Sub("norm2"), h, c.groupsOut, c.eps)
 	case c.scaleShift:
 		t := engine.Reshape(linear(g, p.Sub("time_emb_proj"), temb, 2*out), n, 1, 1, 2*out)
 		scale, shift := engine.Slice(t, -1, 0, out), engine.Slice(t, -1, out, 2*out)
-		h = groupNorm(g, p.Sub("norm2"), h, c.groups, c.eps)
+		h = groupNorm(g, p.Sub("norm2"), h, c.groupsOut, c.eps)
 		h = engine.Modulate(h, shift, scale)
 	default:
 		t := linear(g, p.Sub("time_emb_proj"), temb, out)
 		h = engine.Add(h, engine.Reshape(t, n, 1, 1, out))
-		h = groupNorm(g, p.Sub("norm2"), h, c.groups, c.eps)
+		h = groupNorm(g, p.Sub("norm2"), h, c.groupsOut, c.eps)
 	}
 	h = conv(g, p.Sub("conv2"), engine.Activation(c.act, h), out, 3)
-	if x.Shape[3] != out {
+	if x.Shape[3] != out || c.shortcut {
 		x = conv(g, p.Sub("conv_shortcut"), x, out, 1)
 	}
 	h = engine.Add(h, x)
@@ -137,12 +147,14 @@ func upsample(g *engine.Graph, p path, x *engine.Node, outH, outW int) *engine.N
 	return conv(g, p.Sub("conv"), engine.Upsample2D(x, outH, outW), x.Shape[3], 3)
 }
 
-// imageAttention is the self-attention of pixels x (n,h,w,c) in autoencoders,
-// with its own group norm and residual: diffusers' Attention as made by
-// UNetMidBlock2D.
+// imageAttention is the self-attention of pixels x (n,h,w,c) with its own group
+// norm, but for groups of 0, and residual: diffusers' Attention as made by
+// UNetMidBlock2D and the Attn blocks.
 func imageAttention(g *engine.Graph, p path, x *engine.Node, heads, groups int, eps float32) *engine.Node {
-	c := x.Shape[3]
-	h := tokens(groupNorm(g, p.Sub("group_norm"), x, groups, eps))
+	c, h := x.Shape[3], tokens(x)
+	if groups > 0 {
+		h = tokens(groupNorm(g, p.Sub("group_norm"), x, groups, eps))
+	}
 	q, k, v := linear(g, p.Sub("to_q"), h, c), linear(g, p.Sub("to_k"), h, c), linear(g, p.Sub("to_v"), h, c)
 	h = linear(g, p.Sub("to_out", 0), attend(q, k, v, heads, false), c)
 	return engine.Reshape(engine.Add(h, tokens(x)), x.Shape...)

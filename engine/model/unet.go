@@ -231,7 +231,9 @@ type unet struct {
 }
 
 func newUNet(g *engine.Graph, c unetConfig) *unet {
-	return &unet{g: g, c: c, resnet: resnetConfig{*c.Groups, c.Eps, activations[c.Act], 1, c.TimeScaleShift == "scale_shift"}}
+	return &unet{g: g, c: c, resnet: resnetConfig{
+		groups: *c.Groups, eps: c.Eps, act: activations[c.Act], outScale: 1, scaleShift: c.TimeScaleShift == "scale_shift",
+	}}
 }
 
 func (u *unet) forward(batch, h, w, tokens int) *engine.Node {

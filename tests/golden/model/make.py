@@ -16,7 +16,8 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
+    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel,
+    UNet2DConditionModel, UNet2DModel, VQModel,
 )
 from diffusers.models.embeddings import get_timestep_embedding
 from safetensors.torch import load_file, save_file
@@ -36,6 +37,8 @@ def seeded(model, seed):
             p.data = noise / math.sqrt(p[0].numel())
         else:
             p.data = 0.2 * noise + (1 if "norm" in name and name.endswith("weight") else 0)
+    if sum(p.numel() for p in model.parameters()) > 1e5:  # stored as f16
+        model = model.half().float()
     return model.eval()
 
 
@@ -52,9 +55,11 @@ def save(name, network, model, inputs, outputs, half="", **options):
     shutil.rmtree(out, ignore_errors=True)
     model.save_pretrained(out)
     file = next(out.glob("*.safetensors"))
-    other = {"encoder": ("decoder.", "post_quant_conv."), "decoder": ("encoder.", "quant_conv."), "": ()}[half]
+    other = {"encoder": ("decoder.", "post_quant_conv.", "quantize."), "decoder": ("encoder.", "quant_conv."), "": ()}[half]
     weights = {k: v for k, v in load_file(file).items() if not k.startswith(other)}
     file.unlink()
+    if sum(v.numel() for v in weights.values()) > 1e5:  # see seeded
+        weights = {k: v.half() for k, v in weights.items()}
     save_file(weights, out / "weights.safetensors")
     (out / "generation_config.json").unlink(missing_ok=True)
     tensors = {f"in.{k}": v for k, v in inputs.items()} | {f"out.{k}": v for k, v in outputs.items()}
@@ -227,6 +232,67 @@ def sd3():
              {"sample": last(y)})
 
 
+def unet2ds():
+    small = dict(sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, attention_head_dim=4,
+                 down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"))
+    for name, seed, config, t in (
+        # DDPM: positional time, attention below; padding 0 and the shift of frequencies as those checkpoints have them.
+        ("unet2d_ddpm", 90, small | dict(downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, attention_head_dim=None), 601),
+        # Improved DDPM, ADM and consistency models: residual blocks that resize, scale and shift, class labels.
+        ("unet2d_adm", 91, small | dict(
+            down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "ResnetUpsampleBlock2D"),
+            resnet_time_scale_shift="scale_shift", downsample_type="resnet", upsample_type="resnet", num_class_embeds=6, out_channels=6), 250.5),
+        # NCSN++: Fourier features, blocks that carry the picture along through a filter.
+        ("unet2d_ncsnpp", 92, dict(
+            sample_size=8, block_out_channels=(32, 32), layers_per_block=1, norm_num_groups=None, attention_head_dim=None,
+            down_block_types=("SkipDownBlock2D", "AttnSkipDownBlock2D"), up_block_types=("AttnSkipUpBlock2D", "SkipUpBlock2D"),
+            mid_block_scale_factor=math.sqrt(2), time_embedding_type="fourier", norm_eps=1e-6), 0.37),
+        # The rest of the options.
+        ("unet2d_options", 93, small | dict(
+            block_out_channels=(8, 8, 16), down_block_types=("DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"),
+            up_block_types=("ResnetUpsampleBlock2D", "AttnUpBlock2D", "UpBlock2D"), downsample_type="resnet", upsample_type="resnet",
+            time_embedding_type="learned", num_train_timesteps=20, time_embedding_dim=12, class_embed_type="identity",
+            center_input_sample=True, attn_norm_num_groups=2, act_fn="gelu", in_channels=1, out_channels=2), 13),
+        ("unet2d_class_timestep", 94, small | dict(class_embed_type="timestep", add_attention=False, mid_block_scale_factor=2), 5),
+        ("unet2d_mid_none", 95, small | dict(mid_block_type=None, resnet_time_scale_shift="scale_shift"), 5),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(UNet2DModel(**config), seed)
+        c = m.config
+        x = torch.randn(2, c.in_channels, 8, 12)
+        times = torch.tensor([t, t])
+        inputs, labels = {"sample": last(x)}, None
+        if c.time_embedding_type == "learned":
+            inputs["timestep"] = times.int()
+        else:
+            if c.time_embedding_type == "fourier":
+                m.time_proj.weight.data *= 16
+                inputs["reciprocal"], inputs["time_proj"] = 1 / times, m.time_proj.weight
+            inputs["timestep_embedding"] = m.time_proj(times)
+        if c.class_embed_type == "timestep":
+            labels = torch.tensor([3, 1])
+            inputs["class_embedding"] = m.time_proj(labels)
+        elif c.class_embed_type == "identity":
+            labels = inputs["class_embedding"] = torch.randn(2, c.time_embedding_dim)
+        elif c.num_class_embeds:
+            labels = torch.tensor([5, 0])
+            inputs["class_labels"] = labels.int()
+        inputs.pop("time_proj", None)
+        save(name, "unet2d", m, inputs, {"sample": last(m(x, times, labels).sample)})
+
+
+def vqs():
+    torch.manual_seed(100)
+    m = seeded(VQModel(
+        block_out_channels=(8, 12), layers_per_block=1, norm_num_groups=4, latent_channels=3, num_vq_embeddings=40, vq_embed_dim=5,
+        down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D")), 100)
+    z = torch.randn(2, 5, 4, 3)
+    save("vq_decoder", "vq_decoder", m, {"latents": last(z)}, {"image": last(m.decode(z).sample)}, half="decoder")
+    x = torch.rand(2, 3, 8, 12) * 2 - 1
+    save("vq_encoder", "vq_encoder", m, {"image": last(x)}, {"latents": last(m.encode(x).latents)}, half="encoder")
+
+
 def fluxes():
     for name, seed, config in (
         ("flux_schnell", 80, dict(num_layers=2, num_single_layers=1, axes_dims_rope=(2, 4, 2))),
@@ -302,5 +368,7 @@ if __name__ == "__main__":
         pixarts()
         sd3()
         fluxes()
+        unet2ds()
+        vqs()
         autoencoders()
         timesteps()
