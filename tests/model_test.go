@@ -18,6 +18,9 @@ type networkCase struct {
 	Network     string `json:"network"`
 	Prefix      string `json:"prefix"`
 	Skip        int    `json:"skip"`
+	SkipLayers  []int  `json:"skip_layers"`
+	State       bool   `json:"state"`
+	Unnormed    bool   `json:"unnormed"`
 	Penultimate bool   `json:"penultimate"`
 	Pooled      bool   `json:"pooled"`
 	Control     bool   `json:"control"`
@@ -31,6 +34,12 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 		options := []model.TextOption{model.TextPrefix(c.Prefix), model.ClipSkip(c.Skip)}
 		if c.Penultimate {
 			options = append(options, model.Penultimate())
+		}
+		if c.Unnormed {
+			options = append(options, model.Unnormed())
+		}
+		if c.State {
+			options = append(options, model.WithPooled())
 		}
 		if c.Pooled {
 			options = append(options, model.WithProjection())
@@ -55,7 +64,7 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 		return model.PixArt(config, s[0], s[1], s[2], shape("context")[1])
 	case "sd3":
 		s := shape("sample")
-		return model.SD3(config, s[0], s[1], s[2], shape("context")[1])
+		return model.SD3(config, s[0], s[1], s[2], shape("context")[1], model.SkipLayers(c.SkipLayers...))
 	case "unet2d":
 		s := shape("sample")
 		return model.UNet2D(config, s[0], s[1], s[2])
@@ -117,6 +126,11 @@ func TestNetworks(t *testing.T) {
 
 // leavesOut says which weights a case rightly has no use for.
 func (c networkCase) leavesOut(name string) bool {
+	for _, i := range c.SkipLayers {
+		if strings.HasPrefix(name, fmt.Sprintf("transformer_blocks.%d.", i)) {
+			return true
+		}
+	}
 	return c.Skip > 0 && strings.Contains(name, "layers") || c.Network == "unet2d" && name == "time_proj.weight" // the host embeds
 }
 
@@ -153,6 +167,7 @@ func TestNetworkConfigErrors(t *testing.T) {
 	unet2d := func(b []byte) (*engine.Graph, error) { return model.UNet2D(b, 1, 8, 8) }
 	vq := func(b []byte) (*engine.Graph, error) { return model.VQModelDecoder(b, 1, 8, 8) }
 	flux := func(b []byte) (*engine.Graph, error) { return model.Flux(b, 1, 4, 4, 4) }
+	sd3Skipping := func(b []byte) (*engine.Graph, error) { return model.SD3(b, 1, 8, 8, 4, model.SkipLayers(7, 18)) }
 	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
 	for _, c := range []struct {
 		build         func([]byte) (*engine.Graph, error)
@@ -175,7 +190,10 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{unet, `{"norm_num_groups": 7}`, "norm_num_groups"},
 		{unet, `{"norm_num_groups": null}`, "norm_num_groups"},
 		{unet, `{"norm_num_groups": 0}`, "norm_num_groups"},
-		{unet, `{"class_embed_type": "timestep"}`, "class_embed_type"},
+		{unet, `{"class_embed_type": "image"}`, "class_embed_type"},
+		{unet, `{"class_embed_type": "projection"}`, "projection_class_embeddings_input_dim"},
+		{unet, `{"num_class_embeds": -1}`, "num_class_embeds"},
+		{unet, `{"class_embeddings_concat": true}`, "class_embeddings_concat"},
 		{unet, `{"dual_cross_attention": true}`, "dual_cross_attention"},
 		{unet, `{"addition_embed_type": "text_time"}`, "projection_class_embeddings_input_dim"},
 		{unet, `{"addition_embed_type": "image"}`, "addition_embed_type"},
@@ -188,7 +206,9 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{control, `{"controlnet_conditioning_channel_order": "bgr"}`, "controlnet_conditioning_channel_order"},
 		{control, `{"conditioning_embedding_out_channels": null}`, "conditioning_embedding_out_channels"},
 		{control, `{"num_attention_heads": 7}`, "attention_head_dim"},
-		{t5, `{"feed_forward_proj": "gated-silu"}`, "feed_forward_proj"},
+		{t5, `{"feed_forward_proj": "gated-swoosh"}`, "feed_forward_proj"},
+		{t5, `{"model_type": "byt5"}`, "model_type"},
+		{sd3Skipping, `{}`, "num_layers"},
 		{t5, `{"relative_attention_num_buckets": 7}`, "relative_attention_num_buckets"},
 		{t5, `{"num_heads": 65536, "d_kv": 65536}`, "num_heads"},
 		{pixart, `{"norm_type": "ada_norm_zero"}`, "norm_type"},

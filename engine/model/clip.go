@@ -56,6 +56,7 @@ type textOptions struct {
 	skip   int  // last layers left out
 	raw    bool // without the final norm
 	pooled bool // with the "pooled" output
+	plain  bool // which is not projected
 }
 
 // TextPrefix prepends a module name to every weight's: "text_model" for
@@ -70,11 +71,20 @@ func ClipSkip(n int) TextOption { return func(o *textOptions) { o.skip = n } }
 // layer norm: what Stable Diffusion XL is conditioned on.
 func Penultimate() TextOption { return func(o *textOptions) { o.skip, o.raw = 1, true } }
 
+// Unnormed leaves out the final layer norm of "hidden": with [ClipSkip] of n
+// layers more, what the later pipelines take for a clip_skip of n.
+func Unnormed() TextOption { return func(o *textOptions) { o.raw = true } }
+
+// WithPooled adds the output "pooled" (batch, hidden_size), CLIPTextModel's
+// pooler_output: as [WithProjection], whose input "end" it has too, but without
+// text_projection.
+func WithPooled() TextOption { return func(o *textOptions) { o.pooled, o.plain = true, true } }
+
 // WithProjection adds the output "pooled" (batch, projection_dim): the state at
 // the end-of-text token after all layers, the final norm and text_projection,
 // as CLIPTextModelWithProjection's text_embeds. The extra input "end" (batch,
 // tokens) f32 is 1 at that token and 0 elsewhere.
-func WithProjection() TextOption { return func(o *textOptions) { o.pooled = true } }
+func WithProjection() TextOption { return func(o *textOptions) { o.pooled, o.plain = true, false } }
 
 // CLIPText is the text encoder of CLIP, Radford et al. 2021, from the config
 // of transformers' CLIPTextModel.
@@ -131,7 +141,10 @@ func clipText(g *engine.Graph, c clipTextConfig, o textOptions, batch, tokens in
 	if o.pooled {
 		end := engine.Reshape(g.Input("end", engine.F32, batch, tokens), batch, 1, tokens)
 		state := engine.Reshape(engine.MatMul(end, norm(x), false), batch, c.Hidden)
-		g.Output("pooled", linearNoBias(g, "text_projection", state, c.Projected))
+		if !o.plain {
+			state = linearNoBias(g, "text_projection", state, c.Projected)
+		}
+		g.Output("pooled", state)
 	}
 }
 

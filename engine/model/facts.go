@@ -15,6 +15,7 @@ type UNetFacts struct {
 	TimestepCond  int // width of the "timestep_cond" input; 0 without
 	Added         int // width of the "added_embedding" input; 0 without
 	AddedTime     int // width of the TimestepEmbedding of one time id; 0 without
+	Classes       int // that "class_labels" may name, from 0; 0 without
 
 	flipSinToCos bool
 	freqShift    float32
@@ -53,7 +54,7 @@ func ReadUNet(config []byte) (UNetFacts, error) {
 		flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
 	}
 	for to, v := range map[*int]*int{
-		&f.Context: c.ContextIn, &f.TimestepCond: c.TimeCondDim, &f.Added: c.AdditionDim, &f.AddedTime: more.AddedTime,
+		&f.Context: c.ContextIn, &f.TimestepCond: c.TimeCondDim, &f.Added: c.AdditionDim, &f.AddedTime: more.AddedTime, &f.Classes: c.Classes,
 	} {
 		if v != nil {
 			*to = *v
@@ -219,7 +220,7 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 	if f.Scaling == 0 {
 		k.fail("scaling_factor", "is 0")
 	}
-	if latents.Mean != nil && latents.Std != nil && !f.tiny {
+	if latents.Mean != nil && latents.Std != nil && f.class != "AutoencoderTiny" {
 		f.mean, f.std = latents.Mean, latents.Std
 		k.within("length of latents_mean", len(f.mean), f.Latent, f.Latent)
 		k.within("length of latents_std", len(f.std), f.Latent, f.Latent)

@@ -25,7 +25,15 @@ type sd3Config struct {
 
 	Guidance json.RawMessage `json:"guidance_embeds"`
 	dim, out int
+	skip     []int // layers left out
 }
+
+// SD3Option changes what [SD3] computes.
+type SD3Option func(*sd3Config)
+
+// SkipLayers leaves these layers out: the weaker model that skip-layer guidance
+// steers away from.
+func SkipLayers(layers ...int) SD3Option { return func(c *sd3Config) { c.skip = layers } }
 
 func parseSD3(config []byte) (sd3Config, error) {
 	out := 16
@@ -66,12 +74,18 @@ func parseSD3(config []byte) (sd3Config, error) {
 // 256) from [TimestepEmbedding] with cosines first and no shift, "pooled"
 // (batch, pooled_projection_dim), "context" (batch, tokens,
 // joint_attention_dim). Output: "sample" (batch, h, w, out_channels).
-func SD3(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
+func SD3(config []byte, batch, h, w, tokens int, options ...SD3Option) (*engine.Graph, error) {
 	c, err := parseSD3(config)
 	if err != nil {
 		return nil, err
 	}
+	for _, option := range options {
+		option(&c)
+	}
 	k := checker{component: "SD3Transformer2DModel"}
+	for _, i := range c.skip {
+		k.within("skipped layer of num_layers:", i, 0, c.Layers-1)
+	}
 	k.patches(c.Patch, h, w)
 	if k.err == nil {
 		k.within("rows of patches for pos_embed_max_size:", h/c.Patch, 1, c.Places)
@@ -87,6 +101,9 @@ func SD3(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
 		context := linear(g, "context_embedder", g.Input("context", engine.F32, batch, tokens, c.Context), c.dim)
 		temb := engine.SiLU(c.embedding(g, batch))
 		for i := range c.Layers {
+			if slices.Contains(c.skip, i) {
+				continue
+			}
 			b := sd3Block{g, path("transformer_blocks").Sub(i), c, temb, i == c.Layers-1, slices.Contains(c.Dual, i)}
 			x, context = b.forward(x, context)
 		}

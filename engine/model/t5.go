@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"strings"
 
 	"wisp/engine"
 )
@@ -18,12 +19,16 @@ type t5Config struct {
 	Distance int     `json:"relative_attention_max_distance"`
 	Eps      float32 `json:"layer_norm_epsilon"`
 	Forward  string  `json:"feed_forward_proj"`
+	Type     string  `json:"model_type"`
+
+	act   engine.Op
+	gated bool
 }
 
 func parseT5(config []byte) (t5Config, error) {
 	c := t5Config{
 		Vocab: 32128, Dim: 512, HeadSize: 64, Inner: 2048, Layers: 6, Heads: 8, Buckets: 32, Distance: 128,
-		Eps: 1e-6, Forward: "relu",
+		Eps: 1e-6, Forward: "relu", Type: "t5",
 	}
 	if err := parse("T5EncoderModel", config, &c); err != nil {
 		return c, err
@@ -39,12 +44,21 @@ func parseT5(config []byte) (t5Config, error) {
 	k.within("relative_attention_num_buckets", c.Buckets, 4, 1<<12)
 	k.divides("halves of relative_attention_num_buckets: 2", 2, c.Buckets)
 	k.within("relative_attention_max_distance", c.Distance, c.Buckets/4+1, 1<<20)
-	k.one("feed_forward_proj", c.Forward, "relu", "gated-gelu")
+	k.one("model_type", c.Type, "t5", "mt5", "umt5")
+	name, ok := strings.TrimPrefix(c.Forward, "gated-"), false
+	c.gated = name != c.Forward
+	if c.act, ok = activations[name]; !ok {
+		k.fail("feed_forward_proj", "is %.100q", c.Forward)
+	}
+	if c.Forward == "gated-gelu" { // as transformers reads it
+		c.act = engine.OpGELUTanh
+	}
 	return c, k.err
 }
 
 // T5Encoder is the encoder of T5, Raffel et al. 2020, from the config of
-// transformers' T5EncoderModel.
+// transformers' T5EncoderModel, MT5EncoderModel or UMT5EncoderModel, which
+// model_type tells apart.
 //
 // Inputs: "ids" (batch, tokens) i32 and "mask" (batch, tokens) f32, 0 for
 // padding; all one is the same as no mask. Output: "hidden" (batch, tokens,
@@ -61,9 +75,12 @@ func T5Encoder(config []byte, batch, tokens int) (*engine.Graph, error) {
 	return engine.Build(func(g *engine.Graph) {
 		x := engine.Embedding(g.Weight("shared.weight", c.Vocab, c.Dim), g.Input("ids", engine.I32, batch, tokens))
 		mask := engine.Reshape(maskBias(g, batch, tokens, 1e30), batch, 1, 1, tokens)
-		places := c.places(g, tokens)
+		var places *engine.Node
 		for i := range c.Layers {
 			p := path("encoder.block").Sub(i, "layer")
+			if i == 0 || c.Type == "umt5" { // else the first layer's serve all
+				places = c.places(g, p.Sub(0), tokens)
+			}
 			x = engine.Add(c.attention(g, p.Sub(0), x, places, mask), x)
 			x = engine.Add(c.forward(g, p.Sub(1), x), x)
 		}
@@ -84,25 +101,25 @@ func (c t5Config) attention(g *engine.Graph, p path, x, places, mask *engine.Nod
 func (c t5Config) forward(g *engine.Graph, p path, x *engine.Node) *engine.Node {
 	h := rmsNorm(g, p.Sub("layer_norm"), x, c.Eps)
 	p = p.Sub("DenseReluDense")
-	if c.Forward == "relu" {
-		h = engine.ReLU(linearNoBias(g, p.Sub("wi"), h, c.Inner))
+	if !c.gated {
+		h = engine.Activation(c.act, linearNoBias(g, p.Sub("wi"), h, c.Inner))
 	} else {
-		gate := engine.GELUTanh(linearNoBias(g, p.Sub("wi_0"), h, c.Inner))
+		gate := engine.Activation(c.act, linearNoBias(g, p.Sub("wi_0"), h, c.Inner))
 		h = engine.Mul(gate, linearNoBias(g, p.Sub("wi_1"), h, c.Inner))
 	}
 	return linearNoBias(g, p.Sub("wo"), h, c.Dim)
 }
 
-// places is the learned bias of each head for the distance from query to key,
-// (1, heads, t, t); the first layer's serves all.
-func (c t5Config) places(g *engine.Graph, tokens int) *engine.Node {
+// places is a layer's learned bias of each head for the distance from query to
+// key, (1, heads, t, t).
+func (c t5Config) places(g *engine.Graph, p path, tokens int) *engine.Node {
 	ids := make([]int32, tokens*tokens)
 	for q := range tokens {
 		for k := range tokens {
 			ids[q*tokens+k] = int32(c.bucket(k - q))
 		}
 	}
-	table := g.Weight("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", c.Buckets, c.Heads)
+	table := p.Sub("SelfAttention", "relative_attention_bias").weight(g, "weight", c.Buckets, c.Heads)
 	bias := engine.Embedding(table, g.Const(engine.FromInt32s(ids, tokens, tokens)))
 	return engine.Reshape(engine.Permute(bias, 2, 0, 1), 1, c.Heads, tokens, tokens)
 }

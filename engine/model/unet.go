@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"strings"
 
 	"wisp/engine"
 )
@@ -38,12 +39,12 @@ type unetConfig struct {
 	Addition       *string                 `json:"addition_embed_type"`
 	AdditionDim    *int                    `json:"projection_class_embeddings_input_dim"`
 	AttentionType  string                  `json:"attention_type"`
+	ClassType      *string                 `json:"class_embed_type"`
+	Classes        *int                    `json:"num_class_embeds"`
 
 	// Options that no supported model uses.
 	NumHeads    json.RawMessage `json:"num_attention_heads"`
 	DualCross   json.RawMessage `json:"dual_cross_attention"`
-	ClassType   json.RawMessage `json:"class_embed_type"`
-	ClassNum    json.RawMessage `json:"num_class_embeds"`
 	ClassConcat json.RawMessage `json:"class_embeddings_concat"`
 	TimeAct     json.RawMessage `json:"time_embedding_act_fn"`
 	TimePostAct json.RawMessage `json:"timestep_post_act"`
@@ -175,13 +176,20 @@ func (c *unetConfig) checkOptions(k *checker) {
 			k.fail("projection_class_embeddings_input_dim", "is missing")
 		}
 	}
+	if c.ClassType != nil {
+		k.one("class_embed_type", *c.ClassType, "timestep", "identity", "projection", "simple_projection")
+		if c.AdditionDim == nil && strings.HasSuffix(*c.ClassType, "projection") {
+			k.fail("projection_class_embeddings_input_dim", "is missing")
+		}
+	}
+	if c.Classes != nil {
+		k.within("num_class_embeds", *c.Classes, 1, 1<<20)
+	}
 	k.optionalWidth("time_embedding_dim", c.TimeDim)
 	k.optionalWidth("time_cond_proj_dim", c.TimeCondDim)
 	k.optionalWidth("encoder_hid_dim", c.ContextIn)
 	k.optionalWidth("projection_class_embeddings_input_dim", c.AdditionDim)
 	k.unset("dual_cross_attention", c.DualCross)
-	k.unset("class_embed_type", c.ClassType)
-	k.unset("num_class_embeds", c.ClassNum)
 	k.unset("class_embeddings_concat", c.ClassConcat)
 	k.unset("time_embedding_act_fn", c.TimeAct)
 	k.unset("timestep_post_act", c.TimePostAct)
@@ -204,6 +212,10 @@ func WithControl() UNetOption { return func(u *unet) { u.control = true } }
 // addition_embed_type text_time, also "added_embedding" (batch,
 // projection_class_embeddings_input_dim): the pooled text state followed by
 // the TimestepEmbedding of each time id.
+// A class is "class_labels" (batch) i32 with num_class_embeds alone, or
+// "class_embedding" (batch, ·) with class_embed_type: embedded as the timestep
+// is for "timestep", as wide as time_embedding_dim for "identity" and as
+// projection_class_embeddings_input_dim for the projections.
 // Output: "sample" (batch, h, w, out_channels). Any h and w will do.
 func UNet2DCondition(config []byte, batch, h, w, tokens int, options ...UNetOption) (*engine.Graph, error) {
 	c, err := parseUNet(config)
@@ -295,11 +307,33 @@ func (u *unet) timeEmbedding(x *engine.Node) *engine.Node {
 		x = engine.Add(x, linearNoBias(g, "time_embedding.cond_proj", cond, c.Channels[0]))
 	}
 	emb := timestepMLP(g, "time_embedding", x, u.resnet.act, dim)
+	if class := u.class(batch, dim); class != nil {
+		emb = engine.Add(emb, class)
+	}
 	if c.Addition != nil {
 		added := g.Input("added_embedding", engine.F32, batch, *c.AdditionDim)
 		emb = engine.Add(emb, timestepMLP(g, "add_embedding", added, engine.OpSiLU, dim))
 	}
 	return emb
+}
+
+// class is the embedded class, (b, dim), or nil.
+func (u *unet) class(batch, dim int) *engine.Node {
+	g, c, p := u.g, u.c, path("class_embedding")
+	given := func(width int) *engine.Node { return g.Input("class_embedding", engine.F32, batch, width) }
+	switch {
+	case c.ClassType == nil && c.Classes == nil:
+		return nil
+	case c.ClassType == nil:
+		return engine.Embedding(p.weight(g, "weight", *c.Classes, dim), g.Input("class_labels", engine.I32, batch))
+	case *c.ClassType == "timestep":
+		return timestepMLP(g, p, given(c.Channels[0]), u.resnet.act, dim)
+	case *c.ClassType == "projection":
+		return timestepMLP(g, p, given(*c.AdditionDim), engine.OpSiLU, dim)
+	case *c.ClassType == "simple_projection":
+		return linear(g, p, given(*c.AdditionDim), dim)
+	}
+	return given(dim) // identity
 }
 
 func (u *unet) down(i int, x *engine.Node) *engine.Node {

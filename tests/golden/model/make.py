@@ -21,7 +21,7 @@ from diffusers import (
 )
 from diffusers.models.embeddings import get_timestep_embedding
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
 HERE = Path(__file__).parent
 WANTED = sys.argv[1:]  # all where empty
@@ -88,6 +88,12 @@ def clip():
     save("clip_gelu", "clip", m, {"ids": ids.int()}, {"hidden": m(ids).last_hidden_state})
     save("clip_skip", "clip", m, {"ids": ids.int()}, {"hidden": m.final_layer_norm(states[-3])}, skip=2)
 
+    states = m(ids, output_hidden_states=True)
+    end = torch.zeros(2, 10)
+    end[torch.arange(2), (ids == 39).int().argmax(-1)] = 1
+    save("clip_pooled", "clip", m, {"ids": ids.int(), "end": end},
+         {"hidden": states.hidden_states[-3], "pooled": states.pooler_output}, skip=2, unnormed=True, state=True)
+
     m = seeded(CLIPTextModelWithProjection(CLIPTextConfig(
         hidden_size=24, intermediate_size=32, num_hidden_layers=3, num_attention_heads=3,
         max_position_embeddings=10, hidden_act="gelu", projection_dim=20, **common)), 3)
@@ -116,6 +122,14 @@ def unet(name, seed, t, h, w, batch=2, tokens=5, **config):
         pooled = torch.randn(batch, c.projection_class_embeddings_input_dim - sines.shape[1])
         inputs["added_embedding"] = torch.cat([pooled, sines], -1)
         extra["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": ids}
+    if c.class_embed_type == "timestep":
+        extra["class_labels"] = torch.tensor([3.0, 1.0])
+        inputs["class_embedding"] = m.time_proj(extra["class_labels"])
+    elif c.class_embed_type:
+        extra["class_labels"] = inputs["class_embedding"] = torch.randn(batch, 6 if "projection" in c.class_embed_type else 16)
+    elif c.num_class_embeds:
+        extra["class_labels"] = torch.tensor([5, 0])
+        inputs["class_labels"] = extra["class_labels"].int()
     y = m(x, t, context, **extra).sample
     save(name, "unet", m, inputs, {"sample": last(y)})
 
@@ -149,6 +163,11 @@ def unets():
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         transformer_layers_per_block=[1, 2], attention_head_dim=[2, 4], use_linear_projection=True,
         addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=58)))
+    # Classes, in the three ways that add weights, and as they are.
+    unet("unet_class", 19, 40, 4, 4, batch=2, **small, attention_head_dim=2, num_class_embeds=7)
+    for i, kind in enumerate(("timestep", "projection", "simple_projection", "identity")):
+        unet(f"unet_class_{kind}", 20 + i, 40, 4, 4, batch=2, **(small | dict(block_out_channels=(4, 8))), attention_head_dim=2,
+             class_embed_type=kind, projection_class_embeddings_input_dim=6)
     # Asymmetric transformer depths, as in SSD-1B.
     unet("unet_asymmetric", 18, 40, 4, 6, batch=1, **(small | dict(
         layers_per_block=2, block_out_channels=(4, 8), norm_num_groups=2, transformer_layers_per_block=[[1, 2], [1, 1]],
@@ -195,6 +214,16 @@ def t5s():
         save(name, "t5", m, {"ids": ids.int(), "mask": mask}, {"hidden": hidden})
 
 
+    for name, cls, config, forward, seed in (
+        ("t5_gated_silu", T5EncoderModel, T5Config, "gated-silu", 52), ("mt5", MT5EncoderModel, MT5Config, "gated-gelu", 53),
+        ("umt5", UMT5EncoderModel, UMT5Config, "gated-gelu", 54),
+    ):
+        m = seeded(cls(config(
+            vocab_size=30, d_model=12, d_kv=6, d_ff=16, num_layers=2, num_heads=2, feed_forward_proj=forward,
+            relative_attention_num_buckets=8, relative_attention_max_distance=12)), seed)
+        save(name, "t5", m, {"ids": ids.int(), "mask": mask}, {"hidden": m(ids, attention_mask=mask).last_hidden_state})
+
+
 def pixarts():
     for name, seed, config, sized, h, w in (
         ("pixart_sigma", 60, dict(sample_size=8, caption_channels=10, use_additional_conditions=False), False, 6, 8),
@@ -227,6 +256,10 @@ def sd3():
             sample_size=8, in_channels=4, out_channels=4, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=10,
             caption_projection_dim=16, pooled_projection_dim=12, pos_embed_max_size=7) | config), seed)
         x, context, pooled, t = torch.randn(2, 4, 6, 10), torch.randn(2, 5, 10), torch.randn(2, 12), torch.tensor([700.5, 3.0])
+        if name == "sd35":
+            y = m(x, context, pooled, t, skip_layers=[0]).sample
+            save("sd35_skip_layers", "sd3", m, {"sample": last(x), "context": context, "pooled": pooled, "timestep_embedding": sinusoidal(t)},
+                 {"sample": last(y)}, skip_layers=[0])
         y = m(x, context, pooled, t).sample
         save(name, "sd3", m, {"sample": last(x), "context": context, "pooled": pooled, "timestep_embedding": sinusoidal(t)},
              {"sample": last(y)})

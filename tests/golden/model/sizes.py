@@ -13,9 +13,10 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
+    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel,
+    UNet2DConditionModel, UNet2DModel, VQModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
 CROSS, DOWN = "CrossAttnDownBlock2D", "DownBlock2D"
 UP, CROSS_UP = "UpBlock2D", "CrossAttnUpBlock2D"
@@ -29,6 +30,10 @@ SDXL = dict(
 KL = dict(
     block_out_channels=[128, 256, 512, 512], layers_per_block=2, down_block_types=["DownEncoderBlock2D"] * 4,
     up_block_types=["UpDecoderBlock2D"] * 4)
+DDPM = dict(attention_head_dim=None, norm_eps=1e-6, downsample_padding=0, flip_sin_to_cos=False, freq_shift=1)
+ADM = dict(
+    attention_head_dim=64, resnet_time_scale_shift="scale_shift", attn_norm_num_groups=32, downsample_type="resnet",
+    upsample_type="resnet")
 CLIP_L = dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12, num_hidden_layers=12, projection_dim=768)
 
 MODELS = {
@@ -46,6 +51,46 @@ MODELS = {
         block_out_channels=[384, 768, 1536, 1536], down_block_types=[DOWN, CROSS, CROSS, DOWN],
         up_block_types=[UP, CROSS_UP, CROSS_UP, UP], transformer_layers_per_block=4, addition_embed_type="text_time",
         addition_time_embed_dim=256, projection_class_embeddings_input_dim=2560)),
+    "sd15_instruct_pix2pix_unet": (UNet2DConditionModel, SD1 | dict(in_channels=8)),
+    "sd2_inpainting_unet": (UNet2DConditionModel, SD2 | dict(in_channels=9)),
+    "sd_x4_upscaler_unet": (UNet2DConditionModel, dict(
+        sample_size=128, cross_attention_dim=1024, attention_head_dim=8, use_linear_projection=True, in_channels=7,
+        block_out_channels=[256, 512, 512, 1024], down_block_types=[DOWN, CROSS, CROSS, CROSS],
+        up_block_types=[CROSS_UP, CROSS_UP, CROSS_UP, UP], only_cross_attention=[True, True, True, False], num_class_embeds=1000)),
+    "sdxs_unet": (UNet2DConditionModel, SD2 | dict(
+        sample_size=64, layers_per_block=1, mid_block_type=None, block_out_channels=[320, 640, 1280], attention_head_dim=[5, 10, 20],
+        down_block_types=[DOWN, CROSS, CROSS], up_block_types=[CROSS_UP, CROSS_UP, UP])),
+    "sdxl_inpainting_unet": (UNet2DConditionModel, SDXL | dict(in_channels=9)),
+    "lcm_sdxl_unet": (UNet2DConditionModel, SDXL | dict(time_cond_proj_dim=256)),
+    "ssd_1b_unet": (UNet2DConditionModel, SDXL | dict(
+        mid_block_type="UNetMidBlock2D", transformer_layers_per_block=[1, [2, 2], [4, 4]],
+        reverse_transformer_layers_per_block=[[4, 4, 10], [2, 1, 1], 1])),
+    "vega_unet": (UNet2DConditionModel, SDXL | dict(
+        mid_block_type="UNetMidBlock2D", transformer_layers_per_block=[1, [1, 1], [2, 2]],
+        reverse_transformer_layers_per_block=[[2, 2, 2], [1, 1, 1], 1])),
+    "ddpm_cifar10": (UNet2DModel, DDPM | dict(
+        sample_size=32, block_out_channels=[128, 256, 256, 256], down_block_types=[DOWN, "AttnDownBlock2D", DOWN, DOWN],
+        up_block_types=[UP, UP, "AttnUpBlock2D", UP])),
+    "ddpm_celebahq_256": (UNet2DModel, DDPM | dict(
+        sample_size=256, block_out_channels=[128, 128, 256, 256, 512, 512],
+        down_block_types=[DOWN] * 4 + ["AttnDownBlock2D", DOWN], up_block_types=[UP, "AttnUpBlock2D"] + [UP] * 4)),
+    "ncsnpp_celebahq_256": (UNet2DModel, dict(
+        sample_size=256, block_out_channels=[128, 128, 256, 256, 256, 256, 256], norm_num_groups=None, attention_head_dim=None,
+        norm_eps=1e-6, time_embedding_type="fourier", mid_block_scale_factor=2**0.5,
+        down_block_types=["SkipDownBlock2D"] * 4 + ["AttnSkipDownBlock2D"] + ["SkipDownBlock2D"] * 2,
+        up_block_types=["SkipUpBlock2D"] * 2 + ["AttnSkipUpBlock2D"] + ["SkipUpBlock2D"] * 4)),
+    "consistency_imagenet64": (UNet2DModel, ADM | dict(
+        sample_size=64, layers_per_block=3, num_class_embeds=1000, block_out_channels=[192, 384, 576, 768],
+        down_block_types=["ResnetDownsampleBlock2D"] + ["AttnDownBlock2D"] * 3,
+        up_block_types=["AttnUpBlock2D"] * 3 + ["ResnetUpsampleBlock2D"])),
+    "consistency_lsun_256": (UNet2DModel, ADM | dict(
+        sample_size=256, layers_per_block=2, block_out_channels=[256, 256, 512, 512, 1024, 1024],
+        down_block_types=["ResnetDownsampleBlock2D"] * 3 + ["AttnDownBlock2D"] * 3,
+        up_block_types=["AttnUpBlock2D"] * 3 + ["ResnetUpsampleBlock2D"] * 3)),
+    "ldm_celebahq_unet": (UNet2DModel, dict(sample_size=64, attention_head_dim=32)),
+    "ldm_celebahq_vqvae": (VQModel, dict(
+        sample_size=256, block_out_channels=[128, 256, 512], layers_per_block=2, num_vq_embeddings=8192,
+        down_block_types=["DownEncoderBlock2D"] * 3, up_block_types=["UpDecoderBlock2D"] * 3)),
     "sd15_controlnet": (ControlNetModel, dict(cross_attention_dim=768)),
     "sdxl_controlnet": (ControlNetModel, {k: v for k, v in SDXL.items() if k not in ("sample_size", "up_block_types")}),
     "sd_vae": (AutoencoderKL, KL),
@@ -61,6 +106,16 @@ MODELS = {
         projection_dim=1280)),
     "t5_xxl": (T5EncoderModel, dict(
         d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu")),
+    "t5_large_flan": (T5EncoderModel, dict(
+        d_model=1024, d_kv=64, d_ff=2816, num_layers=24, num_heads=16, feed_forward_proj="gated-gelu")),
+    "mt5_xl": (MT5EncoderModel, dict(
+        model_type="mt5", vocab_size=250112, d_model=2048, d_kv=64, d_ff=5120, num_layers=24, num_heads=32, feed_forward_proj="gated-gelu")),
+    "pile_t5_xl": (UMT5EncoderModel, dict(
+        model_type="umt5", vocab_size=32128, d_model=2048, d_kv=64, d_ff=5120, num_layers=24, num_heads=32, feed_forward_proj="gated-gelu")),
+    "pixart_sigma_1024": (PixArtTransformer2DModel, dict(
+        sample_size=128, caption_channels=4096, use_additional_conditions=False, interpolation_scale=2)),
+    "sd35_large": (SD3Transformer2DModel, dict(
+        num_layers=38, num_attention_heads=38, caption_projection_dim=2432, pos_embed_max_size=192, qk_norm="rms_norm")),
     "pixart_alpha_512": (PixArtTransformer2DModel, dict(sample_size=64, caption_channels=4096)),
     "pixart_alpha_1024": (PixArtTransformer2DModel, dict(sample_size=128, caption_channels=4096)),
     "sd3_medium": (SD3Transformer2DModel, dict(num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=192)),
@@ -70,17 +125,19 @@ MODELS = {
     "flux1_schnell": (FluxTransformer2DModel, {}),
     "flux1_dev": (FluxTransformer2DModel, dict(guidance_embeds=True)),
 }
-CONFIGS = {CLIPTextModel: CLIPTextConfig, CLIPTextModelWithProjection: CLIPTextConfig, T5EncoderModel: T5Config}
+CONFIGS = {CLIPTextModel: CLIPTextConfig, CLIPTextModelWithProjection: CLIPTextConfig, T5EncoderModel: T5Config,
+           MT5EncoderModel: MT5Config, UMT5EncoderModel: UMT5Config}
 
 
 def entry(cls, config):
     with torch.device("meta"):
-        m = cls(CONFIGS[cls](**config)) if cls in CONFIGS else cls(**config)
+        m = cls(CONFIGS[cls](**{k: v for k, v in config.items() if k != "model_type"})) if cls in CONFIGS else cls(**config)
     saved = m.state_dict()
     stored = list(m.named_parameters()) + [(k, v) for k, v in m.named_buffers() if k in saved]
     shapes = {k: list(v.shape) for k, v in stored}
     lines = "".join(f"{k} {'x'.join(map(str, s))}\n" for k, s in sorted(shapes.items()))
-    return {"class": cls.__name__, "config": config, "parameters": sum(v.numel() for _, v in stored),
+    host = {"host": {k: v.numel() for k, v in stored if k == "time_proj.weight" and v.ndim == 1}}
+    return {k: v for k, v in host.items() if v} | {"class": cls.__name__, "config": config, "parameters": sum(v.numel() for _, v in stored),
             "tensors": len(shapes), "sha256": hashlib.sha256(lines.encode()).hexdigest()}
 
 

@@ -1,0 +1,52 @@
+package model
+
+// TransformerFacts are what a pipeline must know of a diffusion transformer.
+type TransformerFacts struct {
+	In, Out       int  // channels of "sample", and of the prediction
+	Height, Width int  // sample_size in latents; 0 where the config has none
+	Multiple      int  // that the sample's height and width must be of
+	Largest       int  // most that they may be; 0 for any
+	Context       int  // width of "context"; 0 without
+	Pooled        int  // width of "pooled"; 0 without
+	Guidance      bool // takes "guidance_embedding"
+	Sized         bool // takes "resolution_embedding" and "aspect_ratio_embedding"
+	Classes       int  // that "class_labels" may name, from 0, the last for none; 0 without
+}
+
+// ReadTransformer reads the facts of a transformer's config, by its
+// _class_name, and whether this package can build it.
+func ReadTransformer(config []byte) (f TransformerFacts, err error) {
+	var class struct {
+		Name string `json:"_class_name"`
+	}
+	if err := parse("transformer", config, &class); err != nil {
+		return f, err
+	}
+	read, ok := transformers[class.Name]
+	if !ok {
+		k := checker{component: "transformer"}
+		k.fail("_class_name", "is %.100q", class.Name)
+		return f, k.err
+	}
+	return read(config)
+}
+
+// transformers read the facts of each class.
+var transformers = map[string]func(config []byte) (TransformerFacts, error){
+	"FluxTransformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseFlux(config)
+		return TransformerFacts{In: c.In, Out: c.out, Multiple: 1, Context: c.Context, Pooled: c.Pooled, Guidance: c.Guidance}, err
+	},
+	"SD3Transformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseSD3(config)
+		return TransformerFacts{
+			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Largest: c.Places * c.Patch, Context: c.Context, Pooled: c.Pooled,
+		}, err
+	},
+	"PixArtTransformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parsePixArt(config)
+		return TransformerFacts{
+			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Context: c.context(), Sized: c.sized,
+		}, err
+	},
+}

@@ -1,0 +1,21 @@
+"""Makes fields.json: the fields that the configurations of diffusers' classes have.
+
+A test holds engine/model to them: each changes the graph, is refused by its
+name, or is listed as one that does not touch what is computed.
+"""
+
+import inspect
+import json
+from pathlib import Path
+
+import diffusers
+
+CLASSES = [
+    "AutoencoderKL", "AutoencoderTiny", "ControlNetModel", "FluxTransformer2DModel", "PixArtTransformer2DModel",
+    "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel",
+]
+
+if __name__ == "__main__":
+    fields = {c: list(inspect.signature(getattr(diffusers, c).__init__).parameters)[1:] for c in CLASSES}
+    out = {"versions": {"diffusers": diffusers.__version__}, "fields": fields}
+    Path(__file__).with_name("fields.json").write_text(json.dumps(out, indent=1) + "\n")
