@@ -39,7 +39,7 @@ func TestAutoencoderFacts(t *testing.T) {
 			t.Errorf("%s gives %+v, %v, want %+v", config, got, err, want)
 		}
 	}
-	for _, config := range []string{`{}`, `{"_class_name": "AsymmetricAutoencoderKL"}`, `{"_class_name": "AutoencoderKL", "scaling_factor": 0}`, `{"_class_name": "AutoencoderKL", "latents_mean": [1]}`, `[`} {
+	for _, config := range []string{`{}`, `{"_class_name": "AsymmetricAutoencoderKL"}`, `{"_class_name": "AutoencoderKL", "scaling_factor": 0}`, `{"_class_name": "AutoencoderKL", "latents_mean": [1], "latents_std": [1]}`, `[`} {
 		if _, err := ReadAutoencoder([]byte(config)); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s gives %v", config, err)
 		}
