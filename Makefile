@@ -33,14 +33,17 @@ test: setup check unit test-browser test-page
 setup:
 	@tests/setup.sh
 
-# What needs no run: format, vet for every build, go.mod, the page's scripts.
+# What needs no browser: format, vet for every build, go.mod, the page's scripts
+# and, by Node, the tests of those that are pure.
 check:
+	@mkdir -p build
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'd:"; gofmt -l .; exit 1; }
 	go vet -tags browser,audit,soak,vite ./...
 	GOOS=js GOARCH=wasm go vet ./...
 	go mod tidy -diff
-	@for f in site/*.js tests/browser/run/*.js; do \
+	@for f in site/*.js site/compat/*.js tests/browser/run/*.js; do \
 		if command -v node >/dev/null; then node --check --input-type=module <"$$f"; fi; done
+	@if command -v node >/dev/null; then node --test site/compat/test/*.test.js >build/compat.txt || { grep -A 12 '^not ok' build/compat.txt; exit 1; }; fi
 
 # No browser, network or GPU.
 unit:

@@ -2,12 +2,13 @@
 // work is done in wisp.js's worker. The parts beside it: picture.js (the
 // easel), past.js (the visitor's pictures), models.js, import.js and grid.js (dialogs),
 // drop.js (files), offline.js (the service worker).
-import { createGenerator, models, WispError } from "./wisp.js";
+import { createGenerator, models, parametersOf, toPNG, WispError } from "./wisp.js";
 import { recall, remember } from "./memory.js";
 import { chooseLanguage, language, setLanguage } from "./language.js";
 import { languages } from "./strings.js";
 import { $, bytes, capital, create, fill, press, pressed, say, sentence, showError, showNotice, t, work } from "./ui.js";
-import { methodOf } from "./parameters.js";
+import { maxJobs } from "./limits.js";
+import { Queue } from "./queue.js";
 import * as easel from "./picture.js";
 import * as past from "./past.js";
 import * as modelDialog from "./models.js";
@@ -208,29 +209,40 @@ function showRange(input) {
 	if (input.type === "range") $(`${input.id}-value`).textContent = input.value;
 }
 
-// restore puts the settings of a picture back into the form, seed included:
-// the next picture has it, and Generate then rolls a new one.
+// modelsOwn is what the form holds where nobody chose anything.
+const modelsOwn = () => ({ count: 1, negativePrompt: "", ...generator?.defaults, sampler: generator?.samplers[0]?.name });
+
+// restore puts the settings of a picture back into the form, seed included: the
+// next picture has it, and Generate then rolls a new one. What they leave out is
+// the model's own, never what the form had.
 function restore(settings) {
-	const { samplerLabel, scheduleLabel } = settings;
-	const method = samplerLabel && generator ? methodOf(generator, samplerLabel, scheduleLabel) : {};
-	if (method.sampler) method.schedule ??= generator.defaults.schedule;
-	const all = { ...method, ...settings };
-	for (const name of Object.keys(inputs)) if (all[name] !== undefined) touched.add(name);
-	setForm(all);
-	if (settings.prompt !== undefined) setPrompt(settings.prompt);
-	if (settings.negativePrompt !== undefined) $("negative").value = settings.negativePrompt;
-	if (settings.seed !== undefined) {
-		seed.value = settings.seed;
-		press(lock, !loading);
+	const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+	for (const name of Object.keys(inputs)) {
+		if (given[name] === undefined) touched.delete(name);
+		else touched.add(name);
 	}
+	const all = { prompt: "", ...modelsOwn(), ...given };
+	setForm(all);
+	setPrompt(all.prompt);
+	$("negative").value = all.negativePrompt;
+	seed.value = all.seed ?? "";
+	press(lock, all.seed !== undefined && !loading);
 }
 
-// lost says what of a file's settings is not restored: parameters of
-// AUTOMATIC1111 that wisp lacks, and its model, where that is not in use.
-function lost({ lost = [], model: name }) {
-	const other = name && generator && name !== generator.name ? [t("otherModel", { name })] : [];
-	return [...lost, ...other].join(", ");
+// drawSaid draws what a file or a link says, once the model is there that knows
+// its samplers, and tells what cannot be had.
+async function drawSaid(said, name, always) {
+	const { settle } = await import("./said.js");
+	const { settings, lost, model: other } = settle(said, await ready());
+	restore(settings);
+	draw();
+	const missing = [...lost, ...(other ? [t("otherModel", { name: other })] : [])];
+	if (missing.length > mostLost) missing.splice(mostLost, Infinity, t("andMore", { n: missing.length - mostLost }));
+	if (missing.length > 0) showNotice(t("restoredBut", { name, lost: missing.join(", ") }), { stays: true });
+	else if (always) showNotice(t("restored", { name }));
 }
+
+const mostLost = 12; // of what is lost, named one by one
 
 // request reads the form. fresh rolls a new seed unless one is kept; otherwise
 // the one that is shown is used again.
@@ -239,7 +251,7 @@ function request({ fresh = false, count } = {}) {
 	const style = chosenStyle();
 	const typed = seed.value.trim();
 	const keep = typed !== "" && (pressed(lock) || !fresh);
-	if (keep && !/^\d{1,15}$/.test(typed)) throw new WispError("bad-request", t("badSeed"));
+	if (keep && !(/^\d{1,16}$/.test(typed) && Number.isSafeInteger(Number(typed)))) throw new WispError("bad-request", t("badSeed"));
 	const read = Object.entries(inputs).map(([name, kind]) => [name, $(name).value === "" ? undefined : kind($(name).value)]);
 	return {
 		...Object.fromEntries(read),
@@ -299,7 +311,15 @@ function abortable(promise, signal) {
 	});
 }
 
+// What programs ask for by /sdapi: it is shown, and gives way to the visitor.
+const programs = new Queue(maxJobs, () => {
+	$("programs").hidden = programs.length === 0;
+	$("programs-count").textContent = t("programsWait", { n: programs.length });
+});
+$("programs-stop").addEventListener("click", () => programs.cancel(true));
+
 function busy(on) {
+	programs.hold("page", on);
 	// While a live picture is made, the button still asks for a proper one.
 	const cancels = on && !run.live;
 	$("go").textContent = t(cancels ? "cancel" : "generate");
@@ -348,9 +368,15 @@ async function keepAll(pictures, model) {
 	}
 }
 
+// stop ends the picture under way and those that programs wait for.
+function stop() {
+	programs.cancel(true);
+	run?.abort();
+}
+
 form.addEventListener("submit", (event) => {
 	event.preventDefault();
-	if (run && !run.live) run.abort();
+	if (run && !run.live) stop();
 	else draw({ fresh: true });
 });
 prompt.addEventListener("keydown", (event) => {
@@ -359,7 +385,7 @@ prompt.addEventListener("keydown", (event) => {
 	draw({ fresh: true });
 });
 document.addEventListener("keydown", (event) => {
-	if (event.key === "Escape") run?.abort();
+	if (event.key === "Escape") stop();
 });
 
 // Live drawing: after a pause in typing, and at once when a setting changes.
@@ -401,7 +427,7 @@ $("vary").addEventListener("click", () => {
 });
 $("reset").addEventListener("click", () => {
 	touched.clear();
-	if (generator) setForm({ ...generator.defaults, sampler: generator.samplers[0]?.name, count: 1 });
+	setForm(modelsOwn());
 	$("negative").value = "";
 	drawLive(0);
 });
@@ -426,11 +452,10 @@ past.start(async (picture) => {
 
 // A link carries the words and the settings behind the #, which browsers do
 // not send to any server.
-const inLink = ["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"];
 $("link").addEventListener("click", async () => {
 	const { settings } = easel.current();
 	const url = new URL(`?${new URLSearchParams(inAddress())}`, location.href);
-	url.hash = new URLSearchParams(inLink.filter((k) => settings[k] !== undefined && settings[k] !== "").map((k) => [k, settings[k]]));
+	url.hash = (await import("./link.js")).writeLink(settings);
 	try {
 		await navigator.clipboard.writeText(url.href);
 		showNotice(t("linkCopied"));
@@ -446,14 +471,15 @@ function inAddress() {
 	const { origin, pathname } = new URL(model, location.href);
 	return origin === location.origin ? { model: pathname } : {};
 }
-function followLink() {
-	const given = new URLSearchParams(location.hash.slice(1));
-	if (!given.has("prompt")) return;
-	const read = inLink.filter((k) => given.has(k)).map((k) => [k, (inputs[k] ?? (k === "seed" ? Number : String))(given.get(k))]);
-	restore(Object.fromEntries(read.filter(([, value]) => !Number.isNaN(value))));
-	draw();
+async function followLink() {
+	if (!location.hash.includes("prompt=")) return;
+	const said = (await import("./link.js")).readLink(location.hash);
+	if (!said) return;
+	setPrompt(said.settings.prompt ?? ""); // to be seen while the model loads
+	await drawSaid(said, t("theLink"), false);
 }
-addEventListener("hashchange", followLink);
+const follow = () => followLink().catch((err) => err.code === "aborted" || showError(err));
+addEventListener("hashchange", follow);
 
 modelDialog.start(choose, () => generator);
 gridDialog.start(() => ({
@@ -461,18 +487,16 @@ gridDialog.start(() => ({
 	ready,
 	request: () => request({ fresh: true }),
 	styles: radios().map((r) => r.value).filter(Boolean),
+	hold: (on) => programs.hold("sheet", on),
 }));
 watchDrops({
-	restore: async (settings, name) => {
-		if (loading) await ready(); // which knows the names of samplers
-		restore(settings);
-		if (loading) draw();
-		const missing = lost(settings);
-		showNotice(t(missing ? "restoredBut" : "restored", { name, lost: missing }), { stays: missing !== "" });
-	},
+	restore: (said, name) => drawSaid(said, name, true),
 	open: modelDialog.open,
 });
-goOffline({ idle: () => run === null && keeping === 0 && !gridDialog.drawing() && !importing(), ready, facts: () => generator });
+goOffline({
+	idle: () => run === null && keeping === 0 && !gridDialog.drawing() && !importing(),
+	ready, facts: () => generator, queue: programs, encode: toPNG, infotext: parametersOf,
+});
 
 chooseLanguage();
 fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));
@@ -496,4 +520,4 @@ if (navigator.connection?.saveData) {
 } else {
 	load();
 }
-followLink();
+follow();

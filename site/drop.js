@@ -1,15 +1,11 @@
-// Files dropped on the page: a PNG gives its settings back, a workflow of
+// Files dropped on the page: a picture gives its settings back, a workflow of
 // ComfyUI is drawn, the files of a model are opened.
-import { WispError } from "./wisp.js";
-import { readTexts } from "./png.js";
-import { parseWorkflow } from "./comfy.js";
-import { parseParameters } from "./parameters.js";
+import { maxFile } from "./limits.js";
 import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
-const maxFile = 64 << 20; // bytes of a picture or workflow
-
-// start watches the page; on.restore(settings, name), on.open([[path, file]]).
+// start watches the page; on.restore(said, name) with what a file says (see
+// said.js), on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
 	addEventListener("dragover", (event) => {
@@ -66,31 +62,16 @@ async function take(files, on) {
 	const inFolder = files.some(([path]) => path.includes("/"));
 	if (inFolder || isPacked(files) || isCheckpoint(files)) return on.open(files);
 	const [[, file]] = files;
-	const settings = file.size <= maxFile ? await settingsOf(file) : undefined;
-	if (settings === undefined) return showNotice(t("unknownFile", { name: file.name }));
-	if (settings === null) return showNotice(t("noSettings", { name: file.name }));
-	await on.restore(settings, file.name);
+	const said = file.size <= maxFile ? await read(file) : undefined;
+	if (said === undefined) return showNotice(t("unknownFile", { name: file.name }));
+	if (said === null) return showNotice(t("noSettings", { name: file.name }));
+	await on.restore(said, file.name);
 }
 
-// settingsOf returns the settings in a file, null where it has none, undefined
-// where it is no file of ours.
-async function settingsOf(file) {
-	if (/\.json$/i.test(file.name)) return parseWorkflow(json(await file.text(), file.name));
-	if (file.type !== "image/png" && !/\.png$/i.test(file.name)) return undefined;
-	const texts = await readTexts(new Uint8Array(await file.arrayBuffer()));
-	if (texts.has("parameters")) return parseParameters(texts.get("parameters"));
-	if (texts.has("prompt")) return parseWorkflow(json(texts.get("prompt"), file.name));
-	return null;
-}
-
-// json reads JSON, and what Python writes for it: ComfyUI's files hold NaN.
-function json(text, name) {
-	for (const candidate of [text, text.replace(/\bNaN\b/g, "null")]) {
-		try {
-			return JSON.parse(candidate);
-		} catch {
-			// the next one
-		}
-	}
-	throw new WispError("bad-request", `${name} is not JSON`);
+// read returns what a file says, null where it says nothing, undefined where it
+// is no file of ours.
+async function read(file) {
+	const { parseJSON, parseWorkflow, readPicture } = await import("./said.js");
+	if (/\.json$/i.test(file.name)) return parseWorkflow(parseJSON(await file.text(), file.name));
+	return readPicture(new Uint8Array(await file.arrayBuffer()));
 }

@@ -57,6 +57,7 @@ $("axes").addEventListener("submit", async (event) => {
 	$("grid-bar").hidden = false;
 	$("grid-bar").value = 0;
 	try {
+		source().hold(true);
 		await draw(readAxis("x"), readAxis("y"), run.signal);
 	} catch (err) {
 		if (err.code !== "aborted") {
@@ -65,6 +66,7 @@ $("axes").addEventListener("submit", async (event) => {
 		}
 	} finally {
 		run = null;
+		source().hold(false);
 		$("grid-go").textContent = t("draw");
 		$("grid-bar").hidden = true;
 	}

@@ -1,10 +1,8 @@
 // The page's side of the service worker: register it, offer updates, answer
 // what it asks.
-import { busy, call as callAPI } from "./sdapi.js";
 import { $, showNotice, t } from "./ui.js";
 
-// start takes idle() (may the page be reloaded?), ready(), the promise of the
-// generator, and facts(), the generator or null.
+// start takes idle() (may the page be reloaded?) and what sdapi.js has for a page.
 export function start(page) {
 	addEventListener("offline", () => showNotice(t("offline")));
 	const workers = navigator.serviceWorker;
@@ -22,7 +20,7 @@ export function start(page) {
 	register(workers).catch((err) => console.info("wisp: works without a service worker:", err.message));
 }
 
-const idle = (page) => page.idle() && !busy();
+const idle = (page) => page.idle() && page.queue.length === 0;
 
 async function register(workers) {
 	// After the page itself: it has the first claim to the connection.
@@ -43,10 +41,10 @@ async function register(workers) {
 	});
 }
 
-async function answer({ type, call, method, body } = {}, port, page) {
+async function answer({ type, call, method, body, query } = {}, port, page) {
 	if (type === "idle") port?.postMessage({ idle: idle(page) });
 	if (type === "api?") port?.postMessage(true);
-	if (type === "api") port?.postMessage(await callAPI(call, method, body, page));
+	if (type === "api") port?.postMessage(await (await import("./sdapi.js")).call(call, method, body, query, page));
 }
 
 // allow asks the service worker to let the page fetch from another origin; the

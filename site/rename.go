@@ -24,11 +24,7 @@ var mention = regexp.MustCompile(`(["'])(\./)?([\w.-]+)["']`)
 // it. A file's hash depends on those it names, so that a name stands for
 // everything behind it.
 func rename(files fs.FS) (memory, error) {
-	names, err := fs.Glob(embedded, "*")
-	if err != nil {
-		return nil, err
-	}
-	r := renamer{files: files, names: slices.Concat(names, glue, []string{engine, packer}), to: map[string]string{}, page: memory{}}
+	r := renamer{files: files, names: slices.Concat(names(), glue, []string{engine, packer}), to: map[string]string{}, page: memory{}}
 	for _, name := range r.names {
 		if _, err := r.resolve(name); err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"regexp"
@@ -19,7 +20,7 @@ import (
 	"sync"
 )
 
-//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest
+//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest compat/*.js
 var embedded embed.FS
 
 // Files returns the page and everything it loads but the programs and Go's
@@ -29,25 +30,32 @@ func Files() fs.FS { return served() }
 
 // served is the embedded files, their scripts without the lines that are
 // comments: those are for readers of the source. Empty lines in their places
-// keep the numbers of the others.
+// keep the numbers of the others. The folders are for readers, too: all files
+// are served side by side, so that png.js keeps its address.
 var served = sync.OnceValue(func() memory {
-	names, err := fs.Glob(embedded, "*")
-	if err != nil {
-		panic(err) // of a pattern that is right
-	}
 	files := memory{}
-	for _, name := range names {
-		data, err := embedded.ReadFile(name)
-		if err != nil {
-			panic(err) // of a file that was listed
+	err := fs.WalkDir(embedded, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
+		data, err := embedded.ReadFile(name)
 		if path.Ext(name) == ".js" {
 			data = comment.ReplaceAll(data, nil)
 		}
-		files[name] = data
+		if _, twice := files[path.Base(name)]; twice {
+			return fmt.Errorf("site: two files are called %s", path.Base(name))
+		}
+		files[path.Base(name)] = data
+		return err
+	})
+	if err != nil {
+		panic(err) // of what was compiled in
 	}
 	return files
 })
+
+// names lists the files of the page.
+func names() []string { return slices.Sorted(maps.Keys(served())) }
 
 // comment matches a line that is one.
 var comment = regexp.MustCompile(`(?m)^[\t ]*//.*$`)
@@ -63,11 +71,7 @@ const worker = "sw.js"
 // Assemble puts the service worker of exactly these page files before them:
 // its first line names every file with its hash, and the version they make.
 func Assemble(files fs.FS) (fs.FS, error) {
-	names, err := fs.Glob(embedded, "*")
-	if err != nil {
-		return nil, err
-	}
-	built, err := assemble(files, slices.Concat(names, glue, []string{engine, packer}))
+	built, err := assemble(files, slices.Concat(names(), glue, []string{engine, packer}))
 	if err != nil {
 		return nil, err
 	}

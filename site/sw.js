@@ -110,7 +110,7 @@ self.addEventListener("fetch", (event) => {
 	const path = inScope(url);
 	if (path?.startsWith("sdapi/v1/")) {
 		note(url.href, true);
-		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request, url.searchParams));
+		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request, url.searchParams, event.clientId));
 	}
 	const file = path === "" ? "index.html" : path;
 	if (event.request.method === "GET" && Object.hasOwn({ ...build.files, ...build.later }, file ?? "")) return event.respondWith(serve(file, event.request));
@@ -147,21 +147,24 @@ async function serve(file, request) {
 const policy = (origins) => build.headers["Content-Security-Policy"].replace("connect-src 'self'", ["connect-src 'self'", ...origins].join(" "));
 
 // api answers AUTOMATIC1111's interface with the page that is open: programs
-// written for a server run without one.
-async function api(call, request, query) {
-	let body = Object.fromEntries(query); // what a GET asks for
-	try {
-		body = JSON.parse(await request.text() || JSON.stringify(body)); // interrupt has none
-	} catch {
-		return failed(422, "the request is not JSON");
-	}
-	for (const page of await self.clients.matchAll({ type: "window" })) {
-		const here = await ask(page, { type: "api?" }, 500);
-		if (!here) continue;
-		const { status, answer } = await patiently(page, { type: "api", call, method: request.method, body });
-		return Response.json(answer, { status });
-	}
-	return failed(503, "no page of wisp is open: open one, it does the drawing");
+// written for a server run without one. What is not a script of this site gets no
+// answer: a form or a frame of another one arrives as a navigation.
+async function api(call, request, query, from) {
+	if (!from || request.mode === "navigate" || request.destination !== "") return failed(403, "wisp answers scripts of its own site only");
+	const body = await request.blob(); // read by the page, within its limits
+	const page = await (answering ??= find().finally(() => { answering = null; }));
+	if (!page) return failed(503, "no page of wisp is open: open one, it does the drawing");
+	const { status, answer, retryAfter } = await patiently(page, { type: "api", call, method: request.method, body, query: Object.fromEntries(query) });
+	return Response.json(answer, { status, headers: retryAfter ? { "Retry-After": retryAfter } : {} });
+}
+
+let answering = null; // the promise of the page that answers, for all that ask at the same time
+
+// find asks the pages at once and returns the first that answers.
+async function find() {
+	const pages = await self.clients.matchAll({ type: "window" });
+	const asked = pages.filter(({ url }) => ["", "index.html"].includes(inScope(new URL(url)))).map(async (page) => (await ask(page, { type: "api?" }, 5000) ? page : Promise.reject()));
+	return Promise.any(asked).catch(() => null);
 }
 
 // patiently asks a page for as long as it is open.

@@ -17,7 +17,7 @@ import (
 
 func TestParameters(t *testing.T) {
 	r := Request{Prompt: "a cat, hat", NegativePrompt: "blur", Steps: 8, Guidance: 3.5, Seed: 7, Width: 128, Height: 64}
-	want := "a cat, hat\nNegative prompt: blur\nSteps: 8, Sampler: Euler, CFG scale: 3.5, Seed: 7, Size: 128x64, Model: \"x: y, z\""
+	want := "a cat, hat\nNegative prompt: blur\nSteps: 8, Sampler: Euler, CFG scale: 3.5, Seed: 7, Size: 128x64, Model: \"x: y, z\", Version: wisp"
 	if got := parameters(r, "Euler", "", "x: y, z"); got != want {
 		t.Errorf("got %q\nwant %q", got, want)
 	}

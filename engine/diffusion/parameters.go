@@ -7,7 +7,8 @@ import (
 
 // parameters writes the settings as AUTOMATIC1111's web UI writes them into
 // the "parameters" text of a PNG: the prompt, the negative prompt, one line of
-// "key: value" pairs. schedule is empty for the model's own.
+// "key: value" pairs. schedule is empty for the model's own. The version tells
+// readers that the names are wisp's.
 func parameters(r Request, sampler, schedule, model string) string {
 	var b strings.Builder
 	b.WriteString(r.Prompt)
@@ -22,6 +23,7 @@ func parameters(r Request, sampler, schedule, model string) string {
 	if model != "" {
 		fmt.Fprintf(&b, ", Model: %s", quote(model))
 	}
+	b.WriteString(", Version: wisp")
 	return b.String()
 }
 

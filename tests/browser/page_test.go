@@ -587,9 +587,9 @@ func TestChangesOfMind(t *testing.T) {
 		p.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures) > %d && document.getElementById("go").textContent === "Generate"`, before))
 		got := eval[bool](p, fmt.Sprintf(`(async () => {
 			const { readTexts } = await import("/png.js");
-			const { parseParameters } = await import("/parameters.js");
+			const { parametersText } = await import("/said.js");
 			const texts = await readTexts(new Uint8Array(await (await fetch(document.querySelector("#pictures img").src)).arrayBuffer()));
-			return parseParameters(texts.get("parameters")).prompt === %s.replaceAll("\0", "").trim();
+			return parametersText(texts.get("parameters")).settings.prompt === %s.replaceAll("\0", "").trim();
 		})()`, quoted(text)))
 		if !got {
 			t.Errorf("the picture of %.20q has another prompt", text)

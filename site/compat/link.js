@@ -1,0 +1,21 @@
+// A link to a picture: its settings behind the #, which browsers send to no
+// server.
+import { sorted } from "./fields.js";
+
+// The settings in a link, under their own names. sampler and schedule are wisp's.
+const done = Object.fromEntries(["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"].map((name) => [name, name]));
+
+// writeLink returns what goes behind the #. An empty schedule is one, too: the
+// model's file's, where the model recommends another.
+export function writeLink(settings) {
+	const wanted = Object.keys(done).filter((name) => settings[name] !== undefined && (settings[name] !== "" || name === "schedule"));
+	return new URLSearchParams(wanted.map((name) => [name, settings[name]])).toString();
+}
+
+// readLink returns what settle takes of a link's part behind the #, null for one
+// without a prompt.
+export function readLink(hash) {
+	const given = new URLSearchParams(hash.replace(/^#/, ""));
+	if (!given.has("prompt")) return null;
+	return { tool: "link", ...sorted(given, { done, facts: [], off: {} }) };
+}

@@ -1,0 +1,128 @@
+// Every field that wisp reads is done, refused by its name, or told.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { txt2imgFields, txt2imgOf, optionsOf } from "../a1111.js";
+import { nodeInputs, parseWorkflow } from "../comfy.js";
+import { sorted, tables } from "../fields.js";
+import { readLink, writeLink } from "../link.js";
+import { methodOf, samplers, schedules } from "../names.js";
+import { settle } from "../said.js";
+import { generator, workflowOf } from "./corpus.js";
+
+const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128" };
+
+for (const [tool, table] of Object.entries(tables)) {
+	test(`every field of ${tool}`, () => {
+		for (const [field, setting] of Object.entries(table.done)) {
+			const { settings, lost } = sorted([[field, example[setting]]], table);
+			assert.deepEqual(settings, setting === "size" ? { width: 64, height: 128 } : { [setting]: example[setting] }, field);
+			assert.deepEqual(lost, []);
+			const wrong = sorted([[field, { x: 1 }]], table); // no such value
+			assert.deepEqual([wrong.settings, wrong.lost], [{}, [`${field}: {"x":1}`]]);
+		}
+		for (const field of table.facts) assert.deepEqual(sorted([[field, "x"]], table), { settings: {}, lost: [] }, field);
+		for (const [field, values] of Object.entries(table.off)) {
+			for (const value of values) assert.deepEqual(sorted([[field, value]], table), { settings: {}, lost: [] }, field);
+			assert.deepEqual(sorted([[field, "something"]], table), { settings: {}, lost: [`${field}: something`] });
+			assert.ok(!table.facts.includes(field) && !Object.hasOwn(table.done, field), `${field} is two things`);
+		}
+		assert.deepEqual(sorted([["A field of tomorrow", "1"], ["constructor", "1"]], table).lost, ["A field of tomorrow: 1", "constructor: 1"]);
+	});
+}
+
+test("every field of txt2img", () => {
+	const { done, facts, refused, options } = txt2imgFields;
+	const of = (body) => txt2imgOf({ prompt: "a", ...body }, generator, ["flat"]);
+	const values = { prompt: "b", negative_prompt: "c", styles: ["flat"], seed: 7, steps: 3, cfg_scale: 2, width: 64, height: 64, batch_size: 2, n_iter: 3, sampler_name: "Euler", sampler_index: "Euler", scheduler: "Karras", send_images: true, override_settings: {} };
+	assert.deepEqual(Object.keys(values).sort(), Object.keys(done).sort());
+	for (const [name, value] of Object.entries(values)) assert.deepEqual(of({ [name]: value }).notices, [], name);
+	assert.deepEqual(of(values), { request: { prompt: "b, flat", negativePrompt: "c", seed: 7, steps: 3, guidance: 2, width: 64, height: 64, sampler: "euler", schedule: "karras" }, count: 6, notices: [] });
+	assert.deepEqual(of({ seed: "7", steps: "3", cfg_scale: "2.5" }).request, { ...of({}).request, seed: 7, steps: 3, guidance: 2.5 });
+	for (const name of ["seed", "steps", "width", "height", "batch_size", "n_iter"]) for (const bad of ["x", 1.5, {}, true]) assert.throws(() => of({ [name]: bad }), { code: "bad-request", message: new RegExp(`^${name} is `) });
+	for (const name of facts) assert.deepEqual(of({ [name]: 1 }), of({}), name);
+	for (const [name, values] of Object.entries(refused)) {
+		for (const value of [null, ...values]) assert.deepEqual(of({ [name]: value }), of({}), name);
+		assert.throws(() => of({ [name]: "x" }), { code: "bad-request", message: `wisp does not support ${name}` });
+	}
+	for (const [name, values] of Object.entries(options)) {
+		for (const value of [null, ...values]) optionsOf({ [name]: value }, generator);
+		assert.throws(() => of({ override_settings: { [name]: "x" } }), { code: "bad-request", message: `wisp does not support the option ${name}` });
+	}
+	assert.throws(() => optionsOf({ anything: 1 }, generator), { message: "wisp does not support the option anything" });
+	assert.throws(() => optionsOf({ sd_model_checkpoint: "other" }, generator), { message: /^the model is emoji/ });
+	optionsOf({ sd_model_checkpoint: null, samples_format: "png" }, generator);
+	assert.deepEqual(of({ tomorrow: 1 }).notices, ["tomorrow: not known here"]);
+	assert.deepEqual(of({ prompt: "a <lora:x:1>, (b:1.2)", styles: ["none"], sampler_name: "DPM2 a", eta: 0.5 }), { request: { ...of({}).request, prompt: "a, (b:1.2)", sampler: undefined, schedule: "karras" }, count: 1, notices: ["Sampler: DPM2 a", "eta: 0.5", "<lora:x:1>", "styles: none", "(b:1.2)"] });
+	assert.equal(of({ sampler_name: "", sampler_index: "DDIM" }).request.sampler, "ddim");
+	assert.throws(() => of({ sampler_name: "magic" }), { message: /^sampler "magic" is not one of Euler, / });
+	assert.throws(() => of({ scheduler: "magic" }), { message: /^scheduler "magic" is not one of Karras, / });
+	assert.throws(() => of({ n_iter: 65 }), { message: "batch_size times n_iter is 65: choose 1 to 64" });
+	// What clients send with every request.
+	const quiet = { alwayson_scripts: { ControlNet: { args: [] }, ADetailer: { args: [false, { ad_model: "face.pt" }] }, Other: { args: [{ enabled: false, image: "x" }] } }, eta: 0, script_name: null, script_args: [], s_churn: "0", tiling: false };
+	assert.deepEqual(of(quiet), of({}));
+	assert.deepEqual(of({ sampler_name: "Euler a", eta: 1 }).notices, []);
+	assert.throws(() => of({ alwayson_scripts: { ControlNet: { args: [{ image: "x" }] } } }), { message: "wisp does not support the script ControlNet of alwayson_scripts" });
+});
+
+test("every input of a workflow's nodes", () => {
+	const r = { ...example, negativePrompt: "fog\nrain" };
+	const graph = () => workflowOf(r, ["euler", "karras"]);
+	const { settings, lost } = parseWorkflow(graph());
+	assert.deepEqual([settings, lost], [{ prompt: "p", negativePrompt: "fog\nrain", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 1, sampler: "euler", schedule: "karras", model: "sd15.safetensors" }, []]);
+	for (const [id, node] of Object.entries(graph())) {
+		if (node.class_type === "Note" || node.class_type === "PreviewImage") continue;
+		for (const input of Object.keys(node.inputs)) {
+			assert.ok(Object.hasOwn(nodeInputs[node.class_type], input), `${node.class_type}.${input}`);
+			if (["filename_prefix", "ckpt_name"].includes(input)) continue; // which change no picture here
+			const changed = graph();
+			delete changed[id].inputs[input];
+			assert.throws(() => parseWorkflow(changed), { code: "bad-request", message: new RegExp(`^node ${id} \\(${node.class_type}\\): its input "${input}"`) });
+		}
+		const more = graph();
+		more[id].inputs.tomorrow = [1, { a: 2 }];
+		assert.deepEqual(parseWorkflow(more).lost, ['tomorrow: [1,{"a":2}]'], node.class_type);
+	}
+	const many = graph();
+	many[5].inputs.batch_size = 3;
+	assert.deepEqual(parseWorkflow(many).lost, ["batch_size: 3"]);
+	const vae = graph();
+	vae[12] = { class_type: "VAELoader", inputs: { vae_name: "x.pt" } };
+	vae[8].inputs.vae = ["12", 0];
+	assert.deepEqual(parseWorkflow(vae).lost, ["vae_name: x.pt"]);
+	const seeds = graph();
+	seeds[3].inputs.seed = "1234567890123456789";
+	assert.throws(() => parseWorkflow(seeds), { message: "node 3 (KSampler): its seed 1234567890123456789 is not a whole number below 2^53" });
+});
+
+test("every setting of a link", () => {
+	const settings = { prompt: "a & b", negativePrompt: "", seed: 7, steps: 3, guidance: 1.5, sampler: "euler", schedule: "", width: 64, height: 64 };
+	const said = readLink(`#${writeLink({ ...settings, count: 4 })}`);
+	const { negativePrompt, ...rest } = settings; // empty, as without one
+	assert.deepEqual(settle(said, generator), { settings: rest, lost: [], model: undefined });
+	const odd = settle(readLink("#prompt=x&width=1e9x&sampler=magic&evil=1&schedule=karras"), generator);
+	assert.deepEqual([odd.settings, odd.lost], [{ prompt: "x", sampler: undefined, schedule: "karras" }, ["width: 1e9x", "evil: 1", "Sampler: magic"]]);
+	assert.equal(readLink("#steps=3"), null);
+});
+
+test("the table of names", () => {
+	for (const table of [samplers, schedules]) {
+		assert.equal(new Set(table.map(({ name }) => name)).size, table.length);
+		for (const tool of ["a1111", "comfy", "invoke", "novelai", "draw"]) {
+			const names = table.flatMap((row) => row[tool] ?? []).map((name) => name.toLowerCase());
+			assert.equal(new Set(names).size, names.length, `a name of ${tool} stands twice`);
+		}
+	}
+	for (const row of samplers) if (row.automatic) assert.ok(schedules.some(({ name }) => name === row.automatic));
+	const of = (...args) => (({ sampler, schedule, lost }) => [sampler, schedule, lost])(methodOf(generator, ...args));
+	assert.deepEqual(of("a1111", "DPM++ 2M", "Automatic"), ["dpmpp_2m", "karras", []]);
+	assert.deepEqual(of("a1111", "DPM++ 2M SDE"), ["dpmpp_2m_sde", "exponential", []]);
+	assert.deepEqual(of("a1111", "Euler"), ["euler", "trailing", []]); // what the model recommends
+	assert.deepEqual(of("a1111", "constructor", "constructor"), [undefined, undefined, ["Sampler: constructor", "Schedule type: constructor"]]);
+	assert.deepEqual(of("comfy", "uni_pc", "simple"), [undefined, "trailing", ["Sampler: uni_pc"]]);
+	const both = { ...generator, samplers: [...generator.samplers, { name: "unipc_bh1", label: "UniPC bh1" }], defaults: { schedule: "" } };
+	assert.deepEqual(["uni_pc", "uni_pc_bh2"].map((name) => methodOf(both, "comfy", name).sampler), ["unipc_bh1", "unipc"]);
+	assert.equal(methodOf(both, "a1111", "UniPC").sampler, "unipc_bh1");
+	assert.equal(methodOf(both, "", "UniPC").sampler, "unipc");
+	assert.equal(methodOf(both, "a1111", "Euler").schedule, "linspace");
+	assert.deepEqual(of("", "dpmpp_2m", "Karras"), ["dpmpp_2m", "karras", []]);
+});

@@ -1,0 +1,80 @@
+// The API with a generator that draws nothing: what becomes of requests.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { maxBody } from "../limits.js";
+import { Queue } from "../queue.js";
+import { call } from "../sdapi.js";
+import { generator } from "./corpus.js";
+import { iTXt, png } from "./files.js";
+
+// page answers with pictures that are their seeds.
+function page(draw = async () => {}) {
+	const drawn = [];
+	const made = { ...generator, id: "0123456789abcdef", generate: async (request) => {
+		await draw(request);
+		if (request.signal.aborted) throw Object.assign(new Error("cancelled"), { code: "aborted" });
+		drawn.push(request);
+		return { images: [{}], seed: request.seed, settings: { ...generator.defaults, sampler: "euler", ...request }, warnings: [], truncated: false, parameters: "" };
+	} };
+	return { drawn, ready: async () => made, facts: () => made, queue: new Queue(2), encode: async (r) => new Blob([String(r.seed)]), infotext: (r) => `Seed: ${r.seed}` };
+}
+
+const post = (p, name, body) => call(name, "POST", new Blob([typeof body === "string" ? body : JSON.stringify(body)]), {}, p);
+
+test("pictures, their seeds and their notices", async () => {
+	const p = page();
+	const { status, answer } = await post(p, "txt2img", { prompt: "a", seed: 7, n_iter: 2, sampler_name: "DPM2", tomorrow: 1 });
+	const info = JSON.parse(answer.info);
+	assert.deepEqual([status, answer.images.map((i) => atob(i)), info.all_seeds, info.notices], [200, ["7", "8"], [7, 8], ["tomorrow: not known here", "Sampler: DPM2"]]);
+	assert.ok(p.drawn.every(({ count, previews }) => count === 1 && previews));
+	const { answer: random } = await post(p, "txt2img", { prompt: "a", seed: -1, batch_size: 2 });
+	const [first, second] = JSON.parse(random.info).all_seeds;
+	assert.equal(second, first + 1);
+});
+
+test("what cannot be is refused with its status", async () => {
+	const p = page();
+	for (const [body, status, detail] of [["{", 422, "the request is not JSON"], ["[]", 422, "the request is not an object"], [{ prompt: 7 }, 422, "prompt is not a text"], [`{"a":`.repeat(100_000), 422, "the request is nested deeper than 100"], [{ prompt: "a", enable_hr: true }, 422, "wisp does not support enable_hr"]]) {
+		const r = await post(p, "txt2img", body);
+		assert.deepEqual([r.status, r.answer.detail], [status, detail]);
+	}
+	assert.equal((await call("txt2img", "POST", { size: maxBody + 1 }, {}, p)).status, 413);
+	assert.equal((await post(p, "constructor", {})).status, 404);
+	assert.equal((await call("txt2img", "GET", null, {}, p)).status, 404);
+	assert.equal(p.drawn.length, 0);
+});
+
+test("a full queue says when to come again", async () => {
+	let go;
+	const p = page(() => new Promise((resolve) => { go = resolve; }));
+	const jobs = [post(p, "txt2img", { prompt: "a" }), post(p, "txt2img", { prompt: "b" })];
+	await new Promise((resolve) => setTimeout(resolve, 5));
+	const many = await Promise.all(Array.from({ length: 2000 }, () => post(p, "txt2img", { prompt: "c" })));
+	assert.ok(many.every(({ status, retryAfter }) => status === 429 && retryAfter >= 1));
+	go();
+	await new Promise((resolve) => setTimeout(resolve, 5));
+	go();
+	assert.deepEqual((await Promise.all(jobs)).map(({ status }) => status), [200, 200]);
+});
+
+test("an interrupted request is answered as far as it came", async () => {
+	const p = page(({ seed, signal }) => (seed === 7 ? undefined : new Promise((resolve) => signal.addEventListener("abort", resolve))));
+	const job = post(p, "txt2img", { prompt: "a", seed: 7, n_iter: 3 });
+	await new Promise((resolve) => setTimeout(resolve, 5));
+	assert.equal((await post(p, "interrupt", "")).status, 200);
+	const { status, answer } = await job;
+	assert.deepEqual([status, answer.images.map((i) => atob(i)), JSON.parse(answer.info).interrupted], [200, ["7"], true]);
+});
+
+test("lists that clients ask for at their start", async () => {
+	for (const name of ["samplers", "schedulers", "sd-models", "prompt-styles", "upscalers"]) assert.ok((await call(name, "GET", null, {}, page())).answer.length > 0, name);
+	for (const name of ["sd-vae", "loras", "hypernetworks", "face-restorers", "realesrgan-models", "latent-upscale-modes"]) assert.deepEqual((await call(name, "GET", null, {}, page())).answer, [], name);
+	assert.deepEqual((await call("cmd-flags", "GET", null, {}, page())).answer, {});
+});
+
+test("png-info", async () => {
+	const text = "a\nSteps: 2, Sampler: Euler, Seed: 7, Clip skip: 2";
+	const { answer } = await post(page(), "png-info", { image: `data:image/png;base64,${Buffer.from(png(iTXt("parameters", text))).toString("base64")}` });
+	assert.deepEqual([answer.info, answer.items, answer.parameters.seed, answer.parameters.lost], [text, { parameters: text }, 7, ["Clip skip: 2"]]);
+	assert.equal((await post(page(), "png-info", { image: "%" })).status, 422);
+});
