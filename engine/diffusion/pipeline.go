@@ -149,7 +149,7 @@ func (p *Pipeline) sampler(name, schedule string, steps int) (sampler.Sampler, e
 	if err != nil {
 		return nil, err
 	}
-	return sampler.New(name, config, steps)
+	return sampler.New(name, config, sampler.Plan{Steps: steps})
 }
 
 // samplerLabel is the name people know a sampler by.

@@ -13,7 +13,7 @@ import (
 // Config is a scheduler_config.json. Its zero value is no model's; make one with ParseConfig or json.Unmarshal.
 type Config struct {
 	class    string
-	flow     bool // the model predicts a flow-matching velocity
+	family   family
 	raw      json.RawMessage
 	schedule string // see WithSchedule
 }
@@ -74,7 +74,12 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("_class_name is missing: %w", ErrConfig)
 	}
 	*c = Config{class: head.Class, raw: append(json.RawMessage(nil), data...)}
-	c.flow = strings.HasPrefix(head.Class, "FlowMatch") || head.Prediction == "flow_prediction" || head.FlowSigmas
+	switch {
+	case strings.HasPrefix(head.Class, "FlowMatch") || head.Prediction == "flow_prediction" || head.FlowSigmas:
+		c.family = flowFamily
+	case strings.HasPrefix(head.Class, "EDM"):
+		c.family = edmFamily
+	}
 	return nil
 }
 
@@ -90,7 +95,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 func (c Config) Class() string { return c.class }
 
 // Flow says whether the model is a flow-matching one, which takes flow samplers only.
-func (c Config) Flow() bool { return c.flow }
+func (c Config) Flow() bool { return c.family == flowFamily }
 
 // Schedules are the names WithSchedule takes besides "", in the order shown to people. The first two replace the
 // noise levels, the others say which training steps are visited.
@@ -129,9 +134,12 @@ func (c Config) reschedule(s *settings) {
 
 // settings are the fields of a scheduler_config.json that wisp's samplers read, under diffusers' names.
 type settings struct {
-	flow        bool // of Config
-	named       bool // the caller named the sampler, whatever the file says
-	rescheduled bool // WithSchedule was used
+	family      family // of Config
+	named       bool   // the caller named the sampler, whatever the file says
+	rescheduled bool   // WithSchedule was used
+	steps       int    // of the plan, and so on
+	tokens      int
+	varies      bool
 
 	NumTrainTimesteps   int       `json:"num_train_timesteps"`
 	BetaStart           float64   `json:"beta_start"`
@@ -152,10 +160,12 @@ type settings struct {
 	UseExponentialSigmas bool     `json:"use_exponential_sigmas"`
 	UseBetaSigmas        bool     `json:"use_beta_sigmas"`
 
-	ClipSample      bool    `json:"clip_sample"`
-	ClipSampleRange float64 `json:"clip_sample_range"`
-	Thresholding    bool    `json:"thresholding"`
-	SetAlphaToOne   bool    `json:"set_alpha_to_one"`
+	ClipSample               bool    `json:"clip_sample"`
+	ClipSampleRange          float64 `json:"clip_sample_range"`
+	DynamicThresholdingRatio float64 `json:"dynamic_thresholding_ratio"`
+	SampleMaxValue           float64 `json:"sample_max_value"`
+	Thresholding             bool    `json:"thresholding"`
+	SetAlphaToOne            bool    `json:"set_alpha_to_one"`
 
 	SolverOrder      int      `json:"solver_order"`
 	SolverType       string   `json:"solver_type"`
@@ -180,15 +190,24 @@ type settings struct {
 	UseDynamicShifting bool     `json:"use_dynamic_shifting"`
 	TimeShiftType      string   `json:"time_shift_type"`
 	InvertSigmas       bool     `json:"invert_sigmas"`
-	StochasticSampling bool     `json:"stochastic_sampling"`
+	BaseShift          float64  `json:"base_shift"`
+	MaxShift           float64  `json:"max_shift"`
+	BaseImageSeqLen    int      `json:"base_image_seq_len"`
+	MaxImageSeqLen     int      `json:"max_image_seq_len"`
+
+	SigmaData          float64 `json:"sigma_data"`
+	SigmaSchedule      string  `json:"sigma_schedule"`
+	Rho                float64 `json:"rho"`
+	StochasticSampling bool    `json:"stochastic_sampling"`
 }
 
 // settings reads the config as the given class does: fields that the class has not are left out, those that the file
 // has not take the class's defaults; with, JSON or "", goes before both. It refuses what no scheduler knows and what no wisp sampler can do.
 func (c Config) settings(class, with string) (settings, error) {
 	s := settings{ // of classes that have no such field
-		BetaSchedule: "linear", PredictionType: "epsilon", TimestepSpacing: "linspace", TimestepType: "discrete",
-		InterpolationType: "linear", FinalSigmasType: "zero", AlgorithmType: "dpmsolver++", Shift: 1,
+		NumTrainTimesteps: 1000, BetaSchedule: "linear", PredictionType: "epsilon", TimestepSpacing: "linspace",
+		TimestepType: "discrete", InterpolationType: "linear", FinalSigmasType: "zero", AlgorithmType: "dpmsolver++",
+		Shift: 1, TimeShiftType: "exponential", BaseShift: 0.5, MaxShift: 1.15, BaseImageSeqLen: 256, MaxImageSeqLen: 4096,
 	}
 	if err := c.read(class, &s); err != nil {
 		return s, err
@@ -196,41 +215,67 @@ func (c Config) settings(class, with string) (settings, error) {
 	if err := json.Unmarshal([]byte(cmp.Or(with, "{}")), &s); err != nil {
 		return s, fmt.Errorf("sampler: %s: %w: %w", class, err, ErrConfig)
 	}
-	if s.flow = c.flow; strings.HasPrefix(c.class, "FlowMatch") {
-		s.PredictionType = "flow_prediction"
+	if s.family = c.family; strings.HasPrefix(c.class, "FlowMatch") {
+		if err := c.flowFields(&s); err != nil {
+			return s, err
+		}
 	}
 	c.reschedule(&s)
+	return s, s.check()
+}
+
+// flowFields carries what a flow-matching config says of the model over to a sampler of another class.
+func (c Config) flowFields(s *settings) error {
+	f := settings{TimeShiftType: "exponential"}
+	if err := c.read(c.class, &f); err != nil {
+		return err
+	}
+	s.PredictionType, s.UseFlowSigmas, s.FlowShift, s.Shift = "flow_prediction", true, nil, f.Shift
+	s.UseDynamicShifting, s.TimeShiftType, s.ShiftTerminal = f.UseDynamicShifting, f.TimeShiftType, f.ShiftTerminal
+	if f.UseDynamicShifting {
+		s.BaseShift, s.MaxShift, s.BaseImageSeqLen, s.MaxImageSeqLen = f.BaseShift, f.MaxShift, f.BaseImageSeqLen, f.MaxImageSeqLen
+	}
+	return nil
+}
+
+// check refuses what no sampler here does.
+func (s settings) check() error {
+	respaced := 0
+	for _, on := range []bool{s.UseKarrasSigmas, s.UseExponentialSigmas, s.UseBetaSigmas} {
+		if on {
+			respaced++
+		}
+	}
+	positive := func(v *float64) bool { return v == nil || *v > 0 && *v < 1e6 }
 	switch {
 	case s.NumTrainTimesteps < 1 || s.NumTrainTimesteps > 100_000:
-		return s, bad("num_train_timesteps", s.NumTrainTimesteps)
+		return bad("num_train_timesteps", s.NumTrainTimesteps)
 	case s.StepsOffset < 0 || s.StepsOffset > s.NumTrainTimesteps:
-		return s, bad("steps_offset", s.StepsOffset)
-	case s.UseBetaSigmas:
-		return s, bad("use_beta_sigmas", true)
-	case s.UseKarrasSigmas && s.UseExponentialSigmas:
-		return s, bad("use_exponential_sigmas", "together with use_karras_sigmas")
-	case s.UseLuLambdas:
-		return s, bad("use_lu_lambdas", true)
-	case s.Thresholding:
-		return s, bad("thresholding", true)
-	case s.InterpolationType != "linear":
-		return s, bad("interpolation_type", s.InterpolationType)
+		return bad("steps_offset", s.StepsOffset)
+	case respaced > 1:
+		return bad("use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas together", true)
+	case s.Thresholding && !(s.DynamicThresholdingRatio > 0 && s.DynamicThresholdingRatio <= 1):
+		return bad("dynamic_thresholding_ratio", s.DynamicThresholdingRatio)
+	case s.Thresholding && !(s.SampleMaxValue > 0 && s.SampleMaxValue < 1e6):
+		return bad("sample_max_value", s.SampleMaxValue)
+	case s.ClipSample && !(s.ClipSampleRange > 0 && s.ClipSampleRange < 1e6):
+		return bad("clip_sample_range", s.ClipSampleRange)
+	case s.InterpolationType != "linear" && s.InterpolationType != "log_linear":
+		return bad("interpolation_type", s.InterpolationType)
 	case s.FinalSigmasType != "zero" && s.FinalSigmasType != "sigma_min":
-		return s, bad("final_sigmas_type", s.FinalSigmasType)
-	case s.SigmaMin != nil && !(*s.SigmaMin > 0 && *s.SigmaMin < 1e6):
-		return s, bad("sigma_min", *s.SigmaMin)
-	case s.SigmaMax != nil && !(*s.SigmaMax > 0 && *s.SigmaMax < 1e6):
-		return s, bad("sigma_max", *s.SigmaMax)
+		return bad("final_sigmas_type", s.FinalSigmasType)
+	case !positive(s.SigmaMin):
+		return bad("sigma_min", *s.SigmaMin)
+	case !positive(s.SigmaMax):
+		return bad("sigma_max", *s.SigmaMax)
 	case !slices.Contains([]string{"epsilon", "v_prediction", "sample", "flow_prediction"}, s.PredictionType):
-		return s, bad("prediction_type", s.PredictionType)
-	case s.PredictionType == "flow_prediction" && !s.UseFlowSigmas && !strings.HasPrefix(c.class, "FlowMatch"):
-		return s, bad("use_flow_sigmas false with prediction_type", s.PredictionType)
+		return bad("prediction_type", s.PredictionType)
+	case s.PredictionType == "flow_prediction" && !s.UseFlowSigmas:
+		return bad("use_flow_sigmas false with prediction_type", s.PredictionType)
 	case s.TimestepType != "discrete" && s.TimestepType != "continuous":
-		return s, bad("timestep_type", s.TimestepType)
-	case s.TimestepType == "continuous" && s.PredictionType == "v_prediction":
-		return s, bad("timestep_type", s.TimestepType)
+		return bad("timestep_type", s.TimestepType)
 	}
-	return s, nil
+	return nil
 }
 
 // read puts the class's defaults and then the file's fields into s.

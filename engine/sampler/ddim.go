@@ -1,90 +1,41 @@
 package sampler
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
-// ddim is diffusers' DDIMScheduler with eta 0: eq. 12 of Song et al. 2020, "Denoising diffusion implicit models".
-// x has variance one throughout: x = sqrt(alpha) x0 + sqrt(1 - alpha) noise.
-type ddim struct {
-	walk
-	clip     float32  // clip_sample_range; 0: x0 is not clipped
-	denoised []linear // (steps) x0 from x and out
-	noise    []linear // (steps) the predicted noise from x and out
-	next     []linear // (steps) the next x from x0 and the predicted noise
-}
-
-func newDDIM(s settings, steps int) (Sampler, error) {
-	bar, err := alphasCumprod(s)
+// newDDIM is eq. 12 and 16 of Song et al. 2020, "Denoising diffusion implicit models": diffusers' DDIMScheduler and
+// DDIMParallelScheduler. eta is the share of DDPM's noise that is added, 0 for none.
+//
+// Deterministic, with one evaluation a step; 50 steps are usual. It is Euler's method in other coordinates, and can be
+// run backwards, which is what inversion needs.
+func newDDIM(s settings, p Plan) (Sampler, error) {
+	t, err := s.discreteSteps(p.Steps)
 	if err != nil {
 		return nil, err
 	}
-	t, err := spaced(s, steps)
+	levels, bar, err := s.discreteLevels(t)
 	if err != nil {
 		return nil, err
 	}
-	d := &ddim{walk: walk{init: 1}}
-	if s.ClipSample {
-		d.clip = float32(s.ClipSampleRange)
+	eta := p.eta(0)
+	var runs []run
+	for i := p.Start; i < p.Steps; i++ {
+		prev := s.barAt(bar, t[i]-s.NumTrainTimesteps/p.Steps)
+		alpha := bar[t[i]]
+		sigma := eta * math.Sqrt((1-prev)/(1-alpha)*(1-alpha/prev))
+		noise := levels[i].outNoise(s.PredictionType)
+		move := theZero.times(math.Sqrt(prev)).plus(noise.times(math.Sqrt(max(1-prev-sigma*sigma, 0))))
+		runs = append(runs, run{level: levels[i], move: move.plus(theNoise.times(sigma)), noisy: eta > 0})
 	}
-	for i := range t {
-		step := int(math.RoundToEven(t[i]))
-		if step >= len(bar) {
-			return nil, fmt.Errorf("sampler: %d steps with steps_offset %d start at training step %d of %d: %w",
-				steps, s.StepsOffset, step, len(bar), ErrRequest)
-		}
-		alpha, prev := float64(bar[step]), 1.0
-		if p := step - s.NumTrainTimesteps/steps; p >= 0 {
-			prev = float64(bar[p])
-		} else if !s.SetAlphaToOne {
-			prev = float64(bar[0])
-		}
-		if alpha == 0 && s.PredictionType == "epsilon" {
-			return nil, bad("prediction_type epsilon with rescale_betas_zero_snr at training step", step)
-		}
-		x0, eps := varianceOne(s.PredictionType, math.Sqrt(alpha), math.Sqrt(1-alpha))
-		d.timesteps = append(d.timesteps, float32(step))
-		d.sigmas = append(d.sigmas, float32(math.Sqrt((1-alpha)/alpha)))
-		d.denoised = append(d.denoised, x0)
-		d.noise = append(d.noise, eps)
-		d.next = append(d.next, linear{float32(math.Sqrt(prev)), float32(math.Sqrt(1 - prev))})
-	}
-	d.sigmas = append(d.sigmas, 0)
-	return d, nil
+	return newSolver(s, runs, levels[p.Steps], 1), nil
 }
 
-func (d *ddim) Step(i int, x, out, _ []float32) {
-	x0, eps, next := d.denoised[i], d.noise[i], d.next[i]
-	out = out[:len(x)]
-	for j, v := range x {
-		x[j] = next.a*clamp(x0.a*v+x0.b*out[j], d.clip) + next.b*(eps.a*v+eps.b*out[j])
+// barAt is the signal variance at a training step, or what set_alpha_to_one says of the picture itself.
+func (s settings) barAt(bar []float64, step int) float64 {
+	switch {
+	case step >= 0:
+		return bar[step]
+	case s.SetAlphaToOne:
+		return 1
 	}
-}
-
-func (d *ddim) Denoised(i int, x, out, x0 []float32) {
-	l := d.denoised[i]
-	for j := range x0 {
-		x0[j] = clamp(l.a*x[j]+l.b*out[j], d.clip)
-	}
-}
-
-// clamp clips v to the range, 0 for none.
-func clamp(v, limit float32) float32 {
-	if limit > 0 {
-		return min(max(v, -limit), limit)
-	}
-	return v
-}
-
-// varianceOne gives x0 and the noise from x = alpha*x0 + sigma*noise and the network's output.
-func varianceOne(prediction string, alpha, sigma float64) (x0, noise linear) {
-	f := func(a, b float64) linear { return linear{float32(a), float32(b)} }
-	switch prediction {
-	case "v_prediction": // v = alpha*noise - sigma*x0 (Salimans and Ho 2022)
-		return f(alpha, -sigma), f(sigma, alpha)
-	case "sample":
-		return f(0, 1), f(1/sigma, -alpha/sigma)
-	}
-	return f(1/alpha, -sigma/alpha), f(0, 1)
+	return bar[0]
 }

@@ -2,87 +2,77 @@ package sampler
 
 import "math"
 
-// euler is diffusers' EulerDiscreteScheduler without churn: Euler's method on the probability-flow ODE
-// dx/dsigma = (x - x0)/sigma (Karras et al. 2022, algorithm 2 with S_churn = 0).
-type euler struct {
-	walk
-	scale    []float32 // (steps) 1/sqrt(sigma^2 + 1): x at unit variance
-	denoised []linear  // (steps) x0 from x and out
-	step     []linear  // (steps) the next x from x and out
-}
-
-func newEuler(s settings, steps int) (Sampler, error) {
-	w, err := sigmaWalk(s, steps)
+// newEuler is Euler's method on the probability-flow ODE dx/dsigma = (x - x0)/sigma (Karras et al. 2022, algorithm 2
+// with S_churn = 0): diffusers' EulerDiscreteScheduler, EDMEulerScheduler and FlowMatchEulerDiscreteScheduler.
+//
+// The plainest sampler, with one evaluation a step and nothing remembered: good for flow models, for distilled models
+// of a few steps, and as a measure for the others, which need fewer steps elsewhere.
+func newEuler(s settings, p Plan) (Sampler, error) {
+	levels, init, err := s.kLevels(p.Steps)
 	if err != nil {
 		return nil, err
 	}
-	e := &euler{walk: w}
-	for i := range steps {
-		e.add(s.PredictionType, float64(w.sigmas[i]), float64(w.sigmas[i+1]))
+	var runs []run
+	for i := p.Start; i < p.Steps; i++ {
+		l, next := levels[i], levels[i+1]
+		r := run{level: l, move: eulerStep(l, next.sigma)}
+		if s.StochasticSampling && !s.named { // of FlowMatchEulerDiscreteScheduler: all noise is fresh
+			r.move, r.noisy = theZero.times(next.alpha).plus(theNoise.times(next.sigma)), true
+		}
+		runs = append(runs, r)
 	}
-	return e, nil
+	return newSolver(s, runs, levels[p.Steps], init), nil
 }
 
-// add appends the step from noise level sigma down to next.
-func (e *euler) add(prediction string, sigma, next float64) {
-	a, b := sigmaDenoised(prediction, sigma)
-	r := next / sigma // x' = x + (x - x0)/sigma (next - sigma) = r x + (1 - r) x0
-	e.scale = append(e.scale, float32(1/math.Sqrt(sigma*sigma+1)))
-	e.denoised = append(e.denoised, linear{float32(a), float32(b)})
-	e.step = append(e.step, linear{float32(r + (1-r)*a), float32((1 - r) * b)})
+// eulerStep goes from l to the noise level sigma.
+func eulerStep(l level, sigma float64) vec {
+	return theX.plus(l.slope().times(sigma - l.sigma))
 }
 
-func (e *euler) Scale(i int, x []float32) {
-	for j := range x {
-		x[j] *= e.scale[i]
-	}
-}
+// slope is dx/dsigma.
+func (l level) slope() vec { return theX.minus(theZero).times(1 / l.sigma) }
 
-func (e *euler) Step(i int, x, out, _ []float32)      { e.step[i].into(x, x, out) }
-func (e *euler) Denoised(i int, x, out, x0 []float32) { e.denoised[i].into(x0, x, out) }
-
-// sigmaWalk is the schedule of the samplers that hold x at variance sigma^2 + 1 (k-diffusion's convention).
-func sigmaWalk(s settings, steps int) (walk, error) {
-	bar, err := alphasCumprod(s)
+// newEulerAncestral is an Euler step to below the next noise level, then fresh noise up to it (k-diffusion's
+// sample_euler_ancestral; the levels are eq. 7 of Song et al. 2020, "Score-based generative modeling"): diffusers'
+// EulerAncestralDiscreteScheduler, and for flow models ComfyUI's form for rectified flow. eta is the share of the
+// noise that is made anew.
+//
+// The fresh noise undoes errors of earlier steps, so 20 to 40 steps look better than Euler's; another number of steps
+// makes another picture.
+func newEulerAncestral(s settings, p Plan) (Sampler, error) {
+	levels, init, err := s.kLevels(p.Steps)
 	if err != nil {
-		return walk{}, err
+		return nil, err
 	}
-	if s.RescaleBetasZeroSNR {
-		bar[len(bar)-1] = 0x1p-24 // diffusers: the least half float, so that the first sigma is finite
+	eta := p.eta(1)
+	var runs []run
+	for i := p.Start; i < p.Steps; i++ {
+		l, next := levels[i], levels[i+1]
+		r := run{level: l, noisy: true} // even at the last step, where it counts for nothing, as diffusers draws it there too
+		if s.family == flowFamily {
+			r.move = ancestralFlowStep(l, next, eta)
+		} else {
+			down, up := ancestral(l.sigma, next.sigma, eta)
+			r.move = eulerStep(l, down).plus(theNoise.times(up))
+		}
+		runs = append(runs, r)
 	}
-	train := trainSigmas(bar)
-	t, err := spaced(s, steps)
-	if err != nil {
-		return walk{}, err
-	}
-	sigmas := make([]float64, steps)
-	for i := range t {
-		t[i] = float64(float32(t[i]))
-		sigmas[i] = interp(train, t[i])
-	}
-	sigmas, changed := respaced(s, sigmas)
-	if changed {
-		t = timestepsOf(sigmas, train)
-	}
-	last := 0.0
-	if s.FinalSigmasType == "sigma_min" {
-		last = float64(train[0])
-	}
-	w := walk{timesteps: toFloat32(t), sigmas: toFloat32(append(sigmas, last))}
-	w.init = w.sigmas[0]
-	if s.TimestepSpacing == "leading" {
-		w.init = sqrt32(w.init*w.init + 1)
-	}
-	return w, nil
+	return newSolver(s, runs, levels[p.Steps], init), nil
 }
 
-// sigmaDenoised gives x0 = a*x + b*out for x = x0 + sigma*noise.
-func sigmaDenoised(prediction string, sigma float64) (a, b float64) {
-	switch prediction {
-	case "v_prediction": // Salimans and Ho 2022
-		return 1 / (sigma*sigma + 1), -sigma / math.Sqrt(sigma*sigma+1)
-	case "sample":
-		return 0, 1
+// ancestral splits the way from sigma to next into a way down and fresh noise up.
+func ancestral(sigma, next, eta float64) (down, up float64) {
+	up = min(next, eta*math.Sqrt(max(next*next*(sigma*sigma-next*next)/(sigma*sigma), 0)))
+	return math.Sqrt(next*next - up*up), up
+}
+
+func ancestralFlowStep(l, next level, eta float64) vec {
+	if next.sigma == 0 {
+		return theZero
 	}
-	return 1, -sigma
+	down := next.sigma * (1 + (next.sigma/l.sigma-1)*eta)
+	scale := next.alpha / (1 - down)
+	up := math.Sqrt(max(next.sigma*next.sigma-down*down*scale*scale, 0))
+	r := down / l.sigma
+	return theX.times(r).plus(theZero.times(1 - r)).times(scale).plus(theNoise.times(up))
 }

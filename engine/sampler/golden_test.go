@@ -6,16 +6,21 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
 // golden is one run of a diffusers scheduler; see tests/golden/sampler/make.py.
 type golden struct {
-	Config    Config
+	Config    int // its place among the file's configs
 	Steps     int
+	Start     int
+	Tokens    int
+	Eta       *float64
 	Timesteps []float32
 	Sigmas    []float32 // none: the scheduler has none
 	Init      float32
+	Begin     []float32 // the first x of a walk that starts later
 	Final     []float32
 	Denoised  []float32 // at the first step; none: the scheduler does not say
 	Asked     []int     // the steps at which it drew noise
@@ -26,35 +31,40 @@ func TestMatchesDiffusers(t *testing.T) {
 		file, name string
 		rounding   float64 // of x at its largest, in units of its last place
 	}{
-		{"euler", "euler", 1}, {"ddim", "ddim", 1}, {"flow_euler", "euler", 1}, {"euler_ancestral", "euler_a", 1},
-		{"heun", "heun", 16}, // the second slope divides by a sigma that may be much the smaller
-		{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 1}, {"unipc", "", 1}, {"lcm", "lcm", 1},
-		{"tcd", "tcd", 1},
+		{"euler", "euler", 1}, {"ddim", "ddim", 1}, {"flow_euler", "", 1}, {"euler_ancestral", "euler_a", 1},
+		{"heun", "heun", 128}, // diffusers' second slope divides a difference of float32 by a sigma that may be much the smaller
+		// solvers that integrate the noise divide by alpha of the first level, which is near 0, and so the rounding of x
+		{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 4}, {"unipc", "", 64}, {"lcm", "lcm", 1}, {"tcd", "tcd", 1},
+		{"pndm", "", 1}, {"lms", "lms", 1}, {"dpm_2", "dpm_2", 1}, {"dpm_2_a", "dpm_2_a", 1}, {"ddpm", "", 16}, {"deis", "", 512},
+		{"dpm_singlestep", "", 1}, {"dpmsolver", "", 1}, {"edm", "", 1},
 	} {
 		data, err := os.ReadFile("../../tests/golden/sampler/" + f.file + ".json")
 		if err != nil {
 			t.Fatal(err)
 		}
-		var file struct{ Cases []golden }
-		if err := json.Unmarshal(nullNonNumbers(data), &file); err != nil {
+		var file struct {
+			Configs []Config
+			Cases   []golden
+		}
+		if err := json.Unmarshal(data, &file); err != nil {
 			t.Fatalf("%s: %v", f.file, err)
 		}
 		if len(file.Cases) == 0 {
 			t.Fatalf("%s: no cases", f.file)
 		}
 		for i, c := range file.Cases {
-			t.Run(fmt.Sprintf("%s/%d_%dsteps", f.file, i, c.Steps), func(t *testing.T) { c.check(t, f.name, f.rounding) })
+			t.Run(fmt.Sprintf("%s/%d_%dsteps", f.file, i, c.Steps), func(t *testing.T) { c.check(t, file.Configs[c.Config], f.name, f.rounding) })
 		}
 	}
 }
 
-func (c golden) check(t *testing.T, name string, rounding float64) {
+func (c golden) check(t *testing.T, config Config, name string, rounding float64) {
 	defer func() {
 		if t.Failed() {
-			t.Logf("config %s", c.Config.raw)
+			t.Logf("start %d, config %s", c.Start, config.raw)
 		}
 	}()
-	s, err := New(name, c.Config, c.Steps)
+	s, err := New(name, config, Plan{Steps: c.Steps, Start: c.Start, Tokens: c.Tokens, Eta: c.Eta, Varies: varies(config)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +77,11 @@ func (c golden) check(t *testing.T, name string, rounding float64) {
 	}
 	near(t, "init", []float32{s.InitSigma()}, []float32{c.Init}, 0)
 	slack := rounding * float64(c.Init) * 0x1p-23 // x starts this large, and both sides hold it in float32
-	first, final, asked := drive(s, len(c.Final))
+	begin := begin(s, len(c.Final), c.Start)
+	if c.Begin != nil {
+		near(t, "begin", begin, c.Begin, slack)
+	}
+	first, final, asked := drive(s, begin)
 	if c.Denoised != nil {
 		near(t, "denoised", first, c.Denoised, slack)
 	}
@@ -75,25 +89,48 @@ func (c golden) check(t *testing.T, name string, rounding float64) {
 	if !slices.Equal(asked, c.Asked) {
 		t.Errorf("drew noise at %v, diffusers at %v", asked, c.Asked)
 	}
-	if _, again, _ := drive(s, len(c.Final)); !slices.Equal(again, final) {
+	if _, again, _ := drive(s, begin); !slices.Equal(again, final) {
 		t.Error("a second run with the same sampler differs")
 	}
 }
 
-// drive runs the made-up network of make.py over n elements. It gives the first step's prediction, the last x,
-// and the steps that drew noise.
-func drive(s Sampler, n int) (first, x []float32, asked []int) {
-	x = make([]float32, n)
-	for k := range x {
-		x[k] = s.InitSigma() * float32(1.5*math.Sin(float64(12*k+1)))
+// varies is whether make.py's network gives a variance to the scheduler.
+func varies(c Config) bool {
+	var file struct {
+		VarianceType string `json:"variance_type"`
 	}
-	in, out, noise := make([]float32, n), make([]float32, n), make([]float32, n)
+	json.Unmarshal(c.raw, &file)
+	return strings.HasPrefix(c.class, "DDPM") && strings.HasPrefix(file.VarianceType, "learned")
+}
+
+// begin is the x that make.py begins a walk with.
+func begin(s Sampler, n, start int) []float32 {
+	x, noise := make([]float32, n), make([]float32, n)
+	for k := range x {
+		noise[k] = float32(1.5 * math.Sin(float64(12*k+1)))
+		if x[k] = noise[k] * s.InitSigma(); start > 0 {
+			x[k] = float32(0.7 * math.Sin(float64(3*k)))
+		}
+	}
+	if start > 0 {
+		s.AddNoise(0, x, noise)
+	}
+	return x
+}
+
+// drive runs the made-up network of make.py from x, of which it makes a copy. It gives the first step's prediction, the
+// last x, and the steps that drew noise.
+func drive(s Sampler, begin []float32) (first, x []float32, asked []int) {
+	n := len(begin)
+	x = slices.Clone(begin)
+	in, out, noise := make([]float32, n), make([]float32, 2*n), make([]float32, n)
 	first = make([]float32, n)
 	for i := range s.Timesteps() {
 		copy(in, x)
 		s.Scale(i, in)
-		for k := range out {
+		for k := range in {
 			out[k] = float32(0.5*math.Sin(float64(in[k])+float64(i)) + 0.1*math.Cos(float64(7*k)))
+			out[n+k] = float32(0.3*math.Sin(float64(out[k])) + 0.5)
 			noise[k] = float32(1.4 * math.Cos(float64(5*k+3*i)))
 		}
 		if i == 0 {

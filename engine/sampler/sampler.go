@@ -2,38 +2,44 @@
 // steps, which timesteps the network is run at and how each of its outputs moves the latent.
 //
 // A latent is small, so this is host arithmetic on []float32: the package knows nothing of tensors, backends or
-// networks. One algorithm stands in one file (euler.go is the plainest); schedule.go has the noise schedules they
-// share; this file has the contract and the table of names.
+// networks. One algorithm stands in one file (euler.go is the plainest), written as formulas over linear.go, which
+// does the steps; levels.go has the noise levels that they go by, schedule.go the schedules; this file has the
+// contract and the table of names.
 package sampler
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Sampler walks one latent from noise to picture:
 //
-//	x = noise * s.InitSigma()
+//	x = noise * s.InitSigma()     or, from a picture's latent: s.AddNoise(0, x, noise)
 //	for i, t := range s.Timesteps() {
 //		in = copy of x; s.Scale(i, in)
 //		s.Step(i, x, network(in, t), fresh noise or nil)
 //	}
 //
 // All slices given to one call have the same length. Steps are taken in order from 0: a sampler may remember
-// earlier ones, and forgets them at step 0. A Sampler serves one latent (or one batch laid end to end) at a time.
+// earlier ones, and forgets them at step 0. A Sampler serves one latent (or one batch laid end to end, which counts as
+// one for dynamic thresholding) at a time.
 type Sampler interface {
-	// Timesteps is what the network gets at each step, in order. Its length is the number of network runs, which
-	// for a second-order sampler is more than the steps asked for.
+	// Timesteps is what the network gets at each step, in order, from the plan's Start on. Its length is the number of
+	// network runs, which for a second-order sampler is more than the steps asked for.
 	Timesteps() []float32
 	// Sigmas is the noise level at each step and, one longer than Timesteps, after the last.
 	Sigmas() []float32
-	// InitSigma is what unit noise is multiplied by to make the first x.
+	// InitSigma is what unit noise is multiplied by to make the first x of a walk that begins at the start.
 	InitSigma() float32
+	// AddNoise turns the latent of a picture, in place, into the x of step i: what a walk from there begins with, and
+	// what is known of x outside of a mask. For i = len(Timesteps()) that is the end of the walk.
+	AddNoise(i int, x, noise []float32)
 	// Scale turns a copy of x, in place, into the network's input at step i.
 	Scale(i int, x []float32)
 	// Step moves x, in place, past step i, given the network's output for it. noise is fresh unit noise, and may
-	// be nil unless NeedsNoise.
+	// be nil unless NeedsNoise. With Plan.Varies, out is twice as long as x: the prediction, then the variance.
 	Step(i int, x, out, noise []float32)
 	// Denoised writes into x0 the picture that x and the network's output at step i foretell. For previews; x0
 	// may be out itself. It is to be called before Step(i), which moves x.
@@ -41,6 +47,23 @@ type Sampler interface {
 	// NeedsNoise says whether Step(i) reads its noise. Noise is drawn only where it does, as diffusers draws it,
 	// so that the stream of random numbers stays the same.
 	NeedsNoise(i int) bool
+}
+
+// Plan says which walk a sampler is for.
+type Plan struct {
+	Steps  int      // of the whole way from noise to picture, 1 to MaxSteps
+	Start  int      // the first steps are left out, as many as this; a solver begins there with nothing remembered
+	Tokens int      // that the denoiser reads, for schedules that shift with the picture's size; 0 where none does
+	Eta    *float64 // the share of fresh noise, 0 to 1, where a sampler has one; nil for the sampler's own
+	Varies bool     // the network gives, after the prediction, a variance of the same size
+}
+
+// eta is the share of fresh noise, of which the sampler's own is given.
+func (p Plan) eta(own float64) float64 {
+	if p.Eta != nil {
+		return *p.Eta
+	}
+	return own
 }
 
 var (
@@ -56,21 +79,43 @@ const MaxSteps = 1000
 // Info names a sampler: Name for New, Label for people.
 type Info struct{ Name, Label string }
 
+// family is what a model's x and output mean, which decides the samplers that it takes.
+type family int
+
+const (
+	vpFamily   family = iota // x of variance one under betas: Stable Diffusion and most others
+	flowFamily               // rectified flow: x = (1 - sigma) x0 + sigma noise
+	edmFamily                // preconditioned as Karras et al. 2022 have it
+	anyFamily  = -1
+)
+
 // row is one sampler: class is the diffusers scheduler it reproduces, with the fields in which samplers of one class
-// differ, flow the family of models it is for.
+// differ; family is the kind of model that it is for. A sampler that is none of diffusers' has no class and reads the
+// config as the family's plainest.
 type row struct {
 	Info
-	class string
-	with  string // as JSON; "" for none
-	flow  bool
-	make  func(s settings, steps int) (Sampler, error)
+	class  string
+	with   string // as JSON; "" for none
+	family family
+	make   func(s settings, p Plan) (Sampler, error)
 }
+
+// reads is the class as which the row reads a config of its family.
+func (r row) reads(c Config) string {
+	if r.class != "" {
+		return r.class
+	}
+	return map[family]string{vpFamily: "EulerDiscreteScheduler", flowFamily: "FlowMatchEulerDiscreteScheduler", edmFamily: "EDMEulerScheduler"}[c.family]
+}
+
+// fits is whether the row is for models of the config's family.
+func (r row) fits(c Config) bool { return r.family == c.family || r.family == anyFamily }
 
 // own is the row that the config itself names: of those of its class the one that agrees in all fields, else the
 // first, which refuses by its name the field it cannot do.
 func own(c Config) (first row, ok bool) {
 	for _, r := range table {
-		if r.class != c.class || r.flow != c.flow {
+		if r.class != c.class || !r.fits(c) {
 			continue
 		}
 		if c.agrees(r.with) {
@@ -85,43 +130,69 @@ func own(c Config) (first row, ok bool) {
 
 // table is in the order shown to people. Names are unique within a family.
 var table = []row{
-	{Info{"euler", "Euler"}, "EulerDiscreteScheduler", "", false, newEuler},
-	{Info{"euler_a", "Euler a"}, "EulerAncestralDiscreteScheduler", "", false, newEulerAncestral},
-	{Info{"heun", "Heun"}, "HeunDiscreteScheduler", "", false, newHeun},
-	{Info{"ddim", "DDIM"}, "DDIMScheduler", "", false, newDDIM},
-	{Info{"plms", "PLMS"}, "PNDMScheduler", "", false, newPLMS},
-	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, false, newDPMpp},
-	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, false, newDPMpp},
-	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, false, newUniPC},
-	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, false, newUniPC},
-	{Info{"lcm", "LCM"}, "LCMScheduler", "", false, newLCM},
-	{Info{"tcd", "TCD"}, "TCDScheduler", "", false, newTCD},
-	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", "", true, newFlowEuler},
-	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, true, newDPMpp},
-	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, true, newDPMpp},
-	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, true, newUniPC},
-	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, true, newUniPC},
+	{Info{"euler", "Euler"}, "EulerDiscreteScheduler", "", vpFamily, newEuler},
+	{Info{"euler_a", "Euler a"}, "EulerAncestralDiscreteScheduler", "", vpFamily, newEulerAncestral},
+	{Info{"heun", "Heun"}, "HeunDiscreteScheduler", "", vpFamily, newHeun},
+	{Info{"dpm_2", "DPM2"}, "KDPM2DiscreteScheduler", "", vpFamily, newDPM2},
+	{Info{"dpm_2_a", "DPM2 a"}, "KDPM2AncestralDiscreteScheduler", "", vpFamily, newDPM2Ancestral},
+	{Info{"lms", "LMS"}, "LMSDiscreteScheduler", "", vpFamily, newLMS},
+	{Info{"ddim", "DDIM"}, "DDIMScheduler", "", vpFamily, newDDIM},
+	{Info{"ddim", "DDIM"}, "DDIMParallelScheduler", "", vpFamily, newDDIM},
+	{Info{"ddpm", "DDPM"}, "DDPMScheduler", "", vpFamily, newDDPM},
+	{Info{"ddpm", "DDPM"}, "DDPMParallelScheduler", "", vpFamily, newDDPM},
+	{Info{"plms", "PLMS"}, "PNDMScheduler", `{"skip_prk_steps":true}`, vpFamily, newPNDM},
+	{Info{"pndm", "PNDM"}, "PNDMScheduler", `{"skip_prk_steps":false}`, vpFamily, newPNDM},
+	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, vpFamily, newDPM},
+	{Info{"dpmpp_3m", "DPM++ 3M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":3}`, vpFamily, newDPM},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, vpFamily, newDPM},
+	{Info{"dpmpp_2s", "DPM++ 2S"}, "DPMSolverSinglestepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, vpFamily, newDPMSinglestep},
+	{Info{"deis", "DEIS"}, "DEISMultistepScheduler", "", vpFamily, newDEIS},
+	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, vpFamily, newUniPC},
+	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, vpFamily, newUniPC},
+	{Info{"lcm", "LCM"}, "LCMScheduler", "", vpFamily, newLCM},
+	{Info{"tcd", "TCD"}, "TCDScheduler", "", vpFamily, newTCD},
+
+	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", "", flowFamily, newEuler},
+	{Info{"euler_a", "Euler a"}, "", "", flowFamily, newEulerAncestral},
+	{Info{"heun", "Heun"}, "", "", flowFamily, newHeun},
+	{Info{"dpm_2", "DPM2"}, "", "", flowFamily, newDPM2},
+	{Info{"lms", "LMS"}, "", "", flowFamily, newLMS},
+	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, flowFamily, newDPM},
+	{Info{"dpmpp_3m", "DPM++ 3M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":3}`, flowFamily, newDPM},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, flowFamily, newDPM},
+	{Info{"dpmpp_2s", "DPM++ 2S"}, "DPMSolverSinglestepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, flowFamily, newDPMSinglestep},
+	{Info{"deis", "DEIS"}, "DEISMultistepScheduler", "", flowFamily, newDEIS},
+	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, flowFamily, newUniPC},
+	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, flowFamily, newUniPC},
+
+	{Info{"euler", "Euler"}, "EDMEulerScheduler", "", edmFamily, newEuler},
+	{Info{"euler_a", "Euler a"}, "", "", edmFamily, newEulerAncestral},
+	{Info{"heun", "Heun"}, "", "", edmFamily, newHeun},
+	{Info{"dpm_2", "DPM2"}, "", "", edmFamily, newDPM2},
+	{Info{"dpm_2_a", "DPM2 a"}, "", "", edmFamily, newDPM2Ancestral},
+	{Info{"lms", "LMS"}, "", "", edmFamily, newLMS},
+	{Info{"dpmpp_2m", "DPM++ 2M"}, "EDMDPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, edmFamily, newDPM},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "EDMDPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, edmFamily, newDPM},
 }
 
 // List gives the samplers that fit the config's family of models, the config's own first where wisp has it.
 func List(c Config) []Info {
 	var list []Info
-	first, ok := own(c)
-	if ok {
+	if first, ok := own(c); ok {
 		list = append(list, first.Info)
 	}
 	for _, r := range table {
-		if r.flow == c.flow && !(ok && r.Name == first.Name) {
+		if r.fits(c) && !slices.ContainsFunc(list, func(i Info) bool { return i.Name == r.Name }) {
 			list = append(list, r.Info)
 		}
 	}
 	return list
 }
 
-// New returns the sampler of that name (see List), or for "" the config's own, set up for a number of steps.
+// New returns the sampler of that name (see List), or for "" the config's own, set up for a walk.
 // Config fields the file leaves out take the defaults of the scheduler class in use, as in diffusers'
 // from_config. Errors wrap ErrRequest or ErrConfig.
-func New(name string, c Config, steps int) (Sampler, error) {
+func New(name string, c Config, p Plan) (Sampler, error) {
 	r, err := find(name, c)
 	if err != nil {
 		return nil, err
@@ -130,24 +201,30 @@ func New(name string, c Config, steps int) (Sampler, error) {
 	if name != "" {
 		with = r.with
 	}
-	s, err := c.settings(r.class, with)
+	s, err := c.settings(r.reads(c), with)
 	if err != nil {
 		return nil, err
 	}
-	s.named = name != ""
-	if limit := min(MaxSteps, s.NumTrainTimesteps); steps < 1 || steps > limit {
-		return nil, fmt.Errorf("sampler: %d steps, need 1 to %d: %w", steps, limit, ErrRequest)
+	s.named, s.steps, s.tokens, s.varies = name != "", p.Steps, p.Tokens, p.Varies
+	limit := min(MaxSteps, s.NumTrainTimesteps)
+	switch {
+	case p.Steps < 1 || p.Steps > limit:
+		return nil, fmt.Errorf("sampler: %d steps, need 1 to %d: %w", p.Steps, limit, ErrRequest)
+	case p.Start < 0 || p.Start >= p.Steps:
+		return nil, fmt.Errorf("sampler: start at step %d of %d, need 0 to %d: %w", p.Start, p.Steps, p.Steps-1, ErrRequest)
+	case p.Eta != nil && !(*p.Eta >= 0 && *p.Eta <= 1):
+		return nil, fmt.Errorf("sampler: eta is %v, need 0 to 1: %w", *p.Eta, ErrRequest)
 	}
-	return r.make(s, steps)
+	return r.make(s, p)
 }
 
 func find(name string, c Config) (row, error) {
 	var names []string
 	for _, r := range table {
-		if r.flow == c.flow && name == r.Name {
+		if r.fits(c) && name == r.Name {
 			return r, nil
 		}
-		if r.flow == c.flow {
+		if r.fits(c) {
 			names = append(names, r.Name)
 		}
 	}
@@ -160,28 +237,4 @@ func find(name string, c Config) (row, error) {
 		return r, fmt.Errorf("sampler: _class_name: %s is not supported; name one of %s: %w", c.class, all, ErrConfig)
 	}
 	return r, nil
-}
-
-// walk is the part every sampler shares: its schedule, and nothing to scale and no noise wanted.
-type walk struct {
-	timesteps []float32 // (runs)
-	sigmas    []float32 // (runs+1)
-	init      float32
-}
-
-func (w *walk) Timesteps() []float32 { return w.timesteps }
-func (w *walk) Sigmas() []float32    { return w.sigmas }
-func (w *walk) InitSigma() float32   { return w.init }
-func (w *walk) Scale(int, []float32) {}
-func (w *walk) NeedsNoise(int) bool  { return false }
-
-// linear is a*x + b*out, which is what predicting x0 and, without clipping, every first-order step come down to.
-// Coefficients are worked out in double precision: the cancellation happens there, once.
-type linear struct{ a, b float32 }
-
-func (l linear) into(dst, x, out []float32) {
-	x, out = x[:len(dst)], out[:len(dst)]
-	for j := range dst {
-		dst[j] = l.a*x[j] + l.b*out[j]
-	}
 }

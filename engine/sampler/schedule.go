@@ -33,6 +33,23 @@ func betas(s settings) ([]float32, error) {
 			b[i] = float32(min(1-bar(i+1)/bar(i), 0.999))
 		}
 		return b, nil
+	case "laplace": // diffusers' betas_for_alpha_bar with alpha_transform_type laplace
+		b := make([]float32, n)
+		bar := func(i int) float64 {
+			t := float64(i) / float64(n)
+			snr := math.Exp(-0.5 * math.Copysign(1, 0.5-t) * math.Log(1-2*math.Abs(0.5-t)+1e-6))
+			return math.Sqrt(snr / (1 + snr))
+		}
+		for i := range b {
+			b[i] = float32(min(1-bar(i+1)/bar(i), 0.999))
+		}
+		return b, nil
+	case "sigmoid": // Xu et al. 2022, "GeoDiff"
+		b := linspace32(-6, 6, n)
+		for i, v := range b {
+			b[i] = float32(1/(1+math.Exp(-float64(v))))*float32(s.BetaEnd-s.BetaStart) + float32(s.BetaStart)
+		}
+		return b, nil
 	}
 	return nil, bad("beta_schedule", s.BetaSchedule)
 }
@@ -136,12 +153,11 @@ func spaced(s settings, steps int) ([]float64, error) {
 	return t, nil
 }
 
-// karras spaces noise levels evenly in sigma^(1/7) (Karras et al. 2022, eq. 5).
-func karras(lo, hi float64, steps int) []float64 {
-	const rho = 7
+// karras spaces noise levels evenly in sigma^(1/rho) (Karras et al. 2022, eq. 5, with rho 7).
+func karras(lo, hi, rho float64, steps int) []float64 {
 	sigmas := make([]float64, steps)
 	for i := range sigmas {
-		sigmas[i] = math.Pow(lerp(math.Pow(hi, 1./rho), math.Pow(lo, 1./rho), i, steps), rho)
+		sigmas[i] = math.Pow(lerp(math.Pow(hi, 1/rho), math.Pow(lo, 1/rho), i, steps), rho)
 	}
 	return sigmas
 }
@@ -155,37 +171,85 @@ func exponential(lo, hi float64, steps int) []float64 {
 	return sigmas
 }
 
-// respaced applies use_karras_sigmas or use_exponential_sigmas to noise levels running from high to low, and
-// says whether it did.
-func respaced(s settings, sigmas []float64) ([]float64, bool) {
-	lo, hi := sigmas[len(sigmas)-1], sigmas[0]
-	if s.SigmaMin != nil {
+// respaced is use_karras_sigmas and its kin: noise levels of their own between lo and hi, or those given and false.
+func (s settings) respaced(lo, hi float64, sigmas []float64) ([]float64, bool) {
+	steps := len(sigmas)
+	if s.SigmaMin != nil && s.family != edmFamily {
 		lo = *s.SigmaMin
 	}
-	if s.SigmaMax != nil {
+	if s.SigmaMax != nil && s.family != edmFamily {
 		hi = *s.SigmaMax
 	}
 	switch {
 	case s.UseKarrasSigmas:
-		return karras(lo, hi, len(sigmas)), true
-	case s.UseExponentialSigmas:
-		return exponential(lo, hi, len(sigmas)), true
+		sigmas = karras(lo, hi, 7, steps)
+	case s.UseExponentialSigmas, s.UseLuLambdas: // Lu et al. 2022, section 3.5: even in lambda, with no more to it
+		sigmas = exponential(lo, hi, steps)
+	case s.UseBetaSigmas:
+		sigmas = betaSigmas(lo, hi, steps)
+	default:
+		return sigmas, false
 	}
-	return sigmas, false
+	return sigmas, true
+}
+
+// betaSigmas are the quantiles of the beta distribution with both parameters 0.6, scaled (Lee et al. 2024, "Beta
+// sampling is all you need").
+func betaSigmas(lo, hi float64, steps int) []float64 {
+	sigmas := make([]float64, steps)
+	for i := range sigmas {
+		sigmas[i] = lo + betaQuantile(1-lerp(0, 1, i, steps))*(hi-lo)
+	}
+	return sigmas
+}
+
+// betaQuantile is the inverse of the regularised incomplete beta function with both parameters 0.6, by bisection.
+func betaQuantile(p float64) float64 {
+	if p > 0.5 {
+		return 1 - betaQuantile(1-p)
+	}
+	lo, hi := 0.0, 0.5
+	for range 60 {
+		if mid := (lo + hi) / 2; betaShare(mid) < p {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return (lo + hi) / 2
+}
+
+// betaShare is the regularised incomplete beta function at x up to one half: x^a times a power series (Abramowitz and
+// Stegun, 26.5.4), whose terms halve at least.
+func betaShare(x float64) float64 {
+	const a = 0.6
+	lg, _ := math.Lgamma(2 * a)
+	lh, _ := math.Lgamma(a)
+	sum, term := 1/a, 1.0
+	for n := 1.0; n < 80; n++ {
+		term *= (n - a) / n * x
+		sum += term / (a + n)
+	}
+	return math.Exp(lg-2*lh) * math.Pow(x, a) * sum
 }
 
 // timestepsOf finds the fractional training steps with the noise levels sigmas, interpolating log sigma. It compares
 // in float32 as numpy does, where the largest level of the training is the last step and not just below it.
 func timestepsOf(sigmas []float64, train []float32) []float64 {
-	logs := make([]float32, len(train))
-	for i, v := range train {
-		logs[i] = float32(math.Log(float64(v)))
-	}
+	logs := logarithms(train)
 	t := make([]float64, len(sigmas))
 	for i, sigma := range sigmas {
 		t[i] = timestepOf(float32(math.Log(max(sigma, 1e-10))), logs)
 	}
 	return t
+}
+
+func logarithms(train []float32) []float32 {
+	logs := make([]float32, len(train))
+	for i, v := range train {
+		logs[i] = float32(math.Log(float64(v)))
+	}
+	return logs
 }
 
 func timestepOf(log float32, logs []float32) float64 {
@@ -249,4 +313,9 @@ func toFloat32(x []float64) []float32 {
 		out[i] = float32(v)
 	}
 	return out
+}
+
+// table is for schedules that are tables of training steps or noise levels; nil where none was asked for.
+func (s settings) table(steps int, train []float32) (t, sigmas []float64, err error) {
+	return nil, nil, nil
 }

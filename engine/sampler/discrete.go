@@ -1,0 +1,65 @@
+package sampler
+
+import (
+	"fmt"
+	"math"
+)
+
+// discreteLevels are the levels of the schedulers that visit whole training steps and hold x at variance one, and the
+// signal variance at each training step.
+func (s settings) discreteLevels(t []int) ([]level, []float64, error) {
+	bar32, err := alphasCumprod(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	bar := make([]float64, len(bar32))
+	for i, v := range bar32 {
+		bar[i] = float64(v)
+	}
+	levels := make([]level, len(t)+1)
+	for i, step := range t {
+		switch {
+		case step < 0 || step >= len(bar):
+			return nil, nil, fmt.Errorf("sampler: %d steps with steps_offset %d start at training step %d of %d: %w",
+				len(t), s.StepsOffset, step, len(bar), ErrRequest)
+		case bar[step] == 0 && s.PredictionType == "epsilon":
+			return nil, nil, bad("prediction_type epsilon with rescale_betas_zero_snr at training step", step)
+		}
+		levels[i] = varianceOne(bar[step])
+		levels[i].t = float64(step)
+		levels[i].zero = levels[i].predicted(s.PredictionType)
+	}
+	levels[len(t)] = varianceOne(1)
+	return levels, bar, nil
+}
+
+// varianceOne is the level with a share bar of signal in the variance.
+func varianceOne(bar float64) level {
+	return level{shown: math.Sqrt((1 - bar) / bar), alpha: math.Sqrt(bar), sigma: math.Sqrt(1 - bar)}
+}
+
+// discreteSteps are the training steps that timestep_spacing picks, latest first.
+func (s settings) discreteSteps(steps int) ([]int, error) {
+	spaced, err := spaced(s, steps)
+	if err != nil {
+		return nil, err
+	}
+	t := make([]int, steps)
+	for i, v := range spaced {
+		t[i] = int(math.RoundToEven(v))
+	}
+	return t, nil
+}
+
+// outNoise is the prediction of the noise from x and the network's output, where the picture is not clipped.
+func (l level) outNoise(prediction string) vec {
+	switch prediction {
+	case "v_prediction":
+		return theOut.times(l.alpha).plus(theX.times(l.sigma))
+	case "sample":
+		return theX.minus(theOut.times(l.alpha)).times(1 / l.sigma)
+	case "flow_prediction":
+		return theX.plus(theOut.times(l.alpha))
+	}
+	return theOut
+}
