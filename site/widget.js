@@ -27,6 +27,7 @@ const css = `
 	img { display: block; inline-size: 100%; border-radius: var(--wisp-round, 12px); }
 	p { margin: .4rem 0 0; min-block-size: 1.4em; font-size: .875rem; opacity: .8; overflow-wrap: anywhere; }
 	[hidden] { display: none; }
+	@media (forced-colors: active) { button, img, [part=empty] { border: 1px solid; } }
 `;
 let style = null; // all elements share it
 
