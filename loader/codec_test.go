@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -54,6 +55,37 @@ func TestRatio(t *testing.T) {
 	back, err := DecodeChunk(Chunk{Raw: int64(len(raw)), Encoding: encoding}, stored, nil)
 	if err != nil || !bytes.Equal(back, raw) {
 		t.Errorf("decoding: %v", err)
+	}
+}
+
+// TestOneFrame: a chunk is one frame: no second one, none that is skipped, none
+// that is empty, nothing behind it.
+func TestOneFrame(t *testing.T) {
+	raw := bytes.Repeat([]byte("wisp"), 1000)
+	frame, encoding, err := EncodeChunk(raw)
+	if err != nil || encoding != "zstd" {
+		t.Fatal(encoding, err)
+	}
+	skipped, empty := []byte("\x51\x2a\x4d\x18\x02\x00\x00\x00ab"), []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")
+	for name, c := range map[string]struct {
+		stored []byte
+		times  int
+		ok     bool
+	}{
+		"one":                  {frame, 1, true},
+		"two":                  {slices.Concat(frame, frame), 2, false},
+		"empty in front":       {slices.Concat(bytes.Repeat(empty, 1000), frame), 1, false},
+		"empty behind":         {slices.Concat(frame, empty), 1, false},
+		"skippable in front":   {slices.Concat(skipped, frame), 1, false},
+		"skippable behind":     {slices.Concat(frame, skipped), 1, false},
+		"rubbish behind":       {slices.Concat(frame, []byte{0}), 1, false},
+		"cut":                  {frame[:len(frame)-1], 1, false},
+		"a header and no more": {frame[:6], 1, false},
+	} {
+		b, err := DecodeChunk(Chunk{SHA256: "x", Raw: int64(len(raw) * c.times), Encoding: "zstd"}, c.stored, nil)
+		if c.ok && (err != nil || !bytes.Equal(b, raw)) || !c.ok && !errors.Is(err, ErrBadModel) {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package decode emits a WebAssembly module that turns a model's chunks into
-// weights: it decodes Zstandard frames (RFC 8878), joins byte planes, and sums
+// weights: it decodes a Zstandard frame (RFC 8878), joins byte planes, and sums
 // bytes up. It knows nothing of models, browsers or Go's heap: it works on
 // addresses in a memory that its host imports into it, the lowest [Base] bytes
 // of which are its own. Start at [Module]; frame.go reads a frame from the top.
@@ -11,7 +11,7 @@ import "wisp/wasm/emit"
 // without them, with a slower join. It imports the memory "env.memory",
 // not shared, of Base bytes or more, and exports, with i32 arguments,
 //
-//   - decode(src, n, dst, room) decodes the n bytes of whole frames at src to
+//   - decode(src, n, dst, room) decodes the frame that the n bytes at src are to
 //     dst, where there is room for so many bytes. The result is the number of
 //     bytes written or, where it is negative, an [Error].
 //   - join(src, dst, n, width) writes n elements of width 2 or 4 bytes to dst

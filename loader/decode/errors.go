@@ -22,13 +22,14 @@ const (
 	ErrTable                        // the description of a table of sequences is none
 	ErrSequence                     // a sequence copies more than there is
 	ErrZeroOffset                   // a sequence repeats an offset of zero
+	ErrTail                         // something follows the frame
 )
 
 var messages = [...]string{"the input ends too soon", "no frame begins where one should", "a reserved bit is set in a frame's header",
 	"the frame needs a dictionary", "the window's size is out of bounds", "the output is larger than the room for it",
 	"the output has not the size that the header says", "the checksum does not match", "a block's header is wrong",
 	"the literals' header is wrong", "a Huffman table is wrong", "a bitstream is not used up to its last bit",
-	"a table of sequences is wrong", "a sequence copies more than there is", "a sequence repeats an offset of zero"}
+	"a table of sequences is wrong", "a sequence copies more than there is", "a sequence repeats an offset of zero", "something follows the frame"}
 
 // Error is a sentence's end.
 func (e Error) Error() string {

@@ -10,10 +10,7 @@ const (
 	blockReserved
 )
 
-const (
-	frameMagic     = 0xfd2fb528
-	skippableMagic = 0x184d2a50 // and the fifteen numbers after it
-)
+const frameMagic = 0xfd2fb528
 
 // emitDecode adds decode(src, n, dst, room); see [Module].
 func (e *emitter) emitDecode() *emit.Func {
@@ -25,20 +22,11 @@ func (e *emitter) emitDecode() *emit.Func {
 		f.Call(e.table, emit.Num(atDefNorm+i*64*2), emit.Num(len(k.defaults)), emit.Num(k.defaultLog),
 			emit.Num(atValues+i*64*8), emit.Num(atDefault+i*64*8))
 	}
-	f.While(n, func() {
-		need(f, n.Above(emit.Num(7)), ErrTruncated)
-		f.IfElse(src.Load(0).And(emit.Num(^15)).Eq(emit.Num(skippableMagic)), func() {
-			f.Set(used, src.Load(4))
-			need(f, within(used, n.Plus(-8)), ErrTruncated)
-			f.Set(used, used.Plus(8))
-		}, func() {
-			need(f, src.Load(0).Eq(emit.Num(frameMagic)), ErrMagic)
-			f.Set(used, try(f, emit.CallI(e.frame, src.Plus(4), n.Plus(-4), dst)).Plus(4))
-			f.Set(dst, word(stOut))
-		})
-		f.Set(src, src.Add(used))
-		f.Set(n, n.Sub(used))
-	})
+	need(f, n.Above(emit.Num(7)), ErrTruncated)
+	need(f, src.Load(0).Eq(emit.Num(frameMagic)), ErrMagic)
+	f.Set(used, try(f, emit.CallI(e.frame, src.Plus(4), n.Plus(-4), dst)).Plus(4))
+	need(f, used.Eq(n), ErrTail)
+	f.Set(dst, word(stOut))
 	f.Result(dst.Sub(start))
 	return f
 }
