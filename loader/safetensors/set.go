@@ -3,13 +3,14 @@ package safetensors
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"slices"
 	"strings"
+
+	"wisp/loader/budget"
 )
 
 // ErrPickle refuses a checkpoint that is a Python pickle.
@@ -156,28 +157,24 @@ func readIndex(name string, open func(name string) (Blob, error)) ([]shard, erro
 	if b.Size() > maxIndex {
 		return nil, bad("the index is %d bytes long", b.Size())
 	}
-	var index struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
 	text, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(text, &index); err != nil || len(index.WeightMap) == 0 {
-		return nil, bad("the index has no weight_map (%v)", err)
-	}
 	groups := map[string]map[string]bool{}
-	for tensor, file := range index.WeightMap {
-		if Pickled(file) {
-			return nil, ErrPickle
+	r := &headerReader{JSON: budget.NewJSON("the index", text, headerLimits)}
+	err = r.Members(func(key string) error {
+		if key == "weight_map" {
+			return r.weightMap(groups)
 		}
-		if file == "" || path.Base(file) != file || strings.ContainsAny(file, "\\:") {
-			return nil, bad("the index puts the tensor %q into %q, which is not a file beside it", tensor, file)
-		}
-		if groups[file] == nil {
-			groups[file] = map[string]bool{}
-		}
-		groups[file][tensor] = true
+		_, err := r.Raw()
+		return err
+	})
+	if errors.Is(err, ErrPickle) {
+		return nil, ErrPickle
+	}
+	if err != nil || len(groups) == 0 {
+		return nil, bad("the index has no weight_map (%v)", err)
 	}
 	var shards []shard
 	for file, tensors := range groups {
@@ -185,6 +182,31 @@ func readIndex(name string, open func(name string) (Blob, error)) ([]shard, erro
 	}
 	slices.SortFunc(shards, func(a, b shard) int { return cmp.Compare(a.file, b.file) })
 	return shards, nil
+}
+
+// weightMap reads which file each tensor is in.
+func (r *headerReader) weightMap(groups map[string]map[string]bool) error {
+	last := ""
+	return r.Members(func(tensor string) (err error) {
+		if last, err = r.Again(last); err != nil {
+			return err
+		}
+		file := last
+		if Pickled(file) {
+			return ErrPickle
+		}
+		if file == "" || path.Base(file) != file || strings.ContainsAny(file, "\\:") {
+			return fmt.Errorf("it puts the tensor %q into %q, which is not a file beside it", tensor, file)
+		}
+		if groups[file] == nil {
+			groups[file] = map[string]bool{}
+		}
+		if groups[file][tensor] {
+			return fmt.Errorf("the tensor %q is there twice", tensor)
+		}
+		groups[file][tensor] = true
+		return nil
+	})
 }
 
 // Section reads the bytes of one of the set's tensors. One that is transposed

@@ -1,0 +1,263 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"wisp/engine/model"
+	"wisp/engine/sampler"
+	"wisp/engine/token"
+	"wisp/loader"
+	"wisp/loader/pack"
+	"wisp/loader/safetensors"
+)
+
+// bounds is something that reads from outside, and an input of n parts for it.
+type bounds struct {
+	name string
+	make func(n int) []byte
+	read func(t *testing.T, input []byte) error
+	bad  bool // it is to be refused
+}
+
+// list joins n parts that a function makes of their numbers.
+func list(n int, part func(i int) string) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(part(i))
+	}
+	return b.String()
+}
+
+func parseManifest(_ *testing.T, b []byte) error { _, err := loader.ParseManifest(b); return err }
+
+// manifestOf is a manifest of n chunks of two bytes and n tensors, one each.
+func manifestOf(n int) *loader.Manifest {
+	m := &loader.Manifest{Format: "wisp", Version: 1, Components: map[string]loader.Component{"unet": {Class: "A"}}}
+	for i := range n {
+		sum := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		m.Chunks = append(m.Chunks, loader.Chunk{SHA256: fmt.Sprintf("%x", sum), Stored: 2, Raw: 2, Encoding: "raw"})
+		m.Tensors = append(m.Tensors, loader.TensorInfo{Component: "unet", Name: fmt.Sprint("w", i), DType: "f16", Shape: []int{1}, Place: loader.Place{Chunk: i, Length: 2}})
+	}
+	return m
+}
+
+func encoded(m *loader.Manifest) []byte {
+	b, err := m.Encode()
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+const manifestHead = `{"format":"wisp","version":1,"components":{"a":{"class":"A"}},`
+
+// inMemory opens files by name.
+type inMemory map[string][]byte
+
+type memoryBlob struct{ *bytes.Reader }
+
+func (memoryBlob) Close() error { return nil }
+
+func (m inMemory) Open(name string) (safetensors.Blob, error) {
+	b, ok := m[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	}
+	return memoryBlob{bytes.NewReader(b)}, nil
+}
+
+func (m inMemory) List(folder string) (names []string, err error) {
+	for name := range m {
+		if dir, base, ok := strings.Cut(name, "/"); ok && dir == folder {
+			names = append(names, base)
+		} else if !ok && folder == "" {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func safetensorsOf(header string, data int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(b, header...), make([]byte, data)...)
+}
+
+// header lists n tensors of a byte.
+func header(n int) []byte {
+	return safetensorsOf("{"+list(n, func(i int) string {
+		return fmt.Sprintf(`"t%d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}`, i, i, i+1)
+	})+"}", n)
+}
+
+func object(n int) []byte {
+	return []byte("{" + list(n, func(i int) string { return fmt.Sprintf(`"key%d":[%d,"x"]`, i, i) }) + "}")
+}
+
+// drafted writes a model of a manifest's chunks into a library, and removes it.
+func drafted(t *testing.T, b []byte) error {
+	m, err := loader.ParseManifest(b)
+	if err != nil {
+		return err
+	}
+	library := loader.NewLibrary(&loader.Memory{})
+	draft, err := library.Draft(t.Context())
+	for _, c := range m.Chunks {
+		if err == nil {
+			err = draft.Write(t.Context(), c.File(), []byte{1, 2})
+		}
+	}
+	if err == nil {
+		err = draft.Write(context.Background(), loader.ManifestName, b)
+	}
+	if err == nil {
+		err = library.Remove(t.Context(), draft.ID())
+	}
+	return err
+}
+
+var bounded = []bounds{
+	{name: "manifest", make: func(n int) []byte { return encoded(manifestOf(n)) }, read: parseManifest},
+	{name: "manifest, empty rows", bad: true, read: parseManifest, make: func(n int) []byte {
+		return []byte(manifestHead + `"tensors":[` + list(40*n, func(int) string { return "{}" }) + "]}")
+	}},
+	{name: "manifest, all tensors claim all", bad: true, read: parseManifest, make: func(n int) []byte {
+		m := manifestOf(n)
+		for i := range m.Tensors {
+			m.Tensors[i].Encoding, m.Tensors[i].Shape, m.Tensors[i].Place = "planes", []int{n}, loader.Place{Length: int64(2 * n)}
+		}
+		return encoded(m)
+	}},
+	{name: "manifest, a large config", read: parseManifest, make: func(n int) []byte {
+		m := manifestOf(1)
+		m.Components["unet"] = loader.Component{Class: "A", Config: object(4 * n)}
+		return encoded(m)
+	}},
+	{name: "library", make: func(n int) []byte { return encoded(manifestOf(n)) }, read: drafted},
+	{name: "safetensors header", make: header, read: func(_ *testing.T, b []byte) error {
+		_, err := safetensors.Parse(bytes.NewReader(b), int64(len(b)))
+		return err
+	}},
+	{name: "safetensors header, unknown keys", bad: true, make: func(n int) []byte {
+		return safetensorsOf(`{"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":`+string(object(4*n))+`,"dtype":"U8"}}`, 1)
+	}, read: func(_ *testing.T, b []byte) error {
+		_, err := safetensors.Parse(bytes.NewReader(b), int64(len(b)))
+		return err
+	}},
+	{name: "index of shards", make: func(n int) []byte {
+		index := `{"weight_map":{` + list(n, func(i int) string { return fmt.Sprintf(`"t%d":"a.safetensors"`, i) }) + "}}"
+		return append(append([]byte(index), 0), header(n)...)
+	}, read: func(_ *testing.T, b []byte) error {
+		index, file, _ := bytes.Cut(b, []byte{0})
+		_, err := safetensors.OpenSet("m.safetensors.index.json", inMemory{"m.safetensors.index.json": index, "a.safetensors": file}.Open)
+		return err
+	}},
+	{name: "chunk", make: func(n int) []byte { return bytes.Repeat([]byte("a chunk of words that repeat, "), 3*n) }, read: func(_ *testing.T, raw []byte) error {
+		stored, encoding, err := loader.EncodeChunk(raw)
+		if err == nil {
+			_, err = loader.DecodeChunk(loader.Chunk{Raw: int64(len(raw)), Encoding: encoding}, stored, nil)
+		}
+		return err
+	}},
+	{name: "configs to be packed", make: func(n int) []byte { return object(4 * n) }, read: func(_ *testing.T, b []byte) error {
+		in := inMemory{"model_index.json": []byte(`{"_class_name":"P","scheduler":["diffusers","S"]}`), "scheduler/scheduler_config.json": b}
+		_, err := pack.NewPlan(in, pack.Options{})
+		return err
+	}},
+	{name: "scheduler_config.json", make: func(n int) []byte {
+		return append([]byte(`{"_class_name":"EulerDiscreteScheduler",`), object(4 * n)[1:]...)
+	}, read: func(_ *testing.T, b []byte) error { _, err := sampler.ParseConfig(b); return err }},
+	{name: "config.json of a text encoder", make: func(n int) []byte {
+		return append([]byte(`{"architectures":["CLIPTextModel"],`), object(4 * n)[1:]...)
+	}, read: func(_ *testing.T, b []byte) error { _, err := model.ReadText(b); return err }},
+	{name: "vocab.json and merges.txt", make: vocabulary, read: func(_ *testing.T, b []byte) error {
+		vocab, merges, _ := bytes.Cut(b, []byte("\x00"))
+		_, err := token.NewCLIP(vocab, merges, token.Options{})
+		return err
+	}},
+}
+
+// vocabulary is a tokenizer of some thousand tokens, and a byte 0 between its
+// two files.
+func vocabulary(n int) []byte {
+	ids := map[string]int{"<|startoftext|>": 0, "<|endoftext|>": 1}
+	merges := []string{"#version: 0.2"}
+	for i := range 4 * n {
+		a, b := string(rune('a'+i%26)), fmt.Sprint(i)
+		merges = append(merges, a+" "+b)
+		ids[a+b] = len(ids)
+		ids[b] = len(ids)
+		ids[a] = i % 26
+	}
+	b, err := json.Marshal(ids)
+	if err != nil {
+		panic(err)
+	}
+	return append(append(b, 0), strings.Join(merges, "\n")...)
+}
+
+// cost reads an input and tells the shortest time of three, and the bytes that
+// were allocated in all, those that were freed at once included.
+func (p bounds) cost(t *testing.T, input []byte) (time.Duration, uint64) {
+	var best time.Duration
+	var before, after runtime.MemStats
+	for i := range 3 {
+		runtime.ReadMemStats(&before)
+		start := cpuTime()
+		err := p.read(t, input)
+		took := cpuTime() - start
+		runtime.ReadMemStats(&after)
+		if (err != nil) != p.bad {
+			t.Fatalf("%s: %v", p.name, err)
+		}
+		if i == 0 || took < best {
+			best = took
+		}
+	}
+	return best, after.TotalAlloc - before.TotalAlloc
+}
+
+// TestReadersAreLinear prints what each reader takes of inputs of 1, 10 and
+// 100 times a size. Its memory, all that it ever allocates, stays within 20
+// times the input and in proportion; its time is held to a bound that only
+// work out of proportion breaks.
+func TestReadersAreLinear(t *testing.T) {
+	const floor = 64 << 10 // what any reader may take for itself
+	for _, p := range bounded {
+		var sizes [3]int
+		var times [3]time.Duration
+		var bytes [3]uint64
+		for i, n := range []int{100, 1000, 10_000} {
+			input := p.make(n)
+			sizes[i] = len(input)
+			times[i], bytes[i] = p.cost(t, input)
+			if bytes[i] > 20*uint64(len(input))+floor {
+				t.Errorf("%s: %d bytes of input take %d bytes of memory", p.name, len(input), bytes[i])
+			}
+		}
+		t.Logf("%-34s %8d %8d %8d bytes | ns/byte %6.1f %6.1f %6.1f | memory/byte %4.1f %4.1f %4.1f", p.name, sizes[0], sizes[1], sizes[2],
+			ratio(times[0], time.Duration(sizes[0])), ratio(times[1], time.Duration(sizes[1])), ratio(times[2], time.Duration(sizes[2])),
+			ratio(bytes[0], uint64(sizes[0])), ratio(bytes[1], uint64(sizes[1])), ratio(bytes[2], uint64(sizes[2])))
+		grown := ratio(sizes[2], sizes[1])
+		if bytes[2] > uint64(2*grown*float64(bytes[1]+floor)) {
+			t.Errorf("%s: the input grew %.1f times, the memory from %d to %d bytes", p.name, grown, bytes[1], bytes[2])
+		}
+		if times[2] > time.Duration(6*grown)*max(times[1], time.Millisecond) {
+			t.Errorf("%s: the input grew %.1f times, the time from %v to %v", p.name, grown, times[1], times[2])
+		}
+	}
+}
+
+func ratio[T int | uint64 | time.Duration](a, b T) float64 { return float64(a) / float64(max(b, 1)) }
