@@ -13,12 +13,12 @@ import (
 // silent are the fields of configurations that do not touch what is computed:
 // they concern training, number formats, or blocks that are refused.
 var silent = []string{
-	"dropout", "upcast_attention", "force_upcast", "num_embeds_ada_norm",
+	"dropout", "upcast_attention", "force_upcast", "PixArtTransformer2DModel num_embeds_ada_norm",
 	"latent_magnitude", "latent_shift", // of pictures of latents
 	"resnet_skip_time_act", "resnet_out_scale_factor", "mid_block_only_cross_attention", "cross_attention_norm", // of SimpleCrossAttn blocks
 	"AutoencoderKL sample_size", "VQModel sample_size", "ControlNetModel sample_size", // any size will do
-	"PixArtTransformer2DModel norm_num_groups", // of a transformer over pixels
-	"addition_embed_type_num_heads",            // of addition_embed_type "text"
+	"PixArtTransformer2DModel norm_num_groups", "DiTTransformer2DModel norm_num_groups", // of a transformer over pixels
+	"addition_embed_type_num_heads", // of addition_embed_type "text"
 }
 
 // readers read the facts of each class.
@@ -29,7 +29,7 @@ func init() {
 		"UNet2DConditionModel ControlNetModel":  func(b []byte) error { _, err := model.ReadUNet(b); return err },
 		"UNet2DModel":                           func(b []byte) error { _, err := model.ReadUNet2D(b); return err },
 		"AutoencoderKL AutoencoderTiny VQModel": func(b []byte) error { _, err := model.ReadAutoencoder(b); return err },
-		"FluxTransformer2DModel PixArtTransformer2DModel SD3Transformer2DModel": func(b []byte) error { _, err := model.ReadTransformer(b); return err },
+		"FluxTransformer2DModel PixArtTransformer2DModel SD3Transformer2DModel DiTTransformer2DModel AuraFlowTransformer2DModel LuminaNextDiT2DModel HunyuanDiT2DModel": func(b []byte) error { _, err := model.ReadTransformer(b); return err },
 	} {
 		for _, c := range strings.Fields(class) {
 			readers[c] = read

@@ -15,15 +15,18 @@ import (
 
 // networkCase is the case.json beside a network's golden.
 type networkCase struct {
-	Network     string `json:"network"`
-	Prefix      string `json:"prefix"`
-	Skip        int    `json:"skip"`
-	SkipLayers  []int  `json:"skip_layers"`
-	State       bool   `json:"state"`
-	Unnormed    bool   `json:"unnormed"`
-	Penultimate bool   `json:"penultimate"`
-	Pooled      bool   `json:"pooled"`
-	Control     bool   `json:"control"`
+	Network     string  `json:"network"`
+	Prefix      string  `json:"prefix"`
+	Skip        int     `json:"skip"`
+	SkipLayers  []int   `json:"skip_layers"`
+	State       bool    `json:"state"`
+	Unnormed    bool    `json:"unnormed"`
+	Base        int     `json:"base"`   // of proportional attention
+	Linear      float64 `json:"linear"` // factors of the rotary embedding
+	NTK         float64 `json:"ntk"`
+	Penultimate bool    `json:"penultimate"`
+	Pooled      bool    `json:"pooled"`
+	Control     bool    `json:"control"`
 }
 
 // build records the network for the sizes of its golden inputs.
@@ -65,6 +68,22 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "sd3":
 		s := shape("sample")
 		return model.SD3(config, s[0], s[1], s[2], shape("context")[1], model.SkipLayers(c.SkipLayers...))
+	case "dit":
+		s := shape("sample")
+		return model.DiT(config, s[0], s[1], s[2])
+	case "auraflow":
+		s := shape("sample")
+		return model.AuraFlow(config, s[0], s[1], s[2], shape("context")[1])
+	case "lumina":
+		s := shape("sample")
+		var options []model.LuminaOption
+		if c.Base != 0 {
+			options = append(options, model.ProportionalAttention(c.Base))
+		}
+		return model.Lumina(config, s[0], s[1], s[2], shape("context")[1], options...)
+	case "hunyuan":
+		s := shape("sample")
+		return model.HunyuanDiT(config, s[0], s[1], s[2])
 	case "unet2d":
 		s := shape("sample")
 		return model.UNet2D(config, s[0], s[1], s[2])
@@ -131,7 +150,34 @@ func (c networkCase) leavesOut(name string) bool {
 			return true
 		}
 	}
+	if c.Network == "lumina" && name == "pad_token" { // nothing reads it there either
+		return true
+	}
 	return c.Skip > 0 && strings.Contains(name, "layers") || c.Network == "unet2d" && name == "time_proj.weight" // the host embeds
+}
+
+// TestLuminaRotary: the angles that the host makes are those that diffusers
+// gave the golden.
+func TestLuminaRotary(t *testing.T) {
+	for _, dir := range []string{"golden/model/lumina", "golden/model/lumina_options"} {
+		var c networkCase
+		readJSON(t, filepath.Join(dir, "case.json"), &c)
+		config, err := os.ReadFile(filepath.Join(dir, "config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := readGolden(t, filepath.Join(dir, "io.safetensors")).in
+		s := in["sample"].Shape
+		cos, sin, err := model.LuminaRotary(config, s[1], s[2], c.Linear, c.NTK)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, got := range map[string][]float32{"rotary_cos": cos, "rotary_sin": sin} {
+			if d, err := compare(engine.FromFloat32s(got, in[name].Shape...), in[name]); err != nil || d.maxAbs > 1e-6 {
+				t.Errorf("%s: %s is off by %v, %v", dir, name, d.maxAbs, err)
+			}
+		}
+	}
 }
 
 func TestTimestepEmbedding(t *testing.T) {
@@ -166,6 +212,10 @@ func TestNetworkConfigErrors(t *testing.T) {
 	sd3 := func(b []byte) (*engine.Graph, error) { return model.SD3(b, 1, 8, 8, 4) }
 	unet2d := func(b []byte) (*engine.Graph, error) { return model.UNet2D(b, 1, 8, 8) }
 	vq := func(b []byte) (*engine.Graph, error) { return model.VQModelDecoder(b, 1, 8, 8) }
+	dit := func(b []byte) (*engine.Graph, error) { return model.DiT(b, 1, 8, 8) }
+	aura := func(b []byte) (*engine.Graph, error) { return model.AuraFlow(b, 1, 8, 8, 4) }
+	lumina := func(b []byte) (*engine.Graph, error) { return model.Lumina(b, 1, 8, 8, 4) }
+	hunyuan := func(b []byte) (*engine.Graph, error) { return model.HunyuanDiT(b, 1, 8, 8) }
 	flux := func(b []byte) (*engine.Graph, error) { return model.Flux(b, 1, 4, 4, 4) }
 	sd3Skipping := func(b []byte) (*engine.Graph, error) { return model.SD3(b, 1, 8, 8, 4, model.SkipLayers(7, 18)) }
 	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
@@ -227,6 +277,17 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{vq, `{"norm_type": "spatial"}`, "norm_type"},
 		{vq, `{"lookup_from_codebook": true}`, "lookup_from_codebook"},
 		{vq, `{"num_vq_embeddings": 0}`, "num_vq_embeddings"},
+		{dit, `{"norm_type": "ada_norm"}`, "norm_type"},
+		{dit, `{"num_embeds_ada_norm": null}`, "num_embeds_ada_norm"},
+		{dit, `{"norm_elementwise_affine": true}`, "norm_elementwise_affine"},
+		{aura, `{"caption_projection_dim": 7}`, "caption_projection_dim"},
+		{aura, `{"pos_embed_max_size": 3}`, "pos_embed_max_size"},
+		{lumina, `{"num_kv_heads": 5}`, "num_kv_heads"},
+		{lumina, `{"multiple_of": 0}`, "multiple_of"},
+		{lumina, `{"ffn_dim_multiplier": 1e9}`, "ffn_dim_multiplier"},
+		{hunyuan, `{"in_channels": 4, "patch_size": 2, "hidden_size": 1409}`, "hidden_size"},
+		{hunyuan, `{"in_channels": 4, "patch_size": 2, "hidden_size": 1408, "num_layers": 3}`, "num_layers"},
+		{hunyuan, `{"in_channels": 4}`, "patch_size"},
 		{flux, `{"patch_size": 2}`, "patch_size"},
 		{flux, `{"axes_dims_rope": [16, 56, 54]}`, "axes_dims_rope"},
 		{flux, `{"axes_dims_rope": [16, 57, 55]}`, "axes_dims_rope"},

@@ -21,7 +21,7 @@ type published struct {
 	Config     json.RawMessage `json:"config"`
 	Parameters int             `json:"parameters"`
 	Tensors    int             `json:"tensors"`
-	Host       map[string]int  `json:"host"`   // elements of the tensors that the host computes with, no graph
+	Host       map[string]int  `json:"host"`   // elements of the tensors that no graph reads: the host does, or nobody
 	SHA256     string          `json:"sha256"` // of the sorted lines "name shape"
 }
 
@@ -47,6 +47,14 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.PixArt(p.Config, 1, 8, 8, 77))
 	case "SD3Transformer2DModel":
 		add(model.SD3(p.Config, 1, 8, 8, 77))
+	case "DiTTransformer2DModel":
+		add(model.DiT(p.Config, 1, 8, 8))
+	case "AuraFlowTransformer2DModel":
+		add(model.AuraFlow(p.Config, 1, 8, 8, 77))
+	case "LuminaNextDiT2DModel":
+		add(model.Lumina(p.Config, 1, 8, 8, 77))
+	case "HunyuanDiT2DModel":
+		add(model.HunyuanDiT(p.Config, 1, 8, 8))
 	case "UNet2DModel":
 		add(model.UNet2D(p.Config, 1, 256, 256))
 	case "VQModel":

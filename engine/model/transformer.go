@@ -97,17 +97,41 @@ func maskBias(g *engine.Graph, batch, tokens int, size float32) *engine.Node {
 
 // feedForward is diffusers' FeedForward: four times as wide inside.
 func feedForward(g *engine.Graph, p path, x *engine.Node, activation string) *engine.Node {
-	d := x.Shape.Dim(-1)
+	return feedForwardOf(g, p, x, activation, 4*x.Shape.Dim(-1))
+}
+
+// feedForwardOf is diffusers' FeedForward of some width inside.
+func feedForwardOf(g *engine.Graph, p path, x *engine.Node, activation string, inner int) *engine.Node {
 	var h *engine.Node
 	switch activation {
 	case "geglu":
-		h = engine.GEGLU(linear(g, p.Sub("net", 0, "proj"), x, 8*d))
+		h = engine.GEGLU(linear(g, p.Sub("net", 0, "proj"), x, 2*inner))
 	case "gelu":
-		h = engine.GELU(linear(g, p.Sub("net", 0, "proj"), x, 4*d))
+		h = engine.GELU(linear(g, p.Sub("net", 0, "proj"), x, inner))
 	case "gelu-approximate":
-		h = engine.GELUTanh(linear(g, p.Sub("net", 0, "proj"), x, 4*d))
+		h = engine.GELUTanh(linear(g, p.Sub("net", 0, "proj"), x, inner))
 	}
-	return linear(g, p.Sub("net", 2), h, d)
+	return linear(g, p.Sub("net", 2), h, x.Shape.Dim(-1))
+}
+
+// patchify cuts x (n,h,w,c) into tokens (n, h/patch·w/patch, c·patch·patch) of
+// a patch each, channels first in it.
+func patchify(x *engine.Node, patch int) *engine.Node {
+	n, rows, cols, c := x.Shape[0], x.Shape[1]/patch, x.Shape[2]/patch, x.Shape[3]
+	x = engine.Permute(engine.Reshape(x, n, rows, patch, cols, patch, c), 0, 1, 3, 5, 2, 4)
+	return engine.Reshape(x, n, rows*cols, c*patch*patch)
+}
+
+// scaled is x·(1 + scale) for x (b,t,d), scale (b,1,d).
+func scaled(x, scale *engine.Node) *engine.Node { return engine.Mul(x, engine.Affine(scale, 1, 1)) }
+
+// gated is x + gate·h.
+func gated(x, gate, h *engine.Node) *engine.Node { return engine.Add(engine.Mul(h, gate), x) }
+
+// swiGLU is down(SiLU(gate(x))·up(x)), without biases: Shazeer 2020.
+func swiGLU(g *engine.Graph, p path, x *engine.Node, gate, up, down string, inner int) *engine.Node {
+	h := engine.Mul(engine.SiLU(linearNoBias(g, p.Sub(gate), x, inner)), linearNoBias(g, p.Sub(up), x, inner))
+	return linearNoBias(g, p.Sub(down), h, x.Shape.Dim(-1))
 }
 
 // patches requires a size to be a whole number of patches.

@@ -9,7 +9,10 @@ type TransformerFacts struct {
 	Context       int  // width of "context"; 0 without
 	Pooled        int  // width of "pooled"; 0 without
 	Guidance      bool // takes "guidance_embedding"
-	Sized         bool // takes "resolution_embedding" and "aspect_ratio_embedding"
+	Tokens        int  // of "context"; 0 for any
+	ContextT5     int  // width of "context_t5"; 0 without
+	TokensT5      int  // of "context_t5"
+	Sized         bool // takes embeddings of the picture's size; see the graph
 	Classes       int  // that "class_labels" may name, from 0, the last for none; 0 without
 }
 
@@ -41,6 +44,30 @@ var transformers = map[string]func(config []byte) (TransformerFacts, error){
 		c, err := parseSD3(config)
 		return TransformerFacts{
 			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Largest: c.Places * c.Patch, Context: c.Context, Pooled: c.Pooled,
+		}, err
+	},
+	"DiTTransformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseDiT(config)
+		if err != nil {
+			return TransformerFacts{}, err
+		}
+		return TransformerFacts{In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Classes: *c.Classes + 1}, nil
+	},
+	"AuraFlowTransformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseAura(config)
+		return TransformerFacts{
+			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Largest: c.side * c.Patch, Context: c.Context,
+		}, err
+	},
+	"LuminaNextDiT2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseLumina(config)
+		return TransformerFacts{In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Context: c.Context}, err
+	},
+	"HunyuanDiT2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseHunyuan(config)
+		return TransformerFacts{
+			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Context: c.Context, Tokens: c.Text,
+			ContextT5: c.T5, TokensT5: c.TextT5, Sized: c.Sized,
 		}, err
 	},
 	"PixArtTransformer2DModel": func(config []byte) (TransformerFacts, error) {

@@ -11,8 +11,8 @@ from pathlib import Path
 import diffusers
 
 CLASSES = [
-    "AutoencoderKL", "AutoencoderTiny", "ControlNetModel", "FluxTransformer2DModel", "PixArtTransformer2DModel",
-    "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel",
+    "AuraFlowTransformer2DModel", "AutoencoderKL", "AutoencoderTiny", "ControlNetModel", "DiTTransformer2DModel",
+    "FluxTransformer2DModel", "HunyuanDiT2DModel", "LuminaNextDiT2DModel", "PixArtTransformer2DModel", "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel",
 ]
 
 if __name__ == "__main__":

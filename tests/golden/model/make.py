@@ -16,10 +16,12 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel,
-    UNet2DConditionModel, UNet2DModel, VQModel,
+    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel, FluxTransformer2DModel,
+    HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel,
+    VQModel,
 )
-from diffusers.models.embeddings import get_timestep_embedding
+from diffusers.models.embeddings import get_2d_rotary_pos_embed, get_2d_rotary_pos_embed_lumina, get_timestep_embedding
+from diffusers.pipelines.hunyuandit.pipeline_hunyuandit import get_resize_crop_region_for_grid
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
@@ -326,6 +328,68 @@ def vqs():
     save("vq_encoder", "vq_encoder", m, {"image": last(x)}, {"latents": last(m.encode(x).latents)}, half="encoder")
 
 
+def dits():
+    torch.manual_seed(110)
+    m = seeded(DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2, sample_size=8, patch_size=2,
+        num_embeds_ada_norm=5, attention_bias=True), 110)
+    x, t, labels = torch.randn(2, 4, 8, 8), torch.tensor([999, 31]), torch.tensor([3, 5])
+    sines = get_timestep_embedding(t, 256, flip_sin_to_cos=True, downscale_freq_shift=1)
+    save("dit", "dit", m, {"sample": last(x), "timestep_embedding": sines, "class_labels": labels.int()}, {"sample": last(m(x, t, labels).sample)})
+
+
+def auraflows():
+    torch.manual_seed(111)
+    m = seeded(AuraFlowTransformer2DModel(
+        sample_size=8, patch_size=2, in_channels=4, num_mmdit_layers=1, num_single_dit_layers=1, attention_head_dim=8,
+        num_attention_heads=2, joint_attention_dim=10, caption_projection_dim=16, pos_embed_max_size=50), 111)
+    x, context, t = torch.randn(2, 4, 6, 10), torch.randn(2, 5, 10), torch.tensor([0.7, 0.01])
+    save("auraflow", "auraflow", m, {"sample": last(x), "context": context, "timestep_embedding": sinusoidal(1000 * t)},
+         {"sample": last(m(x, context, t).sample)})
+
+
+def luminas():
+    for name, seed, config, base, linear, ntk in (
+        ("lumina", 112, dict(num_kv_heads=2), 0, 1.0, 1.0),
+        ("lumina_options", 113, dict(qk_norm=False, learn_sigma=False, ffn_dim_multiplier=1.5, patch_size=1), 6, 1.5, 2.0),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(LuminaNextDiT2DModel(**dict(
+            sample_size=8, in_channels=4, hidden_size=32, num_layers=2, num_attention_heads=4, multiple_of=8, cross_attention_dim=12) | config), seed)
+        x, context, t = torch.randn(2, 4, 4, 6), torch.randn(2, 5, 12), torch.tensor([0.3, 0.9])
+        mask = torch.ones(2, 5)
+        mask[0, 3:] = 0
+        turn = get_2d_rotary_pos_embed_lumina(8, 12, 12, linear, ntk)
+        p = m.config.patch_size
+        places = turn[: 4 // p, : 6 // p].flatten(0, 1)[None]
+        y = m(x, t, context, mask, turn, cross_attention_kwargs={"base_sequence_length": base} if base else {}).sample
+        save(name, "lumina", m, {
+            "sample": last(x), "context": context, "mask": mask, "timestep_embedding": sinusoidal(t),
+            "rotary_cos": places.real, "rotary_sin": places.imag}, {"sample": last(y)}, base=base, linear=linear, ntk=ntk)
+
+
+def hunyuans():
+    for name, seed, config, h, w in (
+        ("hunyuan", 114, dict(), 8, 6), ("hunyuan_1_2", 115, dict(use_style_cond_and_image_meta_size=False, learn_sigma=False, num_layers=2), 4, 8),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(HunyuanDiT2DModel(**dict(
+            num_attention_heads=2, attention_head_dim=8, hidden_size=16, in_channels=4, patch_size=2, num_layers=4, mlp_ratio=2.5,
+            cross_attention_dim=12, cross_attention_dim_t5=16, pooled_projection_dim=6, text_len=5, text_len_t5=4) | config), seed)
+        x, t = torch.randn(2, 4, h, w), torch.tensor([801.0, 5.0])
+        text, t5 = torch.randn(2, 5, 12), torch.randn(2, 4, 16)
+        mask, mask_t5 = torch.ones(2, 5), torch.ones(2, 4)
+        mask[0, 2:], mask_t5[1, 3:] = 0, 0
+        size = torch.tensor([[1024.0, 768, 512, 512, 0, 16]] * 2)
+        rows, cols = h // 2, w // 2
+        turn = get_2d_rotary_pos_embed(8, get_resize_crop_region_for_grid((rows, cols), 512 // 8 // 2), (rows, cols))
+        y = m(x, t, text, mask, t5, mask_t5, size, torch.zeros(2, dtype=torch.long), turn).sample
+        inputs = {"sample": last(x), "timestep_embedding": sinusoidal(t), "context": text, "mask": mask, "context_t5": t5, "mask_t5": mask_t5}
+        if m.config.use_style_cond_and_image_meta_size:
+            inputs["size_embedding"] = sinusoidal(size.flatten()).reshape(2, -1)
+        save(name, "hunyuan", m, inputs, {"sample": last(y)})
+
+
 def fluxes():
     for name, seed, config in (
         ("flux_schnell", 80, dict(num_layers=2, num_single_layers=1, axes_dims_rope=(2, 4, 2))),
@@ -401,6 +465,10 @@ if __name__ == "__main__":
         pixarts()
         sd3()
         fluxes()
+        dits()
+        auraflows()
+        luminas()
+        hunyuans()
         unet2ds()
         vqs()
         autoencoders()

@@ -13,8 +13,9 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, ControlNetModel, FluxTransformer2DModel, PixArtTransformer2DModel, SD3Transformer2DModel,
-    UNet2DConditionModel, UNet2DModel, VQModel,
+    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel, FluxTransformer2DModel,
+    HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel,
+    VQModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
@@ -122,6 +123,13 @@ MODELS = {
     "sd35_medium": (SD3Transformer2DModel, dict(
         num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=384,
         dual_attention_layers=list(range(13)), qk_norm="rms_norm")),
+    "dit_xl_2_256": (DiTTransformer2DModel, dict(out_channels=8)),
+    "auraflow": (AuraFlowTransformer2DModel, dict(num_mmdit_layers=4, num_single_dit_layers=32, pos_embed_max_size=9216)),
+    "lumina_next": (LuminaNextDiT2DModel, dict(
+        hidden_size=2304, num_layers=24, num_attention_heads=32, num_kv_heads=8, cross_attention_dim=2048)),
+    "hunyuan_dit_1_2": (HunyuanDiT2DModel, dict(
+        sample_size=128, in_channels=4, patch_size=2, hidden_size=1408, num_layers=40, mlp_ratio=4.3637,
+        use_style_cond_and_image_meta_size=False)),
     "flux1_schnell": (FluxTransformer2DModel, {}),
     "flux1_dev": (FluxTransformer2DModel, dict(guidance_embeds=True)),
 }
@@ -136,7 +144,7 @@ def entry(cls, config):
     stored = list(m.named_parameters()) + [(k, v) for k, v in m.named_buffers() if k in saved]
     shapes = {k: list(v.shape) for k, v in stored}
     lines = "".join(f"{k} {'x'.join(map(str, s))}\n" for k, s in sorted(shapes.items()))
-    host = {"host": {k: v.numel() for k, v in stored if k == "time_proj.weight" and v.ndim == 1}}
+    host = {"host": {k: v.numel() for k, v in stored if k == "time_proj.weight" and v.ndim == 1 or k == "pad_token"}}
     return {k: v for k, v in host.items() if v} | {"class": cls.__name__, "config": config, "parameters": sum(v.numel() for _, v in stored),
             "tensors": len(shapes), "sha256": hashlib.sha256(lines.encode()).hexdigest()}
 
