@@ -18,7 +18,7 @@ const forever = "public, max-age=31536000, immutable"
 // reads none of them will do: the service worker adds the headers that count.
 func headerFiles(page memory) memory {
 	header := http.Header{}
-	isolate(header)
+	isolate(header, framed) // what all have; the others more
 	names := slices.Sorted(maps.Keys(header))
 	return memory{
 		"_headers":    netlify(header, names, page),
@@ -43,6 +43,14 @@ func netlify(header http.Header, names []string, page memory) []byte {
 	fmt.Fprintln(&b, "/*")
 	for _, name := range names {
 		fmt.Fprintf(&b, "  %s: %s\n", name, header.Get(name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(page)) {
+		if !strings.HasSuffix(name, ".html") || name == framed {
+			continue
+		}
+		for _, path := range []string{name, strings.TrimPrefix(strings.TrimSuffix(name, ".html"), "index")} { // some hosts leave the extension out
+			fmt.Fprintf(&b, "/%s\n  Content-Security-Policy: %s\n  X-Frame-Options: DENY\n", path, policy+unframed)
+		}
 	}
 	cache := func(path, value string) { fmt.Fprintf(&b, "%s\n  Cache-Control: %s\n", path, value) }
 	cache("/", "no-cache")
@@ -74,7 +82,8 @@ func vercel(header http.Header, names []string) []byte {
 	}
 	kept := []pair{{"Cache-Control", forever}}
 	text, err := json.MarshalIndent(map[string][]rule{"headers": {
-		all, {"/(.*)-([0-9a-f]{16})\\.(wasm|js|css)", kept}, {"/(.*)/([0-9a-f]{64})\\.bin", kept},
+		all, {"/((?!.*embed\\.html).*)", []pair{{"Content-Security-Policy", policy + unframed}, {"X-Frame-Options", "DENY"}}},
+		{"/(.*)-([0-9a-f]{16})\\.(wasm|js|css)", kept}, {"/(.*)/([0-9a-f]{64})\\.bin", kept},
 	}}, "", "  ")
 	if err != nil {
 		panic(err) // strings only
@@ -99,6 +108,7 @@ func apache(header http.Header, names []string) []byte {
 	for _, name := range names {
 		fmt.Fprintf(&b, "Header set %s %q\n", name, header.Get(name))
 	}
+	fmt.Fprintf(&b, "<FilesMatch \"^(?!embed\\.html)\">\nHeader set Content-Security-Policy %q\nHeader set X-Frame-Options DENY\n</FilesMatch>\n", policy+unframed)
 	fmt.Fprintf(&b, "Header set Cache-Control no-cache\n<FilesMatch \"^%s(%s)?$\">\nHeader set Cache-Control %q\n</FilesMatch>\n", hashedNames, twinNames, forever)
 	fmt.Fprintf(&b, "<FilesMatch %q>\nHeader merge Vary Accept-Encoding\n</FilesMatch>\n", `\.(`+strings.Join(compressible(), "|")+`)(`+twinNames+`)?$`)
 	fmt.Fprintln(&b, "<IfModule mod_rewrite.c>\nRewriteEngine On")
@@ -142,9 +152,15 @@ types {
 		fmt.Fprintf(&b, "\t%q %s;\n", types[ext], ext[1:])
 	}
 	fmt.Fprintf(&b, "}\ndefault_type application/octet-stream;\n\nset $wisp_cache no-cache;\nif ($uri ~ \"/%s$\") {\n\tset $wisp_cache %q;\n}\nadd_header Cache-Control $wisp_cache;\n", hashedNames, forever)
+	fmt.Fprintf(&b, "set $wisp_frames %q;\nset $wisp_framed DENY;\nif ($uri ~ \"/embed\\.html$\") {\n\tset $wisp_frames \"\";\n\tset $wisp_framed \"\";\n}\n", unframed)
 	for _, name := range names {
-		fmt.Fprintf(&b, "add_header %s %q always;\n", name, header.Get(name))
+		value := header.Get(name)
+		if name == "Content-Security-Policy" {
+			value += "$wisp_frames"
+		}
+		fmt.Fprintf(&b, "add_header %s %q always;\n", name, value)
 	}
+	fmt.Fprintln(&b, "add_header X-Frame-Options $wisp_framed always; # an empty one is not sent")
 	return b.Bytes()
 }
 
@@ -175,9 +191,11 @@ header @wisp_twins Vary Accept-Encoding
 	for _, ext := range slices.Sorted(maps.Keys(types)) {
 		fmt.Fprintf(&b, "@wisp_%s path *%s%s\nheader @wisp_%[1]s Content-Type %[4]q\n", ext[1:], ext, map[bool]string{true: " */", false: ""}[ext == ".html"], types[ext])
 	}
-	fmt.Fprintln(&b, "header {")
+	fmt.Fprintf(&b, "@wisp_framed path */embed.html\n@wisp_unframed not path */embed.html\nheader @wisp_framed Content-Security-Policy %q\nheader @wisp_unframed Content-Security-Policy %q\nheader @wisp_unframed X-Frame-Options DENY\nheader {\n", policy, policy+unframed)
 	for _, name := range names {
-		fmt.Fprintf(&b, "\t%s %q\n", name, header.Get(name))
+		if name != "Content-Security-Policy" {
+			fmt.Fprintf(&b, "\t%s %q\n", name, header.Get(name))
+		}
 	}
 	fmt.Fprintln(&b, "}")
 	return b.Bytes()

@@ -1,7 +1,7 @@
 // The dialog of models: what this browser keeps, what another would cost.
 import { capabilities, models, removeModel } from "./wisp.js";
 import * as importDialog from "./import.js";
-import { allow } from "./offline.js";
+import { allow, origins } from "./offline.js";
 import { $, bytes, create, dialog, place, sentence, t } from "./ui.js";
 
 let onUse = () => {};
@@ -113,18 +113,19 @@ $("add").addEventListener("submit", async (event) => {
 // foreign says so where the page's policy forbids to fetch from there.
 async function foreign(address) {
 	const { origin } = new URL(address, location.href);
-	if (origin === location.origin || new URLSearchParams(location.search).get("allowed") === origin) return false;
-	verdict(t("foreign", { origin }));
-	$("allow").hidden = !navigator.serviceWorker?.controller;
+	if (origin === location.origin) return false;
+	const known = await origins(origin);
+	if (known.origins.includes(origin)) return false;
+	verdict(t(known.allowable ? "foreign" : "badOrigin", { origin }));
+	$("allow").hidden = !known.allowable || !navigator.serviceWorker?.controller;
 	return true;
 }
 
 $("allow").addEventListener("click", async () => {
-	const { origin } = new URL($("address").value.trim(), location.href);
-	if (!await allow(origin)) return;
+	const address = $("address").value.trim();
+	if (!await allow(new URL(address, location.href).origin)) return;
 	const url = new URL(location.href);
-	url.searchParams.set("allowed", origin);
-	url.searchParams.set("address", $("address").value.trim());
+	url.searchParams.set("address", address);
 	location.href = url.href;
 });
 

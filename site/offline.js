@@ -49,9 +49,18 @@ async function answer({ type, call, method, body, query } = {}, port, page) {
 
 // allow asks the service worker to let the page fetch from another origin; the
 // page must be loaded again for it to count.
-export async function allow(origin) {
+export const allow = async (origin) => (await tell({ type: "allow", origin }))?.allowed === true;
+
+// revoke takes that back, and returns the origins that are left.
+export const revoke = async (origin) => (await tell({ type: "revoke", origin }))?.origins ?? [];
+
+// origins returns {origins, allowable}: those that are allowed, and whether one
+// may be.
+export const origins = async (origin) => await tell({ type: "origins", origin }) ?? { origins: [], allowable: true };
+
+async function tell(message) {
 	const worker = navigator.serviceWorker?.controller;
-	return worker ? (await ask(worker, { type: "allow", origin })).allowed : false;
+	return worker && ask(worker, message);
 }
 
 // ask sends a message and waits for the answer.

@@ -1,5 +1,5 @@
 // The live counter of requests: the service worker sees every one.
-import { ask } from "./offline.js";
+import { ask, origins, revoke } from "./offline.js";
 import { chooseLanguage } from "./language.js";
 import { $, create, t } from "./ui.js";
 
@@ -17,4 +17,17 @@ function show({ since, here, network }) {
 	$("elsewhere").textContent = network.length - ours;
 	$("since").textContent = t("leavesSince", { time: new Date(since).toLocaleTimeString(document.documentElement.lang) });
 	$("log").replaceChildren(...network.slice(-50).map((url) => create("li", { textContent: url.replace(location.origin, "") })));
+}
+
+// The sites that the visitor allowed, each of which can be taken back.
+list((await origins()).origins);
+
+function list(allowed) {
+	$("allowed").hidden = allowed.length === 0;
+	$("origins").replaceChildren(...allowed.map((origin) => {
+		const button = create("button", { type: "button", className: "pill", textContent: t("forbid") });
+		button.setAttribute("aria-label", `${t("forbid")}: ${origin}`);
+		button.addEventListener("click", async () => list(await revoke(origin)));
+		return create("li", {}, create("bdi", { textContent: origin }), " ", button);
+	}));
 }

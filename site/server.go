@@ -77,8 +77,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	isolate(w.Header())
 	name := strings.TrimPrefix(r.URL.Path, "/")
+	isolate(w.Header(), name)
 	if name == "" || strings.HasSuffix(name, "/") {
 		name += "index.html"
 	}
@@ -120,14 +120,25 @@ func unavailable(w http.ResponseWriter) {
 	http.Error(w, "the server is busy: try again in a few seconds", http.StatusServiceUnavailable)
 }
 
-// isolate sets the headers every answer carries. Files may be embedded by
-// other sites (the widget); the page itself may not reach into them.
-func isolate(header http.Header) {
+// framed is the one document that other sites may show in a frame.
+const framed = "embed.html"
+
+// unframed is added to the policy of all others: in a frame, a click that was
+// meant for what lies around it would press a button of ours.
+const unframed = "; frame-ancestors 'none'"
+
+// isolate sets the headers that the answer for a path carries. Files may be
+// embedded by other sites (the widget); the page itself may not reach into them.
+func isolate(header http.Header, name string) {
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Embedder-Policy", "require-corp")
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("Content-Security-Policy", policy)
+	if path.Base(name) != framed {
+		header.Set("Content-Security-Policy", policy+unframed)
+		header.Set("X-Frame-Options", "DENY")
+	}
 	header.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")

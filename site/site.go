@@ -87,7 +87,7 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 		Later   map[string]string `json:"later"` // what is kept once somebody asks for it
 	}{Headers: map[string]string{}, Files: map[string]string{}, Later: map[string]string{}}
 	header := http.Header{}
-	isolate(header)
+	isolate(header, "") // sw.js knows what embed.html has otherwise
 	for name := range header {
 		list.Headers[name] = header.Get(name)
 	}

@@ -63,6 +63,7 @@ func TestHandler(t *testing.T) {
 		ctype, cache string
 	}{
 		{"GET", "/", 200, "text/html; charset=utf-8", revalidate},
+		{"GET", "/embed.html", 200, "text/html; charset=utf-8", revalidate},
 		{"GET", "/index.html", 200, "text/html; charset=utf-8", revalidate},
 		{"HEAD", "/app.js", 200, "text/javascript; charset=utf-8", revalidate},
 		{"GET", "/style.css", 200, "text/css; charset=utf-8", revalidate},
@@ -92,6 +93,9 @@ func TestHandler(t *testing.T) {
 			if got := r.Header.Get(name); got != want && c.status != 405 {
 				t.Errorf("%s %s: %s is %q", c.method, c.path, name, got)
 			}
+		}
+		if framing := r.Header.Get("Content-Security-Policy") + r.Header.Get("X-Frame-Options"); strings.HasSuffix(framing, "; frame-ancestors 'none'DENY") == (c.path == "/embed.html") && c.status != 405 {
+			t.Errorf("%s: framing is %q", c.path, framing)
 		}
 		if c.status != 200 {
 			continue
@@ -271,6 +275,15 @@ func TestBuild(t *testing.T) {
 	}
 	if rules := strings.Count(headers, "\n/"); rules > 99 {
 		t.Errorf("_headers has %d rules: Cloudflare reads 100", rules)
+	}
+	for name, want := range map[string]string{
+		"_headers":    "/\n  Content-Security-Policy: " + policy + unframed + "\n  X-Frame-Options: DENY\n",
+		"vercel.json": `"/((?!.*embed\\.html).*)"`,
+	} {
+		data := string(must(fs.ReadFile(dist, name)))
+		if !strings.Contains(data, want) || !strings.Contains(data, "frame-ancestors 'none'") || strings.Contains(data, "/embed\n") {
+			t.Errorf("%s lets others frame the page, or none the widget:\n%s", name, data)
+		}
 	}
 	if data := must(fs.ReadFile(dist, "vercel.json")); !json.Valid(data) {
 		t.Errorf("vercel.json is not JSON: %s", data)

@@ -56,6 +56,8 @@ self.addEventListener("message", (event) => {
 	switch (event.data?.type) {
 	case "update": return event.waitUntil(update().then(answer));
 	case "allow": return event.waitUntil(allow(event.data.origin).then(answer));
+	case "revoke": return event.waitUntil(revoke(event.data.origin).then(answer));
+	case "origins": return event.waitUntil(allowed().then((origins) => answer({ origins, allowable: isOrigin(event.data.origin) })));
 	case "count": return answer(count);
 	}
 });
@@ -81,17 +83,27 @@ function ask(page, question, patience) {
 }
 
 // The origins, beside our own, that the visitor lets the page fetch models from.
+// They go into a policy, so what is no plain origin is none, whoever kept it.
+const isOrigin = (text) => /^https?:\/\/[a-z0-9._-]{1,253}(:\d{1,5})?$/.test(text);
+
 async function allowed() {
 	const answer = await (await caches.open(settingsCache)).match(new URL("origins", scope));
-	return answer ? answer.json() : [];
+	const kept = answer ? await answer.json() : [];
+	return kept.filter(isOrigin);
 }
 
+const keep = async (origins) => (await caches.open(settingsCache)).put(new URL("origins", scope), Response.json(origins));
+
 async function allow(origin) {
-	const { origin: clean, protocol } = new URL(origin);
-	if (!["https:", "http:"].includes(protocol)) return { allowed: false };
-	const origins = [...new Set([...await allowed(), clean])];
-	await (await caches.open(settingsCache)).put(new URL("origins", scope), Response.json(origins));
+	if (!isOrigin(origin)) return { allowed: false };
+	await keep([...new Set([...await allowed(), origin])]);
 	return { allowed: true };
+}
+
+async function revoke(origin) {
+	const origins = (await allowed()).filter((one) => one !== origin);
+	await keep(origins);
+	return { origins };
 }
 
 // What has gone where since this worker started, for privacy.html.
@@ -113,7 +125,7 @@ self.addEventListener("fetch", (event) => {
 		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request, url.searchParams, event.clientId));
 	}
 	const file = path === "" ? "index.html" : path;
-	if (event.request.method === "GET" && Object.hasOwn({ ...build.files, ...build.later }, file ?? "")) return event.respondWith(serve(file, event.request));
+	if (event.request.method === "GET" && Object.hasOwn({ ...build.files, ...build.later }, file ?? "")) return event.respondWith(serve(file, event.request, event.clientId));
 	note(url.href, false);
 });
 
@@ -127,7 +139,7 @@ function inScope(url) {
 	}
 }
 
-async function serve(file, request) {
+async function serve(file, request, from) {
 	const cache = await caches.open(cacheName);
 	let kept = await cache.match(new URL(file, scope));
 	note(request.url, Boolean(kept));
@@ -139,9 +151,23 @@ async function serve(file, request) {
 	const answer = kept ?? await fetch(request);
 	const headers = new Headers(build.headers);
 	headers.set("Content-Type", answer.headers.get("Content-Type") ?? "application/octet-stream");
-	headers.set("Content-Security-Policy", policy(await allowed()));
+	if (await isPages(file, request, from)) headers.set("Content-Security-Policy", policy(await allowed()));
+	if (file === "embed.html") { // which any site may frame
+		headers.set("Content-Security-Policy", headers.get("Content-Security-Policy").replace("; frame-ancestors 'none'", ""));
+		headers.delete("X-Frame-Options");
+	}
 	return new Response(answer.body, { status: answer.status, headers });
 }
+
+// isPages tells whether a file is the page, or a worker that it starts: what the
+// visitor allowed is theirs, not the widget's in a frame.
+async function isPages(file, request, from) {
+	if (file === "index.html") return true;
+	const starter = request.destination === "worker" ? await self.clients.get(from) : null;
+	return Boolean(starter) && isPage(starter.url);
+}
+
+const isPage = (url) => ["", "index.html"].includes(inScope(new URL(url)));
 
 // policy is that of server.go, with the origins of models added.
 const policy = (origins) => build.headers["Content-Security-Policy"].replace("connect-src 'self'", ["connect-src 'self'", ...origins].join(" "));
@@ -163,7 +189,7 @@ let answering = null; // the promise of the page that answers, for all that ask 
 // find asks the pages at once and returns the first that answers.
 async function find() {
 	const pages = await self.clients.matchAll({ type: "window" });
-	const asked = pages.filter(({ url }) => ["", "index.html"].includes(inScope(new URL(url)))).map(async (page) => (await ask(page, { type: "api?" }, 5000) ? page : Promise.reject()));
+	const asked = pages.filter(({ url }) => isPage(url)).map(async (page) => (await ask(page, { type: "api?" }, 5000) ? page : Promise.reject()));
 	return Promise.any(asked).catch(() => null);
 }
 

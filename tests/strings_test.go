@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"wisp/engine/sampler"
 )
 
 // What the page recognises of the engine's messages, to say it in another
@@ -38,6 +40,28 @@ func TestTranslatedMessages(t *testing.T) {
 	for _, m := range messages {
 		if !strings.Contains(sources.String(), m[1]) {
 			t.Errorf("nobody says %q", m[1])
+		}
+	}
+}
+
+// The page's table of other tools' names has a row for each sampler and schedule,
+// under the name that the engine gives it.
+func TestOtherToolsNames(t *testing.T) {
+	table, err := os.ReadFile("../site/compat/names.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos := sampler.Schedules
+	for _, class := range []string{"EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"} {
+		config, err := sampler.ParseConfig([]byte(`{"_class_name": "` + class + `"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		infos = append(infos[:len(infos):len(infos)], sampler.List(config)...)
+	}
+	for _, info := range infos {
+		if !strings.Contains(string(table), `{ name: "`+info.Name+`", `) {
+			t.Errorf("%s (%s) has no row in names.js", info.Name, info.Label)
 		}
 	}
 }

@@ -13,9 +13,13 @@
 // wisp's own names and labels are the generator's, which has the last word: a
 // row that the model in use has no sampler for is reported, never replaced.
 
+// What the tools that have k-diffusion's DPM2 do beside it.
+const discards = { a1111: "without the last noise level but one", comfy: "without the last noise level but one", novelai: "without the last noise level but one" };
+
 // The samplers. automatic is the schedule that AUTOMATIC1111 takes where none is
 // chosen; eta is the value that changes nothing, undefined where none does
-// (ancestral ones take 1 unless told otherwise, DDIM 0).
+// (ancestral ones take 1 unless told otherwise, DDIM 0); differs is what a tool does
+// beside the method, which is reported.
 export const samplers = [
 	{ name: "euler", a1111: ["Euler", "k_euler"], comfy: ["euler"], invoke: ["euler", "euler_k", "k_euler"], novelai: ["k_euler"], draw: ["Euler"] },
 	{ name: "euler_a", eta: 1, a1111: ["Euler a", "k_euler_a", "k_euler_ancestral"], comfy: ["euler_ancestral"], invoke: ["euler_a", "k_euler_a"], novelai: ["k_euler_ancestral"], draw: ["Euler A"] },
@@ -23,17 +27,18 @@ export const samplers = [
 	// ComfyUI's ddim is Euler's method on the same schedule, which is DDIM without noise.
 	{ name: "ddim", eta: 0, a1111: ["DDIM"], comfy: ["ddim"], invoke: ["ddim"], novelai: ["ddim", "ddim_v3"], draw: ["DDIM"] },
 	{ name: "plms", a1111: ["PLMS"], comfy: [], invoke: ["pndm", "plms"], novelai: ["plms"], draw: ["PLMS"] },
+	{ name: "pndm", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] },
 	{ name: "dpmpp_2m", automatic: "karras", a1111: ["DPM++ 2M", "k_dpmpp_2m"], comfy: ["dpmpp_2m"], invoke: ["dpmpp_2m", "dpmpp_2m_k", "k_dpmpp_2"], novelai: ["k_dpmpp_2m"], draw: ["DPM++ 2M"] },
 	{ name: "dpmpp_2m_sde", automatic: "exponential", eta: 1, a1111: ["DPM++ 2M SDE", "k_dpmpp_2m_sde"], comfy: ["dpmpp_2m_sde", "dpmpp_2m_sde_gpu"], invoke: ["dpmpp_2m_sde", "dpmpp_2m_sde_k"], novelai: ["k_dpmpp_2m_sde"], draw: [] },
 	// Two forms of one solver: B(h) = h in AUTOMATIC1111 (its option uni_pc_variant) and in
 	// ComfyUI's uni_pc, B(h) = e^h - 1 in diffusers, and so in wisp's unipc and in InvokeAI.
-	{ name: "unipc_bh1", a1111: ["UniPC"], comfy: ["uni_pc"], invoke: [], novelai: [], draw: [] },
-	{ name: "unipc", a1111: [], comfy: ["uni_pc_bh2"], invoke: ["unipc", "unipc_k"], novelai: [], draw: ["UniPC"] },
+	{ name: "unipc_bh1", differs: { a1111: "of order 3", comfy: "of order 3" }, a1111: ["UniPC"], comfy: ["uni_pc"], invoke: [], novelai: [], draw: [] },
+	{ name: "unipc", differs: { comfy: "of order 3" }, a1111: [], comfy: ["uni_pc_bh2"], invoke: ["unipc", "unipc_k"], novelai: [], draw: ["UniPC"] },
 	{ name: "lcm", a1111: ["LCM"], comfy: ["lcm"], invoke: ["lcm"], novelai: [], draw: ["LCM"] },
 	{ name: "tcd", a1111: ["TCD"], comfy: ["tcd"], invoke: ["tcd"], novelai: [], draw: ["TCD"] },
 	{ name: "lms", a1111: ["LMS", "k_lms"], comfy: ["lms"], invoke: ["lms", "lms_k", "k_lms"], novelai: ["k_lms"], draw: [] },
-	{ name: "dpm2", automatic: "karras", a1111: ["DPM2", "k_dpm_2"], comfy: ["dpm_2"], invoke: ["kdpm_2", "kdpm_2_k", "k_dpm_2"], novelai: ["k_dpm_2"], draw: [] },
-	{ name: "dpm2_a", automatic: "karras", eta: 1, a1111: ["DPM2 a", "k_dpm_2_a"], comfy: ["dpm_2_ancestral"], invoke: ["kdpm_2_a", "kdpm_2_a_k", "k_dpm_2_a"], novelai: ["k_dpm_2_ancestral"], draw: [] },
+	{ name: "dpm_2", automatic: "karras", differs: discards, a1111: ["DPM2", "k_dpm_2"], comfy: ["dpm_2"], invoke: ["kdpm_2", "kdpm_2_k", "k_dpm_2"], novelai: ["k_dpm_2"], draw: [] },
+	{ name: "dpm_2_a", automatic: "karras", eta: 1, differs: discards, a1111: ["DPM2 a", "k_dpm_2_a"], comfy: ["dpm_2_ancestral"], invoke: ["kdpm_2_a", "kdpm_2_a_k", "k_dpm_2_a"], novelai: ["k_dpm_2_ancestral"], draw: [] },
 	{ name: "dpmpp_sde", automatic: "karras", eta: 1, a1111: ["DPM++ SDE", "k_dpmpp_sde"], comfy: ["dpmpp_sde", "dpmpp_sde_gpu"], invoke: ["dpmpp_sde", "dpmpp_sde_k"], novelai: ["k_dpmpp_sde"], draw: ["DPM++ SDE"] },
 	{ name: "dpmpp_2s_a", automatic: "karras", eta: 1, a1111: ["DPM++ 2S a", "k_dpmpp_2s_a"], comfy: ["dpmpp_2s_ancestral"], invoke: [], novelai: ["k_dpmpp_2s_ancestral"], draw: [] },
 	{ name: "dpmpp_2s", a1111: [], comfy: [], invoke: ["dpmpp_2s", "dpmpp_2s_k"], novelai: [], draw: [] },
@@ -44,7 +49,8 @@ export const samplers = [
 	{ name: "dpm_adaptive", a1111: ["DPM adaptive", "k_dpm_ad"], comfy: ["dpm_adaptive"], invoke: [], novelai: ["k_dpm_adaptive"], draw: [] },
 	{ name: "restart", automatic: "karras", a1111: ["Restart"], comfy: [], invoke: [], novelai: [], draw: [] },
 	{ name: "ddpm", a1111: [], comfy: ["ddpm"], invoke: ["ddpm"], novelai: [], draw: [] },
-	{ name: "deis", a1111: [], comfy: ["deis"], invoke: ["deis", "deis_k"], novelai: [], draw: [] },
+	{ name: "deis", a1111: [], comfy: [], invoke: ["deis", "deis_k"], novelai: [], draw: [] },
+	{ name: "deis_tab", a1111: [], comfy: ["deis"], invoke: [], novelai: [], draw: [] }, // of order 3, in another variable than diffusers'
 	{ name: "ipndm", a1111: [], comfy: ["ipndm"], invoke: [], novelai: [], draw: [] },
 	{ name: "heunpp2", a1111: [], comfy: ["heunpp2"], invoke: [], novelai: [], draw: [] },
 ];
@@ -87,6 +93,7 @@ export function methodOf(generator, tool, sampler, schedule) {
 	const name = own ?? offered(generator.samplers, row?.name ?? "");
 	const wanted = automatic.includes(asked.schedule.toLowerCase()) ? said.schedule : asked.schedule;
 	const lost = said.sampler && name === undefined ? [`Sampler: ${asked.sampler}`] : [];
+	if (name !== undefined && own === undefined && row?.differs?.[tool]) lost.push(`Sampler: ${asked.sampler} (${row.differs[tool]})`);
 	const found = scheduleOf(generator, tool, wanted, row);
 	if (wanted && found === undefined) lost.push(`Schedule type: ${wanted}`);
 	return { sampler: name, schedule: found, known: Boolean(row || name), scheduleKnown: !wanted || found !== undefined || Boolean(rowOf(schedules, tool, wanted)), row, lost };

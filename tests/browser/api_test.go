@@ -4,8 +4,13 @@ package browser_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -122,6 +127,89 @@ func TestClientAndVisitor(t *testing.T) {
 	if got := eval[string](q, `answers[1]`); !strings.HasPrefix(got, "503 the page of wisp was closed") {
 		t.Errorf("after the page was closed, the client was answered %q", got)
 	}
+}
+
+// Programs may wait for sixteen pictures and are told to come again; what waits
+// is shown; the visitor's pictures go first, and Cancel ends the others.
+func TestPrograms(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.until(`navigator.serviceWorker.controller !== null`)
+	p.fill("steps", "1")
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		globalThis.answers = [];
+		const ask = async (steps) => {
+			const r = await fetch("sdapi/v1/txt2img", { method: "POST", body: JSON.stringify({ prompt: "rocket", steps, seed: 3 }) });
+			const a = await r.json();
+			answers.push([r.status, r.headers.get("Retry-After"), a.images?.length, a.info ? JSON.parse(a.info).interrupted === true : a.detail].join(" "));
+		};
+		for (let i = 0; i < 100; i++) ask(900);
+	}`))
+	p.until(`answers.length === 84`)
+	if got := eval[string](p, `[...new Set(answers)].join("|")`); got != "429 10  16 pictures wait already: ask again later" {
+		t.Errorf("the queue is full: %s", got)
+	}
+	if got := eval[string](p, `document.getElementById("programs-count").textContent`); got != "Pictures that programs in this browser wait for: 16." {
+		t.Errorf("the page says %q", got)
+	}
+	began := time.Now()
+	p.draw("red heart")
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the visitor's picture took %v behind a program's", took)
+	}
+	if n := eval[int](p, `answers.length`); n != 84 {
+		t.Errorf("the visitor's picture ended %d of the programs'", n-84)
+	}
+	p.run(chromedp.Click("#programs-stop"))
+	p.until(`answers.length === 100 && document.getElementById("programs").hidden`)
+	if got := eval[string](p, `[...new Set(answers.slice(84).map((a) => a.replace(/ \d /, " n ")))].join("|")`); got != "200  n true" {
+		t.Errorf("after Cancel: %s", got)
+	}
+	deep := eval[string](p, `fetch("sdapi/v1/txt2img", { method: "POST", body: '{"a":'.repeat(100_000) }).then(async (r) => r.status + " " + (await r.json()).detail)`)
+	if deep != "422 the request is nested deeper than 100" {
+		t.Errorf("a deep request: %s", deep)
+	}
+	p.draw("red heart")
+}
+
+// strange is a page of another site: it sends a form, at the top and into a
+// frame, to the address behind the #.
+const strange = `<!doctype html><iframe name="inner"></iframe>
+<form id="form" method="post" enctype="text/plain"><input name='{"prompt":"rocket","steps":900,"pad":"' value='"}'></form>
+<script>
+	const form = document.getElementById("form");
+	[form.action, form.target] = decodeURIComponent(location.hash.slice(1)).split(" ");
+	form.submit();
+</script>`
+
+// Forms of other sites draw nothing, neither at the top nor in a frame, and
+// interrupt nothing; scripts of the site itself do.
+func TestRequestsFromOtherSites(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, strange)
+	}))
+	defer other.Close()
+	p.open(s.URL)
+	p.until(`navigator.serviceWorker.controller !== null`)
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		globalThis.most = 0;
+		new MutationObserver(() => { if (!document.getElementById("programs").hidden) most++; }).observe(document.getElementById("programs"), { attributes: true });
+		globalThis.job = fetch("sdapi/v1/txt2img", { method: "POST", body: JSON.stringify({ prompt: "rocket", steps: 60, seed: 7 }) }).then((r) => r.json());
+	}`))
+	p.until(`most === 1`)
+	q := p.another()
+	for _, call := range []string{"txt2img", "interrupt"} {
+		q.run(chromedp.Navigate(other.URL + "/#" + url.PathEscape(s.URL+"/sdapi/v1/"+call+" _self")))
+		q.eventually(`document.body?.textContent.includes("wisp answers scripts of its own site only")`)
+		q.run(chromedp.Navigate(other.URL + "/?" + call + "#" + url.PathEscape(s.URL+"/sdapi/v1/"+call+" inner")))
+		q.run(chromedp.Sleep(time.Second))
+	}
+	if got := eval[string](p, `job.then((a) => a.images.length + " " + (JSON.parse(a.info).interrupted === true) + " " + most)`); got != "1 false 1" {
+		t.Errorf("the site's own request: %s", got)
+	}
+	p.until(`document.getElementById("programs").hidden`)
 }
 
 // workflow is a ComfyUI workflow of the core nodes, in API format.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,59 @@ func TestModelVerdict(t *testing.T) {
 	p.fill("address", "https://elsewhere.example/model/")
 	p.run(submit("add"))
 	p.until(`document.getElementById("verdict").textContent.startsWith("This model is on https://elsewhere.example")`)
+}
+
+// What a visitor allows is an origin and nothing else, is the page's and not the
+// widget's, is listed, and can be taken back.
+func TestAllowedOrigins(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		http.FileServer(http.Dir(smallModel(t))).ServeHTTP(w, r)
+	}))
+	defer elsewhere.Close()
+	p.open(s.URL)
+	p.until(`navigator.serviceWorker.controller !== null`)
+	p.run(chromedp.Navigate(s.URL + "/?address=" + url.QueryEscape("https://a;sandbox/")))
+	p.until(`document.getElementById("verdict").textContent === "https://a;sandbox is not an address that this page can fetch from."`)
+	if !eval[bool](p, `document.getElementById("allow").hidden`) {
+		t.Error("the page offers to allow what is no origin")
+	}
+	const ask = `new Promise((resolve) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = ({ data }) => resolve(JSON.stringify(data)); navigator.serviceWorker.controller.postMessage(%s, [port2]); })`
+	for _, bad := range []string{"https://a;sandbox", "https://a sandbox", "https://a/path", "https://a, b", "javascript:1", "https://*", "https://a'self'", ""} {
+		if got := eval[string](p, fmt.Sprintf(ask, fmt.Sprintf(`{ type: "allow", origin: %q }`, bad))); got != `{"allowed":false}` {
+			t.Errorf("%q: %s", bad, got)
+		}
+	}
+	// What an older version kept does no harm.
+	p.run(chromedp.Evaluate[chromedp.Void](`caches.open("wisp-settings").then((c) => c.put(new URL("origins", location.href), Response.json(["https://a;sandbox", "https://kept.example"])))`, chromedp.EvalAwaitPromise))
+	policy := func(file string) string {
+		return eval[string](p, fmt.Sprintf(`fetch(%q).then((r) => r.headers.get("Content-Security-Policy").match(/connect-src [^;]*/)[0])`, file))
+	}
+	if got := policy("./"); got != "connect-src 'self' https://kept.example blob:" {
+		t.Errorf("the policy is %q", got)
+	}
+	p.open(s.URL + "/?address=" + url.QueryEscape(elsewhere.URL+"/"))
+	p.until(`!document.getElementById("allow").hidden`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("allow").click()`))
+	p.eventually(`document.getElementById("verdict")?.textContent.startsWith("Runs here on ")`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("use").click()`))
+	p.until(`document.getElementById("model").textContent.startsWith("Model: tiny") && document.documentElement.dataset.state === "ready"`)
+	for file, allowed := range map[string]bool{"./": true, "index.html": true, "embed.html": false, "privacy.html": false, "worker.js": false} {
+		if got := policy(file); strings.Contains(got, elsewhere.URL) != allowed {
+			t.Errorf("the policy of %s is %q", file, got)
+		}
+	}
+	p.run(chromedp.Navigate(s.URL + "/privacy.html"))
+	p.until(`[...document.querySelectorAll("#origins bdi")].map((b) => b.textContent).join() === "https://kept.example,` + elsewhere.URL + `"`)
+	p.run(chromedp.Click("#origins li:last-child button"))
+	p.until(`document.querySelectorAll("#origins li").length === 1`)
+	if got := policy("./"); strings.Contains(got, elsewhere.URL) {
+		t.Errorf("after it was forbidden, the policy is %q", got)
+	}
+	p.run(chromedp.Click("#origins li button"))
+	p.until(`document.getElementById("allowed").hidden`)
 }
 
 // A remembered model outlives a network that fails for a while, and a visit to

@@ -3,10 +3,12 @@
 package browser_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"wisp/site"
 	"wisp/tests/browser"
 )
 
@@ -131,12 +134,44 @@ func TestHeaders(t *testing.T) {
 	s.CloseClientConnections()
 	s.Listener.Close()
 	for _, name := range []string{
-		"Content-Security-Policy", "Permissions-Policy", "Referrer-Policy", "X-Content-Type-Options", "Content-Type",
+		"Content-Security-Policy", "Permissions-Policy", "Referrer-Policy", "X-Content-Type-Options", "Content-Type", "X-Frame-Options",
 		"Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy", "Cross-Origin-Resource-Policy",
 	} {
 		want := answer.Header.Get(name)
 		if got := eval[string](p, `fetch("./").then((r) => r.headers.get("`+name+`") ?? "none")`); got != want || want == "" {
 			t.Errorf("%s is %q, from the server %q", name, got, want)
 		}
+	}
+}
+
+// No other site shows the page in a frame; the widget in a frame is made for it.
+func TestFraming(t *testing.T) {
+	files, err := site.Assemble(built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	asked := map[string]int{}
+	h := site.Handler(site.Layers{site.Under("models/default", os.DirFS(*modelDir)), files})
+	ours := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked[r.URL.Path]++
+		mu.Unlock()
+		h.ServeHTTP(w, r)
+	}))
+	defer ours.Close()
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		for _, path := range []string{"/", "/index.html", "/privacy.html", "/embed.html"} {
+			fmt.Fprintf(w, "<iframe src=%q></iframe>", ours.URL+path)
+		}
+	}))
+	defer other.Close()
+	p := newTab(t)
+	p.run(chromedp.Navigate(other.URL), chromedp.Sleep(2*time.Second))
+	mu.Lock()
+	defer mu.Unlock()
+	if asked["/embed.js"] == 0 || asked["/app.js"]+asked["/privacy.js"] > 0 || asked["/"]+asked["/privacy.html"] != 2 {
+		t.Errorf("a page of another site frames: %v", asked)
 	}
 }

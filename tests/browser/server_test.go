@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"wisp/site"
 )
@@ -60,8 +61,45 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	pages = site.Handler(site.Layers{site.Under("models/default", os.DirFS(*modelDir)), assembled})
+	pages = steered(assembled)
 	return m.Run()
+}
+
+// steered serves a site as [site.Handler] does, but that pages of its own origin
+// may frame it: browsers without a driver are steered from a page around ours.
+func steered(files fs.FS) http.Handler {
+	script, err := fs.ReadFile(files, "sw.js")
+	if err != nil {
+		panic(err) // of a site that was assembled
+	}
+	relaxed := fstest.MapFS{"sw.js": {Data: []byte(relax.Replace(string(script)))}}
+	h := site.Handler(site.Layers{site.Under("models/default", os.DirFS(*modelDir)), relaxed, files})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(&relaxing{ResponseWriter: w}, r) })
+}
+
+var relax = strings.NewReplacer("frame-ancestors 'none'", "frame-ancestors 'self'", "DENY", "SAMEORIGIN")
+
+// relaxing changes the headers of an answer.
+type relaxing struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (w *relaxing) WriteHeader(status int) {
+	w.begun = true
+	for _, values := range w.Header() {
+		for i := range values {
+			values[i] = relax.Replace(values[i])
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *relaxing) Write(b []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
 }
 
 // server is the site as serve would serve it, but that it keeps count and can

@@ -36,7 +36,7 @@ func nextBuild(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return site.Handler(site.Layers{site.Under("models/default", os.DirFS(*modelDir)), files})
+	return steered(files)
 }
 
 // From one build to the next: half a build is never taken; a whole one is

@@ -112,6 +112,7 @@ test("the table of names", () => {
 			assert.equal(new Set(names).size, names.length, `a name of ${tool} stands twice`);
 		}
 	}
+	for (const row of samplers) for (const tool of Object.keys(row.differs ?? {})) assert.ok(["a1111", "comfy", "novelai"].includes(tool));
 	for (const row of samplers) if (row.automatic) assert.ok(schedules.some(({ name }) => name === row.automatic));
 	const of = (...args) => (({ sampler, schedule, lost }) => [sampler, schedule, lost])(methodOf(generator, ...args));
 	assert.deepEqual(of("a1111", "DPM++ 2M", "Automatic"), ["dpmpp_2m", "karras", []]);
@@ -121,7 +122,7 @@ test("the table of names", () => {
 	assert.deepEqual(of("comfy", "uni_pc", "simple"), [undefined, "trailing", ["Sampler: uni_pc"]]);
 	const both = { ...generator, samplers: [...generator.samplers, { name: "unipc_bh1", label: "UniPC bh1" }], defaults: { schedule: "" } };
 	assert.deepEqual(["uni_pc", "uni_pc_bh2"].map((name) => methodOf(both, "comfy", name).sampler), ["unipc_bh1", "unipc"]);
-	assert.equal(methodOf(both, "a1111", "UniPC").sampler, "unipc_bh1");
+	assert.deepEqual([methodOf(both, "a1111", "UniPC").sampler, methodOf(both, "a1111", "UniPC").lost], ["unipc_bh1", ["Sampler: UniPC (of order 3)"]]);
 	assert.equal(methodOf(both, "", "UniPC").sampler, "unipc");
 	assert.equal(methodOf(both, "a1111", "Euler").schedule, "linspace");
 	assert.deepEqual(of("", "dpmpp_2m", "Karras"), ["dpmpp_2m", "karras", []]);
