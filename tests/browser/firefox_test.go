@@ -23,6 +23,7 @@ type visit struct {
 	Isolated    bool
 	Facts       string
 	API         string
+	Reading     string
 	Picture     string
 }
 
@@ -66,6 +67,9 @@ func testVisits(t *testing.T, name string) {
 	}
 	if first.Picture != second.Picture {
 		t.Error("the same words and seed gave another picture")
+	}
+	if want := "a cat 5 null"; second.Reading != want {
+		t.Errorf("another tool's picture reads %q, want %q", second.Reading, want)
 	}
 	checkPNG(t, first.Picture)
 	checkPNG(t, second.API)
