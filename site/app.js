@@ -14,6 +14,7 @@ import * as past from "./past.js";
 import * as modelDialog from "./models.js";
 import * as gridDialog from "./grid.js";
 import { importing } from "./import.js";
+import { hint, learn, named, translate } from "./hints.js";
 import { start as watchDrops } from "./drop.js";
 import { start as goOffline } from "./offline.js";
 
@@ -134,6 +135,7 @@ function introduce(g) {
 		fill($(side), [0.5, 0.75, 1, 1.25, 1.5, 2].map((f) => String(defaults[side] * f)).map((v) => [v, v]));
 	}
 	setForm(defaults, (name) => !touched.has(name));
+	learn(settings);
 	fillStyles(texts(settings.styles));
 	fillExamples(texts(settings.examples));
 	showModel();
@@ -159,7 +161,7 @@ function fillStyles(styles) {
 	for (const old of box.querySelectorAll("label")) old.remove();
 	for (const style of ["", ...styles]) {
 		const radio = create("input", { type: "radio", name: "style", value: style, checked: style === (styles.includes(before) ? before : "") });
-		box.append(create("label", {}, radio, create("span", { textContent: style === "" ? t("anyStyle") : capital(brief(style)) })));
+		box.append(create("label", {}, radio, create("span", { textContent: style === "" ? t("anyStyle") : capital(brief(named(style))) })));
 	}
 	box.hidden = styles.length === 0;
 }
@@ -171,14 +173,14 @@ function fillExamples(examples) {
 	const box = $("examples");
 	for (const old of box.querySelectorAll("button")) old.remove();
 	for (const text of examples.slice(0, 6)) {
-		const button = create("button", { type: "button", textContent: text.replace(/ style$/, "") });
+		const button = create("button", { type: "button", textContent: named(text).replace(/ style$/, "") });
 		button.addEventListener("click", () => {
-			setPrompt(text);
+			setPrompt(named(text));
 			draw({ fresh: true });
 		});
 		box.append(button);
 	}
-	prompt.placeholder = examples.length > 0 ? t("example", { text: examples[0] }) : "";
+	prompt.placeholder = examples.length > 0 ? t("example", { text: named(examples[0]) }) : "";
 }
 
 // setPrompt puts words into the form; a style at their end goes to the chips.
@@ -187,6 +189,7 @@ function setPrompt(text) {
 	prompt.value = radio ? text.slice(0, -radio.value.length - 2) : text;
 	const chip = radio ?? radios()[0];
 	if (chip) chip.checked = true;
+	hint();
 }
 
 // The settings that are inputs of the same id, and how they read.
@@ -247,7 +250,8 @@ const mostLost = 12; // of what is lost, named one by one
 // request reads the form. fresh rolls a new seed unless one is kept; otherwise
 // the one that is shown is used again.
 function request({ fresh = false, count } = {}) {
-	const words = prompt.value.trim();
+	const words = translate(prompt.value.trim());
+	if (words === "") throw new WispError("bad-request", "the prompt is empty: say what to draw");
 	const style = chosenStyle();
 	const typed = seed.value.trim();
 	const keep = typed !== "" && (pressed(lock) || !fresh);
@@ -344,8 +348,10 @@ async function show(result, g, live) {
 	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
 	if (!live) say(t("ready", { prompt: result.settings.prompt }));
-	if (result.truncated) showNotice(t("truncated"), { stays: true });
-	if (result.warnings.length > 0) showNotice(result.warnings.map(sentence).join(" "), { stays: true });
+	const { negativePrompt, guidance } = result.settings;
+	const idle = negativePrompt && guidance <= 1;
+	const told = [result.truncated && t("truncated"), idle && t("negativeIdle"), ...result.warnings.map(sentence)].filter(Boolean);
+	if (told.length > 0) showNotice(told.join(" "), { stays: true });
 	if (profiling) (await import("./profile.js")).show(result);
 	root.pictures = Number(root.pictures ?? 0) + 1;
 	let kept = null;
@@ -507,6 +513,7 @@ $("language").addEventListener("change", (event) => {
 	busy(run !== null);
 	showModel();
 	if (generator) introduce(generator);
+	easel.retell();
 });
 
 // A first visit that had no network goes on when there is one.

@@ -99,10 +99,16 @@ function choose(i) {
 	$("save").href = picture.url;
 	$("save").download = fileName(picture.settings);
 	press($("star"), picture.favourite === true);
-	const { line, more = "" } = describe(picture);
+	retell();
+	onChoose(picture);
+}
+
+// retell says the facts of the chosen picture, in the page's language.
+export function retell() {
+	if (!current()) return;
+	const { line, more = "" } = describe(current());
 	$("facts").textContent = line;
 	$("facts").title = more;
-	onChoose(picture);
 }
 
 let onChoose = () => {};

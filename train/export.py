@@ -19,6 +19,7 @@ from diffusers import AutoencoderTiny
 import configs
 import packed
 import tokenizer
+import words
 from common import STYLES, WORK
 
 SCHEDULE = "trailing"
@@ -52,14 +53,17 @@ def defaults(steps, guidance):
         "schedule": SCHEDULE,
         "styles": [words for words, _ in STYLES.values()],
         "examples": EXAMPLES,
+        "best": {"steps": [1, steps], "guidance": [guidance, guidance], "width": [128, 128], "height": [128, 128]},
+        "names": {"de": {"flat style": "flach", "gradient style": "Verlauf", "outline style": "Umriss"}},
+        "concepts": words.concepts(WORK / "npm"),
     }
 
 
 def write(out, random, weights, model, steps, guidance):
     """Builds the directory beside its final place, then renames: readers never see half of it."""
     torch.manual_seed(0)
-    words = tokenizer.load()
-    text, net = configs.text_encoder(words), configs.unet()
+    vocabulary = tokenizer.load()
+    text, net = configs.text_encoder(vocabulary), configs.unet()
     vae = configs.autoencoder()
     if not random:
         trained = AutoencoderTiny.from_pretrained(WORK / "vae")
