@@ -206,4 +206,5 @@ def main():
     print(len(strings), "strings", {r["vocab"] + "/" + r["name"]: len(r["outputs"]) for r in runs})
 
 
-main()
+if __name__ == "__main__":
+    main()
