@@ -56,10 +56,16 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", dir, err)
 		}
 		weights := map[string]string{ // one of each network
-			"text_encoder": "token_embedding.weight", "text_encoder_2": "token_embedding.weight", "unet": "conv_in.weight", "vae": "decoder.",
+			"unet": "conv_in.weight", "transformer": "proj_out.weight", "vae": "decoder.",
 		}
 		for component := range shapes {
 			weight := weights[component]
+			if strings.HasPrefix(component, "text_encoder") { // CLIP's, T5's
+				weight = "token_embedding.weight"
+				if shapes[component]["shared.weight"] != nil {
+					weight = "shared.weight"
+				}
+			}
 			refused := func(change func(weights map[string][]int, name string)) {
 				t.Helper()
 				changed := maps.Clone(shapes)
@@ -75,6 +81,12 @@ func TestCheck(t *testing.T) {
 			}
 			refused(func(weights map[string][]int, name string) { delete(weights, name) })
 			refused(func(weights map[string][]int, name string) { weights[name] = []int{7} })
+			if component == "text_encoder_3" { // Stable Diffusion 3 draws without
+				if err := diffusion.Check(without{m, component}, shapes); err != nil {
+					t.Errorf("%s without %s: %v", dir, component, err)
+				}
+				continue
+			}
 			if err := diffusion.Check(without{m, component}, shapes); !errors.Is(err, diffusion.ErrBadModel) || !strings.Contains(err.Error(), component) {
 				t.Errorf("%s without %s: %v", dir, component, err)
 			}

@@ -32,9 +32,9 @@ func newCLIP(m Configs, suffix string, options ...model.TextOption) (*clipText, 
 	return c, err
 }
 
-// withProjection adds the pooled output.
-func (c *clipText) withProjection() {
-	c.pooled, c.options = true, append(c.options, model.WithProjection())
+// withPooled adds the pooled output, by one of model's options.
+func (c *clipText) withPooled(option model.TextOption) {
+	c.pooled, c.options = true, append(c.options, option)
 }
 
 // open reads the tokenizer, from vocab.json and merges.txt or from

@@ -3,6 +3,7 @@ package diffusion
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"wisp/engine"
 	"wisp/engine/model"
@@ -35,9 +36,17 @@ func (d decoder) net() Net {
 	}
 }
 
+// takes validates that the decoder is for latents of that many channels.
+func (d decoder) takes(channels int) error {
+	if channels != d.facts.Latent {
+		return fmt.Errorf("the denoiser takes %d channels, vae decodes %d", channels, d.facts.Latent)
+	}
+	return nil
+}
+
 // latent is what a picture of the request is decoded from.
 func (d decoder) latent(r Request) Latent {
-	return Latent{r.Height / d.facts.Factor, r.Width / d.facts.Factor, d.facts.Latent}
+	return Latent{Height: r.Height / d.facts.Factor, Width: r.Width / d.facts.Factor, Channels: d.facts.Latent}
 }
 
 func (d decoder) decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {

@@ -54,6 +54,23 @@ type Prompt struct {
 // second is the text for the second text encoder.
 func (p Prompt) second() string { return cmp.Or(p.Second, p.Text) }
 
+// skip is how many last layers a text encoder leaves out that reads its last
+// one by default. As in diffusers, the negative prompt is always read so.
+func (p Prompt) skip() int {
+	if p.Negative {
+		return 0
+	}
+	return max(0, p.ClipSkip-1)
+}
+
+// penultimate is skip where the last layer but one is the default.
+func (p Prompt) penultimate() int {
+	if p.Negative {
+		return 1
+	}
+	return cmp.Or(p.ClipSkip, 2) - 1
+}
+
 // Fields tells which fields of a request a kind has beside those that all have.
 type Fields struct {
 	Prompt, NegativePrompt, SecondPrompt bool
@@ -68,7 +85,9 @@ type Conditioning struct {
 }
 
 // Latent is what the sampler walks: the denoiser's sample, without the batch.
-type Latent struct{ Height, Width, Channels int }
+// With Patch p over 1, each of its channels' groups (c, p, p), c first, was a
+// square of p × p latents: so much is the noise drawn for.
+type Latent struct{ Height, Width, Channels, Patch int }
 
 // Configs has the configurations of a model, as its libraries wrote them.
 type Configs interface {
@@ -107,7 +126,11 @@ type Kind interface {
 // kinds are the pipelines that there are, by the _class_name of
 // model_index.json.
 var kinds = map[string]func(Configs) (Kind, error){
+	"FluxPipeline":                   newFlux,
 	"LatentConsistencyModelPipeline": newStableDiffusion,
+	"PixArtAlphaPipeline":            newPixArt,
+	"PixArtSigmaPipeline":            newPixArt,
+	"StableDiffusion3Pipeline":       newStableDiffusion3,
 	"StableDiffusionPipeline":        newStableDiffusion,
 	"StableDiffusionXLPipeline":      newStableDiffusionXL,
 }

@@ -13,17 +13,37 @@ import (
 // turned to (h, w, c).
 type noise struct {
 	generator *rng.MT19937
-	pixels, c int
+	latent    Latent
 }
 
-func newNoise(seed uint64, pixels, c int) noise { return noise{rng.New(seed), pixels, c} }
+func newNoise(seed uint64, l Latent) noise {
+	l.Patch = max(1, l.Patch)
+	return noise{rng.New(seed), l}
+}
 
 func (n noise) next() []float32 {
-	v := make([]float32, n.pixels*n.c)
+	l := n.latent
+	v := make([]float32, l.Height*l.Width*l.Channels)
 	n.generator.Randn(v)
+	p, wide := l.Patch, l.Width*l.Patch
+	pixels := l.Height * p * wide
 	out := make([]float32, len(v))
 	for i := range out {
-		out[i] = v[i%n.c*n.pixels+i/n.c]
+		x, c := i/l.Channels, i%l.Channels
+		row, column := x/l.Width*p+c/p%p, x%l.Width*p+c%p
+		out[i] = v[c/(p*p)*pixels+row*wide+column]
+	}
+	return out
+}
+
+// unpack undoes the packing of latents x: (h, w, c·p·p) to (h·p, w·p, c).
+func (l Latent) unpack(x []float32) []float32 {
+	p, channels := l.Patch, l.Channels/(l.Patch*l.Patch)
+	out := make([]float32, len(x))
+	for i, v := range x {
+		pixel, c := i/l.Channels, i%l.Channels
+		row, column := pixel/l.Width*p+c/p%p, pixel%l.Width*p+c%p
+		out[(row*l.Width*p+column)*channels+c/(p*p)] = v
 	}
 	return out
 }

@@ -93,7 +93,7 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 // (h, w, c).
 func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
 	s, l := d.s, d.latent
-	noise := newNoise(d.r.Seed+uint64(i), l.Height*l.Width, l.Channels)
+	noise := newNoise(d.r.Seed+uint64(i), l)
 	x := noise.next()
 	for j := range x {
 		x[j] *= s.InitSigma()

@@ -68,7 +68,11 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 		return nil, err
 	}
 	p := &Pipeline{kind: k, residency: newResidency(b, m, k.Nets()), encoded: map[Prompt]Conditioning{}}
-	if err := parse(m, "scheduler", &p.scheduler); err != nil {
+	config, ok := m.Config("scheduler")
+	if !ok {
+		return nil, errors.New("the model has no scheduler config")
+	}
+	if p.scheduler, err = sampler.ParseConfig(config); err != nil {
 		return nil, err
 	}
 	if _, err := p.sampler("", "", 1); err != nil {
@@ -80,7 +84,7 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 // readDefaults reads what the model recommends, which must be drawable.
 func (p *Pipeline) readDefaults(m Model) error {
 	d := p.kind.Defaults()
-	p.defaults = Defaults{Steps: d.Steps, Guidance: d.Guidance}
+	p.defaults = Defaults{Steps: d.Steps, Guidance: d.Guidance, Schedule: d.Schedule}
 	if _, ok := m.Config("wisp"); ok {
 		if err := parse(m, "wisp", &p.defaults); err != nil {
 			return err

@@ -64,7 +64,7 @@ func (k *stableDiffusion) Latent(r Request) Latent { return k.vae.latent(r) }
 func (k *stableDiffusion) Guided(r Request) bool { return k.unet.guided(r) }
 
 func (k *stableDiffusion) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	out, truncated, err := k.text.encode(ctx, run, p.Text, max(0, p.ClipSkip-1))
+	out, truncated, err := k.text.encode(ctx, run, p.Text, p.skip())
 	return Conditioning{Inputs{"context": out["hidden"]}, truncated}, err
 }
 

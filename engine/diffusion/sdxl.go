@@ -28,7 +28,7 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 			return nil, err
 		}
 	}
-	k.texts[1].withProjection()
+	k.texts[1].withPooled(model.WithProjection())
 	if k.unet, err = newUNet(m); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (k *stableDiffusionXL) Latent(r Request) Latent { return k.vae.latent(r) }
 func (k *stableDiffusionXL) Guided(r Request) bool { return k.unet.guided(r) }
 
 func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	skip := cmp.Or(p.ClipSkip, 2) - 1 // the last layer but one is the model's own
+	skip := p.penultimate()
 	first, cut, err := k.texts[0].encode(ctx, run, p.Text, skip)
 	if err != nil {
 		return Conditioning{}, err

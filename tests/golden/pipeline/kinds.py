@@ -6,19 +6,23 @@
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import diffusers
 import numpy as np
+import sentencepiece
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, DDIMScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, LCMScheduler,
-    UNet2DConditionModel,
+    AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler, LCMScheduler, UNet2DConditionModel,
 )
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer,
+)
 
 from tiny import seeded, taesd, tokenizer
 
@@ -103,10 +107,88 @@ def sdxl_means(path):
         force_zeros_for_empty_prompt=False, add_watermarker=False)
 
 
+def t5(path, folder, seed, dim=16):
+    """A T5 tokenizer of our own, written into the pipeline's folder, and an encoder for it."""
+    with tempfile.TemporaryDirectory() as d:
+        corpus = Path(d) / "corpus.txt"
+        corpus.write_text("\n".join(["red cat on the house", "the HOUSE on fire", "a blue dog in the rain", "green trees and a river"] * 30))
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(corpus), model_prefix=f"{d}/spiece", vocab_size=60, model_type="unigram", normalization_rule_name="identity",
+            pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2)
+        tok = T5Tokenizer.from_pretrained(d, extra_ids=4)
+    tok.save_pretrained(path / folder)
+    text = seeded(T5EncoderModel(T5Config(
+        vocab_size=len(tok) + 4, d_model=dim, d_kv=4, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")), seed)
+    text.shared.weight.data *= 4
+    return T5Tokenizer.from_pretrained(path / folder), text
+
+
+def pixart(path, cls, seed, sample):
+    tok, text = t5(path, "tokenizer", seed)
+    net = seeded(diffusers.PixArtTransformer2DModel(
+        sample_size=sample, num_layers=2, num_attention_heads=3, attention_head_dim=8, in_channels=4, out_channels=8, patch_size=2,
+        cross_attention_dim=24, caption_channels=16, norm_type="ada_norm_single", use_additional_conditions=sample == 128), seed + 1)
+    return cls(tok, text, kl(seed + 2), net, DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=0.0001, beta_end=0.02))
+
+
+def pixart_alpha(path):
+    return pixart(path, diffusers.PixArtAlphaPipeline, 40, 128)
+
+
+def pixart_sigma(path):
+    return pixart(path, diffusers.PixArtSigmaPipeline, 50, 8)
+
+
+def sd3_parts(path, seed, with_t5):
+    tok, text = clip(path, "tokenizer", seed, CLIPTextModelWithProjection, hidden=8)
+    tok2, text2 = clip(path, "tokenizer_2", seed + 1, CLIPTextModelWithProjection, hidden=6, act="gelu", pad="!")
+    tok3, text3 = t5(path, "tokenizer_3", seed + 2) if with_t5 else (None, None)
+    return text, tok, text2, tok2, text3, tok3
+
+
+def sd3(path):
+    net = seeded(diffusers.SD3Transformer2DModel(
+        sample_size=8, patch_size=2, in_channels=8, num_layers=2, attention_head_dim=8, num_attention_heads=3, joint_attention_dim=16,
+        caption_projection_dim=24, pooled_projection_dim=14, out_channels=8, pos_embed_max_size=12), 60)
+    vae = kl(61, latent=8, scaling_factor=1.5305, shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False)
+    return diffusers.StableDiffusion3Pipeline(net, FlowMatchEulerDiscreteScheduler(shift=3.0), vae, *sd3_parts(path, 62, True))
+
+
+def sd35(path):
+    """3.5 medium's way: norms of queries and keys, a second attention in the first layer; T5 left out."""
+    net = seeded(diffusers.SD3Transformer2DModel(
+        sample_size=8, patch_size=2, in_channels=8, num_layers=2, attention_head_dim=8, num_attention_heads=3, joint_attention_dim=16,
+        caption_projection_dim=24, pooled_projection_dim=14, out_channels=8, pos_embed_max_size=12, qk_norm="rms_norm",
+        dual_attention_layers=(0,)), 70)
+    vae = kl(71, latent=8, scaling_factor=1.5305, shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False)
+    return diffusers.StableDiffusion3Pipeline(net, FlowMatchEulerDiscreteScheduler(shift=3.0), vae, *sd3_parts(path, 72, False))
+
+
+def flux(path, seed, guidance, scheduler):
+    tok, text = clip(path, "tokenizer", seed, hidden=8)
+    tok2, text2 = t5(path, "tokenizer_2", seed + 1)
+    net = seeded(diffusers.FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=2, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=16,
+        pooled_projection_dim=8, guidance_embeds=guidance, axes_dims_rope=(4, 4, 8)), seed + 2)
+    vae = kl(seed + 3, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False)
+    return diffusers.FluxPipeline(scheduler, vae, text, tok, text2, tok2, net)
+
+
+def flux_schnell(path):
+    return flux(path, 80, False, FlowMatchEulerDiscreteScheduler(shift=1.0))
+
+
 BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0, width=32, height=32)
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
 KINDS = {
+    "pixart_alpha": (pixart_alpha, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=1.0)]),
+    "pixart_sigma": (pixart_sigma, [dict(), dict(prompt="blue dog in the rain", negative_prompt="red", seed=9, height=48)]),
+    "sd3": (sd3, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, second_prompt="cat", clip_skip=3)]),
+    "sd35": (sd35, [dict(), dict(prompt="cat", seed=3, guidance=1.0, height=48)]),
+    "flux_schnell": (flux_schnell, [
+        dict(guidance=0.0, schedule="trailing"),
+        dict(prompt="the HOUSE", seed=9, width=48, second_prompt="blue dog", guidance=0.0, steps=2, schedule="trailing")]),
     "lcm": (lcm, [dict(guidance=8.5), dict(prompt="the house on the cat", seed=2**32 + 5, steps=2, guidance=1.5, width=48, height=24, clip_skip=2)]),
     "sdxl": (sdxl, [
         dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, height=24, second_prompt="cat"),
@@ -124,8 +206,10 @@ def call(pipe, case):
         given["negative_prompt"] = case["negative_prompt"]
     if "second_prompt" in case:
         given["prompt_2"] = case["second_prompt"]
-    if "clip_skip" in case:  # as people count: 1 is the last layer; what Stable Diffusion XL reads anyway is 2
-        given["clip_skip"] = case["clip_skip"] - (2 if "XL" in type(pipe).__name__ else 1)
+    if "clip_skip" in case:  # as people count: 1 is the last layer; what Stable Diffusion XL and 3 read anyway is 2
+        given["clip_skip"] = case["clip_skip"] - (2 if "XL" in type(pipe).__name__ or "3" in type(pipe).__name__ else 1)
+    if "PixArt" in type(pipe).__name__:
+        given |= dict(use_resolution_binning=False, clean_caption=False)
     return given
 
 
@@ -140,9 +224,8 @@ def golden(name):
     pipe.to(torch.float32)
     for vae in (out / "model").glob("vae/*.safetensors"):  # no kind here reads a picture
         save_file({k: v for k, v in load_file(vae).items() if not k.startswith(("encoder.", "quant_conv."))}, vae)
-    for file in (out / "model").glob("tokenizer*/tokenizer.json"):  # the same as vocab.json and merges.txt
-        if (file.parent / "vocab.json").exists():
-            file.unlink()
+    for tokens in (out / "model").glob("tokenizer*/vocab.json"):  # CLIP's, with merges.txt
+        (tokens.parent / "tokenizer.json").unlink(missing_ok=True)
     written = []
     for i, case in enumerate(cases):
         case = BASE | case
