@@ -38,7 +38,7 @@ func newFlux(m Configs) (Kind, error) {
 	if k.t5 == nil {
 		return nil, errors.New("the model has no text_encoder_2")
 	}
-	if k.transformer, err = newTransformer(m, model.ReadFlux, model.Flux); err != nil {
+	if k.transformer, err = newTransformer(m, model.Flux); err != nil {
 		return nil, err
 	}
 	if k.vae, err = newDecoder(m); err != nil {
@@ -69,8 +69,8 @@ func (k *flux) Open(m Model) error {
 // Defaults are those of the pipeline for dev, of the model's card for schnell.
 // The pipeline spaces its noise levels from 1 to 1/steps.
 func (k *flux) Defaults() Request {
-	size := 128 * k.vae.facts.Factor
-	r := Request{Steps: 4, Guidance: 0, Schedule: "trailing", Width: size, Height: size, Count: 1}
+	r := k.transformer.defaults(k.vae, 128)
+	r.Steps, r.Guidance, r.Schedule = 4, 0, "trailing"
 	if k.transformer.facts.Guidance {
 		r.Steps, r.Guidance = 28, 3.5
 	}

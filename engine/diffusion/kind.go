@@ -76,6 +76,7 @@ type Fields struct {
 	Prompt, NegativePrompt, SecondPrompt bool
 	ClipSkip                             int // the most
 	Multiple                             int // of width and height, in pixels
+	Largest                              int // the most that both may be, in pixels; 0 for the engine's own bound
 }
 
 // Conditioning is what a prompt becomes.

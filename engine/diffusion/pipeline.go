@@ -1,6 +1,7 @@
 package diffusion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +118,7 @@ const (
 // check names the first field that cannot be.
 func (p *Pipeline) check(r Request) error {
 	fields := p.kind.Fields()
-	multiple := fields.Multiple
+	multiple, largest := fields.Multiple, min(maxSize, cmp.Or(fields.Largest, maxSize))
 	switch {
 	case fields.Prompt && strings.TrimSpace(r.Prompt) == "":
 		return errors.New("the prompt is empty: say what to draw")
@@ -129,10 +130,10 @@ func (p *Pipeline) check(r Request) error {
 		return fmt.Errorf("clip skip is %d: choose 0 to %d", r.ClipSkip, fields.ClipSkip)
 	case r.Steps < 1 || r.Steps > sampler.MaxSteps:
 		return fmt.Errorf("steps is %d: choose 1 to %d", r.Steps, sampler.MaxSteps)
-	case r.Width < multiple || r.Width > maxSize || r.Width%multiple != 0:
-		return fmt.Errorf("width is %d: choose a multiple of %d up to %d", r.Width, multiple, maxSize)
-	case r.Height < multiple || r.Height > maxSize || r.Height%multiple != 0:
-		return fmt.Errorf("height is %d: choose a multiple of %d up to %d", r.Height, multiple, maxSize)
+	case r.Width < multiple || r.Width > largest || r.Width%multiple != 0:
+		return fmt.Errorf("width is %d: choose a multiple of %d up to %d", r.Width, multiple, largest)
+	case r.Height < multiple || r.Height > largest || r.Height%multiple != 0:
+		return fmt.Errorf("height is %d: choose a multiple of %d up to %d", r.Height, multiple, largest)
 	case r.Count < 1 || r.Count > maxCount:
 		return fmt.Errorf("count is %d: choose 1 to %d", r.Count, maxCount)
 	case math.IsNaN(float64(r.Guidance)) || r.Guidance < 0 || r.Guidance > 100:

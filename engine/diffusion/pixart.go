@@ -1,7 +1,6 @@
 package diffusion
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +39,7 @@ func newPixArt(m Configs) (Kind, error) {
 	if k.text == nil {
 		return nil, errors.New("the model has no text_encoder")
 	}
-	if k.transformer, err = newTransformer(m, model.ReadPixArt, model.PixArt); err != nil {
+	if k.transformer, err = newTransformer(m, model.PixArt); err != nil {
 		return nil, err
 	}
 	if k.vae, err = newDecoder(m); err != nil {
@@ -60,13 +59,12 @@ func (k *pixart) Nets() []Net {
 func (k *pixart) Open(m Model) error { return k.text.open(m) }
 
 func (k *pixart) Defaults() Request {
-	size := cmp.Or(k.transformer.facts.Sample, 64) * k.vae.facts.Factor
-	return Request{Steps: 20, Guidance: 4.5, Width: size, Height: size, Count: 1}
+	r := k.transformer.defaults(k.vae, 64)
+	r.Steps, r.Guidance = 20, 4.5
+	return r
 }
 
-func (k *pixart) Fields() Fields {
-	return Fields{Prompt: true, NegativePrompt: true, Multiple: k.vae.facts.Factor * k.transformer.facts.Patch}
-}
+func (k *pixart) Fields() Fields { return k.transformer.fields(k.vae) }
 
 func (k *pixart) Latent(r Request) Latent { return k.vae.latent(r) }
 

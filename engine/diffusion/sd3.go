@@ -34,7 +34,7 @@ func newStableDiffusion3(m Configs) (Kind, error) {
 	if k.t5, err = newT5(m, "_3", t5Tokens, false); err != nil {
 		return nil, err
 	}
-	if k.transformer, err = newTransformer(m, model.ReadSD3, model.SD3); err != nil {
+	if k.transformer, err = newTransformer(m, sd3Graph); err != nil {
 		return nil, err
 	}
 	if k.vae, err = newDecoder(m); err != nil {
@@ -80,15 +80,15 @@ func (k *stableDiffusion3) Open(m Model) error {
 }
 
 func (k *stableDiffusion3) Defaults() Request {
-	size := cmp.Or(k.transformer.facts.Sample, 128) * k.vae.facts.Factor
-	return Request{Steps: 28, Guidance: 7, Width: size, Height: size, Count: 1}
+	r := k.transformer.defaults(k.vae, 128)
+	r.Steps, r.Guidance = 28, 7
+	return r
 }
 
 func (k *stableDiffusion3) Fields() Fields {
-	return Fields{
-		Prompt: true, NegativePrompt: true, SecondPrompt: true,
-		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Multiple: k.vae.facts.Factor * k.transformer.facts.Patch,
-	}
+	f := k.transformer.fields(k.vae)
+	f.SecondPrompt, f.ClipSkip = true, min(k.texts[0].facts.Layers, k.texts[1].facts.Layers)
+	return f
 }
 
 func (k *stableDiffusion3) Latent(r Request) Latent { return k.vae.latent(r) }
@@ -136,4 +136,8 @@ func widened(t engine.Tensor, width int) engine.Tensor {
 func below(a, b engine.Tensor) engine.Tensor {
 	data := append(append([]byte{}, a.Data...), b.Data...)
 	return engine.Tensor{DType: engine.F32, Shape: engine.Shape{1, a.Shape[1] + b.Shape[1], a.Shape[2]}, Data: data}
+}
+
+func sd3Graph(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
+	return model.SD3(config, batch, h, w, tokens)
 }

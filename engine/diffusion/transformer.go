@@ -1,6 +1,7 @@
 package diffusion
 
 import (
+	"cmp"
 	"errors"
 
 	"wisp/engine"
@@ -15,13 +16,13 @@ type transformer struct {
 }
 
 // newTransformer reads the config of the component "transformer".
-func newTransformer(m Configs, read func([]byte) (model.TransformerFacts, error), graph func([]byte, int, int, int, int) (*engine.Graph, error)) (t transformer, err error) {
+func newTransformer(m Configs, graph func(config []byte, batch, h, w, tokens int) (*engine.Graph, error)) (t transformer, err error) {
 	var ok bool
 	if t.config, ok = m.Config("transformer"); !ok {
 		return t, errors.New("the model has no transformer")
 	}
 	t.graph = graph
-	t.facts, err = read(t.config)
+	t.facts, err = model.ReadTransformer(t.config)
 	return t, err
 }
 
@@ -39,6 +40,19 @@ func (t transformer) net(k Kind, tokens int) Net {
 		},
 		Graph: func(s Size) (*engine.Graph, error) { return t.graph(t.config, s.Batch, s.Height, s.Width, s.Tokens) },
 	}
+}
+
+// defaults is a request of the size that the transformer was trained at, of
+// that many latents where its config has none.
+func (t transformer) defaults(vae decoder, latents int) Request {
+	f := vae.facts.Factor
+	return Request{Width: cmp.Or(t.facts.Width, latents) * f, Height: cmp.Or(t.facts.Height, latents) * f, Count: 1}
+}
+
+// fields are those of every kind with a transformer.
+func (t transformer) fields(vae decoder) Fields {
+	f := vae.facts.Factor
+	return Fields{Prompt: true, NegativePrompt: true, Multiple: f * t.facts.Multiple, Largest: f * t.facts.Largest}
 }
 
 // embedded is an input (1, 256) of a timestep or its like.

@@ -281,39 +281,9 @@ func ReadText(config []byte) (TextFacts, error) {
 	return TextFacts{c.Positions, c.Vocab, c.Hidden, c.Projected, c.Layers, c.End}, err
 }
 
-// TransformerFacts are what a pipeline must know of a diffusion transformer.
-type TransformerFacts struct {
-	In       int  // channels of the sample
-	Patch    int  // latents that a token spans in each direction
-	Sample   int  // size in latents that it was trained at; 0 where the config has none
-	Context  int  // width of the text states
-	Pooled   int  // width of the "pooled" input; 0 without
-	Guidance bool // it has the "guidance_embedding" input
-	Sized    bool // it has the inputs "resolution_embedding" and "aspect_ratio_embedding"
-}
-
 // TimestepEmbedding256 is the embedding that diffusion transformers take of a
 // timestep, a guidance scale or a size: 256 wide, cosines first, no shift.
 func TimestepEmbedding256(t ...float32) []float32 { return TimestepEmbedding(t, 256, true, 0) }
-
-// ReadPixArt reads the facts of a PixArtTransformer2DModel's config.
-func ReadPixArt(config []byte) (TransformerFacts, error) {
-	c, err := parsePixArt(config)
-	return TransformerFacts{In: c.In, Patch: c.Patch, Sample: c.Sample, Context: c.context(), Sized: c.sized}, err
-}
-
-// ReadSD3 reads the facts of an SD3Transformer2DModel's config.
-func ReadSD3(config []byte) (TransformerFacts, error) {
-	c, err := parseSD3(config)
-	return TransformerFacts{In: c.In, Patch: c.Patch, Sample: c.Sample, Context: c.Context, Pooled: c.Pooled}, err
-}
-
-// ReadFlux reads the facts of a FluxTransformer2DModel's config. Its sample is
-// packed already.
-func ReadFlux(config []byte) (TransformerFacts, error) {
-	c, err := parseFlux(config)
-	return TransformerFacts{In: c.In, Patch: 1, Context: c.Context, Pooled: c.Pooled, Guidance: c.Guidance}, err
-}
 
 // ReadT5 reads the facts of a T5EncoderModel's config; Tokens is 0, for it
 // reads any number.
