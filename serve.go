@@ -345,7 +345,10 @@ func openPipeline(ctx context.Context, dir, backend string) (p *diffusion.Pipeli
 	default:
 		return nil, nil, fmt.Errorf("backend %q is not one of simd, cpu", backend)
 	}
-	m, err := loader.Open(ctx, loader.Dir(dir), nil, loader.Options{})
+	m, err := loader.Open(ctx, loader.Dir(dir), nil, loader.Options{Choose: parts})
+	if err == nil {
+		err = m.Fit(memoryOf(backend), false)
+	}
 	if err == nil {
 		if p, err = diffusion.New(ctx, b, m, nil); err == nil {
 			return p, func() { p.Close(); b.Close() }, nil
@@ -353,6 +356,25 @@ func openPipeline(ctx context.Context, dir, backend string) (p *diffusion.Pipeli
 	}
 	b.Close()
 	return nil, nil, err
+}
+
+// parts is what a pipeline loads of a model.
+func parts(m *loader.Manifest) (list []loader.Part, err error) {
+	nets, err := diffusion.Nets(m)
+	for _, n := range nets {
+		list = append(list, loader.Part{Component: n.Component, Prefixes: n.Prefixes})
+	}
+	return list, err
+}
+
+// memoryOf is how much a backend has for weights; 0 where that is unknown. The
+// kernels' own memory, as all of WebAssembly's, ends at 4 GiB.
+func memoryOf(backend string) int64 {
+	free := loader.FreeMemory()
+	if backend == "simd" && (free == 0 || free > 4<<30) {
+		return 4 << 30
+	}
+	return free
 }
 
 // fillDefaults sets the fields whose flags were not given.

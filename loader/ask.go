@@ -124,11 +124,24 @@ func (m *Model) recall(ctx context.Context, lib *Library) found {
 	if err != nil {
 		return found{err: err}
 	}
-	k := found{text: text, man: man, stale: stale, whole: true}
-	for _, i := range man.chunksOf(m.opts.Parts) {
+	k := found{text: text, man: man, stale: stale}
+	parts, err := m.parts(man)
+	if err != nil {
+		return k // the source may have one that is better
+	}
+	k.whole = true
+	for _, i := range man.chunksOf(parts) {
 		k.whole = k.whole && keys[man.Chunks[i].SHA256]
 	}
 	return k
+}
+
+// parts is what will be loaded of the model that a manifest describes.
+func (m *Model) parts(man *Manifest) ([]Part, error) {
+	if m.opts.Choose == nil {
+		return m.opts.Parts, nil
+	}
+	return m.opts.Choose(man)
 }
 
 // location is the address under which a [Library] knows the model.
@@ -146,6 +159,12 @@ func (m *Model) use(ctx context.Context, lib *Library, f found) error {
 		lib.protect(m.man)
 		ctx := context.WithoutCancel(ctx) // it may go on after Open
 		m.noted = later(func() (any, error) { return nil, lib.remember(ctx, m.location(), f.text, m.man, f.stale) })
+		go func() {
+			m.noted()
+			if err := lib.sweep(ctx); err != nil {
+				m.warnStore(fmt.Errorf("loader: what an import left cannot be removed from the store: %w", err))
+			}
+		}()
 	}
 	return m.addMirrors()
 }

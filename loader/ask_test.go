@@ -206,6 +206,26 @@ func TestKeptStartsAtOnce(t *testing.T) {
 	})
 }
 
+// TestKeptInPart: what is chosen of the manifest is what must be kept.
+func TestKeptInPart(t *testing.T) {
+	src, _ := sample()
+	synctest.Test(t, func(t *testing.T) {
+		kv := &Memory{}
+		o := Options{Choose: func(*Manifest) ([]Part, error) { return []Part{{Component: "text_encoder"}}, nil }}
+		for i, wait := range []time.Duration{time.Second, time.Hour} {
+			start := time.Now()
+			m, err := Open(t.Context(), located{late{src, wait}, "https://x/a/"}, NewLibrary(kv), o)
+			if err == nil {
+				err = m.Load(t.Context(), "text_encoder", func(Tensor) error { return nil })
+			}
+			if d := time.Since(start); err != nil || i == 1 && d > freshPatience {
+				t.Errorf("visit %d: %v after %v", i, err, d)
+			}
+			time.Sleep(2 * time.Hour)
+		}
+	})
+}
+
 // TestOpenCancelled: the request ends with the caller that waits for it.
 func TestOpenCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -31,7 +32,7 @@ func openDB(t *testing.T, name string) *IndexedDB {
 	t.Helper()
 	needBrowser(t)
 	deleteDB(t, name)
-	s, err := OpenIndexedDB(t.Context(), name)
+	s, err := OpenIndexedDB(t.Context(), name, Long)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func TestIndexedDBBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-done
-	if _, err := OpenIndexedDB(t.Context(), name); !errors.Is(err, ErrQuota) {
+	if _, err := OpenIndexedDB(t.Context(), name, Long); !errors.Is(err, ErrQuota) {
 		t.Errorf("a later version: %v", err)
 	}
 	conn, err := req.Get("result")
@@ -320,6 +321,114 @@ func TestWebLock(t *testing.T) {
 	again()
 }
 
+// stoppedTab is a tab that the system stops in the middle of a script, as far as
+// others can tell: a worker that runs it and then, where the script calls
+// stop(), does nothing else for so long.
+func stoppedTab(t *testing.T, script string, stopped time.Duration) {
+	t.Helper()
+	needBrowser(t)
+	classBlob, _ := global("Blob")
+	classWorker, _ := global("Worker")
+	url, _ := global("URL")
+	text := fmt.Sprintf("function stop() { postMessage(0); const until = performance.now() + %d; while (performance.now() < until); }\n%s", stopped.Milliseconds(), script)
+	blob, err := classBlob.New([]any{text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := url.Call("createObjectURL", blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, err := classWorker.New(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { worker.Call("terminate") })
+	done := make(chan struct{}, 1)
+	f, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any { done <- struct{}{}; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Release)
+	if err := worker.Set("onmessage", f); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the worker does not come so far")
+	}
+}
+
+// TestIndexedDBSilent: where another tab is stopped in the middle of a
+// transaction, one request waits, others fail at once, and when it goes on the
+// store does, too.
+func TestIndexedDBSilent(t *testing.T) {
+	s := openDB(t, "wisp-test-silent")
+	s.patience = 500 * time.Millisecond
+	if err := s.Put(t.Context(), "a", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	stoppedTab(t, `const open = indexedDB.open("wisp-test-silent", 1);
+		open.onsuccess = () => { open.result.transaction("records", "readwrite").objectStore("records").put(new Uint8Array(1), "b").onsuccess = stop; };`, 4*time.Second)
+	for i, most := range []time.Duration{3 * time.Second, 200 * time.Millisecond} {
+		start := time.Now()
+		if _, err := s.Get(t.Context(), "a"); !errors.Is(err, ErrSilent) || time.Since(start) > most {
+			t.Errorf("request %d: %v after %v", i, err, time.Since(start))
+		}
+	}
+	for start := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		got, err := s.Get(t.Context(), "a")
+		if err == nil && string(got) == "one" {
+			break
+		}
+		if time.Since(start) > 20*time.Second {
+			t.Fatalf("it does not answer again: %q, %v", got, err)
+		}
+	}
+}
+
+// TestSuspended: a program that was suspended for longer than its patience
+// finds the answers that came meanwhile.
+func TestSuspended(t *testing.T) {
+	s := openDB(t, "wisp-test-suspended")
+	s.patience = 400 * time.Millisecond
+	for i := range 5 {
+		done := make(chan error, 1)
+		go func() { done <- s.Put(t.Context(), fmt.Sprint(i), make([]byte, 1<<20)) }()
+		time.Sleep(time.Millisecond) // it has begun
+		for start := time.Now(); time.Since(start) < time.Second; {
+		} // nothing of this program runs
+		if err := <-done; err != nil {
+			t.Errorf("after a pause: %v", err)
+		}
+	}
+}
+
+// TestWebLockOfStoppedTab: a lock is not waited for whose holder is stopped,
+// and is whose holder answers.
+func TestWebLockOfStoppedTab(t *testing.T) {
+	stoppedTab(t, `navigator.locks.request("wisp-test-stopped", stop);`, 4*time.Second)
+	start := time.Now()
+	if _, err := WebLock(t.Context(), "wisp-test-stopped"); !errors.Is(err, ErrSilent) || time.Since(start) > 3*time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+	if held, err := (webLocks{}).Held(t.Context(), "wisp-test-stopped"); err != nil || !held {
+		t.Errorf("it is held: %v, %v", held, err)
+	}
+	if held, err := (webLocks{}).Held(t.Context(), "wisp-test-nobody's"); err != nil || held {
+		t.Errorf("it is not held: %v, %v", held, err)
+	}
+	stoppedTab(t, `const channel = new BroadcastChannel("wisp-locks");
+		channel.onmessage = ({ data }) => { if (data === "ask wisp-test-busy") channel.postMessage("alive wisp-test-busy"); };
+		navigator.locks.request("wisp-test-busy", () => { postMessage(0); return new Promise((done) => setTimeout(done, 4000)); });`, 0)
+	unlock, err := WebLock(t.Context(), "wisp-test-busy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
 // TestTabsInBrowser: programs that share the browser's database and locks
 // download each chunk once between them.
 func TestTabsInBrowser(t *testing.T) {
@@ -395,7 +504,7 @@ func caches(t *testing.T, name string) map[string]Cache {
 	if hasFiles() {
 		return map[string]Cache{"private files": openOPFS(t, name), "blobs": NewBlobs(openDB(t, name))}
 	}
-	l, err := OpenLibrary(t.Context())
+	l, err := OpenLibrary(t.Context(), Long)
 	if err != nil {
 		t.Fatal(err)
 	}

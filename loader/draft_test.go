@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -114,38 +115,119 @@ func TestDraftDiscarded(t *testing.T) {
 	}
 }
 
-// Another tab leaves a draft alone while it is being written; once it is not,
-// its chunks go with the next draft.
+// Another tab leaves a draft alone while it is being written, and may write
+// one of its own; once its program has ended, its chunks go. Where there are
+// locks they tell that, whatever the clock says; else the time of its last
+// write does, unless that is in the future.
 func TestDraftInAnotherTab(t *testing.T) {
-	kv := &Memory{}
 	a, _ := small("A", 1, 3)
 	b, _ := small("B", 2, 3)
-	visit(t, located{a, "https://x/a/"}, kv, day)
-	d := begun(t, library(kv, day))
-	if err := write(t, d, b, false); err != nil {
-		t.Fatal(err)
+	c, wantC := small("C", 3, 3)
+	for _, locked := range []bool{false, true} {
+		kv, locks := &Memory{}, &heldLocks{}
+		tab := func(at time.Time) *Library {
+			l := library(kv, at)
+			if locked {
+				l.Locks = locks
+			}
+			return l
+		}
+		visit(t, located{a, "https://x/a/"}, kv, day)
+		d := begun(t, tab(day))
+		if err := write(t, d, b, false); err != nil {
+			t.Fatal(err)
+		}
+		soon := day.Add(draftPatience - 1)
+		if locked { // it was suspended, or another clock is wrong
+			soon = day.AddDate(-3, 0, 0)
+		}
+		other := tab(soon)
+		entries, err := other.Models(t.Context())
+		if err != nil || len(entries) != 1 {
+			t.Fatalf("%v, %v", entries, err)
+		}
+		if err := other.Remove(t.Context(), entries[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		if keys := keysOf(t, kv); len(keys) != 5 {
+			t.Errorf("locks %v: %d records are left, want the draft's 4 chunks and its own", locked, len(keys))
+		}
+		beside := begun(t, other) // at the same time
+		if err := write(t, beside, c, true); err != nil {
+			t.Fatal(err)
+		}
+		if err := begun(t, other).Discard(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for name := range b {
+			if _, err := kv.Get(t.Context(), strings.TrimSuffix(name, ".bin")); err != nil && name != ManifestName {
+				t.Errorf("locks %v: the first draft lost %s", locked, name)
+			}
+		}
+		got, err := load(t, nowhere{}, NewLibrary(kv), Options{ManifestSHA256: beside.ID()})
+		if err == nil {
+			err = sameTensors(got, wantC)
+		}
+		if err != nil {
+			t.Errorf("locks %v: the draft beside it: %v", locked, err)
+		}
+		locks.held = nil // the first one's program ends
+		late := tab(soon.Add(draftPatience))
+		if !locked {
+			late = tab(day.AddDate(-3, 0, 0)) // its record is from the future
+		}
+		if _, err := late.Models(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if keys := keysOf(t, kv); len(keys) != 6 || slices.ContainsFunc(keys, isDraft) {
+			t.Errorf("locks %v: %v are left, want C's 4 chunks and 2", locked, keys)
+		}
+		if err := d.Write(t.Context(), ManifestName, b[ManifestName]); !errors.Is(err, ErrQuota) {
+			t.Errorf("a model whose chunks are gone: %v", err)
+		}
 	}
-	other := library(kv, day.Add(draftPatience-1))
-	entries, err := other.Models(t.Context())
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%v, %v", entries, err)
+}
+
+// heldLocks is [Locks] of programs in one process.
+type heldLocks struct{ held map[string]bool }
+
+func (l *heldLocks) Lock(_ context.Context, name string) (func(), error) {
+	if l.held == nil {
+		l.held = map[string]bool{}
 	}
-	if err := other.Remove(t.Context(), entries[0].ID); err != nil {
-		t.Fatal(err)
-	}
-	if keys := keysOf(t, kv); len(keys) != 5 {
-		t.Errorf("%d records are left, want the draft's 4 chunks and its own", len(keys))
-	}
-	late := library(kv, day.Add(draftPatience))
-	if err := write(t, begun(t, late), a, true); err != nil {
-		t.Fatal(err)
-	}
-	if keys := keysOf(t, kv); len(keys) != 6 {
-		t.Errorf("%d records are left, want A's 4 chunks and 2", len(keys))
-	}
-	if err := d.Write(t.Context(), ManifestName, b[ManifestName]); !errors.Is(err, ErrQuota) {
-		t.Errorf("a model whose chunks are gone: %v", err)
-	}
+	l.held[name] = true
+	return func() { delete(l.held, name) }, nil
+}
+
+func (l *heldLocks) Held(_ context.Context, name string) (bool, error) { return l.held[name], nil }
+
+// What an import left whose program was killed goes at the next visit of a
+// model, with nobody asking for it.
+func TestKilledImport(t *testing.T) {
+	a, _ := small("A", 1, 3)
+	b, _ := small("B", 2, 3)
+	synctest.Test(t, func(t *testing.T) {
+		kv, locks := &Memory{}, &heldLocks{}
+		lib := library(kv, day)
+		lib.Locks = locks
+		if err := write(t, begun(t, lib), b, false); err != nil {
+			t.Fatal(err)
+		}
+		for _, killed := range []bool{false, true} {
+			if killed {
+				locks.held = nil
+			}
+			other := library(kv, day)
+			other.Locks = locks
+			if _, err := load(t, located{a, "https://x/a/"}, other, Options{OnWarning: func(err error) { t.Error(err) }}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if keys := keysOf(t, kv); len(keys) != map[bool]int{false: 11, true: 6}[killed] {
+				t.Errorf("killed %v: %d records: %v", killed, len(keys), keys)
+			}
+		}
+	})
 }
 
 // Where there is no room, caches and leftovers go, and no model.

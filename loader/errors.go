@@ -20,6 +20,11 @@ var (
 	// ErrQuota: the store has no room or refuses to keep anything. Loading
 	// goes on without a store, so only a Store's own methods return it.
 	ErrQuota = errors.New("quota")
+	// ErrSilent: the store, or who holds a lock, does not answer; another tab
+	// that the system has stopped may have it. Loading goes on another way.
+	ErrSilent = errors.New("no answer")
+	// ErrMemory: the model's weights take more memory than there is.
+	ErrMemory = errors.New("the model is too large")
 	// ErrBadModel: the manifest or what it describes is not a model that this
 	// build can read.
 	ErrBadModel = errors.New("bad model")

@@ -93,6 +93,9 @@ func (f *flow) take(i int) (raw, error) {
 			return raw{}, fmt.Errorf("loader: chunk %d was handed out before", i)
 		}
 		r := <-f.ready[f.next]
+		if err := f.ctx.Err(); err != nil {
+			return raw{}, failed(f.ctx, ErrNetwork, "load", err)
+		}
 		if r.err != nil {
 			return raw{}, r.err
 		}
@@ -170,7 +173,7 @@ func (m *Model) shared(ctx context.Context, c Chunk) ([]byte, error) {
 // time shares its downloads.
 func (m *Model) Prefetch(ctx context.Context, parts ...Part) error {
 	if len(parts) == 0 {
-		parts = m.opts.Parts
+		parts = m.wanted
 	}
 	has, err := m.held(ctx)
 	if err != nil {

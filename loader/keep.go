@@ -59,13 +59,27 @@ func (m *Model) lock(ctx context.Context, c Chunk) (unlock func(), waited bool) 
 	if !m.storing() || m.opts.Lock == nil {
 		return func() {}, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockPatience)
-	defer cancel()
-	unlock, err := m.opts.Lock(ctx, "wisp:"+c.SHA256)
-	if err != nil {
-		return func() {}, true
+	m.mu.Lock()
+	off := m.lockOff
+	m.mu.Unlock()
+	if off {
+		return func() {}, false
 	}
-	return unlock, true
+	waiting, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	unlock, err := m.opts.Lock(waiting, "wisp:"+c.SHA256)
+	if err == nil {
+		return unlock, true
+	}
+	if ctx.Err() == nil {
+		m.mu.Lock()
+		m.lockOff = true
+		m.mu.Unlock()
+		m.silentOnce.Do(func() {
+			m.warn(errors.New("loader: another tab that is to download a part of the model does not answer; downloading it here as well"))
+		})
+	}
+	return func() {}, true
 }
 
 // fromStore returns a chunk that the store has and that is what it should be;
@@ -89,7 +103,7 @@ func (m *Model) fromStore(ctx context.Context, c Chunk) ([]byte, error) {
 		m.mu.Lock()
 		m.readOff = errors.Is(err, ErrQuota)
 		m.mu.Unlock()
-		m.warn(fmt.Errorf("loader: reading chunk %s from the store: %w; downloading it", c.SHA256, err))
+		m.warnStore(fmt.Errorf("loader: reading chunk %s from the store: %w; downloading it", c.SHA256, err))
 		m.uncount(c)
 		return nil, nil
 	}
@@ -128,9 +142,18 @@ func (m *Model) keep(ctx context.Context, c Chunk, b []byte) error {
 	m.writeOff = errors.Is(err, ErrQuota)
 	m.mu.Unlock()
 	if first {
-		m.warn(fmt.Errorf("loader: a chunk cannot be kept, the next visit will download it again: %w", err))
+		m.warnStore(fmt.Errorf("loader: a chunk cannot be kept, the next visit will download it again: %w", err))
 	}
 	return nil
+}
+
+// warnStore warns of a store's failure, of its silence once.
+func (m *Model) warnStore(err error) {
+	if errors.Is(err, ErrSilent) {
+		m.silentOnce.Do(func() { m.warn(err) })
+		return
+	}
+	m.warn(err)
 }
 
 // verify checks a chunk's length and hash.

@@ -38,6 +38,8 @@ type Library struct {
 	// KeepModels has Put make room of what is no model only, and fail where
 	// that is not enough.
 	KeepModels bool
+	// Locks are shared with other programs that use the store; nil for none.
+	Locks Locks
 
 	kv  KV
 	now func() time.Time
@@ -206,22 +208,40 @@ func (l *Library) entries(ctx context.Context) (list []Entry, keys map[string]bo
 	return list, keys, nil
 }
 
-// Models lists the models, the one opened last first.
+// Models lists the models, the one opened last first, after removing what
+// imports left that were not finished.
 func (l *Library) Models(ctx context.Context) ([]Entry, error) {
-	entries, _, err := l.survey(ctx)
-	return entries, err
+	if err := l.sweep(ctx); err != nil {
+		return nil, err
+	}
+	s, err := l.survey(ctx)
+	return s.entries, err
 }
 
-// survey lists the models with their sizes, and the chunks that belong to none
-// and to no draft.
-func (l *Library) survey(ctx context.Context) (entries []Entry, orphans []string, err error) {
-	entries, here, err := l.entries(ctx)
-	if err != nil {
-		return nil, nil, err
+// survey is what a library holds.
+type survey struct {
+	entries      []Entry
+	loose        []string // chunks that belong to no model
+	drafts, dead []string // records of drafts that are being written, and that are not
+}
+
+// orphans lists the chunks that belong to no model and to no draft.
+func (s survey) orphans() []string {
+	if len(s.drafts) > 0 {
+		return nil
+	}
+	return s.loose
+}
+
+// survey lists the models with their sizes, and what belongs to none.
+func (l *Library) survey(ctx context.Context) (s survey, err error) {
+	var here map[string]bool
+	if s.entries, here, err = l.entries(ctx); err != nil {
+		return s, err
 	}
 	users := map[string]int{} // of each chunk
-	for i := range entries {
-		text, err := l.manifest(ctx, entries[i].ID)
+	for i := range s.entries {
+		text, err := l.manifest(ctx, s.entries[i].ID)
 		if err != nil {
 			continue
 		}
@@ -229,48 +249,47 @@ func (l *Library) survey(ctx context.Context) (entries []Entry, orphans []string
 		if err != nil {
 			continue
 		}
-		entries[i].chunks = map[string]int64{}
+		s.entries[i].chunks = map[string]int64{}
 		for _, c := range m.Chunks {
-			entries[i].chunks[c.SHA256] = c.Stored
+			s.entries[i].chunks[c.SHA256] = c.Stored
 		}
-		for key, size := range entries[i].chunks {
+		for key, size := range s.entries[i].chunks {
 			users[key]++
-			entries[i].Bytes += size
+			s.entries[i].Bytes += size
 		}
 	}
 	for key := range here {
 		if len(key) == 64 && users[key] == 0 {
-			orphans = append(orphans, key)
+			s.loose = append(s.loose, key)
 		}
 	}
-	for i := range entries {
-		for key, size := range entries[i].chunks {
+	for i := range s.entries {
+		e := &s.entries[i]
+		for key, size := range e.chunks {
 			if here[key] {
-				entries[i].Cached += size
+				e.Cached += size
 				if users[key] > 1 {
-					entries[i].Shared += size
+					e.Shared += size
 				}
 			}
 		}
 	}
-	if drafting, err := l.drafting(ctx); err != nil || drafting {
-		return entries, nil, err
-	}
-	return entries, orphans, nil
+	s.drafts, s.dead, err = l.drafting(ctx, here)
+	return s, err
 }
 
 // Remove deletes a model and the chunks that no other model shares.
 func (l *Library) Remove(ctx context.Context, id string) error {
-	entries, orphans, err := l.survey(ctx)
+	s, err := l.survey(ctx)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID == id })
+	i := slices.IndexFunc(s.entries, func(e Entry) bool { return e.ID == id })
 	if i < 0 {
 		return fmt.Errorf("loader: no stored model has the id %s: %w", id, fs.ErrNotExist)
 	}
 	removeLaid(ctx, l.Cache, func(of string) bool { return of == id })
-	return l.kv.Delete(ctx, append(orphans, exclusive(entries, i)...)...)
+	return l.kv.Delete(ctx, slices.Concat(s.orphans(), s.dead, exclusive(s.entries, i))...)
 }
 
 // exclusive lists the records that go with entry i.
@@ -291,18 +310,18 @@ func (l *Library) evict(ctx context.Context) (freed bool, err error) {
 	if removeLaid(ctx, l.Cache, func(string) bool { return true }) {
 		return true, nil
 	}
-	entries, orphans, err := l.survey(ctx)
+	s, err := l.survey(ctx)
 	if err != nil {
 		return false, err
 	}
-	if orphans = l.spare(orphans); len(orphans) > 0 {
+	if orphans := l.spare(append(s.orphans(), s.dead...)); len(orphans) > 0 {
 		return true, l.kv.Delete(ctx, orphans...)
 	}
-	for i := len(entries) - 1; i >= 0 && !l.KeepModels; i-- {
-		if l.uses(entries[i]) {
+	for i := len(s.entries) - 1; i >= 0 && !l.KeepModels; i-- {
+		if l.uses(s.entries[i]) {
 			continue
 		}
-		return true, l.kv.Delete(ctx, l.spare(exclusive(entries, i))...)
+		return true, l.kv.Delete(ctx, l.spare(exclusive(s.entries, i))...)
 	}
 	return false, nil
 }

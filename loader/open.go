@@ -43,7 +43,9 @@ type Options struct {
 	// Cache holds the tensors decoded for the next visit; nil for none.
 	Cache Cache
 	// Lock keeps two programs that share the store from downloading the same
-	// chunk: it waits for the name, and unlock lets it go. Nil is no locking.
+	// chunk: it waits for the name as long as who has it shows signs of life,
+	// and fails with ErrSilent where there are none; unlock lets it go. Nil is
+	// no locking.
 	Lock func(ctx context.Context, name string) (unlock func(), err error)
 }
 
@@ -53,15 +55,19 @@ type Model struct {
 	store   Store
 	opts    Options
 	man     *Manifest
+	wanted  []Part // of the model
 	id      string // SHA-256 of the manifest, hex
 
 	noted    func() (any, error) // waits until the store knows of the model; nil where it will not
 	warnOnce sync.Once           // that it does not
-	files    map[string][]byte
+
+	silentOnce sync.Once // warns that the store or another tab does not answer
+	files      map[string][]byte
 
 	mu       sync.Mutex
 	writeOff bool // the store has no room: no more writing
 	readOff  bool // the store refuses everything, reading too
+	lockOff  bool // who holds a lock does not answer: no more waiting for any
 	flights  map[string]*flight
 	here     map[string]bool // chunks that the store was seen to hold whole
 	progress progress
@@ -89,11 +95,9 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 	if err := m.openManifest(ctx); err != nil {
 		return nil, err
 	}
-	if opts.Choose != nil {
-		var err error
-		if m.opts.Parts, err = opts.Choose(m.man); err != nil {
-			return nil, err
-		}
+	var err error
+	if m.wanted, err = m.parts(m.man); err != nil {
+		return nil, err
 	}
 	m.startProgress(ctx)
 	if opts.ManifestOnly {

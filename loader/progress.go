@@ -48,7 +48,7 @@ func (m *Model) held(ctx context.Context) (func(key string) bool, error) {
 }
 
 // planned lists the chunks of the files and of Options.Parts, ascending.
-func (m *Model) planned() []int { return m.man.chunksOf(m.opts.Parts) }
+func (m *Model) planned() []int { return m.man.chunksOf(m.wanted) }
 
 // chunksOf lists the chunks of the files and of parts, of everything where
 // there are none, ascending.
@@ -90,7 +90,7 @@ func (m *Model) startProgress(ctx context.Context) {
 		p.loadAll += f.Length
 	}
 	for i := range m.man.Tensors {
-		if t := &m.man.Tensors[i]; wanted(m.opts.Parts, t) {
+		if t := &m.man.Tensors[i]; wanted(m.wanted, t) {
 			p.loadAll += t.Length
 		}
 	}

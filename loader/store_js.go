@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"syscall/js"
 	"time"
 
@@ -21,7 +22,9 @@ import (
 // contexts that never end, see detached. An Await that begins after the event
 // has fired waits for ever, so each comes right after its request.
 type IndexedDB struct {
-	name string
+	name     string
+	patience time.Duration // with a request
+	silent   atomic.Int32  // requests that were given up, and are not answered yet
 
 	mu sync.Mutex
 	db *idb.Database // nil before the first use and after the browser closed it
@@ -30,17 +33,17 @@ type IndexedDB struct {
 const (
 	recordStore  = "records"
 	storeVersion = 1
-	// answerPatience is how long a request may take. Another tab can block an
-	// open for ever, and browsers have had bugs in which nothing answered.
-	answerPatience = 20 * time.Second
 )
 
 // OpenIndexedDB opens or makes the database. Where storage is refused (a
 // private window, a third-party frame, a browser without it) the error is
-// [ErrQuota].
-func OpenIndexedDB(ctx context.Context, name string) (*IndexedDB, error) {
-	s := &IndexedDB{name: name}
-	if _, err := detached(ctx, s.open); err != nil {
+// [ErrQuota]. Another tab can hold a request up for ever, by a transaction in
+// which the system stopped it: one that takes longer than patience is
+// [ErrSilent], as is then every request at once until the database answers. An
+// opening that takes longer goes on behind a store that is silent.
+func OpenIndexedDB(ctx context.Context, name string, patience time.Duration) (*IndexedDB, error) {
+	s := &IndexedDB{name: name, patience: patience}
+	if _, err := detached(ctx, s, s.open); err != nil && !errors.Is(err, ErrSilent) {
 		return nil, explain("open", err)
 	}
 	return s, nil
@@ -89,7 +92,7 @@ func (s *IndexedDB) closed(db *idb.Database) {
 // out to be closed it tries once more on a new one.
 func transact[T any](ctx context.Context, s *IndexedDB, mode idb.TransactionMode,
 	issue func(context.Context, *idb.Transaction, *idb.ObjectStore) (T, error)) (T, error) {
-	return detached(ctx, func(ctx context.Context) (out T, err error) {
+	return detached(ctx, s, func(ctx context.Context) (out T, err error) {
 		db, err := s.open(ctx)
 		if err != nil {
 			return out, err
@@ -120,9 +123,12 @@ func begin(db *idb.Database, mode idb.TransactionMode) (*idb.Transaction, *idb.O
 // detached runs f until it ends, ctx does, or the browser's patience is out.
 // f goes on behind a caller that left: the library's Await must not see a
 // context end.
-func detached[T any](ctx context.Context, f func(context.Context) (T, error)) (out T, err error) {
+func detached[T any](ctx context.Context, s *IndexedDB, f func(context.Context) (T, error)) (out T, err error) {
 	if err := ctx.Err(); err != nil {
 		return out, err
+	}
+	if s.silent.Load() > 0 {
+		return out, fmt.Errorf("%w from the browser's database", ErrSilent)
 	}
 	type outcome struct {
 		value T
@@ -133,13 +139,15 @@ func detached[T any](ctx context.Context, f func(context.Context) (T, error)) (o
 		v, err := f(context.WithoutCancel(ctx))
 		done <- outcome{v, err}
 	}()
-	timer := time.NewTimer(answerPatience)
-	defer timer.Stop()
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
 	select {
 	case o := <-done:
 		return o.value, o.err
-	case <-timer.C:
-		return out, fmt.Errorf("%w: the browser's database does not answer", ErrQuota)
+	case <-awake(waiting, s.patience):
+		s.silent.Add(1)
+		go func() { <-done; s.silent.Add(-1) }()
+		return out, fmt.Errorf("%w from the browser's database for %v", ErrSilent, s.patience)
 	case <-ctx.Done():
 		return out, ctx.Err()
 	}

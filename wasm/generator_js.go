@@ -65,6 +65,9 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 		return nil, err
 	}
 	if err = <-opened; err == nil {
+		err = g.fit()
+	}
+	if err == nil {
 		// The rest downloads while a component is compiled; what fails there,
 		// load meets again and reports.
 		ahead, stop := context.WithCancel(ctx)
@@ -83,8 +86,20 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 	return g.value(), nil
 }
 
+// fit refuses a model that WebAssembly's memory cannot hold, before it is
+// downloaded. What a graphics card holds nobody tells.
+func (g *generator) fit() error {
+	if g.backend.Name() == "webgpu" {
+		return nil
+	}
+	return g.model.Fit(4<<30, false)
+}
+
 // load puts the model on the backend.
 func (g *generator) load(ctx context.Context, progress func(stage string, loaded, total int64)) (err error) {
+	if err := g.fit(); err != nil {
+		return err
+	}
 	var options []diffusion.Option
 	if g.frugal {
 		options = append(options, diffusion.Budget(oneComponent))

@@ -33,7 +33,7 @@ func parts(m *loader.Manifest) (list []loader.Part, err error) {
 func open(ctx context.Context, model safejs.Value, o loader.Options) (*loader.Model, error) {
 	o.Choose, o.Lock = parts, loader.WebLock
 	o.OpenMirror = func(url string) (loader.Source, error) { return loader.NewFetch(url, true) }
-	library, err := loader.OpenLibrary(ctx)
+	library, err := loader.OpenLibrary(ctx, loader.Brief)
 	var store loader.Store // nil where nothing can be kept
 	if err == nil {
 		store, o.Cache = library, library.Cache
@@ -107,11 +107,19 @@ func newFiles(list safejs.Value) (files, error) {
 	return f, nil
 }
 
+// maxFile is the size of the largest file of a model, a manifest.
+const maxFile = 32 << 20
+
 // Open reads a file of the visitor's disk.
 func (f files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	file, ok := f[name]
 	if !ok {
 		return nil, fmt.Errorf("%s is not among the files: %w", name, fs.ErrNotExist)
+	}
+	if size, err := file.Get("size"); err != nil {
+		return nil, err
+	} else if n, err := size.Float(); err != nil || n > maxFile {
+		return nil, fmt.Errorf("%w: %s is %.0f bytes long, more than any part of a model", loader.ErrBadModel, name, n)
 	}
 	promise, err := file.Call("arrayBuffer")
 	if err != nil {
@@ -163,7 +171,7 @@ func capabilities(ctx context.Context, args bridge.Arguments) (any, error) {
 
 // models lists what this browser keeps, opened last first.
 func models(ctx context.Context, _ bridge.Arguments) (any, error) {
-	library, err := loader.OpenLibrary(ctx)
+	library, err := loader.OpenLibrary(ctx, loader.Long)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +195,7 @@ func removeModel(ctx context.Context, args bridge.Arguments) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the model's id is not a string", diffusion.ErrBadRequest)
 	}
-	library, err := loader.OpenLibrary(ctx)
+	library, err := loader.OpenLibrary(ctx, loader.Long)
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,7 @@ type job struct {
 	RaiseAt  int
 	Laid     string
 	Prefetch bool
+	Stopped  string
 	Attempts int
 	Stall    int // ms
 }
@@ -79,6 +80,7 @@ type job struct {
 type result struct {
 	Error, Kind, Hash string
 	Held, Warnings    []string
+	Took              int // ms
 }
 
 // model is a served model and the hash that a visit must report.
@@ -550,6 +552,37 @@ func TestLaid(t *testing.T) {
 				if n > 0 {
 					t.Errorf("%s, next visit: chunk %d was asked for", name, i)
 				}
+			}
+		}
+	})
+}
+
+// TestStoppedTab: another tab is stopped by the system in the middle of a
+// transaction, or with the locks of all chunks. A visit goes on another way
+// within seconds, kept whole or not, and says so.
+func TestStoppedTab(t *testing.T) {
+	eachBrowser(t, func(t *testing.T, l *lab) {
+		for i, c := range []struct {
+			stopped, laid string
+			kept          bool
+		}{{"transaction", "files", true}, {"transaction", "", true}, {"transaction", "", false}, {"locks", "", false}, {"locks", "", true}} {
+			name := fmt.Sprint("stopped", i)
+			m := newModel(uint64(800+i), 12, 64<<10)
+			j := l.add(name, m)
+			j.Laid, j.Database = c.laid, name
+			l.setFault(nil)
+			if c.kept {
+				good(t, name, m, l.visit(t, 1, j))
+			}
+			j.Stopped = c.stopped
+			r := l.visit(t, 1, j)
+			good(t, fmt.Sprintf("%+v", c), m, r)
+			t.Logf("%+v: %d ms, warned of %q", c, r[0].Took, r[0].Warnings)
+			if r[0].Took > 4000 {
+				t.Errorf("%+v: it took %d ms", c, r[0].Took)
+			}
+			if needed := c.laid == "" && (!c.kept || c.stopped == "transaction"); needed && !strings.Contains(strings.Join(r[0].Warnings, "\n"), "answer") {
+				t.Errorf("%+v: warned of %q", c, r[0].Warnings)
 			}
 		}
 	})

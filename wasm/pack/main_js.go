@@ -42,6 +42,7 @@ var (
 var kinds = []bridge.Kind{
 	{Err: context.Canceled, Code: "aborted"},
 	{Err: loader.ErrQuota, Code: "quota", Lead: "the browser has no room for the model: free some disk space, or leave private browsing"},
+	{Err: loader.ErrSilent, Code: "quota", Lead: "another tab of this site keeps the browser's storage busy: close it or look at it, and try again"},
 	{Err: bridge.ErrBadRequest, Code: "bad-request"},
 	{Err: errNothing, Code: "bad-request", Lead: "there is no model among the files: choose a folder that diffusers wrote, with model_index.json in it"},
 	{Err: errSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
@@ -159,14 +160,9 @@ func checkRoom(ctx context.Context, size int64) error {
 	return ctx.Err()
 }
 
-// write packs into the library, while no other tab does.
+// write packs into the library.
 func write(ctx context.Context, in pack.Input, o pack.Options) (any, error) {
-	unlock, err := loader.WebLock(ctx, "wisp-import")
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	library, err := loader.OpenLibrary(ctx)
+	library, err := loader.OpenLibrary(ctx, loader.Long)
 	if err != nil {
 		return nil, err
 	}

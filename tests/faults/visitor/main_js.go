@@ -33,6 +33,7 @@ type job struct {
 	RaiseAt  int    // another tab raises the database's version after this chunk; 0 for never
 	Laid     string // lay the tensors out in private "files", in "blobs", or not
 	Prefetch bool
+	Stopped  string // another tab is stopped in a "transaction", or holding the "locks" of all chunks
 	Attempts int
 	Stall    int // ms
 }
@@ -43,6 +44,7 @@ type result struct {
 	Kind     string // network, corrupt, quota, bad-model, other
 	Hash     string // of all tensors
 	Held     []string
+	Took     int // ms, from the opening on
 	Warnings []string
 }
 
@@ -112,6 +114,11 @@ func visit(ctx context.Context, j job, r *result) error {
 	if err != nil {
 		return err
 	}
+	if err := stopTab(ctx, j, src); err != nil {
+		return err
+	}
+	start := time.Now()
+	defer func() { r.Took = int(time.Since(start).Milliseconds()) }()
 	m, err := loader.Open(ctx, src, store, o)
 	if err != nil {
 		return err
@@ -120,6 +127,31 @@ func visit(ctx context.Context, j job, r *result) error {
 		go m.Prefetch(ctx)
 	}
 	return errors.Join(hash(ctx, m, r), settle())
+}
+
+// stopTab starts another tab, a worker, and waits until it is stopped.
+func stopTab(ctx context.Context, j job, src loader.Source) error {
+	if j.Stopped == "" {
+		return nil
+	}
+	m, err := loader.Open(ctx, src, nil, loader.Options{ManifestOnly: true})
+	if err != nil {
+		return err
+	}
+	var names []any
+	for _, c := range m.Manifest().Chunks {
+		names = append(names, "wisp:"+c.SHA256)
+	}
+	stopped := make(chan struct{}, 1)
+	told, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any { stopped <- struct{}{}; return nil })
+	if err != nil {
+		return err
+	}
+	if _, err := safejs.Global().Call("stopTab", j.Stopped, j.Database, names, told); err != nil {
+		return err
+	}
+	<-stopped
+	return nil
 }
 
 // tampering is what was asked of the database behind the library's back.
@@ -150,7 +182,7 @@ func openStore(ctx context.Context, j job, r *result) (loader.Store, error) {
 	if j.Memory {
 		return nil, nil
 	}
-	db, err := loader.OpenIndexedDB(ctx, j.Database)
+	db, err := loader.OpenIndexedDB(ctx, j.Database, loader.Brief)
 	if err != nil { // the page goes on without, too
 		r.Warnings = append(r.Warnings, err.Error())
 		return nil, nil

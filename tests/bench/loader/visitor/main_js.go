@@ -99,13 +99,13 @@ func load(ctx context.Context, backend engine.Backend, way, model string) error 
 // openLibrary opens what the page's engine does, in private files or not.
 func openLibrary(ctx context.Context, way string) (*loader.Library, error) {
 	if way == "files" {
-		library, err := loader.OpenLibrary(ctx)
+		library, err := loader.OpenLibrary(ctx, loader.Brief)
 		if err == nil && !isOPFS(library.Cache) {
 			err = errors.New("this browser has no private files")
 		}
 		return library, err
 	}
-	db, err := loader.OpenIndexedDB(ctx, "wisp")
+	db, err := loader.OpenIndexedDB(ctx, "wisp", loader.Long)
 	if err != nil {
 		return nil, err
 	}
