@@ -73,6 +73,10 @@ func (m *Model) openManifest(ctx context.Context) error {
 		return failed(ctx, ErrNetwork, ManifestName, ctx.Err())
 	case a.err == nil:
 		return m.use(ctx, lib, a)
+	case errors.Is(k.err, ErrSilent): // it may answer by now, and there is no other way
+		if k = m.recall(ctx, lib); k.man == nil {
+			return a.err
+		}
 	case k.man == nil:
 		return a.err
 	}

@@ -43,6 +43,11 @@ func (m *Model) chunk(ctx context.Context, c Chunk) ([]byte, error) {
 		}
 	}
 	b, err := m.fetchChunk(ctx, c)
+	if errors.Is(err, ErrNetwork) { // a store that was silent may answer by now
+		if b, late := m.fromStore(ctx, c); b != nil && late == nil {
+			return b, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -365,6 +365,15 @@ func TestSilentStore(t *testing.T) {
 		if err != nil || !strings.Contains(strings.Join(warned, "\n"), "no answer") {
 			t.Errorf("%v, warned of %q", err, warned)
 		}
+		// Without a network there is no other way: it is asked again.
+		kv.until = time.Now().Add(2 * time.Second)
+		gone := &scripted{script: func(string, int) (io.ReadCloser, error, bool) { return nil, errors.New("offline"), true }}
+		if got, err = load(t, located{gone, "https://x/a/"}, NewLibrary(kv), Options{}); err == nil {
+			err = sameTensors(got, want)
+		}
+		if err != nil {
+			t.Errorf("offline: %v", err)
+		}
 		if n := len(rec.asked); n < 2 || n > 5 {
 			t.Errorf("%d files were asked for: some while it was silent, the rest of 7 and the manifest not", n)
 		}

@@ -136,8 +136,9 @@ type lab struct {
 	models map[string]*model
 	asked  map[string]int // requests for each path
 	// fault may answer a request for a chunk itself; n counts the requests
-	// for that file from 1.
-	fault func(w http.ResponseWriter, r *http.Request, body []byte, n int) bool
+	// for that file from 1. Manifest may for the manifest.
+	fault    func(w http.ResponseWriter, r *http.Request, body []byte, n int) bool
+	manifest func(w http.ResponseWriter, r *http.Request, body []byte)
 }
 
 func newLab(t *testing.T, name string) *lab {
@@ -198,7 +199,7 @@ func (l *lab) serve(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	m := l.models[r.PathValue("model")]
 	l.asked[r.URL.Path]++
-	n, fault := l.asked[r.URL.Path], l.fault
+	n, fault, manifest := l.asked[r.URL.Path], l.fault, l.manifest
 	l.mu.Unlock()
 	if m == nil || m.files[r.PathValue("file")] == nil {
 		http.NotFound(w, r)
@@ -206,6 +207,10 @@ func (l *lab) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	body := m.files[r.PathValue("file")]
 	w.Header().Set("Cache-Control", "no-store")
+	if manifest != nil && r.PathValue("file") == loader.ManifestName {
+		manifest(w, r, body)
+		return
+	}
 	if fault != nil && r.PathValue("file") != loader.ManifestName && fault(w, r, body, n) {
 		return
 	}
@@ -554,6 +559,86 @@ func TestLaid(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// TestManifest: whatever answers in the manifest's place on a second visit, the
+// model that is kept is used, and at once; a first visit says what is wrong.
+func TestManifest(t *testing.T) {
+	answer := func(text string) func(http.ResponseWriter, *http.Request, []byte) {
+		return func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, text)
+		}
+	}
+	eachBrowser(t, func(t *testing.T, l *lab) {
+		for _, c := range []struct {
+			name, kind string
+			answer     func(http.ResponseWriter, *http.Request, []byte)
+		}{
+			{"page", "network", answer("<!doctype html><title>Sign in to the hotel's network</title>")},
+			{"empty", "network", answer("")},
+			{"500", "network", func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+				http.Error(w, "no", http.StatusInternalServerError)
+			}},
+			{"404", "network", func(w http.ResponseWriter, r *http.Request, _ []byte) { http.NotFound(w, r) }},
+			{"hang-up", "network", func(w http.ResponseWriter, _ *http.Request, _ []byte) { hangUp(w) }},
+			{"cut-off", "network", func(w http.ResponseWriter, _ *http.Request, b []byte) { cutOff(w, b, len(b)/2) }},
+			{"half", "corrupt", func(w http.ResponseWriter, _ *http.Request, b []byte) { w.Write(b[:len(b)/2]) }},
+			{"flipped", "corrupt", func(w http.ResponseWriter, _ *http.Request, b []byte) {
+				b = bytes.Clone(b)
+				b[len(b)/2] ^= 1
+				w.Write(b)
+			}},
+			{"later", "bad-model", answer(`{"format":"wisp","version":99}`)},
+			{"silent", "network", func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() }},
+		} {
+			m := newModel(uint64(900+len(c.name)), 6, 16<<10)
+			j := l.add("manifest-"+c.name, m)
+			j.Database, j.Stall, j.Attempts = "manifest-"+c.name, 500, 3
+			set := func(f func(http.ResponseWriter, *http.Request, []byte)) {
+				l.setFault(nil)
+				l.mu.Lock()
+				l.manifest = f
+				l.mu.Unlock()
+			}
+			set(c.answer)
+			if r := l.visit(t, 1, j)[0]; r.Kind != c.kind {
+				t.Errorf("%s, first visit: %s: %s", c.name, r.Kind, r.Error)
+			}
+			set(nil)
+			good(t, c.name+", when all is well", m, l.visit(t, 1, j))
+			set(c.answer)
+			for range 2 {
+				r := l.visit(t, 1, j)
+				good(t, c.name+", next visit", m, r)
+				if r[0].Took > 3000 {
+					t.Errorf("%s, next visit: it took %d ms", c.name, r[0].Took)
+				}
+			}
+			set(nil)
+		}
+	})
+}
+
+// TestAnswerNotEnded: chunks are taken whose bytes are all there, though the
+// connection stays open.
+func TestAnswerNotEnded(t *testing.T) {
+	eachBrowser(t, func(t *testing.T, l *lab) {
+		m := newModel(950, 8, 64<<10)
+		j := l.add("open", m)
+		l.setFault(func(w http.ResponseWriter, r *http.Request, body []byte, _ int) bool {
+			w.Write(body)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return true
+		})
+		r := l.visit(t, 1, j)
+		good(t, "not ended", m, r)
+		if r[0].Took > 5000 {
+			t.Errorf("it took %d ms", r[0].Took)
+		}
+		l.revisit(t, "not ended", "open", m, j)
 	})
 }
 
