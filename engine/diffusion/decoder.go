@@ -2,24 +2,25 @@ package diffusion
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"wisp/engine"
 	"wisp/engine/model"
 )
 
-// decoder is the half of an AutoencoderKL or AutoencoderTiny that makes
-// pictures, as the kinds with latents use it.
+// decoder is the half of an AutoencoderKL, AutoencoderTiny or VQModel that
+// makes pictures, as the kinds with latents use it.
 type decoder struct {
-	config []byte
-	facts  model.AutoencoderFacts
+	component string
+	config    []byte
+	facts     model.AutoencoderFacts
 }
 
-func newDecoder(m Configs) (d decoder, err error) {
+func newDecoder(m Configs, component string) (d decoder, err error) {
+	d.component = component
 	var ok bool
-	if d.config, ok = m.Config("vae"); !ok {
-		return d, errors.New("the model has no vae")
+	if d.config, ok = m.Config(component); !ok {
+		return d, fmt.Errorf("the model has no %s", component)
 	}
 	d.facts, err = model.ReadAutoencoder(d.config)
 	return d, err
@@ -27,7 +28,7 @@ func newDecoder(m Configs) (d decoder, err error) {
 
 func (d decoder) net() Net {
 	return Net{
-		Component: "vae", Prefixes: []string{"decoder.", "post_quant_conv."},
+		Component: d.component, Prefixes: []string{"decoder.", "post_quant_conv.", "quantize."},
 		Size: func(r Request) Size {
 			l := d.latent(r)
 			return Size{Batch: 1, Height: l.Height, Width: l.Width}
@@ -39,7 +40,7 @@ func (d decoder) net() Net {
 // takes validates that the decoder is for latents of that many channels.
 func (d decoder) takes(channels int) error {
 	if channels != d.facts.Latent {
-		return fmt.Errorf("the denoiser takes %d channels, vae decodes %d", channels, d.facts.Latent)
+		return fmt.Errorf("the denoiser takes %d channels, %s decodes %d", channels, d.component, d.facts.Latent)
 	}
 	return nil
 }
@@ -53,7 +54,7 @@ func (d decoder) decode(ctx context.Context, run Runner, r Request, x []float32)
 	l := d.latent(r)
 	latents := d.facts.Denormalise(x)
 	in := Inputs{"latents": engine.FromFloat32s(latents, 1, l.Height, l.Width, l.Channels)}
-	out, err := run.Run(ctx, "vae", Size{Batch: 1, Height: l.Height, Width: l.Width}, in)
+	out, err := run.Run(ctx, d.component, Size{Batch: 1, Height: l.Height, Width: l.Width}, in)
 	if err != nil {
 		return nil, err
 	}

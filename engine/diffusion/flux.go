@@ -41,7 +41,7 @@ func newFlux(m Configs) (Kind, error) {
 	if k.transformer, err = newTransformer(m, model.Flux); err != nil {
 		return nil, err
 	}
-	if k.vae, err = newDecoder(m); err != nil {
+	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
 	}
 	switch f := k.transformer.facts; {
@@ -83,7 +83,7 @@ func (k *flux) Fields() Fields {
 
 func (k *flux) Latent(r Request) Latent {
 	l := k.vae.latent(r)
-	return Latent{l.Height / fluxPatch, l.Width / fluxPatch, l.Channels * fluxPatch * fluxPatch, fluxPatch}
+	return Latent{Height: l.Height / fluxPatch, Width: l.Width / fluxPatch, Channels: l.Channels * fluxPatch * fluxPatch, Patch: fluxPatch}
 }
 
 func (k *flux) Guided(Request) bool { return false }

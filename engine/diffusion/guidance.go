@@ -16,7 +16,7 @@ type Row struct {
 // rows are those of a request: the prompt alone or, with guidance g, 1 − g
 // times the negative prompt's and g times the prompt's, in diffusers' order.
 func (p *Pipeline) rows(ctx context.Context, r Request, result *Result) ([]Row, error) {
-	positive := Prompt{Text: r.Prompt, Second: r.SecondPrompt, ClipSkip: r.ClipSkip, Height: r.Height, Width: r.Width}
+	positive := Prompt{Text: r.Prompt, Second: r.SecondPrompt, ClipSkip: r.ClipSkip, Class: r.Class, Height: r.Height, Width: r.Width}
 	cond, err := p.encode(ctx, positive, result)
 	if err != nil {
 		return nil, err
@@ -68,17 +68,22 @@ func stack(rows []Row, same Inputs) Inputs {
 
 // addRows adds the rows' outputs, (batch, h, w, c) and weighted, to sum, which
 // may be nil. Of a denoiser that learned a variance, too, whose channels are
-// twice the latent's, it takes the prediction alone.
+// twice the latent's, it takes the prediction alone, unless the latent varies:
+// then the sum has all predictions before all variances.
 func addRows(sum []float32, rows []Row, out engine.Tensor, l Latent) []float32 {
 	values, channels := out.Float32s(), out.Shape.Dim(-1)
-	pixels := l.Height * l.Width
+	pixels, parts := l.Height*l.Width, 1
+	if l.Varies {
+		parts = 2
+	}
 	if sum == nil {
-		sum = make([]float32, pixels*l.Channels)
+		sum = make([]float32, parts*pixels*l.Channels)
 	}
 	for i, r := range rows {
-		for p := range pixels {
-			from := values[(i*pixels+p)*channels:][:l.Channels]
-			to := sum[p*l.Channels:][:l.Channels]
+		for j := range parts * pixels {
+			part, p := j/pixels, j%pixels
+			from := values[(i*pixels+p)*channels+part*l.Channels:][:l.Channels]
+			to := sum[j*l.Channels:][:l.Channels]
 			for c, v := range from {
 				to[c] += r.Weight * v
 			}

@@ -48,6 +48,7 @@ type Prompt struct {
 	Second        string // for a second text encoder; empty for the same text
 	Negative      bool   // it says what to avoid
 	ClipSkip      int    // as in Request
+	Class         int    // as in Request
 	Height, Width int    // of the picture, in pixels
 }
 
@@ -75,6 +76,7 @@ func (p Prompt) penultimate() int {
 type Fields struct {
 	Prompt, NegativePrompt, SecondPrompt bool
 	ClipSkip                             int // the most
+	Classes                              int // that Class may name, from 0; 0 where it may not
 	Multiple                             int // of width and height, in pixels
 	Largest                              int // the most that both may be, in pixels; 0 for the engine's own bound
 }
@@ -88,7 +90,10 @@ type Conditioning struct {
 // Latent is what the sampler walks: the denoiser's sample, without the batch.
 // With Patch p over 1, each of its channels' groups (c, p, p), c first, was a
 // square of p × p latents: so much is the noise drawn for.
-type Latent struct{ Height, Width, Channels, Patch int }
+type Latent struct {
+	Height, Width, Channels, Patch int
+	Varies                         bool // the denoiser gives a variance after the prediction, for the sampler
+}
 
 // Configs has the configurations of a model, as its libraries wrote them.
 type Configs interface {
@@ -127,8 +132,14 @@ type Kind interface {
 // kinds are the pipelines that there are, by the _class_name of
 // model_index.json.
 var kinds = map[string]func(Configs) (Kind, error){
+	"ConsistencyModelPipeline":       newUnconditional(1),
+	"DDIMPipeline":                   newUnconditional(50),
+	"DDPMPipeline":                   newUnconditional(1000),
+	"DiTPipeline":                    newDiT,
 	"FluxPipeline":                   newFlux,
+	"LDMPipeline":                    newUnconditional(50),
 	"LatentConsistencyModelPipeline": newStableDiffusion,
+	"PNDMPipeline":                   newUnconditional(50),
 	"PixArtAlphaPipeline":            newPixArt,
 	"PixArtSigmaPipeline":            newPixArt,
 	"StableDiffusion3Pipeline":       newStableDiffusion3,

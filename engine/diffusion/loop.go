@@ -24,7 +24,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	if err := p.check(r); err != nil {
 		return nil, badRequest(err)
 	}
-	s, err := p.sampler(r.Sampler, r.Schedule, r.Steps)
+	s, err := p.sampler(r.Sampler, r.Schedule, p.plan(r))
 	if err != nil && r.Schedule != "" {
 		return nil, badRequest(fmt.Errorf("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err))
 	}

@@ -76,7 +76,7 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 	if p.scheduler, err = sampler.ParseConfig(config); err != nil {
 		return nil, err
 	}
-	if _, err := p.sampler("", "", 1); err != nil {
+	if _, err := p.sampler("", "", sampler.Plan{Steps: 1}); err != nil {
 		return nil, err
 	}
 	return p, p.readDefaults(m)
@@ -90,7 +90,7 @@ func (p *Pipeline) readDefaults(m Model) error {
 		if err := parse(m, "wisp", &p.defaults); err != nil {
 			return err
 		}
-		if _, err := p.sampler("", p.defaults.Schedule, p.defaults.Steps); err != nil {
+		if _, err := p.sampler("", p.defaults.Schedule, p.plan(p.Defaults())); err != nil {
 			return fmt.Errorf("the model's defaults: %w", err)
 		}
 	}
@@ -124,6 +124,10 @@ func (p *Pipeline) check(r Request) error {
 		return errors.New("the prompt is empty: say what to draw")
 	case r.SecondPrompt != "" && !fields.SecondPrompt:
 		return errors.New("second prompt: this model has one text encoder")
+	case fields.Classes == 0 && r.Class != 0:
+		return errors.New("class: this model does not draw classes")
+	case r.Class < 0 || r.Class > 0 && r.Class >= fields.Classes:
+		return fmt.Errorf("class is %d: choose 0 to %d", r.Class, fields.Classes-1)
 	case r.ClipSkip != 0 && fields.ClipSkip == 0:
 		return errors.New("clip skip: this model has no CLIP text encoder to skip layers of")
 	case r.ClipSkip < 0 || r.ClipSkip > fields.ClipSkip:
@@ -149,12 +153,18 @@ func (p *Pipeline) Samplers() []sampler.Info { return sampler.List(p.scheduler) 
 func (p *Pipeline) Schedules() []sampler.Info { return sampler.Schedules }
 
 // sampler sets up a sampler by name; "" is the model's own and no other.
-func (p *Pipeline) sampler(name, schedule string, steps int) (sampler.Sampler, error) {
+func (p *Pipeline) sampler(name, schedule string, plan sampler.Plan) (sampler.Sampler, error) {
 	config, err := p.scheduler.WithSchedule(schedule)
 	if err != nil {
 		return nil, err
 	}
-	return sampler.New(name, config, sampler.Plan{Steps: steps})
+	return sampler.New(name, config, plan)
+}
+
+// plan is the walk of a request.
+func (p *Pipeline) plan(r Request) sampler.Plan {
+	token := p.kind.Fields().Multiple // pixels that a token of a transformer spans
+	return sampler.Plan{Steps: r.Steps, Tokens: r.Width / token * (r.Height / token), Varies: p.kind.Latent(r).Varies}
 }
 
 // samplerLabel is the name people know a sampler by.

@@ -42,7 +42,7 @@ func newPixArt(m Configs) (Kind, error) {
 	if k.transformer, err = newTransformer(m, model.PixArt); err != nil {
 		return nil, err
 	}
-	if k.vae, err = newDecoder(m); err != nil {
+	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
 	}
 	f := k.transformer.facts

@@ -28,7 +28,7 @@ func newStableDiffusion(m Configs) (Kind, error) {
 	if k.unet, err = newUNet(m); err != nil {
 		return nil, err
 	}
-	if k.vae, err = newDecoder(m); err != nil {
+	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
 	}
 	t, u := k.text.facts, k.unet.facts

@@ -37,7 +37,7 @@ func newStableDiffusion3(m Configs) (Kind, error) {
 	if k.transformer, err = newTransformer(m, sd3Graph); err != nil {
 		return nil, err
 	}
-	if k.vae, err = newDecoder(m); err != nil {
+	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
 	}
 	return k, cmp.Or(k.fits(), k.vae.takes(k.transformer.facts.In))

@@ -32,7 +32,7 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 	if k.unet, err = newUNet(m); err != nil {
 		return nil, err
 	}
-	if k.vae, err = newDecoder(m); err != nil {
+	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
 	}
 	index := struct {

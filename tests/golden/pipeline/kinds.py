@@ -15,8 +15,8 @@ import sentencepiece
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler, LCMScheduler, UNet2DConditionModel,
+    AutoencoderKL, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler, LCMScheduler, UNet2DConditionModel, UNet2DModel, VQModel,
 )
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -178,10 +178,49 @@ def flux_schnell(path):
     return flux(path, 80, False, FlowMatchEulerDiscreteScheduler(shift=1.0))
 
 
+def unet2d(seed, channels=3, sample=16, **options):
+    return seeded(UNet2DModel(**dict(
+        sample_size=sample, in_channels=channels, out_channels=channels, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"), attention_head_dim=4) | options), seed)
+
+
+def ddpm(path):
+    return diffusers.DDPMPipeline(unet2d(90), DDPMScheduler())
+
+
+def ddpm_learned(path):
+    """Improved DDPM's way: a variance that is learned, scaled and shifted norms."""
+    net = unet2d(91, out_channels=6, resnet_time_scale_shift="scale_shift")
+    return diffusers.DDPMPipeline(net, DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range"))
+
+
+def ddim(path):
+    return diffusers.DDIMPipeline(unet2d(92, sample=24, flip_sin_to_cos=False, freq_shift=1), DDIMScheduler(clip_sample=True))
+
+
+def ldm(path):
+    vae = seeded(VQModel(
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(4, 8), layers_per_block=1,
+        norm_num_groups=4, latent_channels=3, num_vq_embeddings=32, scaling_factor=0.7), 95, 0.7)
+    vae.quantize.embedding.weight.data *= 2
+    return diffusers.LDMPipeline(vae, unet2d(96, sample=8), DDIMScheduler(**SD_BETAS, clip_sample=False))
+
+
+def dit(path):
+    net = seeded(diffusers.DiTTransformer2DModel(
+        num_attention_heads=3, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2, sample_size=8, patch_size=2, num_embeds_ada_norm=1000), 97)
+    return diffusers.DiTPipeline(net, kl(98), DDIMScheduler(clip_sample=False), id2label={i: f"thing {i}, object {i}" for i in range(10)})
+
+
 BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0, width=32, height=32)
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
 KINDS = {
+    "ddpm": (ddpm, [dict(width=16, height=16), dict(width=16, height=16, seed=5, steps=11)]),
+    "ddpm_learned": (ddpm_learned, [dict(width=16, height=16, steps=9)]),
+    "ddim": (ddim, [dict(width=24, height=24, steps=9)]),
+    "ldm": (ldm, [dict(width=16, height=16, steps=5)]),
+    "dit": (dit, [dict(class_=7, guidance=4.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
     "pixart_alpha": (pixart_alpha, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=1.0)]),
     "pixart_sigma": (pixart_sigma, [dict(), dict(prompt="blue dog in the rain", negative_prompt="red", seed=9, height=48)]),
     "sd3": (sd3, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, second_prompt="cat", clip_skip=3)]),
@@ -200,6 +239,11 @@ KINDS = {
 
 def call(pipe, case):
     """The arguments of the pipeline's call for a case."""
+    unconditional = dict(num_inference_steps=case["steps"], generator=torch.Generator("cpu").manual_seed(case["seed"]), output_type="np")
+    if isinstance(pipe, diffusers.DiTPipeline):
+        return unconditional | dict(class_labels=[case["class"]], guidance_scale=case["guidance"])
+    if not hasattr(pipe, "text_encoder"):
+        return unconditional
     given = dict(prompt=case["prompt"], num_inference_steps=case["steps"], guidance_scale=case["guidance"], width=case["width"],
                  height=case["height"], generator=torch.Generator("cpu").manual_seed(case["seed"]), output_type="np")
     if case["negative_prompt"]:
@@ -229,6 +273,10 @@ def golden(name):
     written = []
     for i, case in enumerate(cases):
         case = BASE | case
+        if "class_" in case:
+            case["class"] = case.pop("class_")
+        if not hasattr(pipe, "text_encoder"):
+            case["prompt"] = ""
         picture = pipe(**call(pipe, case)).images[0]
         assert np.isfinite(picture).all()
         picture = (picture * 255).round().astype("uint8")
