@@ -56,7 +56,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", dir, err)
 		}
 		weights := map[string]string{ // one of each network
-			"unet": "conv_in.weight", "transformer": "pos_embed.proj.weight", "vae": "decoder.", "vqvae": "decoder.",
+			"unet": "conv_in.weight", "transformer": "transformer_blocks.0.attn", "vae": "decoder.", "vqvae": "decoder.",
 		}
 		for component := range shapes {
 			weight := weights[component]

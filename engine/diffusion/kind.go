@@ -132,14 +132,14 @@ type Kind interface {
 // kinds are the pipelines that there are, by the _class_name of
 // model_index.json.
 var kinds = map[string]func(Configs) (Kind, error){
-	"ConsistencyModelPipeline":       newUnconditional(1),
-	"DDIMPipeline":                   newUnconditional(50),
-	"DDPMPipeline":                   newUnconditional(1000),
+	"ConsistencyModelPipeline":       newUnconditional(1, ""),
+	"DDIMPipeline":                   newUnconditional(50, ""),
+	"DDPMPipeline":                   newUnconditional(1000, ""),
 	"DiTPipeline":                    newDiT,
 	"FluxPipeline":                   newFlux,
-	"LDMPipeline":                    newUnconditional(50),
+	"LDMPipeline":                    newUnconditional(50, "vqvae"),
 	"LatentConsistencyModelPipeline": newStableDiffusion,
-	"PNDMPipeline":                   newUnconditional(50),
+	"PNDMPipeline":                   newUnconditional(50, ""),
 	"PixArtAlphaPipeline":            newPixArt,
 	"PixArtSigmaPipeline":            newPixArt,
 	"StableDiffusion3Pipeline":       newStableDiffusion3,

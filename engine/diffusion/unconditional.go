@@ -21,8 +21,9 @@ type unconditional struct {
 	steps  int
 }
 
-// newUnconditional makes the kind with that many steps by default.
-func newUnconditional(steps int) func(Configs) (Kind, error) {
+// newUnconditional makes the kind with that many steps by default and with that
+// decoder, "" for none.
+func newUnconditional(steps int, decoder string) func(Configs) (Kind, error) {
 	return func(m Configs) (Kind, error) {
 		k := &unconditional{steps: steps}
 		var ok bool
@@ -33,8 +34,8 @@ func newUnconditional(steps int) func(Configs) (Kind, error) {
 		if k.facts, err = model.ReadUNet2D(k.config); err != nil {
 			return nil, err
 		}
-		if _, ok := m.Config("vqvae"); ok {
-			d, err := newDecoder(m, "vqvae")
+		if decoder != "" {
+			d, err := newDecoder(m, decoder)
 			if err != nil {
 				return nil, err
 			}
