@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page test-hosts test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size setup check unit test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -159,6 +159,11 @@ FUZZTIME ?= 10s
 fuzz:
 	for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$p; done; done
+
+# The training code, every script, on ten made-up pictures: five minutes of a core.
+# PYTHON has train/requirements.txt; DEVICE=cuda tries a GPU.
+test-train:
+	$(PYTHON) train/check.py $(if $(DEVICE),--device $(DEVICE))
 
 # The default model from EXPORT=DIR, the diffusers directory that train/ makes,
 # then what depends on it: the pictures that diffusers draws, the screenshots.

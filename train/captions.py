@@ -1,11 +1,9 @@
-"""Turns a manifest row into the many prompts a visitor may type for it."""
+"""Turns a manifest row into the many prompts a visitor may type for it: names, synonyms, slips, an emoji, five languages."""
 
-import json
 import re
-from collections import Counter
 
 from colours import PALETTE
-from common import STYLES, WORK
+from common import STYLES
 
 # How often a style goes unnamed: a bare "pizza" should mean one of few styles.
 BARE = {"noto": 0.65, "3d": 0.5, "flat": 0.45, "twemoji": 0.45}
@@ -68,16 +66,73 @@ SHORT = {
     "desktop computer": ["computer"],
     "red heart": ["heart"],
     "loudly crying face": ["crying face"],
+    "man": ["guy", "dude"],
+    "woman": ["lady"],
+    "boy": ["kid"],
+    "child": ["kid"],
+    "old man": ["grandfather", "grandpa"],
+    "old woman": ["grandmother", "grandma", "old lady"],
+    "person: beard": ["bearded man", "bearded guy", "beard"],
+    "health worker": ["doctor", "nurse"],
+    "man health worker": ["doctor"],
+    "woman health worker": ["doctor", "nurse"],
+    "police officer": ["policeman", "cop"],
+    "firefighter": ["fireman"],
+    "cook": ["chef"],
+    "mage": ["wizard", "magician"],
+    "santa claus": ["santa", "father christmas"],
+    "person shrugging": ["shrug", "shrugging"],
+    "flexed biceps": ["muscle", "strong arm"],
+    "television": ["tv"],
+    "laptop": ["notebook computer", "computer"],
+    "couch and lamp": ["couch", "sofa"],
+    "pickup truck": ["pick-up", "truck"],
+    "motorcycle": ["motorbike"],
+    "locomotive": ["steam train", "train"],
+    "high-speed train": ["train"],
+    "french fries": ["fries", "chips"],
+    "beer mug": ["beer"],
+    "wine glass": ["red wine", "wine"],
+    "birthday cake": ["cake"],
+    "artist palette": ["paint palette", "palette"],
+    "game die": ["dice", "die"],
+    "world map": ["map", "treasure map"],
+    "beach with umbrella": ["beach"],
+    "spouse": ["bride"],
+    "police car": ["cop car"],
+    "clutch bag": ["purse"],
+    "t-shirt": ["shirt"],
+    "cat": ["kitten", "kitty"],
+    "cat face": ["kitten", "kitty"],
+    "dog": ["puppy"],
+    "dog face": ["puppy"],
+    "rocket": ["spaceship"],
+    "thumbs up": ["like"],
+    "grinning face": ["happy face", "smiley"],
+    "face with tears of joy": ["laughing face", "lol"],
 }
+
+
+SLIP = 0.03  # names with one slip of the fingers in them
 
 
 def names(row):
     """What the picture may be called: its label first, then the plain names, 'cat' for 'cat face'."""
     label = row["label"]
-    out = [label, *SHORT.get(label, [])]
-    if re.fullmatch(r"(?!.*(with|of|smiling|open)).* face", label) and row["subject"]:
-        out.append(label.removesuffix(" face"))
+    out = [label]
+    if row["concept"]:
+        out += SHORT.get(label, [])
+        if re.fullmatch(r"(?!.*(with|of|smiling|open)).* face", label) and row["subject"]:
+            out.append(label.removesuffix(" face"))
     return out
+
+
+def slipped(text, rng):
+    """The text with two letters exchanged, one lost or one doubled; the first and the last stay."""
+    if len(text) < 5:
+        return text
+    i = rng.randrange(1, len(text) - 2)
+    return text[:i] + rng.choice((text[i + 1] + text[i], text[i + 1], 2 * text[i] + text[i + 1])) + text[i + 2:]
 
 
 def styled(text, style, bare, rng):
@@ -89,45 +144,46 @@ def styled(text, style, bare, rng):
     return f"{words} {text}" if roll > 0.95 else f"{text}, {words}"
 
 
+def article(text):
+    return ("an " if text[0] in "aeiou" else "a ") + text
+
+
 def caption(row, rng, never=frozenset()):
     """A random prompt for the picture: mostly a name, about half the time with its style.
 
-    Words from the tag lists come in so that a synonym steers the picture too, and
-    the picture's main colour, unless that makes a prompt that must never be seen.
+    Words from the tag lists come in so that a synonym steers the picture too, its
+    emoji, its name in another language, and the picture's main colour, unless that
+    makes a prompt that must never be seen.
     """
-    choice = names(row)
+    return styled(said(row, rng, never), row["style"], BARE.get(row["style"], 0.1), rng)
+
+
+def said(row, rng, never):
+    """caption without the style."""
+    choice, words, roll = names(row), row["words"], rng.random()
     text = choice[0] if rng.random() < 0.65 else rng.choice(choice)
-    words = row["words"]
-    roll = rng.random()
-    if words and roll < 0.12:
+    if row["emoji"] and roll < 0.06:
+        return row["emoji"] if rng.random() < 0.5 else row["emoji"].replace("\ufe0f", "")
+    if row["names"] and roll < 0.2:
+        named = row["names"][rng.choice(sorted(row["names"]))]
+        return named[0] if rng.random() < 0.7 else rng.choice(named)
+    if words and roll < 0.29:
         text += ", " + ", ".join(rng.sample(words, min(len(words), rng.randint(1, 2))))
-    elif len(words) > 1 and roll < 0.17:
-        text = ", ".join(rng.sample(words, min(len(words), rng.randint(2, 3))))
-    elif row["colour"] and roll < 0.3 and not set(text.split()) & set(PALETTE) and f"{row['colour']} {text}" not in never:
+    elif words and roll < 0.37:
+        text = ", ".join(rng.sample(words, min(len(words), rng.randint(1, 3))))
+    elif row["colour"] and roll < 0.45 and not set(text.split()) & set(PALETTE) and f"{row['colour']} {text}" not in never:
         text = f"{row['colour']} {text}"
-    if rng.random() < 0.12:
-        text = ("an " if text[0] in "aeiou" else "a ") + text
-    return styled(text, row["style"], BARE.get(row["style"], 0.1), rng)
+    elif roll > 1 - SLIP:
+        return slipped(text, rng)
+    return article(text) if rng.random() < 0.12 else text
 
 
 def composed(row, rng):
-    """A random prompt for a composed picture: as it was made, with its style half the time."""
-    return styled(row["caption"], row["style"], 0.5, rng)
-
-
-def vocabulary():
-    """Word -> count over every caption source, common concepts counted twelvefold."""
-    counts = Counter()
-    seen = set()
-    for row in json.loads((WORK / "manifest.json").read_text()):
-        if row["concept"] in seen or row["style"] not in STYLES:
-            continue
-        seen.add(row["concept"])
-        weight = 12 if row["common"] else 1
-        for text in 3 * names(row) + row["words"]:
-            for word in re.findall(r"[a-z]+|[0-9]", text.lower()):
-                counts[word] += weight
-    for text, _ in list(STYLES.values())[:6]:  # the vocabulary is older than the last three styles, and stays as it is
-        for word in re.findall(r"[a-z]+|[0-9]", text):
-            counts[word] += 500
-    return counts
+    """A random prompt for a composed picture: as it was made, articles half the time, with its style half the time."""
+    text = row["caption"]
+    if row["kind"] in ("and", "above", "on", "in", "holding") and rng.random() < 0.5:
+        first, word, second = re.fullmatch(r"(.*?) (and|above|below|on|in|holding) (.*)", text).groups()
+        text = f"{article(first)} {word} {article(second)}"
+    elif row["kind"] in ("colour", "ground") and rng.random() < 0.2:
+        text = article(text)
+    return styled(text, row["style"], 0.5, rng)

@@ -9,39 +9,41 @@ from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, UNet2DCo
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+import tokenizer
 from common import LATENT, SIZE
-from tokenizer import load as load_tokenizer
 
-LATENT_CHANNELS = 8
+LATENT_CHANNELS = 16
 TEXT_WIDTH = 192
 
 
 def autoencoder():
-    """128x128x3 <-> 16x16x8. The full-resolution layers are the dear ones, so few and narrow."""
+    """256x256 RGBA <-> 16x16x16. The class has one width, and half of the decoder's work is its one layer at full size."""
     return AutoencoderTiny(
+        in_channels=4,
+        out_channels=4,
         latent_channels=LATENT_CHANNELS,
-        encoder_block_out_channels=(48, 48, 48, 48),
-        num_encoder_blocks=(0, 2, 3, 3),
-        decoder_block_out_channels=(48, 48, 48, 48),
-        num_decoder_blocks=(4, 4, 1, 1),
+        encoder_block_out_channels=(64, 64, 64, 64, 64),
+        num_encoder_blocks=(0, 1, 2, 3, 4),
+        decoder_block_out_channels=(48, 48, 48, 48, 48),
+        num_decoder_blocks=(5, 5, 4, 1, 0),
         scaling_factor=1.0,
     )
 
 
-def text_encoder(tokenizer):
+def text_encoder(words):
     """Two causal layers over 77 tokens."""
     return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=len(words),
         hidden_size=TEXT_WIDTH,
         intermediate_size=2 * TEXT_WIDTH,
         projection_dim=TEXT_WIDTH,
         num_hidden_layers=2,
         num_attention_heads=6,
-        max_position_embeddings=tokenizer.model_max_length,
+        max_position_embeddings=words.model_max_length,
         hidden_act="quick_gelu",
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
     ))
 
 
@@ -51,7 +53,7 @@ def unet():
         sample_size=LATENT,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 128, 192),
+        block_out_channels=(96, 192, 256),
         layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
@@ -88,11 +90,11 @@ def params(module):
 
 
 def main():
-    tokenizer = load_tokenizer()
-    vae, text, net = autoencoder(), text_encoder(tokenizer), unet()
+    words = tokenizer.load()
+    vae, text, net = autoencoder(), text_encoder(words), unet()
     z = torch.randn(1, LATENT_CHANNELS, LATENT, LATENT)
-    x = torch.randn(1, 3, SIZE, SIZE)
-    ids = tokenizer("", padding="max_length", return_tensors="pt").input_ids
+    x = torch.randn(1, 4, SIZE, SIZE)
+    ids = words("", padding="max_length", return_tensors="pt").input_ids
     states = text(ids).last_hidden_state
     for name, m, *args in (
         ("text encoder", text, ids),

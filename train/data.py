@@ -1,27 +1,26 @@
-"""Fetches the pinned art, renders it and writes the manifest.
+"""Fetches the pinned art and captions, and packs them into one file.
 
-Writes to $WISP_TRAIN_DIR (default ~/wisp-train):
-  images.u8      (N, 128, 128, 3) bytes, RGB on white
-  manifest.json  one row an image: concept, style, label, words, subject, colour, common, heldout
-  counts.json    source -> how many pictures, and how many of them the denoiser learns
-  words.txt      every emoji's caption words, for the tokenizer
+  python data.py    writes art.tar.xz to $WISP_TRAIN_DIR (default ~/wisp-train)
 
-The emoji come first. `common` marks what the denoiser and the judge learn;
-the codec learns every picture that is not held out.
+art.tar.xz holds manifest.json and then a drawing a row, N.svg or N.webp, in the
+rows' order. It is all that render.py and everything after it need, so a machine
+without a network can be handed it. The manifest:
+  concepts  key -> {label, emoji, words, subject, names: language -> [label, words...]}, of the emoji
+  rows      {concept or null, style, label, words, common, heldout}, a row a picture; words of what is no emoji
 """
 
+import io
 import json
 import re
 import shutil
 import subprocess
-
-import numpy as np
+import tarfile
 
 import art
-from colours import dominant
-from common import HERE, SIZE, STYLES, WORK
+from common import HERE, WORK
 
 NPM = WORK / "npm"
+ART = WORK / "art.tar.xz"
 
 # style -> Iconify package; fluent 3D comes as WebP files instead
 PACKS = {
@@ -35,6 +34,7 @@ PACKS = {
     "outline": "@iconify-json/streamline-emojis",
 }
 ART_3D = "@lobehub/fluent-emoji-3d/assets"
+LANGUAGES = ("de", "es", "fr", "zh")
 SMILEYS, COMPONENTS, FLAGS = 0, 2, 9  # emojibase groups; the last two are left out
 
 
@@ -56,20 +56,28 @@ def plain(hexcode):
     return "-".join(p for p in hexcode.lower().split("-") if p != "fe0f")
 
 
+def tidy(words):
+    """Words of at most 30 letters, each once."""
+    return list(dict.fromkeys(w for w in (w.replace("’", "'").strip() for w in words) if 0 < len(w) <= 30))
+
+
 def concepts():
-    """Yields (key, label, words, group) of every emoji that is neither flag nor component."""
+    """Key -> what is said of it, of every emoji that is neither flag nor component."""
     keywords = {
         "-".join(f"{ord(c):x}" for c in emoji if ord(c) != 0xFE0F): words
         for emoji, words in package("emojilib/dist/emoji-en-US.json").items()
     }
+    others = {lang: {plain(r["hexcode"]): r for r in package(f"emojibase-data/{lang}/data.json")} for lang in LANGUAGES}
+    out = {}
     for row in package("emojibase-data/en/data.json"):
         if row.get("group") in (None, COMPONENTS, FLAGS):
             continue
-        key = plain(row["hexcode"])
+        key, label = plain(row["hexcode"]), row["label"].lower().replace("’", "'")
         words = row.get("tags", []) + [w.replace("_", " ") for w in keywords.get(key, [])]
-        words = dict.fromkeys(w.lower() for w in words if re.fullmatch(r"[A-Za-z0-9' -]{2,30}", w))
-        label = row["label"].lower().replace("’", "'")
-        yield key, label, [w for w in words if w != label], row["group"]
+        words = [w for w in tidy(w.lower() for w in words) if re.fullmatch(r"[a-z0-9' -]{2,30}", w) and w != label]
+        names = {lang: tidy([table[key]["label"], *table[key].get("tags", [])]) for lang, table in others.items() if key in table}
+        out[key] = {"label": label, "emoji": row["emoji"], "words": words, "subject": row["group"] != SMILEYS, "names": names}
+    return out
 
 
 def bare(name):
@@ -77,82 +85,67 @@ def bare(name):
     return re.sub(r"-1$", "", name).replace("-", "")
 
 
-def jobs():
-    """Joins concepts and packages: one render job and one manifest row an image."""
+def svg(pack, name):
+    """A whole SVG: Iconify keeps bodies without the outer element."""
+    icon = pack["icons"][name]
+    w, h = (icon.get(k, pack.get(k, 16)) for k in ("width", "height"))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{w}" height="{h}" '
+            f'viewBox="{icon.get("left", 0)} {icon.get("top", 0)} {w} {h}">{icon["body"]}</svg>').encode()
+
+
+def emoji(table):
+    """Joins concepts and packages: yields a row, its drawing's bytes and their kind."""
     common = set((HERE / "concepts.txt").read_text().split("\n"))
     held = set((HERE / "heldout.txt").read_text().split("\n"))
     packs = {style: package(f"{p}/icons.json") for style, p in PACKS.items()}
     bares = {style: {bare(icon): icon for icon in sorted(pack["icons"])} for style, pack in packs.items()}
-    names = {}  # key -> bare name, for the packages that have no table of their own
-    own = {}
+    names, own = {}, {}  # names: key -> bare name, for the packages that have no table of their own
     for style in ("noto", "twemoji", "flat"):
-        chars = package(f"{PACKS[style]}/chars.json")
-        own[style] = {plain(h): n for h, n in chars.items()}
+        own[style] = {plain(h): n for h, n in package(f"{PACKS[style]}/chars.json").items()}
         for key, name in own[style].items():
             names.setdefault(key, bare(name))
     art3d = {plain(f.stem): f for f in sorted((NPM / "node_modules" / ART_3D).glob("*.webp"))}
-    for key, label, words, group in concepts():
-        sources = {}
-        for style, name in PACKS.items():
+    for key, concept in table.items():
+        label = concept["label"]
+        row = {"concept": key, "label": label, "common": label in common}
+        for style, pack in packs.items():
             icon = own[style].get(key) if style in own else bares[style].get(names.get(key))
-            if icon in packs[style]["icons"]:
-                sources[style] = {"pack": name, "icon": icon}
+            if icon in pack["icons"]:
+                yield {**row, "style": style, "heldout": f"{label}, {style}" in held}, svg(pack, icon), "svg"
         if key in art3d:
-            sources["3d"] = {"file": str(art3d[key])}
-        for style, source in sources.items():
-            row = {
-                "concept": key, "style": style, "label": label, "words": words,
-                "subject": group != SMILEYS,
-                "common": label in common, "heldout": f"{label}, {style}" in held,
-            }
-            yield source, row
+            yield {**row, "style": "3d", "heldout": f"{label}, 3d" in held}, art3d[key].read_bytes(), "webp"
 
 
-def kept(pictures, rows):
-    """Indices of all emoji, and of the other pictures that have some ink and are not the same as an earlier one."""
-    seen, out = set(), []
-    for i, (picture, row) in enumerate(zip(pictures, rows)):
-        key = picture.tobytes()
-        if row["style"] in STYLES:
-            assert picture.min() < 255, f"{row} is blank"
-        elif (picture.min(-1) < 224).mean() < 0.01 or key in seen:
-            continue
-        seen.add(key)
-        out.append(i)
-    return out
-
-
-def counts(rows):
-    """Source -> pictures, and those among them that the denoiser learns."""
-    out = {}
-    for row in rows:
-        n = out.setdefault(row["style"], {"pictures": 0, "denoiser": 0, "held out": 0})
-        n["pictures"] += 1
-        n["denoiser"] += row["common"] and not row["heldout"]
-        n["held out"] += row["heldout"]
-    return out
+def others():
+    """Yields the same of clip art and icons."""
+    packs = {}
+    for row, source in art.rows(package):
+        if isinstance(source, tuple):
+            pack, name = source
+            packs[pack] = packs.get(pack) or package(f"{pack}/icons.json")
+            yield row, svg(packs[pack], name), "svg"
+        else:
+            yield row, art.light(source.read_bytes()), "svg"
 
 
 def main():
     install()
-    todo, rows = zip(*jobs(), *art.jobs(package))
-    (WORK / "jobs.json").write_text(json.dumps(todo))
-    subprocess.run(["node", HERE / "render.mjs", WORK / "jobs.json", WORK / "images.u8"], cwd=NPM, check=True)
-    pictures = np.fromfile(WORK / "images.u8", np.uint8).reshape(-1, SIZE, SIZE, 3)
-    index = kept(pictures, rows)
-    pictures, rows = pictures[index], [rows[i] for i in index]
-    pictures.tofile(WORK / "images.u8")
-    for row, picture in zip(rows, pictures):
-        row["colour"] = dominant(picture, 0.45) if row["common"] and row["subject"] else None
-    (WORK / "manifest.json").write_text(json.dumps(rows))
-    (WORK / "counts.json").write_text(json.dumps(counts(rows), indent=1))
-    emoji = [r for r in rows if r["style"] in STYLES]
-    words = sorted({w for r in emoji for w in [r["label"], *r["words"]]})
-    (WORK / "words.txt").write_text("\n".join(words))
-    common = [r for r in rows if r["common"]]
-    print(len(emoji), "emoji,", len({r["concept"] for r in emoji}), "concepts;",
-          len(common), "common emoji,", len({r["concept"] for r in common}), "common concepts,",
-          sum(r["heldout"] for r in rows), "held out;", len(rows) - len(emoji), "pictures for the codec alone")
+    table = concepts()
+    found = [*emoji(table), *others()]
+    missing = set((HERE / "heldout.txt").read_text().split("\n")) - {f"{r['label']}, {r['style']}" for r, _, _ in found} - {""}
+    assert not missing, f"heldout.txt names no picture: {missing}"
+    manifest = {"concepts": table, "rows": [row for row, _, _ in found]}
+    tmp = ART.with_suffix(".tmp")
+    with tarfile.open(tmp, "w:xz", preset=6) as tar:
+        files = [("manifest.json", json.dumps(manifest, ensure_ascii=False).encode())]
+        files += [(f"{i}.{kind}", data) for i, (_, data, kind) in enumerate(found)]
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    tmp.rename(ART)
+    print(len(table), "concepts;", sum(r["concept"] is not None for r in manifest["rows"]), "emoji and", len(found), "pictures in all,",
+          sum(r["heldout"] for r in manifest["rows"]), "held out;", f"{ART.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

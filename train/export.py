@@ -1,7 +1,7 @@
 """Writes an ordinary diffusers pipeline directory.
 
   python export.py DIR            the trained weights, float32
-  python export.py DIR --weights student-guide.pt --steps 4 --guidance 1
+  python export.py DIR --weights student-match.pt --steps 4 --guidance 1
   python export.py DIR --packed MODEL --steps 4 --guidance 1    text encoder and UNet from a packed model, to pack again as they are
   python export.py DIR --random   the same architecture, untrained (seed 0)
 """
@@ -20,12 +20,21 @@ import configs
 import packed
 import tokenizer
 import words
-from common import STYLES, WORK
+from common import SIZE, STYLES, WORK
 
 SCHEDULE = "trailing"
 EXAMPLES = [
     "red heart", "rainbow", "crying face", "tree", "fox", "castle", "burger", "rocket",
 ]
+
+
+GERMAN = {
+    "flat style": "flach", "gradient style": "Verlauf", "outline style": "Umriss", "clip art style": "Cliparts", "line icon style": "Liniensymbol",
+    "gradient icon style": "Symbol mit Verlauf", "weather icon style": "Wettersymbol", "flat icon style": "flaches Symbol",
+    "duotone icon style": "zweifarbiges Symbol", "plump icon style": "rundliches Symbol", "sharp icon style": "kantiges Symbol",
+    "soft icon style": "weiches Symbol", "detailed icon style": "genaues Symbol", "freehand style": "Freihand", "badge style": "Abzeichen",
+    "sticker style": "Aufkleber",
+}
 
 
 def model_index():
@@ -46,16 +55,16 @@ def model_index():
 
 
 def defaults(steps, guidance):
-    """What the page starts with."""
+    """What the page starts with, and the model's words."""
     return {
         "steps": steps,
         "guidance": guidance,
         "schedule": SCHEDULE,
-        "styles": [words for words, _ in STYLES.values()],
+        "styles": [said for said, _ in STYLES.values()],
         "examples": EXAMPLES,
-        "best": {"steps": [1, steps], "guidance": [guidance, guidance], "width": [128, 128], "height": [128, 128]},
-        "names": {"de": {"flat style": "flach", "gradient style": "Verlauf", "outline style": "Umriss"}},
-        "concepts": words.concepts(WORK / "npm"),
+        "best": {"steps": [1, steps], "guidance": [guidance, guidance], "width": [SIZE, SIZE], "height": [SIZE, SIZE]},
+        "names": {"de": GERMAN},
+        "concepts": words.concepts(json.loads((WORK / "manifest.json").read_text())),
     }
 
 
@@ -74,7 +83,7 @@ def write(out, random, weights, model, steps, guidance):
             text.load_state_dict(trained["text_encoder"])
             net.load_state_dict(trained["unet"])
         else:
-            trained = torch.load(WORK / weights, mmap=True)["ema"]
+            trained = torch.load(WORK / weights, mmap=True, map_location="cpu")["ema"]
             text.load_state_dict(trained["text"])
             net.load_state_dict(trained["unet"])
     tmp = out.with_name(out.name + ".tmp")
@@ -83,7 +92,7 @@ def write(out, random, weights, model, steps, guidance):
         part.save_pretrained(tmp / name)
     shutil.copytree(WORK / "tokenizer", tmp / "tokenizer")
     (tmp / "model_index.json").write_text(json.dumps(model_index(), indent=2))
-    (tmp / "wisp.json").write_text(json.dumps(defaults(steps, guidance), indent=2))
+    (tmp / "wisp.json").write_text(json.dumps(defaults(steps, guidance), ensure_ascii=False, separators=(",", ":")))
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():

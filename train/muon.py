@@ -1,52 +1,71 @@
-"""Muon (Jordan et al. 2024) over several processes, AdamW for the rest.
+"""Muon (Jordan et al. 2024) over one or several processes, AdamW for the rest.
 
 A hidden weight's momentum is orthogonalised by a Newton-Schulz iteration
 before it is applied; the step is scaled by 0.2 sqrt(max(rows, columns)) to the
 size AdamW's would have (Liu et al. 2025), so both share one learning rate.
-Each rank orthogonalises its share of the weights.
+Weights of one shape are orthogonalised together, and each rank does its share.
 """
 
 import torch
 import torch.distributed as dist
 
-from common import HALF
+from common import bfloat16
+
+EDGE = ("embedding", "conv_in", "conv_out", "time_emb")  # first and last layers are no hidden ones
 
 
 def orthogonal(g, steps=5):
-    """The nearest semi-orthogonal matrix to g (rows, columns), roughly."""
-    x = g.to(HALF)
-    if flip := x.shape[0] > x.shape[1]:
-        x = x.T
-    x = x / (x.norm() + 1e-7)
+    """The nearest semi-orthogonal matrix to each of g (n, rows, columns), roughly."""
+    x = g.to(torch.bfloat16) if bfloat16(g.device.type) else g
+    if flip := x.shape[1] > x.shape[2]:
+        x = x.mT
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
-        a = x @ x.T
+        a = x @ x.mT
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return (x.T if flip else x).float()
+    return (x.mT if flip else x).float()
+
+
+def ranks():
+    """This process and how many there are; one where no group was made."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def add_up(x):
+    """Sums x over the ranks, in place."""
+    if dist.is_initialized():
+        dist.all_reduce(x)
 
 
 class Muon:
     """Holds its state for this rank only; step() does all the talking between ranks."""
 
-    def __init__(self, model, momentum=0.95, betas=(0.9, 0.99), weight_decay=0.01):
-        edge = ("embedding", "conv_in", "conv_out", "time_emb")
-        named = list(model.named_parameters())
-        self.hidden = [p for n, p in named if p.ndim > 1 and not any(e in n for e in edge)]
-        hidden = {id(p) for p in self.hidden}
-        self.rest = [p for _, p in named if id(p) not in hidden]
+    def __init__(self, model, edge=EDGE, momentum=0.95, betas=(0.9, 0.99), weight_decay=0.01):
+        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        hidden = [p for n, p in named if p.ndim > 1 and not any(e in n for e in edge)]
+        known = {id(p) for p in hidden}
+        self.rest = [p for _, p in named if id(p) not in known]
+        shapes = {}
+        for i, p in enumerate(hidden):
+            shapes.setdefault((len(p), p[0].numel()), []).append(i)
+        self.hidden = [hidden[i] for same in shapes.values() for i in same]  # those of one shape lie together
         self.params = self.hidden + self.rest
         self.momentum, self.decay = momentum, weight_decay
+        device = named[0][1].device
         self.adam = torch.optim.AdamW(self.rest, betas=betas, weight_decay=0.0, fused=True)
-        # largest first, each to the rank with least work so far
-        load = [0] * dist.get_world_size()
-        self.owner = {}
-        for i in sorted(range(len(self.hidden)), key=lambda i: -self.cost(i)):
-            self.owner[i] = load.index(min(load))
-            load[self.owner[i]] += self.cost(i)
-        self.buffers = {i: torch.zeros_like(self.hidden[i]) for i, r in self.owner.items() if r == dist.get_rank()}
-
-    def cost(self, i):
-        p = self.hidden[i]
-        return p.numel() * min(p.shape[0], p[0].numel())
+        # a group is (first, end, rows, columns) of self.hidden; largest first, to the rank with least work so far
+        groups, first = [], 0
+        for (rows, columns), same in shapes.items():
+            groups.append((first, first + len(same), rows, columns))
+            first += len(same)
+        rank, count = ranks()
+        load, self.mine = [0] * count, []
+        for a, b, rows, columns in sorted(groups, key=lambda g: -(g[1] - g[0]) * g[2] * g[3] * min(g[2], g[3])):
+            least = load.index(min(load))
+            load[least] += (b - a) * rows * columns * min(rows, columns)
+            if least == rank:
+                self.mine.append((a, b, rows, columns))
+        self.buffers = {a: torch.zeros(b - a, rows, columns, device=device) for a, b, rows, columns in self.mine}
 
     def state_dict(self):
         return {"adam": self.adam.state_dict(), "buffers": self.buffers}
@@ -55,31 +74,35 @@ class Muon:
         """Takes up what any number of ranks saved; they need not be as many now."""
         for state in states:
             self.adam.load_state_dict(state["adam"])
-            self.buffers.update((i, b) for i, b in state["buffers"].items() if i in self.buffers)
+            for a, buffer in state["buffers"].items():
+                if a in self.buffers:
+                    self.buffers[a].copy_(buffer)
 
-    def step(self, lr, part):
-        """Sums the gradients, updates every rank alike and returns rank 0's part."""
-        part = part if dist.get_rank() == 0 else 0.0
-        grads = [p.grad for p in self.params]
-        flat = torch.cat([*(g.reshape(-1) for g in grads), torch.tensor([part])])
-        dist.all_reduce(flat)
-        part = flat[-1].item()
-        flat = flat[:-1] / dist.get_world_size()
-        flat *= min(1.0, 1.0 / (flat.norm().item() + 1e-6))
-        parts = [f.view(p.shape) for f, p in zip(flat.split([p.numel() for p in self.params]), self.params)]
-        update = torch.zeros(sum(p.numel() for p in self.hidden))
+    @torch.no_grad()
+    def step(self, lr, part=0.0):
+        """Sums the gradients, updates every rank alike, empties them, and returns rank 0's part."""
+        rank, count = ranks()
+        flat = torch.cat([p.grad.reshape(-1) if p.grad is not None else torch.zeros_like(p).reshape(-1) for p in self.params])
+        if count > 1:
+            flat = torch.cat([flat, flat.new_tensor([part if rank == 0 else 0.0])])
+            add_up(flat)
+            part, flat = flat[-1].item(), flat[:-1] / count
+        flat = flat * (1 / (flat.norm() + 1e-6)).clamp(max=1)
+        grads = flat.split([p.numel() for p in self.params])
+        update = torch.zeros(sum(p.numel() for p in self.hidden), device=flat.device)
         slots = update.split([p.numel() for p in self.hidden])
-        for i, buffer in self.buffers.items():
-            g = parts[i]
+        for a, b, rows, columns in self.mine:
+            g, buffer = torch.stack(grads[a:b]).view(-1, rows, columns), self.buffers[a]
             buffer.lerp_(g, 1 - self.momentum)
-            m = torch.lerp(g, buffer, self.momentum).reshape(len(g), -1)
-            slots[i].copy_(orthogonal(m).mul_(0.2 * max(m.shape) ** 0.5).view(-1))
-        dist.all_reduce(update)
-        with torch.no_grad():
-            for p, u in zip(self.hidden, slots):
-                p.mul_(1 - lr * self.decay).sub_(u.view(p.shape), alpha=lr)
-        for p, g in zip(self.rest, parts[len(self.hidden):]):
-            p.grad = g
+            made = orthogonal(torch.lerp(g, buffer, self.momentum)) * (0.2 * max(rows, columns) ** 0.5)
+            for slot, u in zip(slots[a:b], made):
+                slot.copy_(u.reshape(-1))
+        add_up(update)
+        if self.hidden:
+            torch._foreach_mul_(self.hidden, 1 - lr * self.decay)
+            torch._foreach_sub_(self.hidden, [u.view(p.shape) for u, p in zip(slots, self.hidden)], alpha=lr)
+        for p, g in zip(self.rest, grads[len(self.hidden):]):
+            p.grad = g.view(p.shape).clone()
         self.adam.param_groups[0]["lr"] = lr
         self.adam.step()
         for p in self.params:

@@ -6,42 +6,60 @@ All 256 bytes are in it, alone and as a word's end, so any text has ids.
 """
 
 import json
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 
 from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from captions import vocabulary
-from common import WORK
+import compose
+from colours import PALETTE
+from common import STYLES, WORK
 
-MERGES = 1800
+MERGES = 6000
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 77
+
+
+def split(counts):
+    """Word -> count of what CLIP's tokenizer takes apart first: runs of letters, single digits, runs of other signs."""
+    out = Counter()
+    for text, n in counts.items():
+        for word in re.findall(r"[^\W\d_]+|\d|(?:[^\w\s]|_)+", text.lower()):
+            out[word] += n
+    return out
 
 
 def learn(counts, merges):
     """Byte-pair merges of a word -> count table, most frequent pair first, ties in word order."""
     byte = bytes_to_unicode()
-    words = []
+    words, weights, pairs, where = [], [], Counter(), defaultdict(set)
+
+    def count(i, sign):
+        for pair in zip(words[i], words[i][1:]):
+            pairs[pair] += sign * weights[i]
+            where[pair].add(i)
+
     for word, n in sorted(counts.items()):
         symbols = [byte[b] for b in word.encode()]
-        words.append(([*symbols[:-1], symbols[-1] + "</w>"], n))
+        words.append([*symbols[:-1], symbols[-1] + "</w>"])
+        weights.append(n)
+        count(len(words) - 1, 1)
     out = []
-    while len(out) < merges:
-        pairs = Counter()
-        for symbols, n in words:
-            for pair in zip(symbols, symbols[1:]):
-                pairs[pair] += n
-        if not pairs:
-            break
+    while len(out) < merges and pairs:
         best = max(pairs, key=lambda p: (pairs[p], p))
+        if pairs[best] <= 0:
+            break
         out.append(best)
-        for symbols, _ in words:
-            i = 0
-            while i < len(symbols) - 1:
-                if (symbols[i], symbols[i + 1]) == best:
-                    symbols[i : i + 2] = ["".join(best)]
-                i += 1
+        for i in where.pop(best):
+            count(i, -1)
+            symbols, at = words[i], 0
+            while at < len(symbols) - 1:
+                if (symbols[at], symbols[at + 1]) == best:
+                    symbols[at : at + 2] = ["".join(best)]
+                at += 1
+            count(i, 1)
+        del pairs[best]
     return out
 
 
@@ -65,10 +83,15 @@ def load():
 
 
 def main():
-    write(learn(vocabulary(), MERGES), WORK / "tokenizer")
+    counts = Counter(json.loads((WORK / "words.json").read_text()))
+    for text, _ in STYLES.values():
+        counts[text] += 3000
+    for text in (*PALETTE, *compose.WORDS, "a and above below on in holding background", *compose.THINGS):
+        counts[text] += 300
+    write(learn(split(counts), MERGES), WORK / "tokenizer")
     tokenizer = load()
     print(len(tokenizer), "tokens")
-    for text in ("red heart", "Pizza, 3d style", "", "zxqv w0rd \U0001f600 żółw 你好\n\t!!", "x" * 500):
+    for text in ("red heart", "Pizza, 3d style", "", "rotes Herz", "红心", "❤️", "zxqv w0rd \U0001f600 żółw 你好\n\t!!", "x" * 500):
         ids = tokenizer(text, padding="max_length", truncation=True, max_length=LENGTH).input_ids
         assert len(ids) == LENGTH and ids[0] == tokenizer.bos_token_id and ids[-1] == tokenizer.eos_token_id
         print(repr(text[:40]), tokenizer.convert_ids_to_tokens(ids)[:12])
