@@ -44,8 +44,9 @@ fi
 [ -z "$from" ] || run ferry.py unpack "$from"
 [ -f "$dir/manifest.json" ] || run render.py ${trial:+--limit 400}
 [ "$dir/composed.json" -nt "$dir/manifest.json" ] || run compose.py
-words() { [ -f "$dir/tokenizer/vocab.json" ] || run tokenizer.py; run train.py --prompts; run classifier.py --minutes "$JUDGE" --device $device; }
-if [ $device = cuda ]; then words & else words; fi  # a GPU's machine has processors to spare
+words() { [ -f "$dir/tokenizer/vocab.json" ] || run tokenizer.py; run train.py --prompts; }
+judge() { run classifier.py --minutes "$JUDGE" --device $device; }
+if [ $device = cuda ]; then { words; judge; } & else words; fi  # a GPU's machine has processors to spare
 # a denoiser holds its codec fast: other latents would be another language
 [ -f "$dir/denoiser.pt" ] || run autoencoder.py train --minutes "$CODEC" --device $device
 stop codec
@@ -56,6 +57,7 @@ run train.py --minutes "$TEACHER" --device $device
 stop teacher
 run distill.py match --minutes "$STUDENT" --device $device
 stop student
+judge
 run export.py "$dir/out/teacher" --steps 20 --guidance 3
 run export.py "$dir/out/student" --weights student-match.pt --steps 4 --guidance 1
 run autoencoder.py measure --device $device

@@ -44,7 +44,7 @@ def clip_art():
 
 def light(svg):
     """A drawing's bytes without its editor's notes, numbers to four digits: a third less to carry, the same to the eye."""
-    svg = re.sub(rb"<metadata.*?</metadata>|<sodipodi:namedview.*?(/>|</sodipodi:namedview>)|<!--.*?-->", b"", svg, flags=re.S)
+    svg = re.sub(rb"<(metadata|sodipodi:namedview)\b([^>]*/>|.*?</\1>)|<!--.*?-->", b"", svg, flags=re.S)
     return re.sub(rb"(?<![#.\d])\d*\.\d{3,}(?![\w.])", short, svg)
 
 

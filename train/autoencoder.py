@@ -26,7 +26,7 @@ from muon import Muon
 from render import images
 
 CROP = {"cpu": 128, "cuda": 128}  # a quarter of the work, and four times as many pictures a step
-BATCH = {"cpu": 2, "cuda": 4} if TRIAL else {"cpu": 12, "cuda": 192}
+BATCH = {"cpu": 2, "cuda": 4} if TRIAL else {"cpu": 8, "cuda": 192}
 PEAK = 1.5e-3
 NOISE = 0.05  # in the latents: makes the decoder forgive the denoiser's errors
 SHARPEN = 0.75  # from this part on an adversary looks, and latents stay as they are
