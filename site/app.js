@@ -1,12 +1,15 @@
 // The page: it reads the form, calls wisp.js and shows what happens. All the
-// work is done in wisp.js's worker. The parts beside it: picture.js (the
+// work is done in wisp.js's worker. The parts beside it: session.js (the life of
+// the generator), picture.js (the
 // easel), past.js (the visitor's pictures), models.js, import.js and grid.js (dialogs),
 // drop.js (files), offline.js (the service worker).
-import { createGenerator, models, parametersOf, toPNG, WispError } from "./wisp.js";
+import { parametersOf, toPNG, WispError } from "./wisp.js";
+import * as session from "./session.js";
+import { generator } from "./session.js";
 import { recall, remember } from "./memory.js";
 import { chooseLanguage, language, setLanguage } from "./language.js";
 import { languages } from "./strings.js";
-import { $, bytes, capital, create, fill, press, pressed, say, sentence, showError, showNotice, t, work } from "./ui.js";
+import { $, bytes, capital, create, fill, press, pressed, say, sentence, showError, showNotice, t, translated, work } from "./ui.js";
 import { maxJobs } from "./limits.js";
 import { Queue } from "./queue.js";
 import * as easel from "./picture.js";
@@ -22,11 +25,6 @@ const form = $("form"), prompt = $("prompt"), seed = $("seed"), lock = $("lock")
 const root = document.documentElement.dataset; // state and pictures, for tests and style
 
 const defaultModel = new URL("models/default/", location.href).href;
-let model = modelInAddress() ?? recall("model") ?? undefined;
-if (model === defaultModel) model = undefined;
-let loading = null; // the promise of the generator
-let stopLoading = null; // an AbortController
-let generator = null; // once it is there
 let run = null; // the AbortController of the picture under way
 const touched = new Set(); // the settings that the visitor chose: the others follow the model
 
@@ -41,72 +39,45 @@ function modelInAddress() {
 // ?profile shows what the graphics card's kernels take.
 const profiling = new URLSearchParams(location.search).has("profile");
 
-// ready loads the model once; after a failure the next call tries again.
-function ready() {
-	if (!loading) {
-		root.state = "loading";
-		downloaded = null;
-		stopLoading = new AbortController();
-		const mine = loading = createGenerator({
-			model,
-			backend: $("backend").value,
-			profile: profiling,
-			signal: stopLoading.signal,
-			onProgress: loadingProgress,
-			onWarning: (message) => console.info("wisp:", message),
-		}).then((g) => {
-			if (loading !== mine) g.dispose(); // another model was chosen meanwhile
-			else {
-				introduce(g);
-				if (!run) drawLive(0); // what was typed meanwhile
-			}
-			return g;
-		}, (err) => {
-			if (loading === mine) {
-				loading = null;
-				forget(model, err);
-			}
-			throw err;
-		});
-	}
-	return loading;
-}
+const first = modelInAddress() ?? recall("model") ?? undefined;
+session.start(first === defaultModel ? undefined : first, {
+	backend: () => $("backend").value,
+	profile: profiling,
+	onProgress: loadingProgress,
+	onWarning: warn,
+	onReady(g) {
+		introduce(g);
+		if (!run) drawLive(0); // what was typed meanwhile
+	},
+});
 
-// forget drops a remembered model that is no more, so that the next visit does
-// not fail, too. A network that is down proves nothing.
-async function forget(model, err) {
-	if (model === recall("model") && await gone(model, err.code)) remember("model", null);
-}
-
-async function gone(model, code) {
-	if (code !== "network") return code === "bad-model";
-	if (model.startsWith("stored:")) return (await models()).every(({ id }) => model !== `stored:${id}`);
-	const directory = new URL(model, location.href).href.replace(/\/?([?#].*)?$/, "/");
-	const answer = await fetch(`${directory}manifest.json`, { method: "HEAD" }).catch(() => null);
-	return [404, 410].includes(answer?.status);
+// warn tells the visitor what the page has words for; the rest is for the console.
+function warn(message) {
+	console.info("wisp:", message);
+	if (translated(message)) showNotice(sentence(message), { stays: true });
 }
 
 // choose takes another model, and remembers it for the next visit: undefined
 // is the default one.
 function choose(chosen) {
-	model = chosen;
 	touched.clear();
-	reload();
+	run?.abort();
+	session.use(chosen);
+	load();
 }
 
-// reload begins anew, with another model or backend.
+// reload begins anew, with another backend.
 function reload() {
 	run?.abort();
-	stopLoading?.abort();
-	generator?.dispose();
-	generator = loading = null;
+	session.restart();
 	load();
 }
 
 function load() {
 	showError(null);
 	work(t("loading"));
-	ready().catch((err) => {
+	downloaded = null;
+	session.ready().catch((err) => {
 		if (err.code === "aborted") return; // another model was chosen meanwhile
 		if (!run) work(null);
 		showError(err);
@@ -127,7 +98,6 @@ function loadingProgress(progress) {
 
 // introduce fills the page with what the model offers.
 function introduce(g) {
-	generator = g;
 	const { defaults, settings, samplers, schedules } = g;
 	fill($("sampler"), samplers.map((s) => [s.name, s.label]));
 	fill($("schedule"), [["", t("modelsOwn")], ...schedules.map((s) => [s.name, s.label])]);
@@ -139,9 +109,7 @@ function introduce(g) {
 	fillStyles(texts(settings.styles));
 	fillExamples(texts(settings.examples));
 	showModel();
-	remember("model", model === undefined ? null : typeof model === "string" ? model : `stored:${g.id}`);
 	if (!run) work(null);
-	root.state = "ready";
 	performance.mark("wisp-ready");
 }
 
@@ -229,14 +197,14 @@ function restore(settings) {
 	setPrompt(all.prompt);
 	$("negative").value = all.negativePrompt;
 	seed.value = all.seed ?? "";
-	press(lock, all.seed !== undefined && !loading);
+	press(lock, all.seed !== undefined && !session.started());
 }
 
 // drawSaid draws what a file or a link says, once the model is there that knows
 // its samplers, and tells what cannot be had.
 async function drawSaid(said, name, always) {
 	const { settle } = await import("./said.js");
-	const { settings, lost, model: other } = settle(said, await ready());
+	const { settings, lost, model: other } = settle(said, await session.ready());
 	restore(settings);
 	draw();
 	const missing = [...lost, ...(other ? [t("otherModel", { name: other })] : [])];
@@ -286,19 +254,18 @@ async function draw(options = {}) {
 	try {
 		request(options); // what is wrong with it is said before the model is there
 		if (!generator && $("work").hidden) work(t("loading"));
-		const g = await abortable(ready(), signal);
+		const g = await abortable(session.ready(), signal);
 		work(t("words"));
 		if (!options.live) say(t("drawing"));
 		// A picture that is there in no time needs no previews, which take some.
 		const previews = !options.live || pace > 800;
-		const result = await g.generate({ ...request(options), signal, previews, onStep: (step) => onStep(step, mine) });
+		const result = await session.generate({ ...request(options), signal, previews, onStep: (step) => onStep(step, mine) });
 		if (run === mine) await show(result, g, options.live);
 	} catch (err) {
 		if (run !== mine) return; // a newer picture took its place
 		if (err.code === "aborted") say(t("cancelled"));
 		else showError(err);
 		if (err.code === "bad-request" && prompt.value.trim() === "") prompt.focus();
-		if (["internal", "out-of-memory", "device-lost"].includes(err.code)) generator = loading = null;
 	} finally {
 		if (run === mine) {
 			run = null;
@@ -331,7 +298,7 @@ function busy(on) {
 	$("frame").classList.toggle("busy", on);
 	if (on) return;
 	$("preview").hidden = true;
-	if (generator || !loading) work(null);
+	if (generator || !session.started()) work(null);
 }
 
 function onStep({ stage, step, steps, preview }, mine) {
@@ -352,6 +319,7 @@ async function show(result, g, live) {
 	const idle = negativePrompt && guidance <= 1;
 	const told = [result.truncated && t("truncated"), idle && t("negativeIdle"), ...result.warnings.map(sentence)].filter(Boolean);
 	if (told.length > 0) showNotice(told.join(" "), { stays: true });
+	showModel();
 	if (profiling) (await import("./profile.js")).show(result);
 	root.pictures = Number(root.pictures ?? 0) + 1;
 	let kept = null;
@@ -447,7 +415,7 @@ $("star").addEventListener("click", async () => {
 	if (picture.id === undefined) await keep();
 	picture.favourite = !picture.favourite;
 	press($("star"), picture.favourite);
-	await past.history.setFavourite(picture.id, picture.favourite);
+	await past.history.setFavourite(picture.id, picture.favourite).catch(showError);
 });
 past.start(async (picture) => {
 	restore(picture.settings);
@@ -472,6 +440,7 @@ $("link").addEventListener("click", async () => {
 // inAddress names the model, where it is of this site: whoever follows the link
 // may have another one in use.
 function inAddress() {
+	const model = session.chosenModel();
 	if (model === undefined) return { model: "models/default/" };
 	if (typeof model !== "string") return {};
 	const { origin, pathname } = new URL(model, location.href);
@@ -490,7 +459,7 @@ addEventListener("hashchange", follow);
 modelDialog.start(choose, () => generator);
 gridDialog.start(() => ({
 	generator,
-	ready,
+	ready: session.drawing,
 	request: () => request({ fresh: true }),
 	styles: radios().map((r) => r.value).filter(Boolean),
 	hold: (on) => programs.hold("sheet", on),
@@ -501,7 +470,7 @@ watchDrops({
 });
 goOffline({
 	idle: () => run === null && keeping === 0 && !gridDialog.drawing() && !importing(),
-	ready, facts: () => generator, queue: programs, encode: toPNG, infotext: parametersOf,
+	ready: session.drawing, facts: () => generator, queue: programs, encode: toPNG, infotext: parametersOf,
 });
 
 chooseLanguage();
@@ -517,14 +486,15 @@ $("language").addEventListener("change", (event) => {
 });
 
 // A first visit that had no network goes on when there is one.
-addEventListener("online", () => root.state === "loading" && !loading && load());
+addEventListener("online", () => root.state === "loading" && !session.started() && load());
 
 // The model comes with the page, unless the visitor asked to save data: then
 // it waits for the first picture.
 if (navigator.connection?.saveData) {
 	showNotice(t("saver"), { stays: true });
-	root.state = "waiting";
 } else {
 	load();
 }
 follow();
+root.started = ""; // for boot.js
+$("stuck").remove();

@@ -72,3 +72,4 @@ addEventListener("message", async ({ data, origin, source }) => {
 });
 
 tell({ wisp: "hello" });
+document.documentElement.dataset.started = ""; // for boot.js

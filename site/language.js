@@ -1,6 +1,6 @@
 // The page's language: which one it is, and its texts.
 import { recall } from "./memory.js";
-import { known, languages, sentence as sentenceIn, text } from "./strings.js";
+import { failureOf, known, languages, sentence as sentenceIn, text } from "./strings.js";
 
 let current = "en";
 
@@ -11,6 +11,9 @@ export const t = (name, values) => text(current, name, values);
 
 // sentence is a message of the engine in the page's language.
 export const sentence = (message) => sentenceIn(current, message);
+
+// translated tells whether there are words for it.
+export const translated = (message) => failureOf(message) !== undefined;
 
 // chooseLanguage takes the visitor's wish: from the address, from an earlier
 // visit, from the browser.

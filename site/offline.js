@@ -9,10 +9,15 @@ export function start(page) {
 	if (!workers) return;
 	workers.addEventListener("message", ({ data, ports }) => answer(data, ports[0], page));
 	workers.startMessages();
-	const controlled = Boolean(workers.controller);
+	// The first worker that a page gets takes nothing away, unless the host had
+	// another version by then. Each further one has deleted the files that this
+	// page is made of, whoever asked for it.
+	let { controller } = workers;
 	let reloading = false;
 	workers.addEventListener("controllerchange", async () => {
-		if (!controlled || reloading) return; // the first one takes nothing away
+		const first = controller === null;
+		({ controller } = workers);
+		if (reloading || first && await ask(controller, { type: "page" }) === document.documentElement.dataset.page) return;
 		reloading = true;
 		while (!idle(page)) await new Promise((resolve) => setTimeout(resolve, 200));
 		location.reload();
@@ -29,6 +34,7 @@ async function register(workers) {
 	const offer = (worker) => {
 		if (!worker || !workers.controller) return;
 		$("update").hidden = false;
+		worker.addEventListener("statechange", () => ($("update").hidden = worker.state !== "installed"));
 		$("reload").onclick = async () => {
 			const { updated } = await ask(worker, { type: "update" });
 			if (!updated) showNotice(t("updateLater"));

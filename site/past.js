@@ -2,7 +2,7 @@
 import { History } from "./history.js";
 import { language } from "./language.js";
 import { zip } from "./zip.js";
-import { $, create, download, fileName, press, pressed, showNotice, t } from "./ui.js";
+import { $, create, download, fileName, press, pressed, showError, showNotice, t } from "./ui.js";
 
 const pageful = 48;
 let limit = pageful;
@@ -15,6 +15,7 @@ export const history = new History();
 export function start(pick) {
 	onPick = pick;
 	history.addEventListener("change", refresh);
+	history.addEventListener("unkept", () => showNotice(t("unkept"), { stays: true }));
 	refresh();
 }
 
@@ -69,11 +70,15 @@ function row(picture, url) {
 	const star = create("button", { type: "button", className: "mark star", textContent: "★" });
 	star.setAttribute("aria-label", `${t("favourite")}: ${picture.settings.prompt}`);
 	press(star, picture.favourite === true);
-	star.addEventListener("click", () => history.setFavourite(picture.id, !picture.favourite));
+	star.addEventListener("click", () => history.setFavourite(picture.id, !picture.favourite).catch(showError));
 	const remove = create("button", { type: "button", className: "mark bin", textContent: "✕" });
 	remove.setAttribute("aria-label", `${t("remove")}: ${picture.settings.prompt}`);
 	remove.addEventListener("click", async (event) => {
-		await history.remove(picture.id);
+		try {
+			await history.remove(picture.id);
+		} catch (err) {
+			return showError(err);
+		}
 		showNotice(t("removed"), { undo: () => history.add(picture) });
 		if (event.detail === 0) $("undo").focus(); // pressed by keyboard: its place is gone
 	});
@@ -99,5 +104,5 @@ $("export").addEventListener("click", async () => {
 	download(await zip(files), "wisp.zip");
 });
 $("clear").addEventListener("click", () => {
-	if (confirm(t("clearSure"))) history.clear();
+	if (confirm(t("clearSure"))) history.clear().catch(showError);
 });

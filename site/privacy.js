@@ -4,19 +4,21 @@ import { chooseLanguage } from "./language.js";
 import { $, create, t } from "./ui.js";
 
 chooseLanguage();
-new BroadcastChannel("wisp-requests").onmessage = ({ data }) => show(data);
+document.documentElement.dataset.started = ""; // for boot.js
 const worker = navigator.serviceWorker?.controller;
-if (worker) show(await ask(worker, { type: "count" }));
+if (worker) {
+	new BroadcastChannel("wisp-requests").onmessage = ({ data }) => show(data);
+	show(await ask(worker, { type: "count" }));
+}
 
-function show({ since, here, network }) {
+function show({ since, here, ours, elsewhere, log, foreign }) {
 	$("first").hidden = true;
 	$("counter").hidden = $("since").hidden = false;
 	$("here").textContent = here;
-	const ours = network.filter((url) => new URL(url).origin === location.origin).length;
 	$("network").textContent = ours;
-	$("elsewhere").textContent = network.length - ours;
+	$("elsewhere").textContent = elsewhere;
 	$("since").textContent = t("leavesSince", { time: new Date(since).toLocaleTimeString(document.documentElement.lang) });
-	$("log").replaceChildren(...network.slice(-50).map((url) => create("li", { textContent: url.replace(location.origin, "") })));
+	$("log").replaceChildren(...[...foreign, ...log].map((url) => create("li", { textContent: url.replace(location.origin, "") })));
 }
 
 // The sites that the visitor allowed, each of which can be taken back.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -49,9 +50,9 @@ func (r *renamer) resolve(name string) (string, error) {
 		return to, nil
 	}
 	r.to[name] = ""
-	data, err := fs.ReadFile(r.files, name)
+	data, err := r.read(name)
 	if err != nil {
-		return "", fmt.Errorf("site: %w", err)
+		return "", err
 	}
 	ext := path.Ext(name)
 	if slices.Contains([]string{".js", ".css", ".html"}, ext) {
@@ -78,6 +79,26 @@ func (r *renamer) resolve(name string) (string, error) {
 	}
 	r.to[name], r.page[to] = to, data
 	return to, nil
+}
+
+// read returns a file; the starter names all parts of pages, which are renamed
+// before it.
+func (r *renamer) read(name string) ([]byte, error) {
+	if name != starter {
+		data, err := fs.ReadFile(r.files, name)
+		if err != nil {
+			return nil, fmt.Errorf("site: %w", err)
+		}
+		return data, nil
+	}
+	for _, part := range r.names {
+		if slices.Contains([]string{".js", ".css"}, path.Ext(part)) && part != starter && part != worker {
+			if _, err := r.resolve(part); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return assembleStarter(r.page, slices.Collect(maps.Keys(r.page)))
 }
 
 // keyed tells whether a file's name gets a hash.

@@ -57,31 +57,93 @@ var served = sync.OnceValue(func() memory {
 // names lists the files of the page.
 func names() []string { return slices.Sorted(maps.Keys(served())) }
 
-// comment matches a line that is one.
-var comment = regexp.MustCompile(`(?m)^[\t ]*//.*$`)
+// comment matches a line that is one, and one at the end of a line: without a
+// quote in it, so that no string is cut.
+var comment = regexp.MustCompile("(?m)^[\t ]*//.*$|[\t ]+// [^\"'`\n]*$")
 
 // policy lets a page run its own code and connect to its own site, and nothing
 // else. sw.js adds the origins of models that the visitor allowed.
 const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; " +
 	"img-src 'self' blob: data:; connect-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'"
 
-// worker is the service worker's own file.
-const worker = "sw.js"
+// worker is the service worker's own file, starter that of the script that
+// starts a page, and care that whose text both have before their own.
+const (
+	worker  = "sw.js"
+	starter = "boot.js"
+	care    = "bytes.js"
+)
 
-// Assemble puts the service worker of exactly these page files before them:
-// its first line names every file with its hash, and the version they make.
+// Assemble puts the service worker and the starter of exactly these page files
+// before them: their first lines name files with their hashes, and the version
+// that they make.
 func Assemble(files fs.FS) (fs.FS, error) {
-	built, err := assemble(files, slices.Concat(names(), glue, []string{engine, packer}))
+	start, err := assembleStarter(files, names())
 	if err != nil {
 		return nil, err
 	}
-	return Layers{memory{worker: built}, files}, nil
+	whole := Layers{memory{starter: start}, files}
+	built, err := assemble(whole, slices.Concat(names(), glue, []string{engine, packer}))
+	if err != nil {
+		return nil, err
+	}
+	return Layers{memory{worker: built, starter: start}, files}, nil
+}
+
+// assembled is a script of the page behind what it is told and the text of care.
+func assembled(name string, build any) ([]byte, error) {
+	head, err := json.Marshal(build)
+	if err != nil {
+		return nil, err
+	}
+	fetching, err := fs.ReadFile(Files(), care)
+	if err != nil {
+		return nil, err
+	}
+	text, err := fs.ReadFile(Files(), name)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "const build = %s;\n%s\n%s", head, exported.ReplaceAll(fetching, nil), text), nil
+}
+
+// exported matches what makes a module of a script.
+var exported = regexp.MustCompile(`(?m)^export `)
+
+// parts lists the hashes of the scripts and styles that pages are made of, and
+// names their version.
+func parts(files fs.FS, names []string) (version string, hashes map[string]string, err error) {
+	hashes = map[string]string{}
+	all := sha256.New()
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		other := func(part string) bool { return isNamed(name, part) }
+		if !slices.Contains([]string{".js", ".css"}, path.Ext(name)) || slices.ContainsFunc(append(glue, worker, starter), other) {
+			continue
+		}
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return "", nil, fmt.Errorf("site: %w", err)
+		}
+		hashes[name] = fmt.Sprintf("%x", sha256.Sum256(data))
+		fmt.Fprintln(all, name, hashes[name])
+	}
+	return hex.EncodeToString(all.Sum(nil)[:8]), hashes, nil
+}
+
+// assembleStarter returns the script that starts pages made of the named files.
+func assembleStarter(files fs.FS, names []string) ([]byte, error) {
+	version, hashes, err := parts(files, names)
+	if err != nil {
+		return nil, err
+	}
+	return assembled(starter, map[string]any{"page": version, "files": hashes})
 }
 
 // assemble returns the service worker of the named files.
 func assemble(files fs.FS, names []string) ([]byte, error) {
 	list := struct {
 		Version string            `json:"version"`
+		Page    string            `json:"page"` // the version of what pages are made of
 		Headers map[string]string `json:"headers"`
 		Files   map[string]string `json:"files"`
 		Later   map[string]string `json:"later"` // what is kept once somebody asks for it
@@ -90,6 +152,10 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 	isolate(header, "") // sw.js knows what embed.html has otherwise
 	for name := range header {
 		list.Headers[name] = header.Get(name)
+	}
+	var err error
+	if list.Page, _, err = parts(files, names); err != nil {
+		return nil, err
 	}
 	all := sha256.New()
 	for _, name := range slices.Sorted(slices.Values(names)) {
@@ -102,27 +168,24 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 		}
 		sum := sha256.Sum256(data)
 		to := list.Files
-		if isPacker(name) {
+		if isNamed(name, packer) {
 			to = list.Later
 		}
 		to[name] = hex.EncodeToString(sum[:])
 		fmt.Fprintf(all, "%s %x\n", name, sum)
 	}
-	text, err := fs.ReadFile(Files(), worker)
+	text, err := assembled(worker, list.Headers) // in the order of their names
 	if err != nil {
 		return nil, err
 	}
 	all.Write(text)
 	list.Version = hex.EncodeToString(all.Sum(nil)[:8])
-	head, err := json.Marshal(list)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "const build = %s;\n%s", head, text), nil
+	return assembled(worker, list)
 }
 
-// isPacker knows the packer under either of its names.
-func isPacker(name string) bool {
-	stem, _, _ := strings.Cut(name, "-")
-	return name == packer || stem+path.Ext(name) == packer
+// isNamed tells whether a file is the one of that name, which build may have put
+// a hash into.
+func isNamed(file, name string) bool {
+	ext := path.Ext(name)
+	return file == name || hashed.MatchString(file) && path.Ext(file) == ext && file[:len(file)-len("-0123456789abcdef"+ext)] == strings.TrimSuffix(name, ext)
 }

@@ -5,6 +5,7 @@
 const en = {
 	title: "wisp: pictures from words, on your device",
 	tagline: "Pictures from words, made on your own device.",
+	stuck: "This page is still arriving. If it stays so, load it again.",
 	describe: "Describe a picture",
 	style: "Style",
 	anyStyle: "Any",
@@ -71,6 +72,7 @@ const en = {
 	removeSure: "Delete {name}? It came from files, so the page cannot fetch it again.",
 	pictureName: "{prompt}, seed {seed}",
 	removed: "The picture is deleted.",
+	unkept: "This browser takes no pictures now: it may be out of room, or keep nothing. They are here until the page is closed: save what you like.",
 	undo: "Undo",
 	noneFound: "No picture matches.",
 	models: "Models",
@@ -170,6 +172,8 @@ const en = {
 	// what the engine says when something fails, word for word
 	failPrompt: "the prompt is empty: say what to draw",
 	failEngine: "the engine could not be loaded: check the connection and try again",
+	failStale: "a file of wisp is gone from its server, where a newer version may have taken its place: reload the page",
+	failStopped: "the engine stopped: try again",
 	failNetwork: "the model could not be downloaded: check the connection and try again",
 	failCorrupt: "a part of the model arrived damaged, more than once: try again, and if it stays, the copy on the server is damaged",
 	failQuota: "the browser has no room for the model: free some disk space, or leave private browsing",
@@ -198,6 +202,7 @@ const en = {
 const de = {
 	title: "wisp: Bilder aus Worten, auf deinem Gerät",
 	tagline: "Bilder aus Worten, gemalt auf deinem eigenen Gerät.",
+	stuck: "Diese Seite kommt noch an. Bleibt es dabei, lade sie noch einmal.",
 	describe: "Beschreibe ein Bild",
 	style: "Stil",
 	anyStyle: "Egal",
@@ -264,6 +269,7 @@ const de = {
 	removeSure: "{name} löschen? Es kam aus Dateien, also kann die Seite es nicht wieder holen.",
 	pictureName: "{prompt}, Startzahl {seed}",
 	removed: "Das Bild ist gelöscht.",
+	unkept: "Dieser Browser nimmt gerade keine Bilder an: ihm fehlt vielleicht Platz, oder er behält nichts. Sie sind hier, bis die Seite geschlossen wird: sichere, was dir gefällt.",
 	undo: "Zurückholen",
 	noneFound: "Kein Bild passt.",
 	models: "Modelle",
@@ -359,6 +365,8 @@ const de = {
 	back: "Zurück zum Malen",
 	failPrompt: "es fehlen die Worte: sag, was du sehen möchtest",
 	failEngine: "das Programm konnte nicht geladen werden: prüfe die Verbindung und versuche es noch einmal",
+	failStale: "eine Datei von wisp ist auf dem Server nicht mehr da, vielleicht durch eine neuere Fassung ersetzt: lade die Seite neu",
+	failStopped: "das Programm ist stehen geblieben: versuche es noch einmal",
 	failNetwork: "das Modell konnte nicht geladen werden: prüfe die Verbindung und versuche es noch einmal",
 	failCorrupt: "ein Teil des Modells kam mehrmals beschädigt an: versuche es noch einmal; bleibt es dabei, ist er schon auf dem Server beschädigt",
 	failQuota: "der Browser hat keinen Platz für das Modell: schaffe Platz auf der Festplatte oder verlasse den privaten Modus",
@@ -399,11 +407,14 @@ export function text(tag, name, values = {}) {
 	return languages[tag].strings[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
+// failureOf is the name of the text above that a message of the engine begins with.
+export const failureOf = (message) => Object.keys(en).find((n) => n.startsWith("fail") && message.startsWith(en[n]));
+
 // sentence makes what the engine says in English one for people: in their
 // language, where it is one of the texts above that begin with fail; what
 // follows it stays as it is.
 export function sentence(tag, message) {
-	const name = Object.keys(en).find((n) => n.startsWith("fail") && message.startsWith(en[n]));
+	const name = failureOf(message);
 	const told = name ? text(tag, name) + message.slice(en[name].length) : message;
 	const whole = told.charAt(0).toUpperCase() + told.slice(1);
 	return /[.)!?]$/.test(whole) ? whole : `${whole}.`;

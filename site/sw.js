@@ -1,8 +1,8 @@
 // The service worker: after the first visit the page needs no network, and it
 // gets the headers that threads need on hosts that cannot set any.
 //
-// `build`, {version, headers, files: {path: SHA-256}, later}, is put before this
-// text when the site is built. A version is installed whole, each file verified, or
+// `build`, {version, page, headers, files: {path: SHA-256}, later}, and the text
+// of bytes.js are put before this text when the site is built. A version is installed whole, each file verified, or
 // not at all, and takes over only when the page says so: no page ever gets half
 // of two versions. What is in later is kept, verified, once somebody asked for
 // it, and from then on installed with the rest.
@@ -14,33 +14,29 @@ const scope = new URL(self.registration.scope);
 
 self.addEventListener("install", (event) => event.waitUntil(install()));
 
+// install touches only what it made: a cache of this version that was there
+// before may be the one that pages live on. It is completed, never deleted.
 async function install() {
+	const before = await caches.has(cacheName);
 	const cache = await caches.open(cacheName);
 	try {
 		const files = { ...build.files, ...(await asked() ? build.later : {}) };
-		await Promise.all(Object.entries(files).map(([path, hash]) => fetchInto(cache, path, hash)));
+		await Promise.all(Object.entries(files).map(async ([path, hash]) => await cache.match(new URL(path, scope)) ?? fetchInto(cache, path, hash)));
 	} catch (err) {
-		await caches.delete(cacheName);
+		if (!before) await caches.delete(cacheName);
 		throw err;
 	}
 }
 
 // fetchInto keeps a file, if it is the one of this version.
 async function fetchInto(cache, path, hash) {
-	const answer = await fetch(new URL(path, scope), { cache: "no-cache" });
-	const body = await answer.arrayBuffer();
-	if (!answer.ok || await sha256(body) !== hash) throw new Error(`${path} is not of version ${build.version}`);
-	await cache.put(new URL(path, scope), new Response(body, { headers: { "Content-Type": answer.headers.get("Content-Type") } }));
+	const { body, type } = await whole(new URL(path, scope).href, { hash, cache: "no-cache" });
+	await cache.put(new URL(path, scope), new Response(body, { headers: { "Content-Type": type ?? "application/octet-stream" } }));
 }
 
 // asked tells whether an earlier version had to fetch what comes later.
 async function asked() {
 	return Boolean(await (await caches.open(settingsCache)).match(new URL("later", scope)));
-}
-
-async function sha256(bytes) {
-	const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-	return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
 self.addEventListener("activate", (event) => event.waitUntil((async () => {
@@ -59,6 +55,7 @@ self.addEventListener("message", (event) => {
 	case "revoke": return event.waitUntil(revoke(event.data.origin).then(answer));
 	case "origins": return event.waitUntil(allowed().then((origins) => answer({ origins, allowable: isOrigin(event.data.origin) })));
 	case "count": return answer(count);
+	case "page": return answer(build.page);
 	}
 });
 
@@ -106,13 +103,17 @@ async function revoke(origin) {
 	return { origins };
 }
 
-// What has gone where since this worker started, for privacy.html.
-const count = { since: Date.now(), here: 0, network: [] };
+// What has gone where since this worker started, for privacy.html: how many,
+// and the addresses of the newest that left, those to other sites apart, so
+// that our own do not push them out.
+const count = { since: Date.now(), here: 0, ours: 0, elsewhere: 0, log: [], foreign: [] };
 const counting = new BroadcastChannel("wisp-requests");
 
 function note(url, answeredHere) {
-	if (answeredHere) count.here++;
-	else if (count.network.push(url) > 200) count.network.shift();
+	const ours = new URL(url).origin === scope.origin;
+	count[answeredHere ? "here" : ours ? "ours" : "elsewhere"]++;
+	const list = ours ? count.log : count.foreign;
+	if (!answeredHere && list.push(url) > 50) list.shift();
 	counting.postMessage(count);
 }
 
@@ -143,10 +144,9 @@ async function serve(file, request, from) {
 	const cache = await caches.open(cacheName);
 	let kept = await cache.match(new URL(file, scope));
 	note(request.url, Boolean(kept));
-	if (!kept && build.later[file]) {
-		await fetchInto(cache, file, build.later[file]);
-		await (await caches.open(settingsCache)).put(new URL("later", scope), new Response());
-		kept = await cache.match(new URL(file, scope));
+	if (!kept) {
+		if (build.later[file]) await (await caches.open(settingsCache)).put(new URL("later", scope), new Response());
+		kept = await putBack(cache, file);
 	}
 	const answer = kept ?? await fetch(request);
 	const headers = new Headers(build.headers);
@@ -168,6 +168,18 @@ async function isPages(file, request, from) {
 }
 
 const isPage = (url) => ["", "index.html"].includes(inScope(new URL(url)));
+
+// putBack fetches what is missing of this version: what comes later, or what
+// the browser lost. Where the host has another version by now, or the disk is
+// full, there is none.
+async function putBack(cache, file) {
+	try {
+		await fetchInto(cache, file, build.files[file] ?? build.later[file]);
+		return await cache.match(new URL(file, scope));
+	} catch {
+		return undefined;
+	}
+}
 
 // policy is that of server.go, with the origins of models added.
 const policy = (origins) => build.headers["Content-Security-Policy"].replace("connect-src 'self'", ["connect-src 'self'", ...origins].join(" "));

@@ -6,7 +6,7 @@
  * - `network`: a file could not be fetched
  * - `corrupt`: a file arrived, twice, with the wrong bytes
  * - `quota`: the browser will not keep the model
- * - `out-of-memory`, `device-lost`: the engine is gone; make a new generator
+ * - `out-of-memory`, `device-lost`: the engine is gone; the next picture starts another
  * - `aborted`: cancelled, superseded, or disposed of
  * - `bad-request`: the message names the field
  * - `bad-model`: the address is no model, or one for another version
@@ -225,7 +225,12 @@ export interface Generator {
 	dispose(): void;
 }
 
-/** Downloads a model (once: it is kept on this device) and makes it ready. */
+/**
+ * Downloads a model (once: it is kept on this device) and makes it ready.
+ * Generators of the same model, backend, threads and profile share one engine and
+ * take turns. An engine that dies, or does not answer within seconds, is replaced
+ * when the next picture is asked for, and onProgress tells of that, too.
+ */
 export function createGenerator(options?: GeneratorOptions): Promise<Generator>;
 
 /** Picture i as a PNG file that carries its settings in a `parameters` text chunk. */

@@ -1,6 +1,7 @@
 // wisp: pictures from words, on this device. The public module; its types and
 // documentation are in wisp.d.ts. The work is done in a worker (worker.js), so
 // that the page never waits.
+import { failure, whole } from "./bytes.js";
 import { withText } from "./png.js";
 
 const codes = ["unsupported", "network", "corrupt", "quota", "out-of-memory", "device-lost", "aborted", "bad-request", "bad-model", "internal"];
@@ -16,15 +17,43 @@ export class WispError extends Error {
 const address = import.meta.url;
 const here = new URL(".", address).href;
 
-// What the worker loads. Written this way, bundlers find the files and may
-// move and rename them.
-const workerAddress = new URL("./worker.js", import.meta.url).href;
-const go = new URL("./wasm_exec.js", import.meta.url).href;
+// The files of the engine and of the packer, each as its address and its name.
+// Written this way, bundlers find the files and may move and rename them; build
+// puts a hash of the content into either.
+const workerFile = { address: new URL("./worker.js", import.meta.url).href, name: "worker.js" };
+const go = { address: new URL("./wasm_exec.js", import.meta.url).href, name: "wasm_exec.js" };
 const enginesParts = {
-	program: new URL("./wisp.wasm", import.meta.url).href,
-	scripts: [go, new URL("./replay.js", import.meta.url).href],
+	program: { address: new URL("./wisp.wasm", import.meta.url).href, name: "wisp.wasm" },
+	scripts: [go, { address: new URL("./replay.js", import.meta.url).href, name: "replay.js" }],
 };
-const packersParts = { program: new URL("./pack.wasm", import.meta.url).href, scripts: [go] };
+const packersParts = { program: { address: new URL("./pack.wasm", import.meta.url).href, name: "pack.wasm" }, scripts: [go] };
+
+// fetched is a file with its hash checked, where build put one into its name.
+const fetched = ({ address, name }, options) => whole(address, { hash: /-([0-9a-f]{16})\.\w+$/.exec(name)?.[1], ...options });
+
+const programs = new Map(); // address -> promise of the compiled program
+
+// compiled fetches a program once, and again where that failed.
+function compiled(program) {
+	if (typeof WebAssembly !== "object") throw failure("unsupported", "this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari");
+	const { address } = program;
+	if (!programs.has(address)) {
+		programs.set(address, compile(program).catch((err) => {
+			programs.delete(address);
+			throw err;
+		}));
+	}
+	return programs.get(address);
+}
+
+async function compile(program) {
+	// Streaming needs the right content type, which a plain host may lack.
+	const streamed = (answer) => (answer.headers.get("Content-Type") === "application/wasm" ? WebAssembly.compileStreaming(answer) : undefined);
+	const { body, taken } = await fetched(program, { take: (answer) => streamed(answer)?.catch(() => undefined) });
+	return taken ?? await WebAssembly.compile(body).catch((err) => {
+		throw failure("unsupported", `this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari (${err.message})`);
+	});
+}
 
 // The default model lies beside this module.
 const defaultModel = new URL("models/default/", here).href;
@@ -47,25 +76,92 @@ function absolute(address) {
 	}
 }
 
-// Engine is a worker, of the engine or the packer, and the calls that wait for it.
+const patience = 5; // seconds that a worker may take to answer
+const starts = 3; // times that a worker is started
+
+// after calls late once the seconds have passed in which this thread ran: a
+// device that slept is given them anew. It returns what stops it.
+function after(seconds, late) {
+	const timer = setInterval(() => {
+		if (--seconds > 0) return;
+		clearInterval(timer);
+		late();
+	}, 1000);
+	return () => clearInterval(timer);
+}
+
+// Engine is a worker, of the engine or the packer, and the calls that wait for
+// it. It knows of its worker's death by the worker's own last words, by a lock
+// that the worker holds, and by questions that stay unanswered.
 class Engine {
-	#worker;
-	#calls = new Map(); // id -> {resolve, reject, onEvent}
+	asked = 0; // calls by ask that wait
+	#worker = null;
+	#calls = new Map(); // id -> {resolve, reject, onEvent, heard}
 	#last = 0;
 	#dead = null; // the WispError after which nothing works
+	#ended = new AbortController();
+	#ready;
 
 	constructor(parts = enginesParts) {
-		this.#worker = newWorker();
-		this.#worker.postMessage({ parts });
-		this.#worker.onmessage = ({ data }) => this.#receive(data);
-		this.#worker.onerror = (event) => {
-			event.preventDefault();
-			this.#die(new WispError("internal", event.message || "the engine's worker could not start: a content security policy may forbid it"));
-		};
+		this.#ready = this.#start(parts);
+		this.#ready.catch((err) => this.#die(new WispError(err.code, err.message)));
 	}
 
 	get dead() {
 		return this.#dead !== null;
+	}
+
+	// ended is told by the event "abort".
+	get ended() {
+		return this.#ended.signal;
+	}
+
+	// #start starts the worker, and again where one of its scripts did not come:
+	// fetched with care, they are at hand then, or the error says why not.
+	async #start({ program, scripts }) {
+		const module = compiled(program);
+		module.catch(() => {}); // awaited below
+		for (let n = 1; !await this.#spawn(scripts); n++) {
+			if (this.dead) return;
+			for (const file of [workerFile, ...scripts]) await fetched(file, { cache: "reload" });
+			if (n === starts) throw failure("unsupported", "the engine's worker could not start: a content security policy may forbid it");
+		}
+		this.#worker.postMessage({ module: await module });
+	}
+
+	// #spawn resolves to whether a new worker has its scripts.
+	#spawn(scripts) {
+		this.#worker?.terminate();
+		const worker = this.#worker = newWorker();
+		const lock = `wisp-engine-${Math.random()}`;
+		worker.postMessage({ scripts: scripts.map(({ address }) => address), lock });
+		return new Promise((resolve) => {
+			const stop = after(2 * patience, () => resolve(false));
+			worker.onerror = (event) => {
+				event.preventDefault();
+				resolve(false);
+				if (event.message) this.#die(new WispError("internal", event.message));
+			};
+			worker.onmessage = ({ data }) => {
+				if ("here" in data) {
+					stop();
+					resolve(data.here);
+				} else if (data.locked) {
+					this.#watch(lock);
+				} else {
+					this.#receive(data);
+				}
+			};
+			this.ended.addEventListener("abort", () => {
+				stop();
+				resolve(false);
+			});
+		});
+	}
+
+	// #watch waits for the lock of the worker: whoever gets it knows it dead.
+	#watch(lock) {
+		navigator.locks.request(lock, { signal: this.ended }, () => this.#die(stopped())).catch(() => {}); // ended before
 	}
 
 	call(method, argument, onEvent) {
@@ -73,24 +169,39 @@ class Engine {
 		const id = ++this.#last;
 		return new Promise((resolve, reject) => {
 			this.#calls.set(id, { resolve, reject, onEvent });
-			try {
-				this.#worker.postMessage({ id, method, argument });
-			} catch (err) { // a function or a symbol cannot be sent
-				this.#calls.delete(id);
-				reject(new WispError("bad-request", err.message));
-			}
+			this.#ready.then(() => this.#send(id, method, argument), () => {}); // which has ended every call
 		});
 	}
 
+	#send(id, method, argument) {
+		const call = this.#calls.get(id);
+		if (!call) return;
+		try {
+			this.#worker.postMessage({ id, method, argument });
+			if (method === "generate") call.heard = after(patience, () => this.#die(stopped()));
+		} catch (err) { // a function or a symbol cannot be sent
+			this.#calls.delete(id);
+			call.reject(new WispError("bad-request", err.message));
+		}
+	}
+
+	// cancel ends the picture under way, and the worker with it where it does
+	// not answer in time; it returns what to call once it has.
+	cancel() {
+		this.call("cancel").catch(() => {}); // of a dead engine there is nothing to cancel
+		return after(patience, () => this.#die(stopped()));
+	}
+
 	close(error = new WispError("aborted", "the generator was disposed of")) {
-		this.#worker.terminate();
 		this.#die(error);
 	}
 
-	#receive({ id, event, result, error, fatal }) {
+	#receive({ id, heard, event, result, error, fatal }) {
 		if (fatal) return this.#die(new WispError(fatal.code, fatal.message));
 		const call = this.#calls.get(id);
 		if (!call) return;
+		call.heard?.();
+		if (heard) return;
 		if (event) return call.onEvent?.(event);
 		this.#calls.delete(id);
 		if (error) call.reject(new WispError(error.code, error.message));
@@ -98,12 +209,19 @@ class Engine {
 	}
 
 	#die(error) {
-		this.#dead ??= error;
-		this.#worker.terminate();
-		for (const call of this.#calls.values()) call.reject(this.#dead);
+		if (this.#dead) return;
+		this.#dead = error;
+		this.#worker?.terminate();
+		this.#ended.abort();
+		for (const call of this.#calls.values()) {
+			call.heard?.();
+			call.reject(error);
+		}
 		this.#calls.clear();
 	}
 }
+
+const stopped = () => new WispError("internal", "the engine stopped: try again; its last words are in the console");
 
 // newWorker starts the worker; from a page of another origin by way of a blob,
 // since a worker's script must be of the page's own.
@@ -111,7 +229,7 @@ function newWorker() {
 	if (!globalThis.Worker) throw new WispError("unsupported", "wisp draws in browsers only: call it in a page");
 	// origin, not location.origin: a sandboxed frame is of no origin.
 	if (new URL(here).origin === globalThis.origin) return new Worker(new URL("./worker.js", import.meta.url));
-	const script = `importScripts(${JSON.stringify(workerAddress)});`;
+	const script = `importScripts(${JSON.stringify(workerFile.address)});`;
 	const blob = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
 	try {
 		return new Worker(blob);
@@ -120,26 +238,41 @@ function newWorker() {
 	}
 }
 
-// An engine that answered capabilities waits here for createGenerator.
+// The engine that answers capabilities and its like waits here for a generator
+// to take it, for a while.
 let spare = null;
+let retiring = 0; // a timer
+const idleness = 10_000; // milliseconds
 
 function takeEngine() {
-	const engine = spare?.dead === false ? spare : new Engine();
+	if (!spare || spare.dead || spare.asked > 0) return new Engine();
+	const engine = spare;
 	spare = null;
+	clearTimeout(retiring);
 	return engine;
 }
 
 const aborted = () => new WispError("aborted", "the request was cancelled");
 
-// ask makes one call that needs no generator.
+// until waits for a promise, or for a signal to abort.
+function until(promise, signal) {
+	return new Promise((resolve, reject) => {
+		if (signal?.aborted) reject(aborted());
+		signal?.addEventListener("abort", () => reject(aborted()), { once: true });
+		promise.then(resolve, reject);
+	});
+}
+
+// ask makes one call that needs no generator. All such calls share an engine.
 async function ask(method, argument) {
-	const engine = takeEngine();
+	if (!spare || spare.dead) spare = new Engine();
+	const engine = spare;
+	clearTimeout(retiring);
+	engine.asked++;
 	try {
-		const answer = await engine.call(method, argument);
-		spare ??= engine;
-		return answer;
+		return await engine.call(method, argument);
 	} finally {
-		if (spare !== engine) engine.close();
+		if (--engine.asked === 0 && engine === spare) retiring = setTimeout(() => engine.close(), idleness);
 	}
 }
 
@@ -147,25 +280,62 @@ export const capabilities = async (model) => ask("capabilities", named(model));
 export const models = () => ask("models");
 export const removeModel = (id) => ask("removeModel", id);
 
+// Shared is an engine with a model, which all generators that ask for the same
+// use in turns. It ends with the last of them.
+class Shared {
+	engine = takeEngine();
+	facts; // promise
+	users = new Set(); // the functions that hear of its events
+	#last = Promise.resolve(); // settles when nobody draws
+
+	constructor(key, options) {
+		this.engine.ended.addEventListener("abort", () => engines.get(key) === this && engines.delete(key));
+		this.facts = this.engine.call("create", options, (event) => {
+			for (const tell of this.users) tell(event);
+		});
+		this.facts.catch(() => this.engine.close()); // what it has begun is of no use
+	}
+
+	leave(tell) {
+		this.users.delete(tell);
+		if (this.users.size === 0) this.engine.close();
+	}
+
+	// turn resolves, once those that came before have drawn, to what gives it back.
+	turn() {
+		const before = this.#last;
+		let done;
+		this.#last = new Promise((resolve) => { done = resolve; });
+		return before.then(() => done);
+	}
+}
+
+const engines = new Map(); // key -> Shared
+
+// share returns the engine that is there for the options, or starts it.
+function share(key, options) {
+	if (!engines.has(key) || engines.get(key).engine.dead) engines.set(key, new Shared(key, options));
+	return engines.get(key);
+}
+
+// keyOf is the same for options that one engine serves. Files are always new.
+const keyOf = (options) => (typeof options.model === "string" ? JSON.stringify(options) : Symbol("files"));
+
 export async function createGenerator({ model, backend = "auto", threads, profile = false, signal, onProgress, onWarning, busy = "queue" } = {}) {
 	checkBusy(busy);
 	if (signal?.aborted) throw aborted();
-	const engine = takeEngine();
-	const stop = () => engine.close(aborted());
-	signal?.addEventListener("abort", stop, { once: true });
+	const generator = new Generator({ model: named(model), backend, threads, profile }, busy, (event) => {
+		if (event.type === "warning") onWarning?.(event.message);
+		else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
+	}, onWarning);
 	try {
-		const facts = await engine.call("create", { model: named(model), backend, threads, profile }, (event) => {
-			if (event.type === "warning") onWarning?.(event.message);
-			else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
-		});
+		await until(generator.load(), signal);
 		// Only a page may ask that the model be kept when the disk runs short.
 		navigator.storage?.persist?.().catch(() => {});
-		return new Generator(engine, facts, busy, onWarning);
+		return generator;
 	} catch (err) {
-		engine.close();
+		generator.dispose();
 		throw err;
-	} finally {
-		signal?.removeEventListener("abort", stop);
 	}
 }
 
@@ -219,18 +389,36 @@ const imageData = ({ width, height, data }) => new ImageData(data, width, height
 // What of a request goes to the engine.
 const settings = ["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height", "count", "previews"];
 
-class Generator {
-	#engine;
-	#busy;
-	#onWarning;
-	#runs = new Set(); // every run that has not ended
-	#last = Promise.resolve(); // settles with the newest run
+// The failures after which an engine is ended, and the next picture starts
+// another: what it holds of memory is given back only so.
+const deadly = ["out-of-memory", "device-lost", "internal"];
 
-	constructor(engine, facts, busy, onWarning) {
-		this.#engine = engine;
+class Generator {
+	#key;
+	#options;
+	#busy;
+	#tell;
+	#onWarning;
+	#shared = null;
+	#gone = false; // disposed of
+	#runs = new Set(); // the AbortControllers of every run that has not ended
+
+	constructor(options, busy, tell, onWarning) {
+		this.#key = keyOf(options);
+		this.#options = options;
 		this.#busy = busy;
+		this.#tell = tell;
 		this.#onWarning = onWarning;
-		Object.assign(this, facts); // name, licence, backend, device, defaults, samplers, settings
+	}
+
+	// load resolves to the engine, once it has the model: another one where the
+	// one before died.
+	async load() {
+		if (this.#gone) throw aborted();
+		const shared = this.#shared = share(this.#key, this.#options);
+		shared.users.add(this.#tell);
+		Object.assign(this, await shared.facts); // name, licence, backend, device, defaults, samplers, settings
+		return shared;
 	}
 
 	async generate({ signal, onStep, busy = this.#busy, ...request } = {}) {
@@ -239,48 +427,71 @@ class Generator {
 			throw new WispError("bad-request", "a picture is being made: wait for it, or cancel it");
 		}
 		if (busy === "abort") this.#abortAll();
-		const run = { cancelled: false };
+		const run = new AbortController();
+		const stop = () => run.abort();
+		if (signal?.aborted) stop();
+		signal?.addEventListener("abort", stop, { once: true });
 		this.#runs.add(run);
-		const result = this.#last.then(() => this.#run(run, request, signal, onStep));
-		this.#last = result.catch(() => {});
 		try {
-			return await result;
+			return await this.#run(request, run.signal, onStep);
+		} catch (err) {
+			throw run.signal.aborted ? aborted() : err;
 		} finally {
+			signal?.removeEventListener("abort", stop);
 			this.#runs.delete(run);
 		}
 	}
 
 	// abortAll ends the run under way and those that wait.
 	#abortAll() {
-		for (const run of this.#runs) run.cancelled = true;
-		if (this.#runs.size > 0) this.#cancel();
+		for (const run of this.#runs) run.abort();
 	}
 
-	#cancel() {
-		this.#engine.call("cancel").catch(() => {}); // of a dead engine there is nothing to cancel
+	// #turn waits for a living engine that is free.
+	async #turn(signal) {
+		for (;;) {
+			const shared = await until(this.load(), signal);
+			const turn = shared.turn();
+			try {
+				const done = await until(turn, signal);
+				if (!shared.engine.dead) return { shared, done };
+				done();
+			} catch (err) {
+				turn.then((done) => done());
+				throw err;
+			}
+		}
 	}
 
-	async #run(run, request, signal, onStep) {
-		if (run.cancelled || signal?.aborted) throw aborted();
-		const cancel = () => this.#cancel();
-		signal?.addEventListener("abort", cancel, { once: true });
+	async #run(request, signal, onStep) {
 		const sent = Object.fromEntries(settings.map((name) => [name, request[name]]));
 		const warnings = [];
 		sent.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
+		const { shared: { engine }, done } = await this.#turn(signal);
+		let answered = () => {};
+		const cancel = () => { answered = engine.cancel(); };
+		signal.addEventListener("abort", cancel);
 		try {
-			const r = await this.#engine.call("generate", sent, ({ type, message, stage, step, steps, preview }) => {
+			const r = await engine.call("generate", sent, ({ type, message, stage, step, steps, preview }) => {
 				if (type !== "warning") return onStep?.({ stage, step, steps, preview: preview ? imageData(preview) : null });
 				warnings.push(message);
 				this.#onWarning?.(message);
 			});
 			return { ...r, warnings, images: r.images.map(imageData) };
+		} catch (err) {
+			if (deadly.includes(err.code)) engine.close(err);
+			throw err;
 		} finally {
-			signal?.removeEventListener("abort", cancel);
+			signal.removeEventListener("abort", cancel);
+			answered();
+			done();
 		}
 	}
 
 	dispose() {
-		this.#engine.close();
+		this.#gone = true;
+		this.#abortAll();
+		this.#shared?.leave(this.#tell);
 	}
 }
 

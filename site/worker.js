@@ -1,35 +1,36 @@
 // The worker of a Go program, the engine or the packer: starts it and carries
 // calls to it.
 //
-// In:  {parts: {program, scripts}} first: the addresses of the wasm and of the scripts beside it
+// In:  {scripts, lock} first: the addresses of the scripts beside the program, and a name
+//      {module} then: the program, compiled
 //      {id, method, argument}   method is one of the table below
-// Out: {id, event} any number of times, then {id, result} or {id, error: {code, message}};
+// Out: {here: true} once the scripts are there, {here: false} where one did not come;
+//      {locked: true} once the worker holds the lock of that name: for as long as it lives
+//      {id, heard: true} at once, {id, event} any number of times, then {id, result} or
+//      {id, error: {code, message}};
 //      {fatal: {code, message}} once the program has ended, which it never does by itself
 "use strict";
 
 const failure = (code, message) => ({ code, message });
 
-async function start({ program, scripts }) {
-	if (typeof WebAssembly !== "object") throw failure("unsupported", "this browser has no WebAssembly: use a current one");
-	const unreachable = failure("network", "the engine could not be loaded: check the connection and try again");
-	const answer = fetch(program).catch(() => { throw unreachable; });
-	answer.catch(() => {}); // awaited below, unless the next line throws first
+function begin(scripts, lock) {
 	try {
 		importScripts(...scripts);
 	} catch {
-		throw unreachable;
+		return postMessage({ here: false });
 	}
-	const go = new Go();
-	const printed = tail();
-	const { instance } = await instantiate(await answer, go.importObject);
-	go.run(instance).then(() => ended(printed()), (err) => ended(String(err)));
+	postMessage({ here: true });
+	self.navigator.locks?.request(lock, () => {
+		postMessage({ locked: true });
+		return new Promise(() => {});
+	}).catch(() => {}); // a sandboxed page has no locks
 }
 
-async function instantiate(answer, imports) {
-	if (!answer.ok) throw failure("network", `the engine could not be loaded: HTTP status ${answer.status}`);
-	// Streaming needs the right content type, which a plain host may lack.
-	if (answer.headers.get("Content-Type") === "application/wasm") return WebAssembly.instantiateStreaming(answer, imports);
-	return WebAssembly.instantiate(await answer.arrayBuffer(), imports);
+async function start(module) {
+	const go = new Go();
+	const printed = tail();
+	const instance = await WebAssembly.instantiate(module, go.importObject);
+	go.run(instance).then(() => ended(printed()), (err) => ended(String(err)));
 }
 
 // tail keeps the end of what the Go program prints, beside the console: its
@@ -49,8 +50,8 @@ function ended(why) {
 	const memory = /out of memory|memory access out of bounds|cannot allocate/i.test(why);
 	postMessage({
 		fatal: memory
-			? failure("out-of-memory", "the engine ran out of memory: close other tabs, choose a smaller picture, and reload")
-			: failure("internal", "the engine stopped: reload the page; its last words are in the console"),
+			? failure("out-of-memory", "there is not enough memory: close other tabs or choose a smaller picture, and try again")
+			: failure("internal", "the engine stopped: try again; its last words are in the console"),
 	});
 }
 
@@ -73,17 +74,19 @@ const methods = {
 	async cancelImport() { wispPack.cancel(); },
 };
 
-let started = null; // promise
-
 // buffers lists what may be moved instead of copied.
 const buffers = (images) => images.map((image) => image.data.buffer);
 
-self.onmessage = async ({ data: { parts, id, method, argument } }) => {
-	if (parts) {
-		started = start(parts);
+let started = null; // promise
+
+self.onmessage = async ({ data: { scripts, lock, module, id, method, argument } }) => {
+	if (scripts) return begin(scripts, lock);
+	if (module) {
+		started = start(module);
 		started.catch(() => {}); // every call reports it
 		return;
 	}
+	postMessage({ id, heard: true });
 	try {
 		await started;
 		const event = (e) => postMessage({ id, event: e }, e.preview ? buffers([e.preview]) : []);

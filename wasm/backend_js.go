@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"wisp/engine"
@@ -13,12 +14,17 @@ import (
 
 // newBackend starts the backend of that name with at most so many threads (0
 // for what the device offers). "auto" is the graphics card where there is a
-// real one, else WebAssembly SIMD. profile times the graphics card's kernels.
-func newBackend(ctx context.Context, name string, threads int, profile bool) (engine.Backend, error) {
+// real one, else WebAssembly SIMD; warn, where not nil, is told of one that does
+// not answer. profile times the graphics card's kernels.
+func newBackend(ctx context.Context, name string, threads int, profile bool, warn func(error)) (engine.Backend, error) {
 	switch name {
 	case "", "auto":
-		if b, err := webgpu.New(ctx, webgpu.Options{Fast: true, Profile: profile}); err == nil {
+		b, err := webgpu.New(ctx, webgpu.Options{Fast: true, Profile: profile})
+		if err == nil {
 			return b, nil
+		}
+		if errors.Is(err, engine.ErrDeviceLost) && warn != nil {
+			warn(cardFailed(err))
 		}
 		return newSIMD(threads)
 	case "webgpu":
@@ -33,6 +39,10 @@ func newBackend(ctx context.Context, name string, threads int, profile bool) (en
 		return cpu.New(), nil
 	}
 	return nil, fmt.Errorf("%w: backend %q is not one of auto, webgpu, simd, cpu", diffusion.ErrBadRequest, name)
+}
+
+func cardFailed(why error) error {
+	return fmt.Errorf("the graphics card failed: the processor draws instead (%w)", why)
 }
 
 func newSIMD(threads int) (engine.Backend, error) {

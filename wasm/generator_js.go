@@ -61,7 +61,7 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 		opened <- err
 	}()
 	var err error
-	if g.backend, err = newBackend(ctx, g.choice, g.threads, g.profile); err != nil {
+	if g.backend, err = newBackend(ctx, g.choice, g.threads, g.profile, warn); err != nil {
 		return nil, err
 	}
 	if err = <-opened; err == nil {
@@ -132,7 +132,7 @@ func (g *generator) fallBack(ctx context.Context, why error, warn func(error)) b
 	g.losses++
 	g.frugal = g.frugal || memory
 	if again {
-		if b, err := newBackend(ctx, cmp.Or(g.choice, "auto"), g.threads, g.profile); err == nil {
+		if b, err := newBackend(ctx, cmp.Or(g.choice, "auto"), g.threads, g.profile, nil); err == nil {
 			g.backend = b
 			if memory {
 				warn(fmt.Errorf("the graphics card's memory is short: the parts of the model take turns there, which takes longer (%w)", why))
@@ -150,7 +150,7 @@ func (g *generator) fallBack(ctx context.Context, why error, warn func(error)) b
 		return false
 	}
 	g.backend, g.frugal = b, false
-	warn(fmt.Errorf("the graphics card failed: the processor draws instead (%w)", why))
+	warn(cardFailed(why))
 	return true
 }
 

@@ -147,7 +147,7 @@ func (f files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 // capabilities tells, before any weights are downloaded, what would run.
 func capabilities(ctx context.Context, args bridge.Arguments) (any, error) {
 	result := bridge.Object{"runs": true, "backend": "", "threads": 1, "reason": ""}
-	if b, err := newBackend(ctx, "auto", 0, false); err != nil {
+	if b, err := newBackend(ctx, "auto", 0, false, nil); err != nil {
 		result["runs"], result["reason"] = false, bridge.Failure(err, kinds)["message"]
 	} else {
 		result["backend"] = b.Name()

@@ -21,9 +21,24 @@ globalThis.wispReplay = (() => {
 		return { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, fallback };
 	};
 
+	const patience = 4; // seconds, in which a driver must answer
+
 	// open resolves to a Replay. defaults keeps to WebGPU's default limits and
-	// features; omit lists features to leave out.
-	async function open(defaults, omit) {
+	// features; omit lists features to leave out. A driver that hangs never
+	// answers: then the device counts as lost.
+	function open(defaults, omit) {
+		return new Promise((resolve, reject) => {
+			let left = patience;
+			const timer = setInterval(() => { // a computer that slept begins anew
+				if (--left > 0) return;
+				clearInterval(timer);
+				reject(failure("lost", "the graphics card's driver does not answer"));
+			}, 1000);
+			find(defaults, omit).then((replay) => (left > 0 ? resolve(replay) : replay.destroy()), reject).finally(() => clearInterval(timer));
+		});
+	}
+
+	async function find(defaults, omit) {
 		const gpu = globalThis.navigator?.gpu;
 		if (!gpu) throw failure("unsupported", "this browser has no WebGPU");
 		const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
