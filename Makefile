@@ -150,7 +150,7 @@ soak:
 # largest error, its scale, the cosine; PSNR for pictures.
 parity:
 	@mkdir -p build; status=0; \
-	go test ./tests -count=1 -v -run 'TestNetworks|Pipelines|TestDefault' > build/parity.txt || status=$$?; \
+	go test ./tests -count=1 -v -run 'TestNetworks|TestTAEF2|Pipelines|TestDefault' > build/parity.txt || status=$$?; \
 	sed -n 's/.*parity: //p; /^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
 
 # Each fuzz test for FUZZTIME. The effort at making an input smaller is bounded,

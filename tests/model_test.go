@@ -15,18 +15,20 @@ import (
 
 // networkCase is the case.json beside a network's golden.
 type networkCase struct {
-	Network     string  `json:"network"`
-	Prefix      string  `json:"prefix"`
-	Skip        int     `json:"skip"`
-	SkipLayers  []int   `json:"skip_layers"`
-	State       bool    `json:"state"`
-	Unnormed    bool    `json:"unnormed"`
-	Base        int     `json:"base"`   // of proportional attention
-	Linear      float64 `json:"linear"` // factors of the rotary embedding
-	NTK         float64 `json:"ntk"`
-	Penultimate bool    `json:"penultimate"`
-	Pooled      bool    `json:"pooled"`
-	Control     bool    `json:"control"`
+	Network     string   `json:"network"`
+	Prefix      string   `json:"prefix"`
+	Skip        int      `json:"skip"`
+	SkipLayers  []int    `json:"skip_layers"`
+	State       bool     `json:"state"`
+	Unnormed    bool     `json:"unnormed"`
+	States      []int    `json:"states"`
+	Unused      []string `json:"unused"` // prefixes of the weights that no graph reads
+	Base        int      `json:"base"`   // of proportional attention
+	Linear      float64  `json:"linear"` // factors of the rotary embedding
+	NTK         float64  `json:"ntk"`
+	Penultimate bool     `json:"penultimate"`
+	Pooled      bool     `json:"pooled"`
+	Control     bool     `json:"control"`
 }
 
 // build records the network for the sizes of its golden inputs.
@@ -68,6 +70,32 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "sd3":
 		s := shape("sample")
 		return model.SD3(config, s[0], s[1], s[2], shape("context")[1], model.SkipLayers(c.SkipLayers...))
+	case "flux2":
+		s := shape("sample")
+		var options []model.Flux2Option
+		for i := 0; ; i++ {
+			r, ok := in[fmt.Sprintf("reference.%d", i)]
+			if !ok {
+				return model.Flux2(config, s[0], s[1], s[2], shape("context")[1], options...)
+			}
+			options = append(options, model.References([2]int{r.Shape[1], r.Shape[2]}))
+		}
+	case "z_image":
+		s := shape("sample")
+		return model.ZImage(config, s[0], s[1], s[2], shape("context")[1])
+	case "qwen3":
+		s := shape("ids")
+		options := []model.Qwen3Option{model.Qwen3Prefix(c.Prefix)}
+		if c.States != nil {
+			options = append(options, model.HiddenStates(c.States...))
+		}
+		return model.Qwen3(config, s[0], s[1], options...)
+	case "kl_flux2_decoder":
+		s := shape("latents")
+		return model.AutoencoderKLFlux2Decoder(config, s[0], s[1], s[2])
+	case "kl_flux2_encoder":
+		s := shape("image")
+		return model.AutoencoderKLFlux2Encoder(config, s[0], s[1], s[2])
 	case "dit":
 		s := shape("sample")
 		return model.DiT(config, s[0], s[1], s[2])
@@ -150,6 +178,11 @@ func (c networkCase) leavesOut(name string) bool {
 			return true
 		}
 	}
+	for _, prefix := range c.Unused {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
 	if c.Network == "lumina" && name == "pad_token" { // nothing reads it there either
 		return true
 	}
@@ -216,6 +249,10 @@ func TestNetworkConfigErrors(t *testing.T) {
 	aura := func(b []byte) (*engine.Graph, error) { return model.AuraFlow(b, 1, 8, 8, 4) }
 	lumina := func(b []byte) (*engine.Graph, error) { return model.Lumina(b, 1, 8, 8, 4) }
 	hunyuan := func(b []byte) (*engine.Graph, error) { return model.HunyuanDiT(b, 1, 8, 8) }
+	flux2 := func(b []byte) (*engine.Graph, error) { return model.Flux2(b, 1, 4, 4, 4) }
+	zImage := func(b []byte) (*engine.Graph, error) { return model.ZImage(b, 1, 8, 8, 32) }
+	qwen3 := func(b []byte) (*engine.Graph, error) { return model.Qwen3(b, 1, 4) }
+	klFlux2 := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLFlux2Decoder(b, 1, 4, 4) }
 	flux := func(b []byte) (*engine.Graph, error) { return model.Flux(b, 1, 4, 4, 4) }
 	sd3Skipping := func(b []byte) (*engine.Graph, error) { return model.SD3(b, 1, 8, 8, 4, model.SkipLayers(7, 18)) }
 	kl := func(b []byte) (*engine.Graph, error) { return model.AutoencoderKLDecoder(b, 1, 8, 8) }
@@ -288,6 +325,18 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{hunyuan, `{"in_channels": 4, "patch_size": 2, "hidden_size": 1409}`, "hidden_size"},
 		{hunyuan, `{"in_channels": 4, "patch_size": 2, "hidden_size": 1408, "num_layers": 3}`, "num_layers"},
 		{hunyuan, `{"in_channels": 4}`, "patch_size"},
+		{flux2, `{"axes_dims_rope": [64, 64]}`, "axes_dims_rope"},
+		{flux2, `{"rope_theta": 0}`, "rope_theta"},
+		{flux2, `{"mlp_ratio": 1e300}`, "mlp_ratio"},
+		{zImage, `{"siglip_feat_dim": 8}`, "siglip_feat_dim"},
+		{zImage, `{"axes_lens": [30, 512, 512]}`, "axes_lens"},
+		{zImage, `{"all_patch_size": [2, 4]}`, "all_patch_size"},
+		{qwen3, `{"rope_scaling": {"type": "yarn"}}`, "rope_scaling"},
+		{qwen3, `{"rope_parameters": {"rope_type": "yarn"}}`, "rope_type"},
+		{qwen3, `{"use_sliding_window": true}`, "use_sliding_window"},
+		{qwen3, `{"num_key_value_heads": 5}`, "num_key_value_heads"},
+		{klFlux2, `{"decoder_block_out_channels": [32]}`, "decoder_block_out_channels"},
+		{klFlux2, `{"batch_norm_eps": -1}`, "batch_norm_eps"},
 		{flux, `{"patch_size": 2}`, "patch_size"},
 		{flux, `{"axes_dims_rope": [16, 56, 54]}`, "axes_dims_rope"},
 		{flux, `{"axes_dims_rope": [16, 57, 55]}`, "axes_dims_rope"},

@@ -47,6 +47,15 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.PixArt(p.Config, 1, 8, 8, 77))
 	case "SD3Transformer2DModel":
 		add(model.SD3(p.Config, 1, 8, 8, 77))
+	case "Flux2Transformer2DModel":
+		add(model.Flux2(p.Config, 1, 8, 8, 77))
+	case "ZImageTransformer2DModel":
+		add(model.ZImage(p.Config, 1, 10, 8, 32))
+	case "Qwen3Model":
+		add(model.Qwen3(p.Config, 1, 77))
+	case "AutoencoderKLFlux2":
+		add(model.AutoencoderKLFlux2Encoder(p.Config, 1, 64, 64))
+		add(model.AutoencoderKLFlux2Decoder(p.Config, 1, 8, 8))
 	case "DiTTransformer2DModel":
 		add(model.DiT(p.Config, 1, 8, 8))
 	case "AuraFlowTransformer2DModel":

@@ -20,6 +20,16 @@ type klConfig struct {
 	QuantConv     bool     `json:"use_quant_conv"`
 	PostQuantConv bool     `json:"use_post_quant_conv"`
 	MidAttention  bool     `json:"mid_block_add_attention"`
+
+	DecoderChannels []int `json:"-"` // AutoencoderKLFlux2 only; nil for Channels
+}
+
+// decoderChannels are the widths of the decoder.
+func (c klConfig) decoderChannels() []int {
+	if c.DecoderChannels != nil {
+		return c.DecoderChannels
+	}
+	return c.Channels
 }
 
 func parseKL(config []byte) (klConfig, error) {
@@ -86,13 +96,14 @@ func AutoencoderKLDecoder(config []byte, batch, h, w int) (*engine.Graph, error)
 
 // decode is diffusers' Decoder on x (n,h,w,latent).
 func (c klConfig) decode(g *engine.Graph, x *engine.Node) *engine.Node {
-	p, last := path("decoder"), len(c.Channels)-1
-	x = conv(g, p.Sub("conv_in"), x, c.Channels[last], 3)
+	p, channels := path("decoder"), c.decoderChannels()
+	last := len(channels) - 1
+	x = conv(g, p.Sub("conv_in"), x, channels[last], 3)
 	x = klMid(g, p.Sub("mid_block"), c, x)
-	for i := range c.Channels {
+	for i := range channels {
 		block := p.Sub("up_blocks", i)
 		for j := range c.Layers + 1 {
-			x = c.layer(g, block, j, c.UpTypes[i], x, c.Channels[last-i])
+			x = c.layer(g, block, j, c.UpTypes[i], x, channels[last-i])
 		}
 		if i < last {
 			x = upsample(g, block.Sub("upsamplers", 0), x, 2*x.Shape[1], 2*x.Shape[2])

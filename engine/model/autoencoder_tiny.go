@@ -14,6 +14,7 @@ type tinyConfig struct {
 	UpsampleFactor int    `json:"upsampling_scaling_factor"`
 	EncoderBlocks  []int  `json:"num_encoder_blocks"`
 	DecoderBlocks  []int  `json:"num_decoder_blocks"`
+	MidNorm        bool   `json:"use_midblock_gn"` // TAEF2's, which diffusers does not have: see tinyPool
 }
 
 func parseTiny(config []byte) (tinyConfig, error) {
@@ -64,6 +65,9 @@ func AutoencoderTinyDecoder(config []byte, batch, h, w int) (*engine.Graph, erro
 		next() // the activation
 		for i, width := range c.DecoderWidths {
 			for range c.DecoderBlocks[i] {
+				if i == 0 && c.MidNorm {
+					x = tinyPool(g, p.Sub(layer), x)
+				}
 				x = tinyBlock(g, next(), x, act, width)
 			}
 			if i == len(c.DecoderWidths)-1 {
@@ -100,11 +104,23 @@ func AutoencoderTinyEncoder(config []byte, batch, h, w int) (*engine.Graph, erro
 				x = convNoBias(g, next(), x, width, 2)
 			}
 			for range c.EncoderBlocks[i] {
+				if i == len(c.EncoderWidths)-1 && c.MidNorm {
+					x = tinyPool(g, p.Sub(layer), x)
+				}
 				x = tinyBlock(g, next(), x, activations[c.Act], width)
 			}
 		}
 		g.Output("latents", conv(g, next(), x, c.Latent, 3))
 	})
+}
+
+// tinyPool adds what a group norm of four times the channels makes of x: the
+// blocks next to the latents of TAEF2 begin so.
+func tinyPool(g *engine.Graph, p path, x *engine.Node) *engine.Node {
+	p, width := p.Sub("pool"), x.Shape[3]
+	h := engine.Conv2D(x, p.Sub(0).weight(g, "weight", 4*width, width, 1, 1), nil, 1, [4]int{})
+	h = engine.ReLU(groupNorm(g, p.Sub(1), h, 4, 1e-5))
+	return engine.Add(engine.Conv2D(h, p.Sub(3).weight(g, "weight", width, 4*width, 1, 1), nil, 1, [4]int{}), x)
 }
 
 // tinyBlock is diffusers' AutoencoderTinyBlock: three convolutions, the

@@ -148,6 +148,7 @@ type AutoencoderFacts struct {
 	Factor  int     // pixels that a latent spans in each direction
 	Scaling float32 // latents are divided by it before decoding
 	Shift   float32 // and this is added to them
+	NormEps float32 // batch_norm_eps of AutoencoderKLFlux2, whose decoder takes the mean and std; 0 for the others
 
 	mean, std []float32 // of each channel, where the config has them
 	class     string
@@ -178,7 +179,7 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 		return AutoencoderFacts{}, err
 	}
 	k := checker{component: "autoencoder"}
-	k.one("_class_name", class.Name, "AutoencoderKL", "AutoencoderTiny", "VQModel")
+	k.one("_class_name", class.Name, "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderTiny", "VQModel")
 	if k.err != nil {
 		return AutoencoderFacts{}, k.err
 	}
@@ -200,6 +201,13 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 		for range c.DecoderWidths[1:] {
 			f.Factor *= c.UpsampleFactor
 		}
+	case "AutoencoderKLFlux2":
+		c, err := parseKLFlux2(config)
+		if err != nil {
+			return f, err
+		}
+		latents.Scaling = 1
+		f.Latent, f.Factor, f.NormEps = 4*c.Latent, 1<<len(c.Channels), c.Eps
 	case "VQModel":
 		c, err := parseVQ(config)
 		if err != nil {
@@ -239,6 +247,8 @@ func Decoder(config []byte, batch, h, w int) (*engine.Graph, error) {
 	switch f.class {
 	case "AutoencoderTiny":
 		return AutoencoderTinyDecoder(config, batch, h, w)
+	case "AutoencoderKLFlux2":
+		return AutoencoderKLFlux2Decoder(config, batch, h, w)
 	case "VQModel":
 		return VQModelDecoder(config, batch, h, w)
 	}

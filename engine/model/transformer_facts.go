@@ -2,18 +2,19 @@ package model
 
 // TransformerFacts are what a pipeline must know of a diffusion transformer.
 type TransformerFacts struct {
-	In, Out       int  // channels of "sample", and of the prediction
-	Height, Width int  // sample_size in latents; 0 where the config has none
-	Multiple      int  // that the sample's height and width must be of
-	Largest       int  // most that they may be; 0 for any
-	Context       int  // width of "context"; 0 without
-	Pooled        int  // width of "pooled"; 0 without
-	Guidance      bool // takes "guidance_embedding"
-	Tokens        int  // of "context"; 0 for any
-	ContextT5     int  // width of "context_t5"; 0 without
-	TokensT5      int  // of "context_t5"
-	Sized         bool // takes embeddings of the picture's size; see the graph
-	Classes       int  // that "class_labels" may name, from 0, the last for none; 0 without
+	In, Out       int     // channels of "sample", and of the prediction
+	Height, Width int     // sample_size in latents; 0 where the config has none
+	Multiple      int     // that the sample's height and width must be of
+	Largest       int     // most that they may be; 0 for any
+	Context       int     // width of "context"; 0 without
+	Pooled        int     // width of "pooled"; 0 without
+	Guidance      bool    // takes "guidance_embedding"
+	Tokens        int     // of "context"; 0 for any
+	ContextT5     int     // width of "context_t5"; 0 without
+	TokensT5      int     // of "context_t5"
+	Sized         bool    // takes embeddings of the picture's size; see the graph
+	TimeScale     float32 // t_scale of Z-Image: what its time is multiplied by; 0 for the others
+	Classes       int     // that "class_labels" may name, from 0, the last for none; 0 without
 }
 
 // ReadTransformer reads the facts of a transformer's config, by its
@@ -39,6 +40,19 @@ var transformers = map[string]func(config []byte) (TransformerFacts, error){
 	"FluxTransformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseFlux(config)
 		return TransformerFacts{In: c.In, Out: c.out, Multiple: 1, Context: c.Context, Pooled: c.Pooled, Guidance: c.Guidance}, err
+	},
+	"Flux2Transformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseFlux2(config)
+		return TransformerFacts{In: c.In, Out: c.out, Multiple: 1, Context: c.Context, Guidance: c.Guidance}, err
+	},
+	"ZImageTransformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseZImage(config)
+		if err != nil {
+			return TransformerFacts{}, err
+		}
+		return TransformerFacts{
+			In: c.In, Out: c.In, Multiple: c.patch, Largest: c.patch * min(c.Lengths[1], c.Lengths[2]), Context: c.Caption, TimeScale: float32(c.Scale),
+		}, nil
 	},
 	"SD3Transformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseSD3(config)

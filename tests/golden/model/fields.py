@@ -11,8 +11,8 @@ from pathlib import Path
 import diffusers
 
 CLASSES = [
-    "AuraFlowTransformer2DModel", "AutoencoderKL", "AutoencoderTiny", "ControlNetModel", "DiTTransformer2DModel",
-    "FluxTransformer2DModel", "HunyuanDiT2DModel", "LuminaNextDiT2DModel", "PixArtTransformer2DModel", "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel",
+    "AuraFlowTransformer2DModel", "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderTiny", "ControlNetModel", "DiTTransformer2DModel",
+    "Flux2Transformer2DModel", "FluxTransformer2DModel", "HunyuanDiT2DModel", "LuminaNextDiT2DModel", "PixArtTransformer2DModel", "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel", "ZImageTransformer2DModel",
 ]
 
 if __name__ == "__main__":

@@ -16,14 +16,17 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel, FluxTransformer2DModel,
-    HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel,
-    VQModel,
+    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel,
+    Flux2Transformer2DModel, FluxTransformer2DModel, HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel,
+    SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
 )
 from diffusers.models.embeddings import get_2d_rotary_pos_embed, get_2d_rotary_pos_embed_lumina, get_timestep_embedding
 from diffusers.pipelines.hunyuandit.pipeline_hunyuandit import get_resize_crop_region_for_grid
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
+from transformers import (
+    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3ForCausalLM, Qwen3Model,
+    T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel,
+)
 
 HERE = Path(__file__).parent
 WANTED = sys.argv[1:]  # all where empty
@@ -57,7 +60,7 @@ def save(name, network, model, inputs, outputs, half="", **options):
     shutil.rmtree(out, ignore_errors=True)
     model.save_pretrained(out)
     file = next(out.glob("*.safetensors"))
-    other = {"encoder": ("decoder.", "post_quant_conv.", "quantize."), "decoder": ("encoder.", "quant_conv."), "": ()}[half]
+    other = {"encoder": ("decoder.", "post_quant_conv.", "quantize.", "bn."), "decoder": ("encoder.", "quant_conv.", "bn."), "": ()}[half]
     weights = {k: v for k, v in load_file(file).items() if not k.startswith(other)}
     file.unlink()
     if sum(v.numel() for v in weights.values()) > 1e5:  # see seeded
@@ -390,6 +393,79 @@ def hunyuans():
         save(name, "hunyuan", m, inputs, {"sample": last(y)})
 
 
+def flux2s():
+    for name, seed, config, sizes in (
+        ("flux2_klein", 120, dict(guidance_embeds=False), []), ("flux2_dev", 121, dict(num_layers=2), [(2, 2), (1, 3)]),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(Flux2Transformer2DModel(**dict(
+            in_channels=8, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=10,
+            axes_dims_rope=(4, 4, 4, 4)) | config), seed)
+        h, w, tokens = 3, 4, 5
+        t, g = torch.tensor([0.75, 0.02]), torch.tensor([3.5, 1.0])
+        pictures = [torch.randn(2, h * w, 8)] + [torch.randn(2, a * b, 8) for a, b in sizes]
+        context = torch.randn(2, tokens, 10)
+        ids = torch.cat([torch.cartesian_prod(torch.tensor([10 * i]), torch.arange(a), torch.arange(b), torch.tensor([0]))
+                         for i, (a, b) in enumerate([(h, w)] + sizes)])
+        words = torch.cartesian_prod(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]), torch.arange(tokens))
+        inputs = {"sample": pictures[0].reshape(2, h, w, 8), "context": context, "timestep_embedding": sinusoidal(1000 * t)}
+        inputs |= {f"reference.{i}": p.reshape(2, *sizes[i], 8) for i, p in enumerate(pictures[1:])}
+        if m.config.guidance_embeds:
+            inputs["guidance_embedding"] = sinusoidal(1000 * g)
+        y = m(torch.cat(pictures, 1), context, t, ids, words, g if m.config.guidance_embeds else None).sample[:, : h * w]
+        save(name, "flux2", m, inputs, {"sample": y.reshape(2, h, w, 8)})
+
+
+def z_images():
+    torch.manual_seed(122)
+    m = seeded(ZImageTransformer2DModel(
+        in_channels=4, dim=24, n_layers=2, n_refiner_layers=1, n_heads=3, n_kv_heads=3, cap_feat_dim=10, axes_dims=[4, 2, 2],
+        axes_lens=[128, 16, 16]), 122)
+    x, context, t = torch.randn(2, 4, 1, 8, 10), torch.randn(2, 35, 10), torch.tensor([0.1, 0.8])
+    y = torch.stack(m(list(x), t, list(context)).sample)[:, :, 0]
+    padded, mask = torch.cat([context, torch.randn(2, 29, 10)], 1), torch.cat([torch.ones(2, 35), torch.zeros(2, 29)], 1)
+    save("z_image", "z_image", m, {"sample": last(x[:, :, 0]), "context": padded, "mask": mask, "timestep_embedding": sinusoidal(1000 * t)},
+         {"sample": last(y)})
+
+
+def qwen3s():
+    torch.manual_seed(123)
+    config = Qwen3Config(
+        vocab_size=40, hidden_size=24, intermediate_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6}, tie_word_embeddings=True, pad_token_id=0)
+    ids, mask = torch.randint(1, 40, (2, 9)), torch.ones(2, 9)
+    mask[0, 6:] = 0
+    m = seeded(Qwen3Model(config), 123)
+    states = m(ids, attention_mask=mask, output_hidden_states=True).hidden_states
+    save("qwen3", "qwen3", m, {"ids": ids.int(), "mask": mask}, {"hidden": states[-1]})
+    save("qwen3_states", "qwen3", m, {"ids": ids.int(), "mask": mask}, {"hidden": torch.cat([states[1], states[-2]], -1)},
+         states=[1, -2], unused=["layers.2.", "norm."])
+    m = seeded(Qwen3ForCausalLM(config), 124)
+    states = m(ids, attention_mask=mask, output_hidden_states=True).hidden_states
+    save("qwen3_causal_lm", "qwen3", m, {"ids": ids.int(), "mask": mask}, {"hidden": states[-1]}, prefix="model")
+
+
+def kl_flux2s():
+    down, up = ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2
+    torch.manual_seed(125)
+    m = seeded(AutoencoderKLFlux2(
+        down_block_types=down, up_block_types=up, block_out_channels=(4, 8), decoder_block_out_channels=(6, 8), layers_per_block=1,
+        norm_num_groups=2, latent_channels=4), 125)
+    m.bn.running_mean.data, m.bn.running_var.data = torch.randn(16), torch.rand(16) + 0.2
+    mean, std = m.bn.running_mean, (m.bn.running_var + m.config.batch_norm_eps).sqrt()
+    z = torch.randn(2, 16, 3, 2)
+    latents = z * std[None, :, None, None] + mean[None, :, None, None]
+    latents = latents.reshape(2, 4, 2, 2, 3, 2).permute(0, 1, 4, 2, 5, 3).reshape(2, 4, 6, 4)
+    save("kl_flux2_decoder", "kl_flux2_decoder", m, {"latents": last(z), "mean": mean, "std": std},
+         {"image": last(m.decode(latents).sample)}, half="decoder")
+    x = torch.rand(2, 3, 12, 8) * 2 - 1
+    z = m.encode(x).latent_dist.mode()
+    z = z.reshape(2, 4, 3, 2, 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(2, 16, 3, 2)
+    z = (z - mean[None, :, None, None]) / std[None, :, None, None]
+    save("kl_flux2_encoder", "kl_flux2_encoder", m, {"image": last(x), "mean": mean, "reciprocal": 1 / std}, {"latents": last(z)},
+         half="encoder")
+
+
 def fluxes():
     for name, seed, config in (
         ("flux_schnell", 80, dict(num_layers=2, num_single_layers=1, axes_dims_rope=(2, 4, 2))),
@@ -465,6 +541,10 @@ if __name__ == "__main__":
         pixarts()
         sd3()
         fluxes()
+        flux2s()
+        z_images()
+        qwen3s()
+        kl_flux2s()
         dits()
         auraflows()
         luminas()

@@ -13,11 +13,15 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel, FluxTransformer2DModel,
-    HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel,
-    VQModel,
+    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel,
+    Flux2Transformer2DModel, FluxTransformer2DModel, HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel,
+    SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
+from transformers import (
+    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3Model, T5Config,
+    T5EncoderModel, UMT5Config, UMT5EncoderModel,
+)
+
 
 CROSS, DOWN = "CrossAttnDownBlock2D", "DownBlock2D"
 UP, CROSS_UP = "UpBlock2D", "CrossAttnUpBlock2D"
@@ -130,21 +134,29 @@ MODELS = {
     "hunyuan_dit_1_2": (HunyuanDiT2DModel, dict(
         sample_size=128, in_channels=4, patch_size=2, hidden_size=1408, num_layers=40, mlp_ratio=4.3637,
         use_style_cond_and_image_meta_size=False)),
+    "flux2_klein_4b": (Flux2Transformer2DModel, dict(
+        num_layers=5, num_single_layers=20, num_attention_heads=24, joint_attention_dim=7680, guidance_embeds=False)),
+    "flux2_dev": (Flux2Transformer2DModel, {}),
+    "flux2_vae": (AutoencoderKLFlux2, {}),
+    "z_image_turbo": (ZImageTransformer2DModel, {}),
+    "qwen3_4b": (Qwen3Model, dict(
+        hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128,
+        rope_parameters=dict(rope_type="default", rope_theta=1e6))),
     "flux1_schnell": (FluxTransformer2DModel, {}),
     "flux1_dev": (FluxTransformer2DModel, dict(guidance_embeds=True)),
 }
 CONFIGS = {CLIPTextModel: CLIPTextConfig, CLIPTextModelWithProjection: CLIPTextConfig, T5EncoderModel: T5Config,
-           MT5EncoderModel: MT5Config, UMT5EncoderModel: UMT5Config}
+           MT5EncoderModel: MT5Config, Qwen3Model: Qwen3Config, UMT5EncoderModel: UMT5Config}
 
 
 def entry(cls, config):
     with torch.device("meta"):
         m = cls(CONFIGS[cls](**{k: v for k, v in config.items() if k != "model_type"})) if cls in CONFIGS else cls(**config)
     saved = m.state_dict()
-    stored = list(m.named_parameters()) + [(k, v) for k, v in m.named_buffers() if k in saved]
+    stored = list(m.named_parameters()) + [(k, v) for k, v in m.named_buffers() if k in saved and v.ndim]
     shapes = {k: list(v.shape) for k, v in stored}
     lines = "".join(f"{k} {'x'.join(map(str, s))}\n" for k, s in sorted(shapes.items()))
-    host = {"host": {k: v.numel() for k, v in stored if k == "time_proj.weight" and v.ndim == 1 or k == "pad_token"}}
+    host = {"host": {k: v.numel() for k, v in stored if k == "time_proj.weight" and v.ndim == 1 or k == "pad_token" or k.startswith("bn.")}}
     return {k: v for k, v in host.items() if v} | {"class": cls.__name__, "config": config, "parameters": sum(v.numel() for _, v in stored),
             "tensors": len(shapes), "sha256": hashlib.sha256(lines.encode()).hexdigest()}
 
