@@ -70,6 +70,9 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "sd3":
 		s := shape("sample")
 		return model.SD3(config, s[0], s[1], s[2], shape("context")[1], model.SkipLayers(c.SkipLayers...))
+	case "bert":
+		s := shape("ids")
+		return model.BERT(config, s[0], s[1])
 	case "flux2":
 		s := shape("sample")
 		var options []model.Flux2Option
@@ -249,6 +252,7 @@ func TestNetworkConfigErrors(t *testing.T) {
 	aura := func(b []byte) (*engine.Graph, error) { return model.AuraFlow(b, 1, 8, 8, 4) }
 	lumina := func(b []byte) (*engine.Graph, error) { return model.Lumina(b, 1, 8, 8, 4) }
 	hunyuan := func(b []byte) (*engine.Graph, error) { return model.HunyuanDiT(b, 1, 8, 8) }
+	bert := func(b []byte) (*engine.Graph, error) { return model.BERT(b, 1, 4) }
 	flux2 := func(b []byte) (*engine.Graph, error) { return model.Flux2(b, 1, 4, 4, 4) }
 	zImage := func(b []byte) (*engine.Graph, error) { return model.ZImage(b, 1, 8, 8, 32) }
 	qwen3 := func(b []byte) (*engine.Graph, error) { return model.Qwen3(b, 1, 4) }
@@ -331,6 +335,9 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{zImage, `{"siglip_feat_dim": 8}`, "siglip_feat_dim"},
 		{zImage, `{"axes_lens": [30, 512, 512]}`, "axes_lens"},
 		{zImage, `{"all_patch_size": [2, 4]}`, "all_patch_size"},
+		{bert, `{"position_embedding_type": "relative_key"}`, "position_embedding_type"},
+		{bert, `{"max_position_embeddings": 3}`, "max_position_embeddings"},
+		{bert, `{"is_decoder": true}`, "is_decoder"},
 		{qwen3, `{"rope_scaling": {"type": "yarn"}}`, "rope_scaling"},
 		{qwen3, `{"rope_parameters": {"rope_type": "yarn"}}`, "rope_type"},
 		{qwen3, `{"use_sliding_window": true}`, "use_sliding_window"},

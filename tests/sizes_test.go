@@ -17,12 +17,12 @@ import (
 
 // published is an entry of golden/model/sizes.json.
 type published struct {
-	Class      string          `json:"class"`
-	Config     json.RawMessage `json:"config"`
-	Parameters int             `json:"parameters"`
-	Tensors    int             `json:"tensors"`
-	Host       map[string]int  `json:"host"`   // elements of the tensors that no graph reads: the host does, or nobody
-	SHA256     string          `json:"sha256"` // of the sorted lines "name shape"
+	Class      string                  `json:"class"`
+	Config     json.RawMessage         `json:"config"`
+	Parameters int                     `json:"parameters"`
+	Tensors    int                     `json:"tensors"`
+	Host       map[string]engine.Shape `json:"host"`   // the tensors that no graph reads: the host does, or nobody
+	SHA256     string                  `json:"sha256"` // of the sorted lines "name shape"
 }
 
 // graphs are the networks whose weights together are the checkpoint's.
@@ -51,6 +51,8 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.Flux2(p.Config, 1, 8, 8, 77))
 	case "ZImageTransformer2DModel":
 		add(model.ZImage(p.Config, 1, 10, 8, 32))
+	case "BertModel":
+		add(model.BERT(p.Config, 1, 77))
 	case "Qwen3Model":
 		add(model.Qwen3(p.Config, 1, 77))
 	case "AutoencoderKLFlux2":
@@ -98,9 +100,13 @@ func TestPublishedModels(t *testing.T) {
 			}
 			var lines []string
 			parameters, seen := 0, map[string]bool{}
-			for name, n := range want.Host {
-				lines = append(lines, fmt.Sprintf("%s %d\n", name, n))
-				parameters += n
+			count := func(name string, shape engine.Shape) {
+				dims := strings.ReplaceAll(strings.Trim(fmt.Sprint([]int(shape)), "[]"), " ", "x")
+				lines = append(lines, fmt.Sprintf("%s %s\n", name, dims))
+				parameters += shape.Elems()
+			}
+			for name, shape := range want.Host {
+				count(name, shape)
 			}
 			for _, g := range graphs {
 				for _, w := range g.Weights() {
@@ -108,9 +114,7 @@ func TestPublishedModels(t *testing.T) {
 						continue
 					}
 					seen[w.Name] = true
-					dims := strings.ReplaceAll(strings.Trim(fmt.Sprint([]int(w.Shape)), "[]"), " ", "x")
-					lines = append(lines, fmt.Sprintf("%s %s\n", w.Name, dims))
-					parameters += w.Elems()
+					count(w.Name, w.Shape)
 				}
 			}
 			slices.Sort(lines)

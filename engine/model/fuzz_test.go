@@ -49,6 +49,7 @@ func FuzzConfig(f *testing.F) {
 		Flux2(config, 1, 4, 4, 4)
 		ZImage(config, 1, 8, 8, 32)
 		Qwen3(config, 1, 5)
+		BERT(config, 1, 5)
 		ReadUNet(config)
 		ReadUNet2D(config)
 		ReadAutoencoder(config)

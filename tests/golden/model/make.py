@@ -24,7 +24,7 @@ from diffusers.models.embeddings import get_2d_rotary_pos_embed, get_2d_rotary_p
 from diffusers.pipelines.hunyuandit.pipeline_hunyuandit import get_resize_crop_region_for_grid
 from safetensors.torch import load_file, save_file
 from transformers import (
-    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3ForCausalLM, Qwen3Model,
+    BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3ForCausalLM, Qwen3Model,
     T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel,
 )
 
@@ -445,6 +445,16 @@ def qwen3s():
     save("qwen3_causal_lm", "qwen3", m, {"ids": ids.int(), "mask": mask}, {"hidden": states[-1]}, prefix="model")
 
 
+def berts():
+    torch.manual_seed(126)
+    m = seeded(BertModel(BertConfig(
+        vocab_size=30, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=12),
+        add_pooling_layer=False), 126)
+    ids, mask = torch.randint(1, 30, (2, 9)), torch.ones(2, 9)
+    mask[0, 6:] = 0
+    save("bert", "bert", m, {"ids": ids.int(), "mask": mask}, {"hidden": m(ids, attention_mask=mask).last_hidden_state})
+
+
 def kl_flux2s():
     down, up = ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2
     torch.manual_seed(125)
@@ -544,6 +554,7 @@ if __name__ == "__main__":
         flux2s()
         z_images()
         qwen3s()
+        berts()
         kl_flux2s()
         dits()
         auraflows()

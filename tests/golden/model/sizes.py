@@ -18,7 +18,7 @@ from diffusers import (
     SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
 )
 from transformers import (
-    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3Model, T5Config,
+    BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3Model, T5Config,
     T5EncoderModel, UMT5Config, UMT5EncoderModel,
 )
 
@@ -139,6 +139,8 @@ MODELS = {
     "flux2_dev": (Flux2Transformer2DModel, {}),
     "flux2_vae": (AutoencoderKLFlux2, {}),
     "z_image_turbo": (ZImageTransformer2DModel, {}),
+    "hunyuan_bert": (BertModel, dict(
+        vocab_size=47020, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)),
     "qwen3_4b": (Qwen3Model, dict(
         hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128,
         rope_parameters=dict(rope_type="default", rope_theta=1e6))),
@@ -146,7 +148,7 @@ MODELS = {
     "flux1_dev": (FluxTransformer2DModel, dict(guidance_embeds=True)),
 }
 CONFIGS = {CLIPTextModel: CLIPTextConfig, CLIPTextModelWithProjection: CLIPTextConfig, T5EncoderModel: T5Config,
-           MT5EncoderModel: MT5Config, Qwen3Model: Qwen3Config, UMT5EncoderModel: UMT5Config}
+           MT5EncoderModel: MT5Config, Qwen3Model: Qwen3Config, BertModel: BertConfig, UMT5EncoderModel: UMT5Config}
 
 
 def entry(cls, config):
@@ -156,7 +158,7 @@ def entry(cls, config):
     stored = list(m.named_parameters()) + [(k, v) for k, v in m.named_buffers() if k in saved and v.ndim]
     shapes = {k: list(v.shape) for k, v in stored}
     lines = "".join(f"{k} {'x'.join(map(str, s))}\n" for k, s in sorted(shapes.items()))
-    host = {"host": {k: v.numel() for k, v in stored if k == "time_proj.weight" and v.ndim == 1 or k == "pad_token" or k.startswith("bn.")}}
+    host = {"host": {k: list(v.shape) for k, v in stored if k == "time_proj.weight" and v.ndim == 1 or k in ("pad_token", "pooler.dense.bias", "pooler.dense.weight") or k.startswith("bn.")}}
     return {k: v for k, v in host.items() if v} | {"class": cls.__name__, "config": config, "parameters": sum(v.numel() for _, v in stored),
             "tensors": len(shapes), "sha256": hashlib.sha256(lines.encode()).hexdigest()}
 
