@@ -1,6 +1,10 @@
 package model
 
-import "wisp/engine"
+import (
+	"slices"
+
+	"wisp/engine"
+)
 
 // zImageConfig is diffusers' ZImageTransformer2DModel configuration, with its
 // defaults.
@@ -101,21 +105,21 @@ func ZImage(config []byte, batch, h, w, text int) (*engine.Graph, error) {
 			}
 			x = engine.Concat(1, x, repeatBatch(engine.Concat(1, more...), batch))
 		}
-		words := make([][]float64, text)
-		for i := range words {
-			words[i] = []float64{float64(1 + i), 0, 0}
+		spoken := make([][]float64, text)
+		for i := range spoken {
+			spoken[i] = []float64{float64(1 + i), 0, 0}
 		}
 		temb := timestepEmbedder(g, "t_embedder.mlp", g.Input("timestep_embedding", engine.F32, batch, 256), 1024, c.cond)
-		turn := func(places [][]float64) rotary { return rotaryTable(g, places, c.Theta, c.Axes, true) }
+		turn := func(places ...[]float64) rotary { return rotaryTable(g, places, c.Theta, c.Axes, true) }
+		pixels, words, all := turn(places...), turn(spoken...), turn(slices.Concat(places, spoken)...)
 		for i := range c.Refiners {
-			x = c.block(g, path("noise_refiner").Sub(i), x, temb, turn(places))
+			x = c.block(g, path("noise_refiner").Sub(i), x, temb, pixels)
 		}
 		context := c.caption(g, batch, text)
 		for i := range c.Refiners {
-			context = c.block(g, path("context_refiner").Sub(i), context, nil, turn(words))
+			context = c.block(g, path("context_refiner").Sub(i), context, nil, words)
 		}
 		x = engine.Concat(1, x, context)
-		all := turn(append(places[:len(places):len(places)], words...))
 		for i := range c.Layers {
 			x = c.block(g, path("layers").Sub(i), x, temb, all)
 		}

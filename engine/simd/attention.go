@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/wasm/emit"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Arguments of kAttention. The keys (as the transposed right side of q·kᵀ) and
 // the values (of p·v) of each head are packed beforehand.
@@ -173,4 +176,30 @@ func (e *emitter) softmaxStep(f *emit.Func, row, visible, count, maximum, sum, r
 		})
 	})
 	f.StoreF(sum, 0, sum.LoadF(0).Add(total[0].Sum()))
+}
+
+func (c *compiler) attention(n *engine.Node) {
+	a := n.Attrs.(engine.AttentionAttrs)
+	q, k, v := n.Inputs[0], n.Inputs[1], n.Inputs[2]
+	b, tq, tk, d := q.Shape[0], q.Shape[1], k.Shape[1], k.Shape[2]
+	hd, nr := d/a.KVHeads, c.b.fl.nr
+	keyPanels, valuePanels := c.b.fl.panels(tk), c.b.fl.panels(hd)
+	keyBytes := 4 * b * a.KVHeads * keyPanels * nr * hd
+	keys := c.workspace(keyBytes + 4*b*a.KVHeads*valuePanels*nr*tk)
+	values := keys.plus(keyBytes)
+	size := float64(k.Elems())
+	c.command(kPackT, b*a.KVHeads*keyPanels, 4*size, c.value(k), 4*d, keys, tk, hd, a.KVHeads, 4*tk*d, 4*hd, keyPanels)
+	c.command(kPack, b*a.KVHeads*valuePanels, size, c.value(v), 4*d, values, hd, tk, a.KVHeads, 4*tk*d, 4*hd, valuePanels)
+	causal := 0
+	if a.Causal {
+		causal = 1
+	}
+	bias := place{}
+	if a.Bias {
+		bias = c.value(n.Inputs[3])
+	}
+	blocks := (tq + c.b.fl.queryBlock() - 1) / c.b.fl.queryBlock()
+	c.scratch = max(c.scratch, c.b.fl.attentionScratch(hd))
+	c.command(kAttention, b*a.Heads*blocks, 4*float64(tk)*float64(q.Elems()), c.value(q), keys, values, c.value(n),
+		a.Heads, tq, tk, hd, a.Scale, causal, blocks, c.zeros(4*nr), bias, a.Heads/a.KVHeads)
 }

@@ -286,61 +286,6 @@ func (c *compiler) eachRow(k kernelID, n *engine.Node, cost int, args ...any) {
 	c.command(k, n.Elems()/d, float64(cost*n.Elems()), append([]any{c.value(n.Inputs[0]), c.value(n), d}, args...)...)
 }
 
-func (c *compiler) layerNorm(n *engine.Node) {
-	c.eachRow(kLayerNorm, n, 10, c.value(n.Inputs[1]), c.value(n.Inputs[2]), n.Attrs.(engine.NormAttrs).Eps)
-}
-
-func (c *compiler) rmsNorm(n *engine.Node) {
-	c.eachRow(kRMSNorm, n, 6, c.value(n.Inputs[1]), 0, n.Attrs.(engine.NormAttrs).Eps)
-}
-
-func (c *compiler) softmax(n *engine.Node) { c.eachRow(kSoftmax, n, 30) }
-
-func (c *compiler) modulate(n *engine.Node) {
-	per := n.Elems() / n.Shape[0] / n.Shape.Dim(-1)
-	c.eachRow(kModulate, n, 3, c.value(n.Inputs[1]), c.value(n.Inputs[2]), per)
-}
-
-func (c *compiler) rotaryEmbedding(n *engine.Node) {
-	a, cos := n.Attrs.(engine.RotaryAttrs), n.Inputs[1]
-	kernel := kRotateHalf
-	if a.Interleaved {
-		kernel = kRotatePairs
-	}
-	c.eachRow(kernel, n, 4, c.value(cos), c.value(n.Inputs[2]), n.Shape[2]/a.Heads, cos.Shape[0]*cos.Shape[1])
-}
-
-func (c *compiler) geglu(n *engine.Node) {
-	d := n.Shape.Dim(-1)
-	c.command(kGEGLU, n.Elems()/d, 40*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), n.Elems(), d)
-}
-
-func (c *compiler) upsample2d(n *engine.Node) {
-	x := n.Inputs[0]
-	c.command(kUpsample2D, n.Shape[0]*n.Shape[1], 4*float64(n.Elems()), c.value(x), c.value(n),
-		x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], n.Shape[3])
-}
-
-func (c *compiler) slice(n *engine.Node) {
-	a := n.Attrs.(engine.AxisAttrs)
-	strides := contiguous(n.Inputs[0].Shape)
-	c.move(c.value(n.Inputs[0]).plus(4*a.Start*strides[a.Axis]), c.value(n), n.Shape, strides, contiguous(n.Shape))
-}
-
-func (c *compiler) permute(n *engine.Node) {
-	from := contiguous(n.Inputs[0].Shape)
-	strides := make([]int, len(from))
-	for i, a := range n.Attrs.(engine.PermuteAttrs).Axes {
-		strides[i] = from[a]
-	}
-	c.move(c.value(n.Inputs[0]), c.value(n), n.Shape, strides, contiguous(n.Shape))
-}
-
-func (c *compiler) unary(k kernelID, n *engine.Node, p, q any) {
-	total := n.Elems()
-	c.command(k, (total+chunk-1)/chunk, 20*float64(total), c.value(n.Inputs[0]), c.value(n), total, chunk, p, q)
-}
-
 // product is what a linear layer, a convolution and a matrix product share.
 type product struct {
 	a, w, bias, out, res  place
@@ -482,70 +427,6 @@ func (c *compiler) matmul(n *engine.Node) {
 	c.rows(p)
 }
 
-func (c *compiler) attention(n *engine.Node) {
-	a := n.Attrs.(engine.AttentionAttrs)
-	q, k, v := n.Inputs[0], n.Inputs[1], n.Inputs[2]
-	b, tq, tk, d := q.Shape[0], q.Shape[1], k.Shape[1], k.Shape[2]
-	hd, nr := d/a.KVHeads, c.b.fl.nr
-	keyPanels, valuePanels := c.b.fl.panels(tk), c.b.fl.panels(hd)
-	keyBytes := 4 * b * a.KVHeads * keyPanels * nr * hd
-	keys := c.workspace(keyBytes + 4*b*a.KVHeads*valuePanels*nr*tk)
-	values := keys.plus(keyBytes)
-	size := float64(k.Elems())
-	c.command(kPackT, b*a.KVHeads*keyPanels, 4*size, c.value(k), 4*d, keys, tk, hd, a.KVHeads, 4*tk*d, 4*hd, keyPanels)
-	c.command(kPack, b*a.KVHeads*valuePanels, size, c.value(v), 4*d, values, hd, tk, a.KVHeads, 4*tk*d, 4*hd, valuePanels)
-	causal := 0
-	if a.Causal {
-		causal = 1
-	}
-	bias := place{}
-	if a.Bias {
-		bias = c.value(n.Inputs[3])
-	}
-	blocks := (tq + c.b.fl.queryBlock() - 1) / c.b.fl.queryBlock()
-	c.scratch = max(c.scratch, c.b.fl.attentionScratch(hd))
-	c.command(kAttention, b*a.Heads*blocks, 4*float64(tk)*float64(q.Elems()), c.value(q), keys, values, c.value(n),
-		a.Heads, tq, tk, hd, a.Scale, causal, blocks, c.zeros(4*nr), bias, a.Heads/a.KVHeads)
-}
-
-func (c *compiler) groupNorm(n *engine.Node) {
-	a := n.Attrs.(engine.NormAttrs)
-	images, channels := n.Shape[0], n.Shape.Dim(-1)
-	pixels := n.Elems() / images / channels
-	size := max(64, (pixels+63)/64) // of a chunk, in pixels
-	chunks := (pixels + size - 1) / size
-	args := []any{c.value(n.Inputs[0]), c.value(n), c.value(n.Inputs[1]), c.value(n.Inputs[2]), pixels, channels,
-		a.Groups, size, chunks, a.Eps, int(activationCode(a.Act)), c.workspace(groupNormBytes(images, chunks, channels))}
-	cost := float64(n.Elems())
-	c.command(kGroupNormStats, images*chunks, 6*cost, args...)
-	c.command(kGroupNormCombine, images*a.Groups, 20*float64(chunks*images*channels), args...)
-	c.command(kGroupNormApply, images*chunks, 20*cost, args...)
-}
-
-func (c *compiler) embedding(n *engine.Node) {
-	table, ids := n.Inputs[0], n.Inputs[1]
-	rows, d := table.Shape[0], table.Shape[1]
-	switch r := engine.Root(ids); r.Op {
-	case engine.OpInput:
-		c.ids = append(c.ids, idCheck{r.Name, rows})
-	case engine.OpConst:
-		if err := checkIDs(r.Attrs.(engine.ConstAttrs).Value, rows); err != nil {
-			c.fail(err)
-		}
-	}
-	var src place
-	dtype := engine.F32
-	if table.Op == engine.OpWeight { // gathered in its stored form
-		var err error
-		if src.addr, dtype, err = c.weights[table.Name].raw(); err != nil {
-			c.fail(err)
-		}
-	} else {
-		src = c.value(table)
-	}
-	c.command(kEmbedding, ids.Elems(), float64(n.Elems()), src, c.value(ids), c.value(n), rows, d, int(dtype))
-}
-
 // dim is an axis of a strided walk: its extent and the strides of two tensors
 // in elements.
 type dim struct{ extent, a, b int }
@@ -600,49 +481,4 @@ func broadcastStrides(from, to engine.Shape) []int {
 		}
 	}
 	return strides
-}
-
-func (c *compiler) elementwise(n *engine.Node) {
-	k := kAdd + kernelID(n.Op-engine.OpAdd)
-	a, b := n.Inputs[0], n.Inputs[1]
-	dims := collapse(n.Shape, broadcastStrides(a.Shape, n.Shape), broadcastStrides(b.Shape, n.Shape))
-	if len(dims) == 0 {
-		dims = []dim{{1, 1, 1}}
-	}
-	total := n.Elems()
-	inner := dims[len(dims)-1]
-	if len(dims) == 1 && inner.extent > chunk { // cut into units
-		dims = []dim{{(total + chunk - 1) / chunk, chunk * inner.a, chunk * inner.b}, {chunk, inner.a, inner.b}}
-		inner = dims[1]
-	}
-	mode := 0
-	if inner.b == 0 {
-		mode = 1
-	} else if inner.a == 0 {
-		mode = 2
-	}
-	args := append([]any{c.value(n), c.value(a), c.value(b), inner.extent, total, mode}, outerDims(dims)...)
-	c.command(k, (total+inner.extent-1)/inner.extent, 2*float64(total), args...)
-}
-
-// move copies a tensor of some shape between strided places.
-func (c *compiler) move(src, dst place, shape engine.Shape, from, to []int) {
-	dims := collapse(shape, from, to)
-	if len(dims) == 0 || dims[len(dims)-1].b != 1 { // the last axis kept is not contiguous in dst
-		dims = append(dims, dim{1, 1, 1})
-	}
-	inner := dims[len(dims)-1]
-	units := shape.Elems() / inner.extent
-	args := append([]any{src, dst, inner.extent, 4 * inner.a}, outerDims(dims)...)
-	c.command(kMove, units, 4*float64(shape.Elems()), args...)
-}
-
-func (c *compiler) concat(n *engine.Node) {
-	axis := n.Attrs.(engine.AxisAttrs).Axis
-	strides := contiguous(n.Shape)
-	dst := c.value(n)
-	for _, x := range n.Inputs {
-		c.move(c.value(x), dst, x.Shape, contiguous(x.Shape), strides)
-		dst = dst.plus(4 * x.Shape[axis] * strides[axis])
-	}
 }

@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/wasm/emit"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Arguments of kAdd, kSub and kMul. The result is walked in rows of n
 // elements along which each operand either moves or stays; outer dimensions,
@@ -111,4 +114,37 @@ func (e *emitter) geglu(f *emit.Func) {
 			put(f, dst.Add(at), src.Add(at).LoadV(0).Mul(e.gelu(f, gate)), rest)
 		})
 	})
+}
+
+func (c *compiler) unary(k kernelID, n *engine.Node, p, q any) {
+	total := n.Elems()
+	c.command(k, (total+chunk-1)/chunk, 20*float64(total), c.value(n.Inputs[0]), c.value(n), total, chunk, p, q)
+}
+
+func (c *compiler) geglu(n *engine.Node) {
+	d := n.Shape.Dim(-1)
+	c.command(kGEGLU, n.Elems()/d, 40*float64(n.Elems()), c.value(n.Inputs[0]), c.value(n), n.Elems(), d)
+}
+
+func (c *compiler) elementwise(n *engine.Node) {
+	k := kAdd + kernelID(n.Op-engine.OpAdd)
+	a, b := n.Inputs[0], n.Inputs[1]
+	dims := collapse(n.Shape, broadcastStrides(a.Shape, n.Shape), broadcastStrides(b.Shape, n.Shape))
+	if len(dims) == 0 {
+		dims = []dim{{1, 1, 1}}
+	}
+	total := n.Elems()
+	inner := dims[len(dims)-1]
+	if len(dims) == 1 && inner.extent > chunk { // cut into units
+		dims = []dim{{(total + chunk - 1) / chunk, chunk * inner.a, chunk * inner.b}, {chunk, inner.a, inner.b}}
+		inner = dims[1]
+	}
+	mode := 0
+	if inner.b == 0 {
+		mode = 1
+	} else if inner.a == 0 {
+		mode = 2
+	}
+	args := append([]any{c.value(n), c.value(a), c.value(b), inner.extent, total, mode}, outerDims(dims)...)
+	c.command(k, (total+inner.extent-1)/inner.extent, 2*float64(total), args...)
 }

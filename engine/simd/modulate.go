@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/wasm/emit"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Arguments of kModulate.
 const (
@@ -26,4 +29,9 @@ func (e *emitter) modulate(f *emit.Func) {
 			put(f, dst.Add(at), e.madd(src.Add(at).LoadV(0), mul.Add(at).LoadV(0).Add(f.Splat(1)), add.Add(at).LoadV(0)), rest)
 		})
 	})
+}
+
+func (c *compiler) modulate(n *engine.Node) {
+	per := n.Elems() / n.Shape[0] / n.Shape.Dim(-1)
+	c.eachRow(kModulate, n, 3, c.value(n.Inputs[1]), c.value(n.Inputs[2]), per)
 }

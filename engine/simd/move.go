@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/wasm/emit"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Arguments of kMove: strided copies, which make slices, concatenations and
 // permutations. A unit is a run of n elements; the outer dimensions, innermost
@@ -97,4 +100,71 @@ func (e *emitter) embedding(f *emit.Func) {
 	units(f, func(u emit.Int) {
 		f.Call(e.convertRow, table, out.Add(u.Mul(d).Shl(2)), ids.Add(u.Shl(2)).Load(0), rows, d, dtype)
 	})
+}
+
+func (c *compiler) embedding(n *engine.Node) {
+	table, ids := n.Inputs[0], n.Inputs[1]
+	rows, d := table.Shape[0], table.Shape[1]
+	switch r := engine.Root(ids); r.Op {
+	case engine.OpInput:
+		c.ids = append(c.ids, idCheck{r.Name, rows})
+	case engine.OpConst:
+		if err := checkIDs(r.Attrs.(engine.ConstAttrs).Value, rows); err != nil {
+			c.fail(err)
+		}
+	}
+	var src place
+	dtype := engine.F32
+	if table.Op == engine.OpWeight { // gathered in its stored form
+		var err error
+		if src.addr, dtype, err = c.weights[table.Name].raw(); err != nil {
+			c.fail(err)
+		}
+	} else {
+		src = c.value(table)
+	}
+	c.command(kEmbedding, ids.Elems(), float64(n.Elems()), src, c.value(ids), c.value(n), rows, d, int(dtype))
+}
+
+// move copies a tensor of some shape between strided places.
+func (c *compiler) move(src, dst place, shape engine.Shape, from, to []int) {
+	dims := collapse(shape, from, to)
+	if len(dims) == 0 || dims[len(dims)-1].b != 1 { // the last axis kept is not contiguous in dst
+		dims = append(dims, dim{1, 1, 1})
+	}
+	inner := dims[len(dims)-1]
+	units := shape.Elems() / inner.extent
+	args := append([]any{src, dst, inner.extent, 4 * inner.a}, outerDims(dims)...)
+	c.command(kMove, units, 4*float64(shape.Elems()), args...)
+}
+
+func (c *compiler) concat(n *engine.Node) {
+	axis := n.Attrs.(engine.AxisAttrs).Axis
+	strides := contiguous(n.Shape)
+	dst := c.value(n)
+	for _, x := range n.Inputs {
+		c.move(c.value(x), dst, x.Shape, contiguous(x.Shape), strides)
+		dst = dst.plus(4 * x.Shape[axis] * strides[axis])
+	}
+}
+
+func (c *compiler) slice(n *engine.Node) {
+	a := n.Attrs.(engine.AxisAttrs)
+	strides := contiguous(n.Inputs[0].Shape)
+	c.move(c.value(n.Inputs[0]).plus(4*a.Start*strides[a.Axis]), c.value(n), n.Shape, strides, contiguous(n.Shape))
+}
+
+func (c *compiler) permute(n *engine.Node) {
+	from := contiguous(n.Inputs[0].Shape)
+	strides := make([]int, len(from))
+	for i, a := range n.Attrs.(engine.PermuteAttrs).Axes {
+		strides[i] = from[a]
+	}
+	c.move(c.value(n.Inputs[0]), c.value(n), n.Shape, strides, contiguous(n.Shape))
+}
+
+func (c *compiler) upsample2d(n *engine.Node) {
+	x := n.Inputs[0]
+	c.command(kUpsample2D, n.Shape[0]*n.Shape[1], 4*float64(n.Elems()), c.value(x), c.value(n),
+		x.Shape[1], x.Shape[2], n.Shape[1], n.Shape[2], n.Shape[3])
 }

@@ -1,8 +1,11 @@
 package simd
 
-import "wisp/wasm/emit"
+import (
+	"math"
 
-import "math"
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 var negInf = float32(math.Inf(-1))
 
@@ -246,3 +249,27 @@ func (e *emitter) softmax(f *emit.Func) {
 		})
 	})
 }
+
+func (c *compiler) groupNorm(n *engine.Node) {
+	a := n.Attrs.(engine.NormAttrs)
+	images, channels := n.Shape[0], n.Shape.Dim(-1)
+	pixels := n.Elems() / images / channels
+	size := max(64, (pixels+63)/64) // of a chunk, in pixels
+	chunks := (pixels + size - 1) / size
+	args := []any{c.value(n.Inputs[0]), c.value(n), c.value(n.Inputs[1]), c.value(n.Inputs[2]), pixels, channels,
+		a.Groups, size, chunks, a.Eps, int(activationCode(a.Act)), c.workspace(groupNormBytes(images, chunks, channels))}
+	cost := float64(n.Elems())
+	c.command(kGroupNormStats, images*chunks, 6*cost, args...)
+	c.command(kGroupNormCombine, images*a.Groups, 20*float64(chunks*images*channels), args...)
+	c.command(kGroupNormApply, images*chunks, 20*cost, args...)
+}
+
+func (c *compiler) layerNorm(n *engine.Node) {
+	c.eachRow(kLayerNorm, n, 10, c.value(n.Inputs[1]), c.value(n.Inputs[2]), n.Attrs.(engine.NormAttrs).Eps)
+}
+
+func (c *compiler) rmsNorm(n *engine.Node) {
+	c.eachRow(kRMSNorm, n, 6, c.value(n.Inputs[1]), 0, n.Attrs.(engine.NormAttrs).Eps)
+}
+
+func (c *compiler) softmax(n *engine.Node) { c.eachRow(kSoftmax, n, 30) }

@@ -1,6 +1,9 @@
 package simd
 
-import "wisp/wasm/emit"
+import (
+	"wisp/engine"
+	"wisp/wasm/emit"
+)
 
 // Arguments of kRotateHalf and kRotatePairs.
 const (
@@ -66,4 +69,13 @@ func (e *emitter) rotatePairs(f *emit.Func) {
 			put(f, dst.Add(at), e.madd(x, emit.Shuffle(c, c, twice), emit.Shuffle(x, x, swap).Mul(s)), rest)
 		})
 	})
+}
+
+func (c *compiler) rotaryEmbedding(n *engine.Node) {
+	a, cos := n.Attrs.(engine.RotaryAttrs), n.Inputs[1]
+	kernel := kRotateHalf
+	if a.Interleaved {
+		kernel = kRotatePairs
+	}
+	c.eachRow(kernel, n, 4, c.value(cos), c.value(n.Inputs[2]), n.Shape[2]/a.Heads, cos.Shape[0]*cos.Shape[1])
 }
