@@ -200,6 +200,7 @@ func (m *Model) compare(ctx context.Context, lib *Library, asked <-chan found) {
 const (
 	silence      = 6 * time.Second
 	mostSilences = 4
+	mostForeign  = 3 // where asking again will hardly help
 )
 
 // fetchManifest downloads the manifest, which must be the pinned one where
@@ -209,6 +210,9 @@ func (m *Model) fetchManifest(ctx context.Context, known <-chan struct{}) (f fou
 		n := m.opts.Retry.Attempts
 		if errors.Is(err, errStalled) {
 			n = min(n, mostSilences)
+		}
+		if errors.Is(err, ErrForeign) {
+			n = min(n, mostForeign)
 		}
 		select {
 		case <-known:

@@ -30,6 +30,17 @@ var (
 	ErrBadModel = errors.New("bad model")
 )
 
+// What is known more of an ErrNetwork, which is wrapped beside it.
+var (
+	// ErrAbsent: the source answers, and has no such file.
+	ErrAbsent = errors.New("not there")
+	// ErrAnswer: the source answers with another error.
+	ErrAnswer = errors.New("refused")
+	// ErrForeign: nothing came from another site, be it that it cannot be
+	// reached or that it does not let this one read: browsers do not tell which.
+	ErrForeign = errors.New("another site")
+)
+
 // StatusError is what a [Source] over HTTP returns for an answer that is not
 // the file.
 type StatusError struct {
@@ -63,7 +74,32 @@ func failed(ctx context.Context, kind error, what string, cause error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("loader: %s: %w", what, err)
 	}
-	return fmt.Errorf("loader: %s: %w: %v", what, kind, cause)
+	err := fmt.Errorf("loader: %s: %w: %v", what, kind, cause)
+	if detail := detailOf(cause); kind == ErrNetwork && detail != nil {
+		return detailed{err, detail}
+	}
+	return err
+}
+
+// detailed is an error that is of another kind, too, without saying so.
+type detailed struct {
+	error
+	detail error
+}
+
+func (d detailed) Unwrap() []error { return []error{d.error, d.detail} }
+
+func detailOf(cause error) error {
+	s := (*StatusError)(nil)
+	switch {
+	case errors.As(cause, &s) && (s.Status == 404 || s.Status == 410), errors.Is(cause, fs.ErrNotExist):
+		return ErrAbsent
+	case s != nil:
+		return ErrAnswer
+	case errors.Is(cause, ErrForeign):
+		return ErrForeign
+	}
+	return nil
 }
 
 // fieldError is the end of a message whose start names the field's owner.

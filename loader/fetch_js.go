@@ -90,6 +90,9 @@ func (f *Fetch) open(ctx context.Context, name, cache string) (io.ReadCloser, er
 
 func (f *Fetch) request(ctx context.Context, name string, options map[string]any) (*fetchReader, error) {
 	response, err := callAsync(ctx, safejs.Global(), "fetch", f.base+name, options)
+	if e := (exception{}); errors.As(err, &e) && e.name == "TypeError" && f.foreign() {
+		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +112,16 @@ func (f *Fetch) request(ctx context.Context, name string, options map[string]any
 	}
 	reader, err := body.Call("getReader")
 	return &fetchReader{reader: reader, rest: safejs.Undefined()}, err
+}
+
+// foreign tells whether the directory is on another site than the page.
+func (f *Fetch) foreign() bool {
+	origin, ok := global("origin")
+	if !ok || origin.Type() != safejs.TypeString {
+		return false
+	}
+	own, err := origin.String()
+	return err == nil && !strings.HasPrefix(f.base, own+"/")
 }
 
 func number(v safejs.Value, property string) (int, error) {

@@ -12,6 +12,9 @@ import (
 	"wisp/webgpu"
 )
 
+// errNoCard: WebGPU was asked for, and cannot be had.
+var errNoCard = errors.New("no graphics card")
+
 // newBackend starts the backend of that name with at most so many threads (0
 // for what the device offers). "auto" is the graphics card where there is a
 // real one, else WebAssembly SIMD; warn, where not nil, is told of one that does
@@ -30,7 +33,7 @@ func newBackend(ctx context.Context, name string, threads int, profile bool, war
 	case "webgpu":
 		b, err := webgpu.New(ctx, webgpu.Options{Profile: profile})
 		if err != nil {
-			return nil, err // not a nil *Backend in an interface
+			return nil, fmt.Errorf("%w: %w", errNoCard, err)
 		}
 		return b, nil
 	case "simd":

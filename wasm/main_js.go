@@ -45,11 +45,15 @@ func promising(f func(context.Context, bridge.Arguments) (any, error)) safejs.Fu
 
 // kinds maps failures to the codes of WispError.
 var kinds = []bridge.Kind{
-	{Err: context.Canceled, Code: "aborted"},
+	{Err: context.Canceled, Code: "aborted", Lead: "the request was cancelled", Whole: true},
 	{Err: engine.ErrDeviceLost, Code: "device-lost", Lead: "the graphics card was lost: try again"},
 	{Err: engine.ErrOutOfMemory, Code: "out-of-memory", Lead: "there is not enough memory: close other tabs or choose a smaller picture, and try again"},
 	{Err: loader.ErrMemory, Code: "out-of-memory", Lead: "this model is too large for this device: choose a smaller one, or one packed in 8 or 4 bits"},
+	{Err: errNoCard, Code: "unsupported", Lead: "the graphics card cannot be used here: let the processor draw"},
 	{Err: engine.ErrUnsupported, Code: "unsupported", Lead: "this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari"},
+	{Err: loader.ErrAbsent, Code: "network", Lead: "the server does not have this model, or a part of it: check its address"},
+	{Err: loader.ErrAnswer, Code: "network", Lead: "the model's server answers with an error: try again later"},
+	{Err: loader.ErrForeign, Code: "network", Lead: "the model could not be downloaded from another site: check the connection, the address, and that the site allows this one with Access-Control-Allow-Origin"},
 	{Err: loader.ErrNetwork, Code: "network", Lead: "the model could not be downloaded: check the connection and try again"},
 	{Err: loader.ErrCorrupt, Code: "corrupt", Lead: "a part of the model arrived damaged, more than once: try again, and if it stays, the copy on the server is damaged"},
 	{Err: loader.ErrQuota, Code: "quota", Lead: "the browser has no room for the model: free some disk space, or leave private browsing"},

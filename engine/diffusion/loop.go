@@ -25,7 +25,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		return nil, badRequest(err)
 	}
 	s, err := p.sampler(r.Sampler, r.Schedule, p.plan(r))
-	if err != nil && r.Schedule != "" {
+	if _, bare := p.sampler(r.Sampler, "", p.plan(r)); err != nil && bare == nil {
 		return nil, badRequest(fmt.Errorf("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err))
 	}
 	if err != nil {

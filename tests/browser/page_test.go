@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"image/png"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -211,6 +213,50 @@ func smallestChunk(t *testing.T) string {
 		}
 	}
 	return best.SHA256 + ".bin"
+}
+
+// What went wrong is called by its name: a server that answers is reached, one
+// of another site may not allow this one, and a cancelled picture is cancelled.
+func TestErrorsAreNamed(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	closed := httptest.NewServer(http.FileServer(http.Dir(*modelDir))) // without Access-Control-Allow-Origin
+	defer closed.Close()
+	p.run(chromedp.Navigate(host(t, "", "<!doctype html>"))) // whose policy lets it ask anybody
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/refused/") {
+			return false
+		}
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		http.Error(w, "no", http.StatusForbidden)
+		return true
+	})
+	for _, c := range []struct{ model, code, says string }{
+		{s.URL + "/gone/", "network", "the server does not have this model"},
+		{s.URL + "/refused/", "network", "the model's server answers with an error"},
+		{closed.URL + "/", "network", "Access-Control-Allow-Origin"},
+	} {
+		began := time.Now()
+		got := eval[string](p, fmt.Sprintf(`(async () => {
+			const { createGenerator } = await import("%s/wisp.js");
+			const { code, message } = await createGenerator({ model: %q, backend: "cpu" }).catch((err) => err);
+			return code + " " + message;
+		})()`, s.URL, c.model))
+		if !strings.HasPrefix(got, c.code+" ") || !strings.Contains(got, c.says) || strings.Contains(got, "could not be downloaded: check") {
+			t.Errorf("%s: %s", c.model, got)
+		}
+		t.Logf("%s after %v", c.says, time.Since(began))
+	}
+	if got := eval[string](p, fmt.Sprintf(`(async () => {
+		const { createGenerator } = await import("%s/wisp.js");
+		const generator = await createGenerator({ backend: "simd" });
+		const stop = new AbortController();
+		const { code, message } = await generator.generate({ prompt: "a", steps: 500, signal: stop.signal, onStep: () => stop.abort() }).catch((err) => err);
+		const other = await generator.generate({ prompt: "a", sampler: "magic", schedule: "trailing" }).catch((err) => err);
+		return [code, message, other.message.includes("schedule")].join();
+	})()`, s.URL)); got != "aborted,the request was cancelled,false" {
+		t.Errorf("a cancelled picture, another sampler: %s", got)
+	}
 }
 
 // While the engine loads and draws, the page's own thread stays free. A worker

@@ -93,9 +93,11 @@ func TestWebKitWidget(t *testing.T) {
 		const missing = !document.getElementById("f").checkValidity();
 		const result = await document.querySelector("wisp-generator").generate();
 		const file = new FormData(document.getElementById("f")).get("art");
-		return [missing, result.backend, file.name, file.type, file.size > 100].join(" ");
+		const { createGenerator } = await import("`+s.URL+`/wisp.js");
+		const err = await createGenerator({ backend: "webgpu" }).catch((err) => err);
+		return [missing, result.backend, file.name, file.type, file.size > 100, err.code, err.message.replace(/ \(.*/s, "")].join(" ");
 	})()`)
-	if want := "true simd 7.png image/png true"; got != want {
+	if want := "true simd 7.png image/png true unsupported the graphics card cannot be used here: let the processor draw"; got != want {
 		t.Errorf("got  %s\nwant %s", strings.TrimSpace(got), want)
 	}
 }

@@ -77,10 +77,12 @@ func Must[T any](v T, err error) T {
 }
 
 // Kind maps a failure to a code of WispError. Lead says in plain words what
-// happened and what to do; where it is empty, the error itself does.
+// happened and what to do; where it is empty, the error itself does. Whole: there
+// is no more to say.
 type Kind struct {
 	Err        error
 	Code, Lead string
+	Whole      bool
 }
 
 // Failure is the object that a promise is rejected with: {code, message}. The
@@ -93,6 +95,9 @@ func Failure(err error, kinds []Kind) Object {
 		// The code says what the sentinel says.
 		detail := strings.Replace(strings.TrimPrefix(err.Error(), "loader: "), k.Err.Error()+": ", "", 1)
 		detail = strings.TrimSuffix(detail, ": "+k.Err.Error())
+		if k.Whole {
+			return Object{"code": k.Code, "message": k.Lead}
+		}
 		if k.Lead == "" {
 			return Object{"code": k.Code, "message": detail}
 		}
