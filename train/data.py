@@ -75,7 +75,8 @@ def concepts():
         key, label = plain(row["hexcode"]), row["label"].lower().replace("’", "'")
         words = row.get("tags", []) + [w.replace("_", " ") for w in keywords.get(key, [])]
         words = [w for w in tidy(w.lower() for w in words) if re.fullmatch(r"[a-z0-9' -]{2,30}", w) and w != label]
-        names = {lang: tidy([table[key]["label"], *table[key].get("tags", [])]) for lang, table in others.items() if key in table}
+        names = {lang: list(dict.fromkeys([table[key]["label"].replace("’", "'"), *tidy(table[key].get("tags", []))]))
+                 for lang, table in others.items() if key in table}
         out[key] = {"label": label, "emoji": row["emoji"], "words": words, "subject": row["group"] != SMILEYS, "names": names}
     return out
 

@@ -5,6 +5,7 @@
 All 256 bytes are in it, alone and as a word's end, so any text has ids.
 """
 
+import heapq
 import json
 import re
 from collections import Counter, defaultdict
@@ -31,14 +32,16 @@ def split(counts):
 
 
 def learn(counts, merges):
-    """Byte-pair merges of a word -> count table, most frequent pair first, ties in word order."""
+    """Byte-pair merges of a word -> count table, most frequent pair first, ties in the pairs' order."""
     byte = bytes_to_unicode()
     words, weights, pairs, where = [], [], Counter(), defaultdict(set)
+    queue = []  # (-count, pair), of which those that are not of now are passed over
 
     def count(i, sign):
         for pair in zip(words[i], words[i][1:]):
             pairs[pair] += sign * weights[i]
             where[pair].add(i)
+            heapq.heappush(queue, (-pairs[pair], pair))
 
     for word, n in sorted(counts.items()):
         symbols = [byte[b] for b in word.encode()]
@@ -46,10 +49,10 @@ def learn(counts, merges):
         weights.append(n)
         count(len(words) - 1, 1)
     out = []
-    while len(out) < merges and pairs:
-        best = max(pairs, key=lambda p: (pairs[p], p))
-        if pairs[best] <= 0:
-            break
+    while len(out) < merges and queue:
+        n, best = heapq.heappop(queue)
+        if n >= 0 or pairs[best] != -n:
+            continue
         out.append(best)
         for i in where.pop(best):
             count(i, -1)
@@ -59,7 +62,7 @@ def learn(counts, merges):
                     symbols[at : at + 2] = ["".join(best)]
                 at += 1
             count(i, 1)
-        del pairs[best]
+        pairs[best] = 0
     return out
 
 
