@@ -110,13 +110,13 @@ func Lumina(config []byte, batch, h, w, text int, options ...LuminaOption) (*eng
 		angle := func(name string) *engine.Node { return g.Input(name, engine.F32, 1, rows*cols, c.head/2) }
 		b := luminaBlock{
 			g: g, c: c, temb: engine.SiLU(c.embedding(g, context, mask)), context: context, mask: mask,
-			rotary: rotary{angle("rotary_cos"), angle("rotary_sin"), true},
+			rotary: rotary{angle("rotary_cos"), angle("rotary_sin"), true}, scaled: scaling(g, batch, c.Dim),
 		}
 		for i := range c.Layers {
 			x = b.forward(path("layers").Sub(i), x)
 		}
 		scale := engine.Reshape(linear(g, "norm_out.linear_1", b.temb, c.Dim), batch, 1, c.Dim)
-		x = linear(g, "norm_out.linear_2", scaled(plainNorm(g, x, ditEps), scale), c.Patch*c.Patch*c.out)
+		x = linear(g, "norm_out.linear_2", b.scaled(plainNorm(g, x, ditEps), scale), c.Patch*c.Patch*c.out)
 		g.Output("sample", unpatch(x, rows, cols, c.Patch, c.out))
 	})
 }
@@ -138,6 +138,7 @@ type luminaBlock struct {
 	c                   luminaConfig
 	temb, context, mask *engine.Node
 	rotary              rotary
+	scaled              func(x, scale *engine.Node) *engine.Node
 }
 
 // forward is diffusers' LuminaNextDiTBlock: pixels attend to themselves and to
@@ -145,7 +146,7 @@ type luminaBlock struct {
 func (b luminaBlock) forward(p path, x *engine.Node) *engine.Node {
 	g, c := b.g, b.c
 	m := chunks(linear(g, p.Sub("norm1", "linear"), b.temb, 4*c.Dim), 4) // scale and gate, twice
-	h := scaled(rmsNorm(g, p.Sub("norm1", "norm"), x, c.Eps), m[0])
+	h := b.scaled(rmsNorm(g, p.Sub("norm1", "norm"), x, c.Eps), m[0])
 	text := rmsNorm(g, p.Sub("norm1_context"), b.context, c.Eps)
 
 	a := engine.AttentionAttrs{Heads: c.Heads, KVHeads: c.kvHeads, Scale: headScale(c.head)}
@@ -162,7 +163,7 @@ func (b luminaBlock) forward(p path, x *engine.Node) *engine.Node {
 	h = linearNoBias(g, p.Sub("attn2", "to_out", 0), engine.Add(pixels, engine.Reshape(words, x.Shape...)), c.Dim)
 
 	x = gated(x, engine.Tanh(m[1]), rmsNorm(g, p.Sub("norm2"), h, c.Eps))
-	h = scaled(rmsNorm(g, p.Sub("ffn_norm1"), x, c.Eps), m[2])
+	h = b.scaled(rmsNorm(g, p.Sub("ffn_norm1"), x, c.Eps), m[2])
 	h = swiGLU(g, p.Sub("feed_forward"), h, "linear_1", "linear_3", "linear_2", c.inner)
 	return gated(x, engine.Tanh(m[3]), rmsNorm(g, p.Sub("ffn_norm2"), h, c.Eps))
 }

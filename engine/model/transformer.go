@@ -122,8 +122,12 @@ func patchify(x *engine.Node, patch int) *engine.Node {
 	return engine.Reshape(x, n, rows*cols, c*patch*patch)
 }
 
-// scaled is x·(1 + scale) for x (b,t,d), scale (b,1,d).
-func scaled(x, scale *engine.Node) *engine.Node { return engine.Mul(x, engine.Affine(scale, 1, 1)) }
+// scaling is x·(1 + scale) for x (b,t,d), scale (b,1,d): a modulation without a
+// shift, which backends compute with the norm before it.
+func scaling(g *engine.Graph, batch, d int) func(x, scale *engine.Node) *engine.Node {
+	none := g.Const(engine.NewTensor(engine.F32, batch, 1, d))
+	return func(x, scale *engine.Node) *engine.Node { return engine.Modulate(x, none, scale) }
+}
 
 // gated is x + gate·h.
 func gated(x, gate, h *engine.Node) *engine.Node { return engine.Add(engine.Mul(h, gate), x) }

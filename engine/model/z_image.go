@@ -26,6 +26,7 @@ type zImageConfig struct {
 	Lengths  []int   `json:"axes_lens"`
 
 	patch, head, cond, inner int
+	scaled                   func(x, scale *engine.Node) *engine.Node
 }
 
 func parseZImage(config []byte) (zImageConfig, error) {
@@ -92,6 +93,7 @@ func ZImage(config []byte, batch, h, w, text int) (*engine.Graph, error) {
 		return nil, k.err
 	}
 	return engine.Build(func(g *engine.Graph) {
+		c.scaled = scaling(g, batch, c.Dim)
 		rows, cols, name := h/c.patch, w/c.patch, path("all_x_embedder").Sub(zImageKey(c.patch))
 		pad := (ZImageMultiple - rows*cols%ZImageMultiple) % ZImageMultiple
 		x := linear(g, name, zPatches(g.Input("sample", engine.F32, batch, h, w, c.In), c.patch), c.Dim)
@@ -125,7 +127,7 @@ func ZImage(config []byte, batch, h, w, text int) (*engine.Graph, error) {
 		}
 		last := path("all_final_layer").Sub(zImageKey(c.patch))
 		scale := engine.Reshape(linear(g, last.Sub("adaLN_modulation", 1), engine.SiLU(temb), c.Dim), batch, 1, c.Dim)
-		x = scaled(plainNorm(g, engine.Slice(x, 1, 0, rows*cols), ditEps), scale)
+		x = c.scaled(plainNorm(g, engine.Slice(x, 1, 0, rows*cols), ditEps), scale)
 		g.Output("sample", unpatch(linear(g, last.Sub("linear"), x, c.patch*c.patch*c.In), rows, cols, c.patch, c.In))
 	})
 }
@@ -163,7 +165,7 @@ func (c zImageConfig) block(g *engine.Graph, p path, x, temb *engine.Node, turn 
 	before := func(norm string, x *engine.Node, scale int) *engine.Node {
 		h := rmsNorm(g, p.Sub(norm), x, c.Eps)
 		if m != nil {
-			h = scaled(h, m[scale])
+			h = c.scaled(h, m[scale])
 		}
 		return h
 	}
