@@ -153,12 +153,13 @@ parity:
 	go test ./tests -count=1 -v -run 'TestNetworks|TestTAEF2|Pipelines|TestDefault' > build/parity.txt || status=$$?; \
 	sed -n 's/.*parity: //p; /^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
 
-# Each fuzz test for FUZZTIME. The effort at making an input smaller is bounded,
+# Each fuzz test for FUZZTIME, and other tools' pictures damaged from a SEED. The effort at making an input smaller is bounded,
 # for by default it may outlast the test, which then fails without a finding.
 FUZZTIME ?= 10s
 fuzz:
 	for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$p; done; done
+	SEED=$${SEED:-$$RANDOM} ROUNDS=3000 node --test site/compat/test/hostile.test.js
 
 # The training code, every script, on ten made-up pictures: five minutes of a core.
 # PYTHON has train/requirements.txt; DEVICE=cuda tries a GPU.

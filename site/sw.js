@@ -191,18 +191,20 @@ async function api(call, request, query, from) {
 	if (!from || request.mode === "navigate" || request.destination !== "") return failed(403, "wisp answers scripts of its own site only");
 	const body = await request.blob(); // read by the page, within its limits
 	const page = await (answering ??= find().finally(() => { answering = null; }));
-	if (!page) return failed(503, "no page of wisp is open: open one, it does the drawing");
+	if (page === undefined) return failed(503, "no page of wisp is open: open one, it does the drawing");
+	if (page === null) return failed(503, "the page of wisp does not answer: reload it");
 	const { status, answer, retryAfter } = await patiently(page, { type: "api", call, method: request.method, body, query: Object.fromEntries(query) });
 	return Response.json(answer, { status, headers: retryAfter ? { "Retry-After": retryAfter } : {} });
 }
 
 let answering = null; // the promise of the page that answers, for all that ask at the same time
 
-// find asks the pages at once and returns the first that answers.
+// find asks the pages at once and returns the first that answers; null where none
+// does, undefined where there is none.
 async function find() {
-	const pages = await self.clients.matchAll({ type: "window" });
-	const asked = pages.filter(({ url }) => isPage(url)).map(async (page) => (await ask(page, { type: "api?" }, 5000) ? page : Promise.reject()));
-	return Promise.any(asked).catch(() => null);
+	const pages = (await self.clients.matchAll({ type: "window" })).filter(({ url }) => isPage(url));
+	if (pages.length === 0) return undefined;
+	return Promise.any(pages.map(async (page) => (await ask(page, { type: "api?" }, 5000) ? page : Promise.reject()))).catch(() => null);
 }
 
 // patiently asks a page for as long as it is open.

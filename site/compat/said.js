@@ -40,7 +40,7 @@ export function parametersText(text) {
 	const version = pairs.get("Version") ?? "";
 	const tool = version === "wisp" ? "wisp" : version.startsWith("Fooocus") ? "fooocus" : "a1111";
 	const words = withoutNetworks(prompt);
-	const { settings, lost } = sorted(pairs, tables[tool]);
+	const { settings, lost } = sorted(tool === "fooocus" ? withSteps([...pairs]) : pairs, tables[tool]);
 	if (tool === "a1111" && version && !pairs.has("RNG")) lost.push("RNG: GPU"); // its default, which no other machine has
 	if (after) lost.push(brief(after));
 	return { tool, settings: { prompt: words.prompt, negativePrompt, ...settings }, lost: [...words.networks, ...lost] };
@@ -63,11 +63,27 @@ const made = (tool, pairs, more = []) => {
 };
 
 function jsonParameters(object) {
-	if (isObject(object.sui_image_params)) return made("swarm", Object.entries(object.sui_image_params));
-	if ("base_model" in object || "guidance_scale" in object) return made("fooocus", Object.entries(object));
+	if (isObject(object.sui_image_params)) return swarm(object.sui_image_params);
+	if ("base_model" in object || "guidance_scale" in object) return made("fooocus", withSteps(Object.entries(object)));
 	if ("positive_prompt" in object) return made("invoke", Object.entries(object));
 	if ("uc" in object && "c" in object) return made("draw", Object.entries(object));
 	return null;
+}
+
+// swarm takes SwarmUI's own tags, such as <lora:…> and <random:…>, out of a prompt.
+function swarm({ prompt, ...params }) {
+	if (typeof prompt !== "string") return made("swarm", Object.entries({ prompt, ...params }));
+	const tag = /[\s,]{0,9}<[a-z]{2,20}[:[][^<>]{0,200}>/gi;
+	return made("swarm", Object.entries({ prompt: prompt.replace(tag, "").replace(/^[\s,]+/, ""), ...params }), (prompt.match(tag) ?? []).map((t) => t.replace(/^[\s,]+/, "")));
+}
+
+// withSteps adds what Fooocus leaves out: the steps that its "performance" means
+// (modules/flags.py, Steps).
+function withSteps(pairs) {
+	const steps = { Quality: 60, Speed: 30, "Extreme Speed": 8, Lightning: 4, "Hyper-SD": 4 };
+	const [, performance] = pairs.find(([field]) => /^performance$/i.test(field)) ?? [];
+	if (pairs.some(([field]) => /^steps$/i.test(field)) || !Object.hasOwn(steps, performance ?? "")) return pairs;
+	return [...pairs, ["steps", steps[performance]]];
 }
 
 // withoutNetworks takes the tags out of a prompt by which AUTOMATIC1111 loads
@@ -164,10 +180,16 @@ const nameTable = { a1111: "a1111", comfy: "comfy", fooocus: "comfy", swarm: "co
 // Checkpoints are told by their file's name in many tools.
 const sameModel = (a, b) => a.replace(/\.(safetensors|ckpt)$/i, "").split(/[\\/]/).at(-1) === b;
 
-// emphasisIn lists words with a weight, which other tools read and wisp draws as
-// they are written.
+// What in a prompt other tools do not read as words: weights in brackets, parts
+// and mixtures (AUTOMATIC1111 modules/prompt_parser.py, ComfyUI comfy/sd1_clip.py,
+// InvokeAI's compel, NovelAI's documentation).
+const syntax = {
+	a1111: /(?<!\\)[([][^()[\]]{1,200}[)\]]|\bBREAK\b|\bAND\b/, comfy: /(?<!\\)\([^()]{1,200}\)|\bembedding:\S{1,60}/, invoke: /\)[+-]|\)\d|\w\+{1,9}(?=[\s,.]|$)/,
+	novelai: /[{[][^{}[\]]{1,200}[}\]]|\d::/, draw: /(?<!\\)[([][^()[\]]{1,200}[)\]]/,
+};
+
+// emphasisIn lists what a tool reads in its prompts and wisp draws as it is written.
 export function emphasisIn(tool, { prompt = "", negativePrompt = "" }) {
-	const weighted = { a1111: /(?<!\\)[([][^()[\]]{1,200}[)\]]/, comfy: /(?<!\\)\([^()]{1,200}\)/, invoke: /\)[+-]|\)\d/, novelai: /[{[][^{}[\]]{1,200}[}\]]/, draw: /(?<!\\)[([][^()[\]]{1,200}[)\]]/ }[nameTable[tool]];
-	const found = weighted && [prompt, negativePrompt].map((words) => weighted.exec(words)?.[0]).find(Boolean);
+	const found = [prompt, negativePrompt].map((words) => syntax[nameTable[tool]]?.exec(words)?.[0]).find(Boolean);
 	return found ? [brief(found, 40)] : [];
 }

@@ -80,7 +80,7 @@ func TestLocalAPI(t *testing.T) {
 				refused("txt2img", "{"), refused("txt2img", "[]"), refused("img2img", {}), refused("constructor"),
 			])).map((s) => s.slice(0, 60)).join("|");`, strings.Join([]string{
 			"422 wisp does not support enable_hr", "422 the prompt is empty: say what to draw", "422 prompt is not a text",
-			`422 sampler "<b>" is not one of Euler, DPM++`, "422 scheduler is not a text", "422 width",
+			`422 sampler "<b>" is not one of Euler, `, "422 scheduler is not a text", "422 width",
 			"422 the request is not JSON", "422 the request is not an object", "404 wisp does not answer POST img2img", "404 wisp does not answer GET constructor",
 		}, "|")},
 	} {

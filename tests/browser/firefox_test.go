@@ -24,6 +24,7 @@ type visit struct {
 	Facts       string
 	API         string
 	Reading     string
+	Form        int
 	Picture     string
 }
 
@@ -70,6 +71,9 @@ func testVisits(t *testing.T, name string) {
 	}
 	if want := "a cat 5 null"; second.Reading != want {
 		t.Errorf("another tool's picture reads %q, want %q", second.Reading, want)
+	}
+	if second.Form != 0 {
+		t.Error("a form drew a picture")
 	}
 	checkPNG(t, first.Picture)
 	checkPNG(t, second.API)

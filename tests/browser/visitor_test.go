@@ -141,6 +141,16 @@ func TestNotices(t *testing.T) {
 	p.until(`!document.getElementById("told").hidden`)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("dismiss").click()`)) // a pointer that rests there would keep the next one
 	p.until(`document.getElementById("told").hidden`)
+	p.fill("seed", "9007199254740993")
+	p.run(chromedp.Click("#go"))
+	if code, text := p.failed(); code != "bad-request" || !strings.Contains(text, "9007199254740991") {
+		t.Errorf("a seed that is too large: %s: %s", code, text)
+	}
+	p.fill("seed", "1005433322112233")
+	p.draw("red heart")
+	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 1005433322112233") {
+		t.Errorf("drawn with %q", facts)
+	}
 	p.run(dropped("notes.txt", "text/plain", `"hello"`))
 	p.until(`!document.getElementById("told").hidden`)
 	p.until(`document.getElementById("told").hidden`) // by itself
@@ -312,6 +322,13 @@ func TestDrops(t *testing.T) {
 			const plain = new Uint8Array(await kept.arrayBuffer());
 			return withText(plain, "parameters", "a cat,\n<script>alert(1)</script>\nNegative prompt: dogs\nSteps: 4, Sampler: Euler, CFG scale: 5.5, Seed: 123, Size: 128x128, Model: \"a, b\"");
 		})()`, "a cat,\n<script>alert(1)</script>|dogs|123|4|5.5|trailing"},
+		{"photo.jpeg", "", `import("/said.js").then(() => {
+			const text = "a cat\nNegative prompt: fog\nrain\nSteps: 2, Sampler: Euler, Schedule type: Karras, CFG scale: 2, Seed: 1005433322112233, Size: 128x128";
+			const comment = new Uint8Array([...new TextEncoder().encode("UNICODE"), 0, ...[...text].flatMap((c) => [0, c.charCodeAt(0)])]);
+			const number = (n) => [n >>> 24, n >>> 16 & 255, n >>> 8 & 255, n & 255];
+			const tiff = [77, 77, 0, 42, ...number(8), 0, 1, 0x87, 0x69, 0, 4, ...number(1), ...number(26), ...number(0), 0, 1, 0x92, 0x86, 0, 7, ...number(comment.length), ...number(44), ...number(0), ...comment];
+			return new Uint8Array([0xff, 0xd8, 0xff, 0xe1, (tiff.length + 8) >> 8, (tiff.length + 8) & 255, 69, 120, 105, 102, 0, 0, ...tiff, 0xff, 0xd9]);
+		})`, "a cat|fog\nrain|1005433322112233|2|2|karras"},
 		{"flow.json", "application/json", `'{"3":{"class_type":"KSampler","inputs":{"seed":9,"steps":3,"cfg":2,"sampler_name":"euler","scheduler":"normal","denoise":1,"model":["4",0],"positive":["6",0],"negative":["7",0],"latent_image":["5",0]}},"4":{"class_type":"CheckpointLoaderSimple","inputs":{}},"5":{"class_type":"EmptyLatentImage","inputs":{"width":128,"height":128,"batch_size":1}},"6":{"class_type":"CLIPTextEncode","inputs":{"text":"a tree","clip":["4",1]}},"7":{"class_type":"CLIPTextEncode","inputs":{"text":"fog","clip":["4",1]}},"8":{"class_type":"VAEDecode","inputs":{"samples":["3",0],"vae":["4",2]}},"9":{"class_type":"SaveImage","inputs":{"images":["8",0]}}}'`, "a tree|fog|9|3|2|linspace"},
 	} {
 		p.fill("prompt", "")
@@ -343,6 +360,16 @@ func TestDrops(t *testing.T) {
 	}
 	if !eval[bool](p, unharmed) {
 		t.Error("a text of a file became more than text")
+	}
+	p.fill("seed", "9007199254740993")
+	p.run(chromedp.Click("#go"))
+	if code, text := p.failed(); code != "bad-request" || !strings.Contains(text, "9007199254740991") {
+		t.Errorf("a seed that is too large: %s: %s", code, text)
+	}
+	p.fill("seed", "1005433322112233")
+	p.draw("red heart")
+	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 1005433322112233") {
+		t.Errorf("drawn with %q", facts)
 	}
 	p.run(dropped("notes.txt", "text/plain", `"hello"`))
 	p.until(`document.getElementById("notice").textContent.startsWith("notes.txt is neither")`)

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readPicture, settle } from "../said.js";
-import { forms, generator } from "./corpus.js";
-import { random } from "./files.js";
+import { readPicture, saidBy, settle } from "../said.js";
+import { forms, generator, workflowOf } from "./corpus.js";
+import { iTXt, png, random, tEXt } from "./files.js";
 
 const defined = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 const seed = 20260101;
@@ -21,3 +21,35 @@ for (const [name, form] of Object.entries(forms)) {
 		}
 	});
 }
+
+const said = (texts) => settle(saidBy(new Map(Object.entries(texts))), generator);
+
+test("an empty text hides nothing", async () => {
+	const graph = workflowOf({ prompt: "a", negativePrompt: "", seed: 1, steps: 2, guidance: 3, width: 64, height: 64 }, ["euler", "karras"]);
+	const read = await readPicture(png(tEXt("parameters", "  \n"), iTXt("prompt", JSON.stringify(graph))));
+	assert.equal(read.tool, "comfy");
+	assert.equal(await readPicture(png(tEXt("parameters", ""))), null);
+	assert.equal(await readPicture(new TextEncoder().encode("GIF89a, no format of ours")), undefined);
+	assert.equal(saidBy(new Map([["parameters", '{"some": "JSON"}']])), null); // and no prompt
+});
+
+test("what stands in a prompt for something else is told", () => {
+	const a1111 = (prompt) => said({ parameters: `${prompt}\nSteps: 1, Sampler: Euler, Seed: 2, RNG: CPU, Version: v1` }).lost;
+	assert.deepEqual(["a cat", "a (cat:1.2)", "a \\(cat\\)", "a BREAK b", "a AND b", "[a:b:0.5]", "<hypernet:x:1> a"].map(a1111), [[], ["(cat:1.2)"], [], ["BREAK"], ["AND"], ["[a:b:0.5]"], ["<hypernet:x:1>"]]);
+	const swarm = said({ parameters: JSON.stringify({ sui_image_params: { prompt: "<lora:x:0.5> a cat, <random:b,c>" } }) });
+	assert.deepEqual([swarm.settings.prompt, swarm.lost], ["a cat", ["<lora:x:0.5>", "<random:b,c>"]]);
+	assert.deepEqual(said({ invokeai_metadata: '{"positive_prompt": "a cat++ b"}' }).lost, ["t++"]);
+	assert.deepEqual(said({ Comment: '{"prompt": "{cat}", "uc": ""}' }).lost, ["noise: GPU", "{cat}"]);
+});
+
+test("the steps that Fooocus leaves out", () => {
+	assert.equal(said({ parameters: '{"prompt": "a", "performance": "Quality", "guidance_scale": 4}' }).settings.steps, 60);
+	assert.equal(said({ parameters: '{"prompt": "a", "performance": "Lightning", "guidance_scale": 4}' }).settings.steps, 4);
+	assert.equal(said({ parameters: "a\nSampler: Euler, Seed: 1, Performance: Speed, Version: Fooocus v2.5.5" }).settings.steps, 30);
+	assert.equal(said({ parameters: '{"prompt": "a", "performance": "Speed", "steps": 7, "guidance_scale": 4}' }).settings.steps, 7);
+});
+
+test("a prompt longer than the form holds is cut, and told", () => {
+	const { settings, lost } = said({ parameters: "a".repeat(20_001) });
+	assert.deepEqual([settings.prompt.length, lost], [20_000, ["prompt: …"]]);
+});
