@@ -154,6 +154,7 @@ export interface GeneratorOptions {
 	busy?: Busy;
 }
 
+/** A field that is not among these is refused with `bad-request`. */
 export interface Request {
 	prompt: string;
 	negativePrompt?: string;

@@ -422,6 +422,8 @@ class Generator {
 	}
 
 	async generate({ signal, onStep, busy = this.#busy, ...request } = {}) {
+		const unknown = Object.keys(request).find((name) => !settings.includes(name) && request[name] !== undefined);
+		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request: left out, it would be another picture`);
 		checkBusy(busy);
 		if (busy === "reject" && this.#runs.size > 0) {
 			throw new WispError("bad-request", "a picture is being made: wait for it, or cancel it");

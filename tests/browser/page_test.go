@@ -133,6 +133,7 @@ func TestBadRequests(t *testing.T) {
 		{"prompt not a string", `{prompt: 7}`, "prompt"},
 		{"no prompt", `{}`, "prompt"},
 		{"no pictures", `{prompt: "a", count: 0}`, "count"},
+		{"an unknown field", `{prompt: "a", clip_skip: 2}`, "clip_skip"},
 		{"unknown manner", `{prompt: "a", busy: "now"}`, "busy"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
