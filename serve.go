@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -295,22 +296,15 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	name := f.String("backend", "simd", "simd or cpu")
 	out := f.String("out", "wisp.png", "picture to write; of several, the number comes before the extension")
 	// The model's defaults stand for the flags that are not given.
-	var r diffusion.Request
-	var guidance float64
-	f.StringVar(&r.Prompt, "prompt", "", "what to draw")
-	f.StringVar(&r.NegativePrompt, "negative", "", "what to avoid")
-	f.Uint64Var(&r.Seed, "seed", 0, "seed of the first picture")
-	f.IntVar(&r.Steps, "steps", 0, "denoising steps")
-	f.Float64Var(&guidance, "guidance", 0, "how closely to follow the prompt")
-	f.StringVar(&r.Sampler, "sampler", "", "sampler")
-	f.StringVar(&r.Schedule, "schedule", "", "noise schedule")
-	f.IntVar(&r.Width, "width", 0, "width in pixels")
-	f.IntVar(&r.Height, "height", 0, "height in pixels")
-	f.IntVar(&r.Count, "count", 0, "how many pictures")
+	var given diffusion.Request
+	for _, field := range diffusion.RequestFields {
+		if field.Flag != "" {
+			f.Var(setting{field.In(&given)}, field.Flag, field.Help)
+		}
+	}
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
-	r.Guidance = float32(guidance)
 	if err := checkOut(*out); err != nil {
 		return err
 	}
@@ -319,12 +313,20 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return err
 	}
 	defer closeAll()
-	given := map[string]bool{}
-	f.Visit(func(g *flag.Flag) { given[g.Name] = true })
-	fillDefaults(&r, p.Defaults(), given)
+	r := p.Defaults()
+	f.Visit(func(g *flag.Flag) {
+		for _, field := range diffusion.RequestFields {
+			if field.Flag == g.Name {
+				setting{field.In(&r)}.Set(g.Value.String())
+			}
+		}
+	})
 	result, err := p.Generate(ctx, r, nil)
 	if err != nil {
 		return err
+	}
+	for _, notice := range result.Notices {
+		fmt.Fprintln(os.Stderr, "wisp generate: "+notice)
 	}
 	if result.Truncated {
 		fmt.Fprintln(os.Stderr, "wisp generate: the prompt is longer than the model can read; its end was left out")
@@ -377,21 +379,38 @@ func memoryOf(backend string) int64 {
 	return free
 }
 
-// fillDefaults sets the fields whose flags were not given.
-func fillDefaults(r *diffusion.Request, d diffusion.Request, given map[string]bool) {
-	for flag, set := range map[string]func(){
-		"steps":    func() { r.Steps = d.Steps },
-		"guidance": func() { r.Guidance = d.Guidance },
-		"sampler":  func() { r.Sampler = d.Sampler },
-		"schedule": func() { r.Schedule = d.Schedule },
-		"width":    func() { r.Width = d.Width },
-		"height":   func() { r.Height = d.Height },
-		"count":    func() { r.Count = d.Count },
-	} {
-		if !given[flag] {
-			set()
-		}
+// setting is a flag that sets one field of a request.
+type setting struct{ to any }
+
+func (s setting) String() string {
+	switch to := s.to.(type) {
+	case *string:
+		return *to
+	case *int:
+		return strconv.Itoa(*to)
+	case *uint64:
+		return strconv.FormatUint(*to, 10)
+	case *float32:
+		return strconv.FormatFloat(float64(*to), 'g', -1, 32)
 	}
+	return ""
+}
+
+// Set parses the flag's value.
+func (s setting) Set(text string) (err error) {
+	switch to := s.to.(type) {
+	case *string:
+		*to = text
+	case *int:
+		*to, err = strconv.Atoi(text)
+	case *uint64:
+		*to, err = strconv.ParseUint(text, 10, 64)
+	case *float32:
+		var v float64
+		v, err = strconv.ParseFloat(text, 32)
+		*to = float32(v)
+	}
+	return err
 }
 
 // checkOut finds out before anything is drawn whether a picture may be written.

@@ -315,9 +315,7 @@ async function show(result, g, live) {
 	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
 	if (!live) say(t("ready", { prompt: result.settings.prompt }));
-	const { negativePrompt, guidance } = result.settings;
-	const idle = negativePrompt && guidance <= 1;
-	const told = [result.truncated && t("truncated"), idle && t("negativeIdle"), ...result.warnings.map(sentence)].filter(Boolean);
+	const told = [result.truncated && t("truncated"), ...[...result.notices, ...result.warnings].map(sentence)].filter(Boolean);
 	if (told.length > 0) showNotice(told.join(" "), { stays: true });
 	showModel();
 	if (profiling) (await import("./profile.js")).show(result);

@@ -158,6 +158,12 @@ export interface GeneratorOptions {
 export interface Request {
 	prompt: string;
 	negativePrompt?: string;
+	/** For the second text encoder of models that have one; left out, it reads the prompt, too. */
+	secondPrompt?: string;
+	/** Which of CLIP's layers to read, from the last: 2 is the last but one. 0 is as the model has it. */
+	clipSkip?: number;
+	/** For a model that draws classes: its number, from 0. */
+	class?: number;
 	/** Whole, 0 to 2^53. Left out: a random one, reported in the result. */
 	seed?: number;
 	/** What is left out is as the model recommends. */
@@ -195,6 +201,8 @@ export interface Result {
 	warnings: string[];
 	/** With `profile`, what the graphics card's kernels took so far, the longest first. */
 	profile: { kernel: string; dispatches: number; ms: number; flops: number; bytes: number }[];
+	/** Settings that changed nothing, and why: a negative prompt without guidance. */
+	notices: string[];
 	/** The prompt was longer than the model reads; its end was left out. */
 	truncated: boolean;
 	/** Milliseconds. */
@@ -205,7 +213,24 @@ export interface Result {
 	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews">>;
 }
 
+/** What the model reads of a request; the rest is refused or changes nothing. */
+export interface Fields {
+	prompt: boolean;
+	negativePrompt: boolean;
+	secondPrompt: boolean;
+	guidance: boolean;
+	/** The most that it may be; 0 for none. */
+	clipSkip: number;
+	/** How many classes there are; 0 for none. */
+	classes: number;
+	/** Width and height are multiples of it. */
+	multiple: number;
+	/** The most that they may be; 0 for the engine's own bound. */
+	largest: number;
+}
+
 export interface Generator {
+	readonly fields: Fields;
 	/** As in StoredModel. */
 	readonly id: string;
 	readonly name: string;

@@ -387,7 +387,9 @@ function checkBusy(busy) {
 const imageData = ({ width, height, data }) => new ImageData(data, width, height);
 
 // What of a request goes to the engine.
-const settings = ["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height", "count", "previews"];
+const settings = [
+	"prompt", "negativePrompt", "secondPrompt", "clipSkip", "class", "seed", "steps", "guidance", "sampler", "schedule", "width", "height", "count", "previews",
+];
 
 // The failures after which an engine is ended, and the next picture starts
 // another: what it holds of memory is given back only so.

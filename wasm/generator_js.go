@@ -175,14 +175,22 @@ func (g *generator) value() any {
 	for _, s := range g.pipeline.Schedules() {
 		schedules = append(schedules, labelled(s.Name, s.Label))
 	}
-	settings, _ := g.model.Config("wisp")
+	own, _ := g.model.Config("wisp")
 	m := g.model.Manifest()
 	card, _ := g.model.File(m.Card)
 	return map[string]any{
 		"generate": promising(g.generate), "cancel": bridge.Must(safejs.FuncOf(stop)),
 		"backend": g.backend.Name(), "device": device(g.backend), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
-		"samplers": samplers, "schedules": schedules, "settings": string(settings),
+		"samplers": samplers, "schedules": schedules, "settings": string(own), "fields": fields(g.pipeline.Fields()),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},
+	}
+}
+
+// fields tells the page what the model reads of a request.
+func fields(f diffusion.Fields) map[string]any {
+	return map[string]any{
+		"prompt": f.Prompt || f.Labels, "negativePrompt": f.NegativePrompt, "secondPrompt": f.SecondPrompt, "guidance": f.Guidance,
+		"clipSkip": f.ClipSkip, "classes": f.Classes, "multiple": f.Multiple, "largest": f.Largest,
 	}
 }
 
@@ -265,10 +273,7 @@ func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, 
 	return map[string]any{
 		"images": images, "seed": result.Seed, "backend": g.backend.Name(), "device": device(g.backend), "profile": profile(g.backend), "truncated": result.Truncated,
 		"parameters": result.Parameters[0],
-		"settings": map[string]any{
-			"prompt": r.Prompt, "negativePrompt": r.NegativePrompt, "seed": r.Seed, "steps": r.Steps, "guidance": r.Guidance,
-			"sampler": r.Sampler, "schedule": r.Schedule, "width": r.Width, "height": r.Height, "count": r.Count,
-		},
+		"notices": texts(result.Notices), "settings": settings(r),
 		"timings": map[string]any{
 			"text": t.Text.Seconds() * 1e3, "denoise": t.Denoise.Seconds() * 1e3,
 			"decode": t.Decode.Seconds() * 1e3, "total": t.Total.Seconds() * 1e3,

@@ -12,23 +12,52 @@ import (
 // readRequest fills the model's defaults with what the page asks for.
 func readRequest(v safejs.Value, r diffusion.Request) (diffusion.Request, error) {
 	f := bridge.Fields{Object: v}
-	f.Text("prompt", &r.Prompt)
-	f.Text("negativePrompt", &r.NegativePrompt)
-	f.Text("sampler", &r.Sampler)
-	f.Text("schedule", &r.Schedule)
-	f.Integer("steps", &r.Steps)
-	f.Integer("width", &r.Width)
-	f.Integer("height", &r.Height)
-	f.Integer("count", &r.Count)
-	f.Number("guidance", &r.Guidance)
-	f.Boolean("previews", &r.Previews)
-	if seed, ok := f.Whole("seed"); ok {
-		if seed < 0 {
-			f.Wrong("seed", "0 or more")
+	for _, field := range diffusion.RequestFields {
+		switch to := field.In(&r).(type) {
+		case *string:
+			f.Text(field.Name, to)
+		case *int:
+			f.Integer(field.Name, to)
+		case *float32:
+			f.Number(field.Name, to)
+		case *bool:
+			f.Boolean(field.Name, to)
+		case *uint64:
+			if n, ok := f.Whole(field.Name); ok && n < 0 {
+				f.Wrong(field.Name, "0 or more")
+			} else if ok {
+				*to = uint64(n)
+			}
 		}
-		r.Seed = uint64(seed)
 	}
 	return r, f.Err
+}
+
+// settings is a request as the page sees it.
+func settings(r diffusion.Request) map[string]any {
+	all := map[string]any{}
+	for _, field := range diffusion.RequestFields {
+		switch v := field.In(&r).(type) {
+		case *string:
+			all[field.Name] = *v
+		case *int:
+			all[field.Name] = *v
+		case *float32:
+			all[field.Name] = *v
+		case *uint64:
+			all[field.Name] = *v
+		}
+	}
+	return all
+}
+
+// texts is a list of strings for JavaScript.
+func texts(list []string) []any {
+	all := make([]any, len(list))
+	for i, s := range list {
+		all[i] = s
+	}
+	return all
 }
 
 // picture copies an image into a JavaScript object as ImageData has it.

@@ -65,7 +65,8 @@ type Timings struct{ Text, Denoise, Decode, Total time.Duration }
 type Result struct {
 	Images     []*image.NRGBA
 	Seed       uint64
-	Truncated  bool // the prompt was longer than the text encoder can read
+	Notices    []string // settings that changed nothing, and why
+	Truncated  bool     // the prompt was longer than the text encoder can read
 	Timings    Timings
 	Parameters []string // the settings of each picture, in the form AUTOMATIC1111 writes into PNG files
 }

@@ -62,7 +62,7 @@ func (k *dit) Defaults() Request {
 
 func (k *dit) Fields() Fields {
 	f := k.transformer.fields(k.vae)
-	f.Prompt, f.NegativePrompt, f.Classes = false, false, k.classes()
+	f.Prompt, f.NegativePrompt, f.Classes, f.Labels = false, false, k.classes(), len(k.labels) > 0
 	return f
 }
 

@@ -78,7 +78,7 @@ func (k *flux) Defaults() Request {
 }
 
 func (k *flux) Fields() Fields {
-	return Fields{Prompt: true, SecondPrompt: true, Multiple: fluxPatch * k.vae.facts.Factor}
+	return Fields{Prompt: true, SecondPrompt: true, Guidance: k.transformer.facts.Guidance, Multiple: fluxPatch * k.vae.facts.Factor}
 }
 
 func (k *flux) Latent(r Request) Latent {

@@ -75,6 +75,8 @@ func (p Prompt) penultimate() int {
 // Fields tells which fields of a request a kind has beside those that all have.
 type Fields struct {
 	Prompt, NegativePrompt, SecondPrompt bool
+	Labels                               bool // Prompt may name a class
+	Guidance                             bool
 	ClipSkip                             int // the most
 	Classes                              int // that Class may name, from 0; 0 where it may not
 	Multiple                             int // of width and height, in pixels

@@ -33,7 +33,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	}
 	p.residency.on = on
 	defer func() { p.residency.on = func(Event) {} }()
-	result := &Result{Seed: r.Seed}
+	result := &Result{Seed: r.Seed, Notices: p.notices(r)}
 	start := time.Now()
 	on(Event{Stage: "text"})
 	rows, err := p.rows(ctx, r, result)

@@ -102,6 +102,9 @@ func (p *Pipeline) readDefaults(m Model) error {
 	return nil
 }
 
+// Fields are the settings that the model reads beside those that all do.
+func (p *Pipeline) Fields() Fields { return p.kind.Fields() }
+
 // Defaults is the request that the model's publisher recommends, without a prompt.
 func (p *Pipeline) Defaults() Request {
 	r := p.kind.Defaults()

@@ -56,7 +56,7 @@ func (k *stableDiffusion) Defaults() Request {
 }
 
 func (k *stableDiffusion) Fields() Fields {
-	return Fields{Prompt: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Multiple: k.vae.facts.Factor}
+	return Fields{Prompt: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Multiple: k.vae.facts.Factor}
 }
 
 func (k *stableDiffusion) Latent(r Request) Latent { return k.vae.latent(r) }

@@ -84,7 +84,7 @@ func (k *stableDiffusionXL) Defaults() Request {
 
 func (k *stableDiffusionXL) Fields() Fields {
 	return Fields{
-		Prompt: true, NegativePrompt: k.unet.facts.TimestepCond == 0, SecondPrompt: true,
+		Prompt: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, SecondPrompt: true,
 		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Multiple: k.vae.facts.Factor,
 	}
 }

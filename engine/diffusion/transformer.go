@@ -52,7 +52,7 @@ func (t transformer) defaults(vae decoder, latents int) Request {
 // fields are those of every kind with a transformer.
 func (t transformer) fields(vae decoder) Fields {
 	f := vae.facts.Factor
-	return Fields{Prompt: true, NegativePrompt: true, Multiple: f * t.facts.Multiple, Largest: f * t.facts.Largest}
+	return Fields{Prompt: true, NegativePrompt: true, Guidance: true, Multiple: f * t.facts.Multiple, Largest: f * t.facts.Largest}
 }
 
 // embedded is an input (1, 256) of a timestep or its like.

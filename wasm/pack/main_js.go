@@ -52,7 +52,7 @@ var kinds = []bridge.Kind{
 	{Err: safetensors.ErrPointer, Code: "bad-model", Lead: "Git LFS left a pointer in a file's place: fetch the file with git lfs pull"},
 	{Err: safetensors.ErrText, Code: "bad-model", Lead: "a web page or another text was saved in the file's place: download the file itself"},
 	{Err: safetensors.ErrPart, Code: "bad-model", Lead: "this file is no whole model"},
-	{Err: diffusion.ErrBadModel, Code: "bad-model", Lead: "wisp cannot draw with this model: it takes a CLIP text encoder, a UNet and an AutoencoderKL or AutoencoderTiny"},
+	{Err: diffusion.ErrBadModel, Code: "bad-model", Lead: "wisp cannot draw with this model"},
 	{Err: fs.ErrNotExist, Code: "bad-model", Lead: "a file of the model is missing"},
 	{Err: safetensors.ErrFormat, Code: "bad-model", Lead: "a file of the model is damaged"},
 	{Err: errModel, Code: "bad-model"},

@@ -1,0 +1,45 @@
+package diffusion
+
+// Field is one setting of a [Request] as callers name it.
+type Field struct {
+	Name string             // in JavaScript: site/wisp.d.ts
+	Flag string             // of the command; "" for none
+	Help string             // for the command's users
+	In   func(*Request) any // where it is: *string, *int, *uint64, *float32 or *bool
+}
+
+// RequestFields lists the settings of a request; who decodes, shows or
+// documents one goes by it.
+var RequestFields = []Field{
+	{"prompt", "prompt", "what to draw", func(r *Request) any { return &r.Prompt }},
+	{"negativePrompt", "negative", "what to avoid", func(r *Request) any { return &r.NegativePrompt }},
+	{"secondPrompt", "second-prompt", "words for the second text encoder, where there is one", func(r *Request) any { return &r.SecondPrompt }},
+	{"clipSkip", "clip-skip", "which of CLIP's layers to read, from the last: 2 is the last but one", func(r *Request) any { return &r.ClipSkip }},
+	{"class", "class", "for a model that draws classes: its number", func(r *Request) any { return &r.Class }},
+	{"seed", "seed", "seed of the first picture", func(r *Request) any { return &r.Seed }},
+	{"steps", "steps", "denoising steps", func(r *Request) any { return &r.Steps }},
+	{"guidance", "guidance", "how closely to follow the prompt", func(r *Request) any { return &r.Guidance }},
+	{"sampler", "sampler", "sampler", func(r *Request) any { return &r.Sampler }},
+	{"schedule", "schedule", "noise schedule", func(r *Request) any { return &r.Schedule }},
+	{"width", "width", "width in pixels", func(r *Request) any { return &r.Width }},
+	{"height", "height", "height in pixels", func(r *Request) any { return &r.Height }},
+	{"count", "count", "how many pictures", func(r *Request) any { return &r.Count }},
+	{"previews", "", "", func(r *Request) any { return &r.Previews }},
+}
+
+// notices tells which settings of a request change nothing.
+func (p *Pipeline) notices(r Request) (list []string) {
+	f, guided := p.kind.Fields(), p.kind.Guided(r)
+	if r.Prompt != "" && !f.Prompt && !f.Labels {
+		list = append(list, "prompt: this model draws without words")
+	}
+	if r.NegativePrompt != "" && !f.NegativePrompt {
+		list = append(list, "negative prompt: this model reads none")
+	} else if r.NegativePrompt != "" && !guided {
+		list = append(list, "negative prompt: it counts where guidance is over 1")
+	}
+	if r.Guidance > 1 && !f.Guidance {
+		list = append(list, "guidance: this model draws without")
+	}
+	return list
+}
