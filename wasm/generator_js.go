@@ -273,7 +273,7 @@ func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, 
 	return map[string]any{
 		"images": images, "seed": result.Seed, "backend": g.backend.Name(), "device": device(g.backend), "profile": profile(g.backend), "truncated": result.Truncated,
 		"parameters": result.Parameters[0],
-		"notices": texts(result.Notices), "settings": settings(r),
+		"notices":    texts(result.Notices), "settings": settings(r),
 		"timings": map[string]any{
 			"text": t.Text.Seconds() * 1e3, "denoise": t.Denoise.Seconds() * 1e3,
 			"decode": t.Decode.Seconds() * 1e3, "total": t.Total.Seconds() * 1e3,
