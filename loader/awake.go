@@ -7,8 +7,8 @@ import (
 
 // How long a request to a store may take.
 const (
-	Brief = 1500 * time.Millisecond // where there is another way than to wait
-	Long  = 20 * time.Second        // where there is none
+	Brief = 2 * time.Second  // where there is another way than to wait
+	Long  = 20 * time.Second // where there is none
 )
 
 // awake is closed once d of the time has passed in which this program runs, or

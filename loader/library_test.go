@@ -300,7 +300,7 @@ func TestSilentLocks(t *testing.T) {
 		if err == nil {
 			err = sameTensors(got, want)
 		}
-		if d := time.Since(start); err != nil || d > 2*time.Second {
+		if d := time.Since(start); err != nil || d > Brief+time.Second {
 			t.Errorf("%v after %v", err, d)
 		}
 		if len(warned) != 1 || !strings.Contains(warned[0], "does not answer") {
@@ -354,7 +354,7 @@ func TestSilentStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kv := &silentKV{}
 		visit(t, located{src, "https://x/a/"}, &kv.Memory, time.Now())
-		kv.until = time.Now().Add(2 * time.Second)
+		kv.until = time.Now().Add(Brief + time.Second/2)
 		var warned []string
 		o := Options{Parallel: 2, OnWarning: func(err error) { warned = append(warned, err.Error()) }}
 		rec := &recorder{Source: src}
@@ -366,7 +366,7 @@ func TestSilentStore(t *testing.T) {
 			t.Errorf("%v, warned of %q", err, warned)
 		}
 		// Without a network there is no other way: it is asked again.
-		kv.until = time.Now().Add(2 * time.Second)
+		kv.until = time.Now().Add(Brief + time.Second/2)
 		gone := &scripted{script: func(string, int) (io.ReadCloser, error, bool) { return nil, errors.New("offline"), true }}
 		if got, err = load(t, located{gone, "https://x/a/"}, NewLibrary(kv), Options{}); err == nil {
 			err = sameTensors(got, want)

@@ -39,13 +39,15 @@ const (
 // private window, a third-party frame, a browser without it) the error is
 // [ErrQuota]. Another tab can hold a request up for ever, by a transaction in
 // which the system stopped it: one that takes longer than patience is
-// [ErrSilent], as is then every request at once until the database answers. An
-// opening that takes longer goes on behind a store that is silent.
+// [ErrSilent], as is then every request at once until the database answers. No
+// transaction holds an opening up, which may be slow on a slow disk: it has
+// Long.
 func OpenIndexedDB(ctx context.Context, name string, patience time.Duration) (*IndexedDB, error) {
-	s := &IndexedDB{name: name, patience: patience}
-	if _, err := detached(ctx, s, s.open); err != nil && !errors.Is(err, ErrSilent) {
+	s := &IndexedDB{name: name, patience: Long}
+	if _, err := detached(ctx, s, s.open); err != nil {
 		return nil, explain("open", err)
 	}
+	s.patience = patience
 	return s, nil
 }
 

@@ -182,12 +182,18 @@ func openStore(ctx context.Context, j job, r *result) (loader.Store, error) {
 	if j.Memory {
 		return nil, nil
 	}
-	db, err := loader.OpenIndexedDB(ctx, j.Database, loader.Brief)
+	db, err := loader.OpenIndexedDB(ctx, j.Database, loader.Long)
 	if err != nil { // the page goes on without, too
 		r.Warnings = append(r.Warnings, err.Error())
 		return nil, nil
 	}
 	keys, err := db.Keys(ctx)
+	if err == nil {
+		err = db.Close()
+	}
+	if err == nil {
+		db, err = loader.OpenIndexedDB(ctx, j.Database, loader.Brief)
+	}
 	if err != nil {
 		return nil, err
 	}
