@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"wisp/loader"
 	"wisp/loader/pack"
 )
 
@@ -149,6 +153,46 @@ func TestSave(t *testing.T) {
 		t.Errorf("it is %q: %v", text, err)
 	}
 	if err := save(os.DevNull, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A model that does not fit is refused before its weights are read: a chunk of
+// zeros that its manifest lists so often that it stands for 68 GB.
+func TestGenerateTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	if err := pack.Run(t.Context(), pack.Options{In: "tests/golden/pipeline/tiny_ddim_kl/model", Out: dir}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, loader.ManifestName)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := loader.ParseManifest(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, encoding, err := loader.EncodeChunk(make([]byte, loader.MaxChunk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := loader.Chunk{SHA256: fmt.Sprintf("%x", sha256.Sum256(stored)), Stored: int64(len(stored)), Raw: loader.MaxChunk, Encoding: encoding}
+	if err := os.WriteFile(filepath.Join(dir, zeros.File()), stored, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4100 {
+		place := loader.Place{Chunk: len(m.Chunks), Length: loader.MaxChunk}
+		m.Chunks = append(m.Chunks, zeros)
+		m.Tensors = append(m.Tensors, loader.TensorInfo{Component: "unet", Name: fmt.Sprint("more.", i), DType: "i32", Shape: []int{loader.MaxChunk / 4}, Place: place})
+	}
+	if text, err = m.Encode(); err == nil {
+		err = os.WriteFile(name, text, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := openPipeline(t.Context(), dir, "simd"); !errors.Is(err, loader.ErrMemory) || !strings.Contains(err.Error(), "68.8 GB") {
 		t.Error(err)
 	}
 }
