@@ -63,6 +63,12 @@ func TestManifestDamage(t *testing.T) {
 			}
 		}
 	}
+	lines := bytes.SplitAfter(good, []byte("\n"))
+	at := slices.IndexFunc(lines, func(l []byte) bool { return bytes.HasPrefix(l, []byte(`{"sha256"`)) }) + 5
+	lines[at], lines[at+1] = lines[at+1], lines[at]
+	if _, err := ParseManifest(bytes.Join(lines, nil)); !errors.Is(err, errDamaged) {
+		t.Errorf("two chunks' rows exchanged: %v", err)
+	}
 	if _, err := ParseManifest(append(bytes.Clone(good), '\n')); err == nil {
 		t.Error("a line after the digest was taken")
 	}
