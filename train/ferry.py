@@ -4,8 +4,8 @@
   python ferry.py unpack DIR               what is there becomes the checkpoints here, if they have got further than those that are here
 
 What travels are the averaged weights, the tokenizer, the latents' scale and how far each has got; momenta,
-the critic and the adversary are made anew. Codec and judge are f16, the teacher
-bf16, a student 8 bits a weight of its distance from the teacher.
+the critic and the adversary are made anew. Codec and judge are f16; the teacher
+is 8 bits a weight with a scale a row, and of a student its distance from the teacher is.
 """
 
 import argparse
@@ -24,16 +24,16 @@ SCALARS = ("step", "minutes", "samples", "labels")
 
 
 def planes(tensor):
-    """A tensor's bytes, the first of each value together, then the second: they shrink better so."""
+    """A tensor's bytes, the first of each value together, then the second: they shrink better so; as a tensor, since torch.save doubles bytes."""
     raw = tensor.contiguous().view(torch.uint8).numpy().reshape(-1, tensor.element_size())
-    return zlib.compress(raw.T.tobytes(), 6), str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
+    return torch.frombuffer(bytearray(zlib.compress(raw.T.tobytes(), 6)), dtype=torch.uint8), str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
 
 
 def whole(data, dtype, shape):
     """planes back, in f32."""
     kind = getattr(torch, dtype)
     width = torch.empty((), dtype=kind).element_size()
-    raw = np.frombuffer(zlib.decompress(data), np.uint8).reshape(width, -1).T.copy()
+    raw = np.frombuffer(zlib.decompress(data.numpy()), np.uint8).reshape(width, -1).T.copy()
     return torch.from_numpy(raw).reshape(-1).view(kind).reshape(shape).float()
 
 
@@ -63,27 +63,52 @@ def averaged(kind, state):
 
 def eighths(tensor):
     """8 bits a weight with a scale a row: (bytes, scales)."""
-    rows = tensor.reshape(len(tensor) if tensor.ndim > 1 else 1, -1)
+    rows = tensor.reshape(len(tensor), -1)
     scale = rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
-    return planes((rows / scale).round().to(torch.int8)), scale, tuple(tensor.shape)
+    return planes((rows / scale).round().to(torch.int8).reshape(tensor.shape)), scale
+
+
+def packed(kind, names, base):
+    """Names -> what travels: vectors as they are, planes, or (planes, scales) of the distance from base."""
+    out = {}
+    for name, value in names.items():
+        if value.ndim < 2 or not value.is_floating_point():
+            out[name] = value
+        elif kind in ("codec", "judge"):
+            out[name] = planes(value.half())
+        else:
+            out[name] = eighths(value - base[name] if base else value)
+    return out
+
+
+def arrived(names, base):
+    """packed back, in f32."""
+    out = {}
+    for name, value in names.items():
+        if isinstance(value, torch.Tensor):
+            out[name] = value
+        elif isinstance(value[0], tuple):
+            part = whole(*value[0])
+            part = part * value[1].view(-1, *[1] * (part.ndim - 1))
+            out[name] = base[name] + part if base else part
+        else:
+            out[name] = whole(*value)
+    return out
 
 
 def pack(out, kinds):
     freight, teacher = {}, None
-    for kind in kinds:
+    for kind in CHECKPOINTS:
         path = WORK / CHECKPOINTS[kind]
-        if not path.exists():
+        if kind not in kinds or not path.exists():
             continue
+        if kind == "student" and not teacher:
+            raise SystemExit("a student travels with its teacher: name that too")
         state = torch.load(path, map_location="cpu")
-        names = averaged(kind, state)
         entry = {k: state[k] for k in SCALARS if k in state}
-        if kind == "student":
-            # the teacher as it arrives, so that what its rounding lost is in the distance
-            teacher = teacher or {n: t.to(torch.bfloat16).float() for n, t in averaged("teacher", torch.load(WORK / CHECKPOINTS["teacher"], map_location="cpu")).items()}
-            entry["from teacher"] = {n: eighths(t - teacher[n]) if t.is_floating_point() else t for n, t in names.items()}
-        else:
-            half = torch.bfloat16 if kind == "teacher" else torch.float16
-            entry["weights"] = {n: planes(t.to(half)) if t.is_floating_point() else t for n, t in names.items()}
+        entry["weights"] = packed(kind, averaged(kind, state), teacher if kind == "student" else None)
+        if kind == "teacher":  # as it arrives, so that what its rounding lost is in the student's distance
+            teacher = arrived(entry["weights"], None)
         freight[kind] = entry
     files = [*(WORK / "tokenizer").glob("*.*"), *WORK.glob("scale.txt")]
     freight["files"] = {str(f.relative_to(WORK)): f.read_bytes() for f in files}
@@ -95,7 +120,7 @@ def pack(out, kinds):
         old.unlink()
     for i in range(0, len(data), PART):
         (out / f"ferry.{i // PART:02d}").write_bytes(data[i : i + PART])
-    print(f"{', '.join(k for k in freight if k in CHECKPOINTS)}: {len(data) / 1e6:.1f} MB in {-(-len(data) // PART)} files")
+    print(f"{', '.join(k for k in freight if k in CHECKPOINTS) or 'nothing'}: {len(data) / 1e6:.1f} MB in {-(-len(data) // PART)} files")
 
 
 def unpack(source):
@@ -103,7 +128,6 @@ def unpack(source):
     if not parts:
         raise SystemExit(f"{source} has no ferry.00")
     freight = torch.load(io.BytesIO(b"".join(p.read_bytes() for p in parts)), weights_only=True)
-    back = lambda v: whole(*v) if isinstance(v, tuple) else v
     for kind, name in CHECKPOINTS.items():
         entry, path = freight.get(kind), WORK / name
         if entry is None:
@@ -111,15 +135,10 @@ def unpack(source):
         if path.exists() and torch.load(path, map_location="cpu", mmap=True)["minutes"] >= entry["minutes"]:
             print(f"{kind}: what is here has got as far")
             continue
-        if kind == "student":
-            teacher = averaged("teacher", torch.load(WORK / CHECKPOINTS["teacher"], map_location="cpu"))
-            names = {}
-            for n, v in entry["from teacher"].items():
-                names[n] = teacher[n] + (whole(*v[0]) * v[1]).reshape(v[2]) if isinstance(v, tuple) else v
-        else:
-            names = {n: back(v) for n, v in entry["weights"].items()}
+        base = arrived(freight["teacher"]["weights"], None) if kind == "student" else None
+        names = nested(arrived(entry["weights"], base))
         key = {"codec": "vae", "judge": "net"}.get(kind, "ema")
-        save({key: nested(names), **{k: entry[k] for k in SCALARS if k in entry}}, path)
+        save({key: names, **{k: entry[k] for k in SCALARS if k in entry}}, path)
         print(f"{kind}: taken up at {entry['minutes']:.1f} minutes")
     for name, data in freight["files"].items():
         (WORK / name).parent.mkdir(exist_ok=True)
