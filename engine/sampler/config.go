@@ -75,12 +75,20 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 	}
 	*c = Config{class: head.Class, raw: append(json.RawMessage(nil), data...)}
 	switch {
-	case strings.HasPrefix(head.Class, "FlowMatch") || head.Prediction == "flow_prediction" || head.FlowSigmas:
+	case strings.HasPrefix(head.Class, "FlowMatch") || head.Class == "LTXEulerAncestralRFScheduler" || head.Prediction == "flow_prediction" || head.FlowSigmas:
 		c.family = flowFamily
 	case strings.HasPrefix(head.Class, "EDM"):
 		c.family = edmFamily
+	default:
+		c.family = ownFamilies[head.Class]
 	}
 	return nil
+}
+
+// ownFamilies are those of classes whose models no other class samples.
+var ownFamilies = map[string]family{
+	"CMStochasticIterativeScheduler": consistencyFamily, "SCMScheduler": trigFamily, "IPNDMScheduler": ipndmFamily,
+	"ScoreSdeVeScheduler": scoreVEFamily, "ScoreSdeVpScheduler": scoreVPFamily,
 }
 
 // MarshalJSON gives back the file.
@@ -195,6 +203,20 @@ type settings struct {
 	BaseImageSeqLen    int      `json:"base_image_seq_len"`
 	MaxImageSeqLen     int      `json:"max_image_seq_len"`
 
+	SNoise           float64 `json:"s_noise"`
+	ClipDenoised     bool    `json:"clip_denoised"`
+	NoiseSamplerSeed *int64  `json:"noise_sampler_seed"`
+	ScaleFactors     any     `json:"scale_factors"`
+	PredictorOrder   int     `json:"predictor_order"`
+	CorrectorOrder   int     `json:"corrector_order"`
+	TauFunc          any     `json:"tau_func"`
+	BetaMin          float64 `json:"beta_min"`
+	BetaMax          float64 `json:"beta_max"`
+	SNR              float64 `json:"snr"`
+	SamplingEps      float64 `json:"sampling_eps"`
+	CorrectSteps     int     `json:"correct_steps"`
+	Eta              float64 `json:"eta"`
+
 	SigmaData          float64 `json:"sigma_data"`
 	SigmaSchedule      string  `json:"sigma_schedule"`
 	Rho                float64 `json:"rho"`
@@ -215,7 +237,7 @@ func (c Config) settings(class, with string) (settings, error) {
 	if err := json.Unmarshal([]byte(cmp.Or(with, "{}")), &s); err != nil {
 		return s, fmt.Errorf("sampler: %s: %w: %w", class, err, ErrConfig)
 	}
-	if s.family = c.family; strings.HasPrefix(c.class, "FlowMatch") {
+	if s.family = c.family; c.matchesFlow() {
 		if err := c.flowFields(&s); err != nil {
 			return s, err
 		}
@@ -224,9 +246,14 @@ func (c Config) settings(class, with string) (settings, error) {
 	return s, s.check()
 }
 
+// matchesFlow is whether the config's own class is one of flow matching, which says so by its name alone.
+func (c Config) matchesFlow() bool {
+	return c.family == flowFamily && !c.agrees(`{"use_flow_sigmas":true}`) && classes()[c.class].fields["use_flow_sigmas"] == nil
+}
+
 // flowFields carries what a flow-matching config says of the model over to a sampler of another class.
 func (c Config) flowFields(s *settings) error {
-	f := settings{TimeShiftType: "exponential"}
+	f := settings{TimeShiftType: "exponential", Shift: 1}
 	if err := c.read(c.class, &f); err != nil {
 		return err
 	}
@@ -268,6 +295,8 @@ func (s settings) check() error {
 		return bad("sigma_min", *s.SigmaMin)
 	case !positive(s.SigmaMax):
 		return bad("sigma_max", *s.SigmaMax)
+	case s.family > edmFamily: // its sampler looks for itself
+		return nil
 	case !slices.Contains([]string{"epsilon", "v_prediction", "sample", "flow_prediction"}, s.PredictionType):
 		return bad("prediction_type", s.PredictionType)
 	case s.PredictionType == "flow_prediction" && !s.UseFlowSigmas:

@@ -18,13 +18,9 @@ func dpm2(s settings, p Plan, eta float64) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	var logs []float32 // of the training's noise levels
-	if s.family == vpFamily {
-		bar, err := alphasCumprod(s)
-		if err != nil {
-			return nil, err
-		}
-		logs = logarithms(trainSigmas(bar))
+	logs, err := s.trainLogs()
+	if err != nil {
+		return nil, err
 	}
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
@@ -42,6 +38,18 @@ func dpm2(s settings, p Plan, eta float64) (Sampler, error) {
 			run{level: middle, move: theKept.plus(middle.slope().times(down - l.sigma)).plus(theNoise.times(up)), noisy: eta > 0})
 	}
 	return newSolver(s, runs, levels[p.Steps], init), nil
+}
+
+// trainLogs are the logarithms of the training's noise levels, where the family has them.
+func (s settings) trainLogs() ([]float32, error) {
+	if s.family != vpFamily {
+		return nil, nil
+	}
+	bar, err := alphasCumprod(s)
+	if err != nil {
+		return nil, err
+	}
+	return logarithms(trainSigmas(bar)), nil
 }
 
 // between is the level with noise sigma, which lies between those of the schedule that l is of.

@@ -44,13 +44,23 @@ func newEulerAncestral(s settings, p Plan) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	eta := p.eta(1)
+	eta, scale := p.eta(1), 1.0
+	if s.SNoise > 0 || s.Eta > 0 { // of LTXEulerAncestralRFScheduler
+		eta, scale = p.eta(s.Eta), s.SNoise
+	}
+	if !(eta >= 0 && eta <= 1) {
+		return nil, bad("eta", eta)
+	}
+	if !(scale >= 0 && scale < 1e6) {
+		return nil, bad("s_noise", scale)
+	}
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
 		l, next := levels[i], levels[i+1]
 		r := run{level: l, noisy: true} // even at the last step, where it counts for nothing, as diffusers draws it there too
 		if s.family == flowFamily {
-			r.move = ancestralFlowStep(l, next, eta)
+			r.move = ancestralFlowStep(l, next, eta, scale)
+			r.noisy = eta > 0 && scale > 0 && next.sigma > 0
 		} else {
 			down, up := ancestral(l.sigma, next.sigma, eta)
 			r.move = eulerStep(l, down).plus(theNoise.times(up))
@@ -66,13 +76,16 @@ func ancestral(sigma, next, eta float64) (down, up float64) {
 	return math.Sqrt(next*next - up*up), up
 }
 
-func ancestralFlowStep(l, next level, eta float64) vec {
+func ancestralFlowStep(l, next level, eta, noise float64) vec {
 	if next.sigma == 0 {
 		return theZero
 	}
 	down := next.sigma * (1 + (next.sigma/l.sigma-1)*eta)
 	scale := next.alpha / (1 - down)
 	up := math.Sqrt(max(next.sigma*next.sigma-down*down*scale*scale, 0))
-	r := down / l.sigma
-	return theX.times(r).plus(theZero.times(1 - r)).times(scale).plus(theNoise.times(up))
+	move := towards(theX, down/l.sigma)
+	if eta == 0 || noise == 0 {
+		return move
+	}
+	return move.times(scale).plus(theNoise.times(up * noise))
 }

@@ -75,6 +75,9 @@ type run struct {
 	move     vec  // the next x
 	noisy    bool // fresh noise is drawn, be its coefficient zero
 	logVar   *[2]float64
+
+	noiseInto int         // the element that remembers the noise after the correction; 0: none
+	span      *[2]float64 // the noise levels between which the noise is a Brownian path's increment; nil: it is independent
 }
 
 // level is a place on the way from noise to picture: x = alpha x0 + sigma noise.
@@ -111,7 +114,8 @@ func terms(v vec) []term {
 // step is a run as its coefficients.
 type step struct {
 	zero, remember, correct, move []term
-	into                          int
+	into, noiseInto               int
+	span                          *[2]float64
 	scale                         float32
 	clean, noise                  float32 // of AddNoise
 	keep, noisy                   bool
@@ -133,13 +137,16 @@ func newSolver(s settings, runs []run, last level, init float64) *solver {
 	for i, r := range runs {
 		p.timesteps = append(p.timesteps, float32(r.t))
 		p.sigmas = append(p.sigmas, float32(r.shown))
+		if !r.noisy {
+			r.move[xNew] = 0
+		}
 		if !p.limit.on() { // then the prediction is of x and out, too
 			r.remember, r.move = r.remember.at(xZero, r.zero), r.move.at(xZero, r.zero)
 		}
 		if r.into == 0 {
 			r.into = slots + i&3
 		}
-		st := step{into: r.into, zero: terms(r.zero), remember: terms(r.remember), correct: terms(r.correct), move: terms(r.move),
+		st := step{into: r.into, noiseInto: r.noiseInto, span: r.span, zero: terms(r.zero), remember: terms(r.remember), correct: terms(r.correct), move: terms(r.move),
 			scale: float32(r.scale), clean: float32(r.alpha), noise: float32(r.sigma), keep: r.keep, noisy: r.noisy, logVar: r.logVar}
 		p.steps = append(p.steps, st)
 	}
@@ -191,7 +198,18 @@ func (p *solver) Step(i int, x, out, noise []float32) {
 	if s.logVar != nil {
 		learned(x, out[len(x):], noise, *s.logVar)
 	}
+	if s.noiseInto > 0 {
+		e[s.noiseInto] = sized(e[s.noiseInto], len(x))
+		copy(e[s.noiseInto], noise)
+	}
 	e[xNow], e[xOut], e[xNew] = nil, nil, nil // they are the caller's
+}
+
+func (p *solver) Span(i int) (from, to float64, ok bool) {
+	if s := p.steps[i].span; s != nil {
+		return s[0], s[1], true
+	}
+	return 0, 0, false
 }
 
 // sized is memory of n numbers, made anew only where the latent's size changed.

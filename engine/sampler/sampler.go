@@ -47,6 +47,9 @@ type Sampler interface {
 	// NeedsNoise says whether Step(i) reads its noise. Noise is drawn only where it does, as diffusers draws it,
 	// so that the stream of random numbers stays the same.
 	NeedsNoise(i int) bool
+	// Span gives the noise levels between which the noise of step i is an increment of one Brownian path (rng.Brownian)
+	// over the walk, divided by the root of its length; false where it is independent of all other noise.
+	Span(i int) (from, to float64, ok bool)
 }
 
 // Plan says which walk a sampler is for.
@@ -86,7 +89,11 @@ const (
 	vpFamily   family = iota // x of variance one under betas: Stable Diffusion and most others
 	flowFamily               // rectified flow: x = (1 - sigma) x0 + sigma noise
 	edmFamily                // preconditioned as Karras et al. 2022 have it
-	anyFamily  = -1
+	consistencyFamily
+	trigFamily
+	ipndmFamily
+	scoreVEFamily
+	scoreVPFamily
 )
 
 // row is one sampler: class is the diffusers scheduler it reproduces, with the fields in which samplers of one class
@@ -109,7 +116,7 @@ func (r row) reads(c Config) string {
 }
 
 // fits is whether the row is for models of the config's family.
-func (r row) fits(c Config) bool { return r.family == c.family || r.family == anyFamily }
+func (r row) fits(c Config) bool { return r.family == c.family }
 
 // own is the row that the config itself names: of those of its class the one that agrees in all fields, else the
 // first, which refuses by its name the field it cannot do.
@@ -136,6 +143,7 @@ var table = []row{
 	{Info{"dpm_2", "DPM2"}, "KDPM2DiscreteScheduler", "", vpFamily, newDPM2},
 	{Info{"dpm_2_a", "DPM2 a"}, "KDPM2AncestralDiscreteScheduler", "", vpFamily, newDPM2Ancestral},
 	{Info{"lms", "LMS"}, "LMSDiscreteScheduler", "", vpFamily, newLMS},
+	{Info{"ipndm", "iPNDM"}, "", "", vpFamily, newKIPNDM},
 	{Info{"ddim", "DDIM"}, "DDIMScheduler", "", vpFamily, newDDIM},
 	{Info{"ddim", "DDIM"}, "DDIMParallelScheduler", "", vpFamily, newDDIM},
 	{Info{"ddpm", "DDPM"}, "DDPMScheduler", "", vpFamily, newDDPM},
@@ -146,6 +154,11 @@ var table = []row{
 	{Info{"dpmpp_3m", "DPM++ 3M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":3}`, vpFamily, newDPM},
 	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, vpFamily, newDPM},
 	{Info{"dpmpp_2s", "DPM++ 2S"}, "DPMSolverSinglestepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, vpFamily, newDPMSinglestep},
+	{Info{"dpmpp_2s_a", "DPM++ 2S a"}, "", "", vpFamily, newDPMpp2SAncestral},
+	{Info{"dpmpp_sde", "DPM++ SDE"}, "DPMSolverSDEScheduler", "", vpFamily, newDPMppSDE},
+	{Info{"dpmpp_2m_sde_brownian", "DPM++ 2M SDE (Brownian)"}, "", "", vpFamily, newDPMpp2MSDE},
+	{Info{"dpmpp_3m_sde", "DPM++ 3M SDE"}, "", "", vpFamily, newDPMpp3MSDE},
+	{Info{"sa_solver", "SA-Solver"}, "SASolverScheduler", "", vpFamily, newSASolver},
 	{Info{"deis", "DEIS"}, "DEISMultistepScheduler", "", vpFamily, newDEIS},
 	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, vpFamily, newUniPC},
 	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, vpFamily, newUniPC},
@@ -153,10 +166,13 @@ var table = []row{
 	{Info{"tcd", "TCD"}, "TCDScheduler", "", vpFamily, newTCD},
 
 	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", "", flowFamily, newEuler},
-	{Info{"euler_a", "Euler a"}, "", "", flowFamily, newEulerAncestral},
-	{Info{"heun", "Heun"}, "", "", flowFamily, newHeun},
+	{Info{"euler_a", "Euler a"}, "LTXEulerAncestralRFScheduler", "", flowFamily, newEulerAncestral},
+	{Info{"heun", "Heun"}, "FlowMatchHeunDiscreteScheduler", "", flowFamily, newHeun},
 	{Info{"dpm_2", "DPM2"}, "", "", flowFamily, newDPM2},
 	{Info{"lms", "LMS"}, "", "", flowFamily, newLMS},
+	{Info{"ipndm", "iPNDM"}, "", "", flowFamily, newKIPNDM},
+	{Info{"lcm", "LCM"}, "FlowMatchLCMScheduler", "", flowFamily, newFlowLCM},
+	{Info{"sa_solver", "SA-Solver"}, "SASolverScheduler", "", flowFamily, newSASolver},
 	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, flowFamily, newDPM},
 	{Info{"dpmpp_3m", "DPM++ 3M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":3}`, flowFamily, newDPM},
 	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, flowFamily, newDPM},
@@ -171,8 +187,18 @@ var table = []row{
 	{Info{"dpm_2", "DPM2"}, "", "", edmFamily, newDPM2},
 	{Info{"dpm_2_a", "DPM2 a"}, "", "", edmFamily, newDPM2Ancestral},
 	{Info{"lms", "LMS"}, "", "", edmFamily, newLMS},
+	{Info{"ipndm", "iPNDM"}, "", "", edmFamily, newKIPNDM},
+	{Info{"dpmpp_2s_a", "DPM++ 2S a"}, "", "", edmFamily, newDPMpp2SAncestral},
+	{Info{"dpmpp_sde", "DPM++ SDE"}, "", "", edmFamily, newDPMppSDE},
+	{Info{"dpmpp_3m_sde", "DPM++ 3M SDE"}, "", "", edmFamily, newDPMpp3MSDE},
 	{Info{"dpmpp_2m", "DPM++ 2M"}, "EDMDPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, edmFamily, newDPM},
 	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "EDMDPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, edmFamily, newDPM},
+
+	{Info{"consistency", "Consistency"}, "CMStochasticIterativeScheduler", "", consistencyFamily, newConsistency},
+	{Info{"scm", "SCM"}, "SCMScheduler", "", trigFamily, newSCM},
+	{Info{"ipndm", "iPNDM"}, "IPNDMScheduler", "", ipndmFamily, newIPNDM},
+	{Info{"sde_ve", "Score SDE VE"}, "ScoreSdeVeScheduler", "", scoreVEFamily, newScoreVE},
+	{Info{"sde_vp", "Score SDE VP"}, "ScoreSdeVpScheduler", "", scoreVPFamily, newScoreVP},
 }
 
 // List gives the samplers that fit the config's family of models, the config's own first where wisp has it.

@@ -7,11 +7,14 @@ runs; the first latent is init * 1.5 sin(12 k + 1); fresh noise, where a sampler
 1.4 cos(5 k + 3 i), i being the index of the step that asks. A walk that starts later begins with 0.7 sin(3 k) as the
 picture's latent and 1.5 sin(12 k + 1) as noise; a variance, where the network gives one, is 0.3 sin(out[k]) + 0.5. engine/sampler/golden_test.go computes the same.
 """
+import importlib
+import inspect
 import json
 import math
 import pathlib
 import sys
 import tempfile
+import types
 
 import diffusers
 import numpy as np
@@ -54,13 +57,13 @@ class Noise:
         return torch.from_numpy(1.4 * np.cos(5 * K + 3 * self.step)).float().reshape(shape)
 
 
-def run(cls, config, steps, start=0, tokens=0, **more):
+def run(cls, config, steps, start=0, tokens=0, setting=dict(), **more):
     """config is what the Go side reads: the scheduler's own file, or another's for from_config. more goes to step."""
     s = cls.from_config(dict(config))
     if tokens:
         s.set_timesteps(steps, mu=mu(s.config, tokens))
     else:
-        s.set_timesteps(steps)
+        s.set_timesteps(steps, **setting)
     at = start * s.order
     if hasattr(s, "set_begin_index"):
         s.set_begin_index(at)  # else it looks for the first timestep, and finds the second of two alike
@@ -72,7 +75,8 @@ def run(cls, config, steps, start=0, tokens=0, **more):
         args = (s.timesteps[at : at + 1], wave(1.5, 12, 1))
         x = add(wave(0.7, 3, 0), *(args if hasattr(s, "scale_noise") else args[::-1]))
     begin, first = x, None
-    for i, t in enumerate(s.timesteps[at:]):
+    timesteps = s.timesteps[:-1] if cls is diffusers.SCMScheduler else s.timesteps
+    for i, t in enumerate(timesteps[at:]):
         noise.step = i
         scaled = s.scale_model_input(x, t) if hasattr(s, "scale_model_input") else x
         out = network(scaled, i)
@@ -82,7 +86,7 @@ def run(cls, config, steps, start=0, tokens=0, **more):
         if first is None:
             first = denoised(s, result, x, out)
         x = result.prev_sample
-    case = {"config": config, "steps": steps, "timesteps": f32(s.timesteps[at:]), "init": init, "final": f32(x)}
+    case = {"config": config, "steps": steps, "timesteps": f32(timesteps[at:]), "init": init, "final": f32(x)}
     if start:
         case |= {"start": start, "begin": f32(begin)}
     if tokens:
@@ -337,8 +341,115 @@ def tcd():
     return consistency(cls) + [run(cls, own(cls), n, eta=eta) for n in (4, 8) for eta in (0.0, 0.8)]
 
 
+def flow_more():
+    heun, lcm_, ltx = diffusers.FlowMatchHeunDiscreteScheduler, diffusers.FlowMatchLCMScheduler, diffusers.LTXEulerAncestralRFScheduler
+    return (cases(heun, [dict(), dict(shift=3.0)], (1,) + TEN) + cases(lcm_, [dict(), dict(shift=3.0), dict(use_karras_sigmas=True)], (1, 4, 8), ((4, 1),))
+            + [run(lcm_, own(lcm_, use_dynamic_shifting=True), 4, tokens=k) for k in (256, 4096)]
+            + cases(ltx, [dict(), dict(eta=0.5), dict(eta=0.0), dict(s_noise=0.8)], (1,) + TEN))
+
+
+def consistency_models():
+    cm = diffusers.CMStochasticIterativeScheduler
+    grid = [dict(), dict(clip_denoised=False, sigma_data=2.0), dict(sigma_data=2.0), dict(s_noise=0.7, rho=5.0), dict(num_train_timesteps=10, sigma_max=20.0, sigma_min=0.02)]
+    return cases(cm, grid, (1, 2, 5, 10)) + cases(diffusers.IPNDMScheduler, [dict()], (1,) + TEN)
+
+
+def scm():
+    made = []
+    for config in (dict(), dict(sigma_data=1.0)):
+        for n in (1, 2, 4):
+            c = own(diffusers.SCMScheduler, **config)
+            made.append(run(diffusers.SCMScheduler, c, n, setting=dict() if n == 2 else dict(intermediate_timesteps=None)))
+    return made
+
+
+def sa_solver():
+    grid = predictions("epsilon", "v_prediction", "sample")
+    grid += [dict(SD, predictor_order=p, corrector_order=c, algorithm_type=a) for p, c in ((1, 1), (1, 2), (2, 1), (3, 3), (3, 4), (4, 2))
+             for a in ("data_prediction", "noise_prediction")]
+    grid += [dict(SD, **c) for c in (
+        dict(lower_order_final=False), dict(use_karras_sigmas=True), dict(use_exponential_sigmas=True), dict(use_beta_sigmas=True),
+        dict(thresholding=True, sample_max_value=1.5), dict(algorithm_type="noise_prediction", prediction_type="v_prediction"))]
+    grid += [dict(), FLOW, dict(FLOW, flow_shift=3.0)]
+    return cases(diffusers.SASolverScheduler, grid, (1,) + TEN, STARTS)
+
+
+def score_sde():
+    """The loops of diffusers' ScoreSdeVePipeline and of the paper, whose last step adds no noise."""
+    made = []
+    ve = diffusers.ScoreSdeVeScheduler
+    for config in (dict(sigma_max=3.0), dict(snr=0.1, correct_steps=2, sigma_max=2.0), dict(correct_steps=0, sampling_eps=0.001, sigma_max=3.0)):
+        for n in TEN:
+            c = own(ve, **config)
+            s, noise, i, asked = ve.from_config(c), Noise(ve), 0, []
+            s.set_timesteps(n)
+            s.set_sigmas(n)
+            x, times = s.init_noise_sigma * wave(1.5, 12, 1), []
+            for t in range(n):
+                for _ in range(s.config.correct_steps):
+                    noise.step = i
+                    x = s.step_correct(network(x, i), x).prev_sample
+                    i, times = i + 1, times + [s.sigmas[t]]
+                noise.step = i
+                result = s.step_pred(network(x, i), s.timesteps[t], x)
+                x = result.prev_sample
+                i, times = i + 1, times + [s.sigmas[t]]
+            made.append({"config": c, "steps": n, "timesteps": f32(times), "init": s.init_noise_sigma, "final": f32(result.prev_sample_mean),
+                         "asked": list(range(i))})
+    vp = diffusers.schedulers.ScoreSdeVpScheduler
+    for config in (dict(), dict(beta_min=0.5, beta_max=10, sampling_eps=0.01)):
+        for n in (10, 20, 100):
+            c = own(vp, **config)
+            s, noise, x = vp.from_config(c), Noise(vp), wave(1.5, 12, 1)
+            s.set_timesteps(n)
+            for i, t in enumerate(s.timesteps):
+                noise.step = i
+                x, mean = s.step_pred(network(x, i), x, t)
+            made.append({"config": c, "steps": n, "timesteps": f32(s.timesteps), "init": 1.0, "final": f32(mean), "asked": list(range(n))})
+    return made
+
+
+def k_diffusion():
+    """k-diffusion's samplers over Stable Diffusion's levels, with fresh noise as everywhere here; config has the name."""
+    package = types.ModuleType("k_diffusion")  # whose __init__ wants more than its samplers do
+    package.__path__ = importlib.util.find_spec("k_diffusion").submodule_search_locations
+    sys.modules["k_diffusion"] = package
+    k = importlib.import_module("k_diffusion.sampling")
+    made = []
+    ladder = {"linspace": dict(SD), "karras": dict(SD, use_karras_sigmas=True)}
+    for name, function, more in (
+            ("dpmpp_2s_a", k.sample_dpmpp_2s_ancestral, {}), ("dpmpp_sde", k.sample_dpmpp_sde, {}), ("dpmpp_2m_sde_brownian", k.sample_dpmpp_2m_sde, {}),
+            ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, {}), ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, dict(eta=0.5)), ("dpmpp_sde", k.sample_dpmpp_sde, dict(eta=0.5)),
+            ("euler_a", k.sample_euler_ancestral, dict(eta=0.5)), ("dpm_2", k.sample_dpm_2, {}), ("dpm_2_a", k.sample_dpm_2_ancestral, dict(eta=0.5)),
+            ("lms", k.sample_lms, {}), ("heun", k.sample_heun, {})):
+        for fields in list(ladder.values())[: 1 if name == "euler_a" else 2]:  # whose class here has no use_karras_sigmas
+            for n, start in ((5, 0), (10, 0), (20, 0), (20, 7)):
+                s = diffusers.EulerDiscreteScheduler(**fields)
+                config = own(diffusers.EulerDiscreteScheduler, **fields)
+                s.set_timesteps(n)
+                sigmas, count = s.sigmas[start:], [-1]
+
+                def model(x, sigma, **_):
+                    count[0] += 1
+                    return x - sigma[0] * network(x / (sigma[0] ** 2 + 1) ** 0.5, count[0])
+
+                def noise(*_):
+                    return torch.from_numpy(1.4 * np.cos(5 * K + 3 * count[0])).float().reshape(1, N, 1)
+
+                x = wave(1.5, 12, 1) * float(sigmas[0])
+                if start:
+                    x = x + wave(0.7, 3, 0)
+                if "noise_sampler" in inspect.signature(function).parameters:
+                    more = dict(more, noise_sampler=noise)
+                final = function(model, x, sigmas, disable=True, **more)
+                made.append({"config": config, "name": name, "steps": n, "init": float(s.sigmas[0]), "final": f32(final)}
+                            | ({"start": start} if start else {}) | ({"eta": more["eta"]} if "eta" in more else {}))
+    return made
+
+
 GOLDENS = {f.__name__: f for f in (euler, ddim, flow_euler, euler_ancestral, heun, plms, dpmpp_2m, dpmpp_2m_sde, unipc, lcm, tcd,
-                                        pndm, lms, dpm_2, dpm_2_a, ddpm, deis, dpm_singlestep, dpmsolver, edm)}
+                                        pndm, lms, dpm_2, dpm_2_a, ddpm, deis, dpm_singlestep, dpmsolver, edm,
+                                        flow_more, consistency_models, scm, sa_solver, score_sde, k_diffusion)}
 
 for name in sys.argv[1:] or GOLDENS:
     made, configs = GOLDENS[name](), []
