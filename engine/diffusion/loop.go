@@ -110,11 +110,7 @@ func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
 				return nil, err
 			}
 		}
-		var extra []float32
-		if s.NeedsNoise(step) {
-			extra = noise.next()
-		}
-		s.Step(step, x, out, extra)
+		s.Step(step, x, out, noise.step(s, step))
 		d.on(event)
 	}
 	return x, nil

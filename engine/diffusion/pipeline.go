@@ -76,7 +76,7 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 	if p.scheduler, err = sampler.ParseConfig(config); err != nil {
 		return nil, err
 	}
-	if _, err := p.sampler("", "", sampler.Plan{Steps: 1}); err != nil {
+	if _, err := p.sampler("", "", sampler.Plan{Steps: 1}); errors.Is(err, sampler.ErrConfig) { // one step may be too few
 		return nil, err
 	}
 	return p, p.readDefaults(m)

@@ -38,8 +38,8 @@ func towards(x vec, r float64) vec { return x.times(r).plus(theZero.times(1 - r)
 
 // dpmppStochastic walks by steps of two runs; the last goes to the picture in one.
 func (s settings) dpmppStochastic(p Plan, step func(l, next level, eta float64, between func(float64) level) []run) (Sampler, error) {
-	if s.PredictionType == "sample" && s.NoiseSamplerSeed != nil {
-		return nil, bad("prediction_type", s.PredictionType)
+	if s.NoiseSamplerSeed != nil {
+		return nil, bad("noise_sampler_seed", *s.NoiseSamplerSeed)
 	}
 	levels, init, err := s.kLevels(p.Steps)
 	if err != nil {

@@ -250,7 +250,7 @@ func find(name string, c Config) (row, error) {
 		if r.fits(c) && name == r.Name {
 			return r, nil
 		}
-		if r.fits(c) {
+		if r.fits(c) && !slices.Contains(names, r.Name) {
 			names = append(names, r.Name)
 		}
 	}

@@ -1,6 +1,9 @@
 package sampler
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // newScoreVP is diffusers' ScoreSdeVpScheduler: Euler and Maruyama's method backwards along the variance-preserving SDE
 // (Song et al. 2020, "Score-based generative modeling through stochastic differential equations", eq. 11), of which the
@@ -57,7 +60,7 @@ func newScoreVE(s settings, p Plan) (Sampler, error) {
 	case s.CorrectSteps < 0 || s.CorrectSteps > 100:
 		return nil, bad("correct_steps", s.CorrectSteps)
 	case p.Steps < 2:
-		return nil, bad("num_inference_steps", p.Steps)
+		return nil, fmt.Errorf("sampler: %d steps, this sampler takes 2 and more: %w", p.Steps, ErrRequest)
 	}
 	m := &scoreVE{settings: s}
 	discrete := linspace32(math.Log(*s.SigmaMin), math.Log(*s.SigmaMax), p.Steps)
