@@ -105,46 +105,12 @@ func (c Config) Class() string { return c.class }
 // Flow says whether the model is a flow-matching one, which takes flow samplers only.
 func (c Config) Flow() bool { return c.family == flowFamily }
 
-// Schedules are the names WithSchedule takes besides "", in the order shown to people. The first two replace the
-// noise levels, the others say which training steps are visited.
-var Schedules = []Info{
-	{"karras", "Karras"}, {"exponential", "Exponential"}, {"leading", "Leading"}, {"trailing", "Trailing"},
-	{"linspace", "Evenly spaced"},
-}
-
-// WithSchedule is the config with another schedule, as if its file asked for it; "" leaves it as it is. A sampler
-// with a schedule of its own (LCM, TCD) or none to choose takes no notice. The error wraps ErrRequest.
-func (c Config) WithSchedule(name string) (Config, error) {
-	for _, s := range Schedules {
-		if s.Name == name {
-			c.schedule = name
-			return c, nil
-		}
-	}
-	if name == "" {
-		return c, nil
-	}
-	return c, fmt.Errorf("sampler: no schedule %q: %w", name, ErrRequest)
-}
-
-// reschedule puts into s what WithSchedule asked for.
-func (c Config) reschedule(s *settings) {
-	if c.schedule == "" {
-		return
-	}
-	s.rescheduled = true
-	s.UseKarrasSigmas, s.UseExponentialSigmas = c.schedule == "karras", c.schedule == "exponential"
-	s.UseBetaSigmas, s.UseLuLambdas = false, false
-	if !s.UseKarrasSigmas && !s.UseExponentialSigmas {
-		s.TimestepSpacing = c.schedule
-	}
-}
-
 // settings are the fields of a scheduler_config.json that wisp's samplers read, under diffusers' names.
 type settings struct {
 	family      family // of Config
 	named       bool   // the caller named the sampler, whatever the file says
 	rescheduled bool   // WithSchedule was used
+	schedule    string // of it
 	steps       int    // of the plan, and so on
 	tokens      int
 	varies      bool

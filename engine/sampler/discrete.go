@@ -8,6 +8,9 @@ import (
 // discreteLevels are the levels of the schedulers that visit whole training steps and hold x at variance one, and the
 // signal variance at each training step.
 func (s settings) discreteLevels(t []int) ([]level, []float64, error) {
+	if err := s.spacingOnly(); err != nil {
+		return nil, nil, err
+	}
 	bar32, err := alphasCumprod(s)
 	if err != nil {
 		return nil, nil, err

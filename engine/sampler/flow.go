@@ -18,6 +18,15 @@ func (s settings) flowSigmas(steps int) ([]float64, error) {
 	if s.rescheduled && s.TimestepSpacing == "trailing" {
 		lo = 1 / float64(steps)
 	}
+	if s.schedule != "" {
+		train := make([]float32, s.NumTrainTimesteps)
+		for i := range train {
+			train[i] = float32(s.shift(float64(i+1) / n))
+		}
+		if t, sigmas, err := s.table(steps, train); err != nil || t != nil {
+			return sigmas, err
+		}
+	}
 	sigmas := make([]float64, steps)
 	for i := range sigmas {
 		sigmas[i] = s.shift(lerp(n, lo*n, i, steps) / n)
@@ -39,10 +48,13 @@ func (s settings) flowSolverSigmas(steps int, q stepQuirks) (t, sigmas []float64
 	if err := s.checkFlow(); err != nil {
 		return nil, nil, err
 	}
-	if s.UseKarrasSigmas || s.UseExponentialSigmas || s.UseBetaSigmas || s.UseLuLambdas {
+	if !s.rescheduled && (s.UseKarrasSigmas || s.UseExponentialSigmas || s.UseBetaSigmas || s.UseLuLambdas) {
 		return nil, nil, bad("use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas or use_lu_lambdas together with use_flow_sigmas", true)
 	}
 	n := float64(s.NumTrainTimesteps)
+	if s.rescheduled {
+		return s.flowRescheduled(steps, q)
+	}
 	for i := range steps {
 		sigma := lerp(1, 1/n, i, steps+1)
 		if !q.flowUp {
@@ -66,6 +78,22 @@ func (s settings) flowSolverSigmas(steps int, q stepQuirks) (t, sigmas []float64
 		return nil, nil, bad("final_sigmas_type with use_flow_sigmas", s.FinalSigmasType)
 	}
 	return t, append(sigmas, 0), nil
+}
+
+// flowRescheduled is a schedule that the caller chose, as Euler has it, for a solver, which needs some signal at the
+// start.
+func (s settings) flowRescheduled(steps int, q stepQuirks) (t, sigmas []float64, err error) {
+	if sigmas, err = s.flowSigmas(steps); err != nil {
+		return nil, nil, err
+	}
+	sigmas[0] = min(sigmas[0], 1-1e-6)
+	if q.ends || s.FinalSigmasType != "zero" {
+		sigmas[steps] = sigmas[steps-1]
+	}
+	for _, v := range sigmas[:steps] {
+		t = append(t, v*float64(s.NumTrainTimesteps))
+	}
+	return t, sigmas, nil
 }
 
 // shifted moves noise levels up (shift > 1), for larger pictures.

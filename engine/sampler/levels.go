@@ -9,6 +9,16 @@ import (
 // k-diffusion after it), latest first, and what multiplies the first noise. A flow model has x = (1 - sigma) x0 +
 // sigma noise instead, for which dx/dsigma = (x - x0)/sigma holds as well, so Euler and its kin serve both.
 func (s settings) kLevels(steps int) ([]level, float64, error) {
+	levels, init, err := s.kFamilyLevels(steps)
+	for i := 1; err == nil && s.schedule != "" && i < steps; i++ {
+		if levels[i].shown == levels[i-1].shown {
+			err = fmt.Errorf("sampler: the schedule %q does not go with %d steps of this model, two noise levels agree: %w", s.schedule, steps, ErrRequest)
+		}
+	}
+	return levels, init, err
+}
+
+func (s settings) kFamilyLevels(steps int) ([]level, float64, error) {
 	switch s.family {
 	case flowFamily:
 		return s.flowLevels(steps)
@@ -144,6 +154,9 @@ func (s settings) edmLevels(steps int) ([]level, float64, error) {
 	default:
 		return nil, 0, bad("sigma_schedule", s.SigmaSchedule)
 	}
+	if t, _, err := s.table(steps, []float32{1, 2}); t != nil || err != nil {
+		return nil, 0, fmt.Errorf("sampler: the schedule %q does not go with this model, which has no training steps: %w", s.schedule, ErrRequest)
+	}
 	sigmas, _ = s.respaced(lo, hi, sigmas)
 	last := 0.0
 	if s.FinalSigmasType == "sigma_min" {
@@ -253,6 +266,9 @@ func (s settings) solverSigmas(steps int, q stepQuirks) (t, sigmas []float64, er
 	}
 	train := trainSigmas(bar)
 	if t, sigmas, err = s.table(steps, train); err != nil || t != nil {
+		if t != nil && (q.ends || s.FinalSigmasType != "zero") {
+			sigmas[steps] = float64(train[0])
+		}
 		return t, sigmas, err
 	}
 	top := len(train)

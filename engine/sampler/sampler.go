@@ -152,11 +152,11 @@ var table = []row{
 	{Info{"pndm", "PNDM"}, "PNDMScheduler", `{"skip_prk_steps":false}`, vpFamily, newPNDM},
 	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, vpFamily, newDPM},
 	{Info{"dpmpp_3m", "DPM++ 3M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":3}`, vpFamily, newDPM},
-	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, vpFamily, newDPM},
+	{Info{"dpmpp_2m_sde", "DPM++ 2M SDE"}, "", "", vpFamily, newDPMpp2MSDE},
+	{Info{"sde_dpmsolver", "SDE-DPM-Solver++"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"sde-dpmsolver++","solver_order":2}`, vpFamily, newDPM},
 	{Info{"dpmpp_2s", "DPM++ 2S"}, "DPMSolverSinglestepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, vpFamily, newDPMSinglestep},
 	{Info{"dpmpp_2s_a", "DPM++ 2S a"}, "", "", vpFamily, newDPMpp2SAncestral},
 	{Info{"dpmpp_sde", "DPM++ SDE"}, "DPMSolverSDEScheduler", "", vpFamily, newDPMppSDE},
-	{Info{"dpmpp_2m_sde_brownian", "DPM++ 2M SDE (Brownian)"}, "", "", vpFamily, newDPMpp2MSDE},
 	{Info{"dpmpp_3m_sde", "DPM++ 3M SDE"}, "", "", vpFamily, newDPMpp3MSDE},
 	{Info{"sa_solver", "SA-Solver"}, "SASolverScheduler", "", vpFamily, newSASolver},
 	{Info{"deis", "DEIS"}, "DEISMultistepScheduler", "", vpFamily, newDEIS},
@@ -244,23 +244,64 @@ func New(name string, c Config, p Plan) (Sampler, error) {
 	return r.make(s, p)
 }
 
+// find looks for a sampler by its name, its label, or the class in diffusers that it is.
 func find(name string, c Config) (row, error) {
-	var names []string
-	for _, r := range table {
-		if r.fits(c) && name == r.Name {
+	if name == "" {
+		if r, ok := own(c); ok {
 			return r, nil
 		}
-		if r.fits(c) && !slices.Contains(names, r.Name) {
-			names = append(names, r.Name)
+		return row{}, fmt.Errorf("sampler: _class_name: %s is not supported; name one of %s: %w", c.class, names(List(c)), ErrConfig)
+	}
+	for _, r := range table {
+		if r.fits(c) && (name == r.Name || strings.EqualFold(name, r.Label) || name == r.class) {
+			return r, nil
 		}
 	}
-	all := strings.Join(names, ", ")
-	if name != "" {
-		return row{}, fmt.Errorf("sampler: no %q for this model; have %s: %w", name, all, ErrRequest)
+	return row{}, fmt.Errorf("sampler: no %q for this model%s; have %s: %w", name, meant(name, List(c)), names(List(c)), ErrRequest)
+}
+
+func names(list []Info) string {
+	var all []string
+	for _, i := range list {
+		all = append(all, i.Name)
 	}
-	r, ok := own(c)
-	if !ok {
-		return r, fmt.Errorf("sampler: _class_name: %s is not supported; name one of %s: %w", c.class, all, ErrConfig)
+	return strings.Join(all, ", ")
+}
+
+// meant is a question after what is nearest to a name that is none, by the letters to change; "" where nothing is near.
+func meant(name string, list []Info) string {
+	best, least := "", len(name)/2+1
+	for _, i := range list {
+		for _, known := range []string{i.Name, i.Label} {
+			if d := distance(strings.ToLower(name), strings.ToLower(known)); d < least {
+				best, least = i.Name, d
+			}
+		}
 	}
-	return r, nil
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+// distance is Levenshtein's: letters inserted, left out or changed. Names are short; of a longer text the start counts.
+func distance(a, b string) int {
+	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := before
+			if a[i] != b[j] {
+				change++
+			}
+			before = row[j+1]
+			row[j+1] = min(change, row[j]+1, before+1)
+		}
+	}
+	return row[len(b)]
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,7 +32,7 @@ func TestNewErrors(t *testing.T) {
 		{"", euler + `}`, -1, ErrRequest, "-1 steps"},
 		{"", euler + `}`, 1001, ErrRequest, "1001 steps"},
 		{"", euler + `,"num_train_timesteps":100}`, 101, ErrRequest, "1 to 100"},
-		{"odd", euler + `}`, 4, ErrRequest, `no "odd"`},
+		{"dpmpp2m", euler + `}`, 4, ErrRequest, `no "dpmpp2m" for this model (did you mean dpmpp_2m?)`},
 		{"ddim", flow + `}`, 4, ErrRequest, `no "ddim"`},
 		{"", `{"_class_name":"RePaintScheduler"}`, 4, ErrConfig, "_class_name: RePaintScheduler is not supported; name one of euler, "},
 		{"", `{"_class_name":"DPMSolverMultistepScheduler","algorithm_type":"dpmsolver"}`, 4, ErrConfig, "final_sigmas_type zero with algorithm_type: dpmsolver"},
@@ -193,9 +194,11 @@ func TestWithSchedule(t *testing.T) {
 	for _, schedule := range Schedules {
 		asked := `{"_class_name":"EulerDiscreteScheduler","beta_schedule":"scaled_linear"`
 		switch schedule.Name {
-		case "karras", "exponential":
+		case "karras", "exponential", "beta":
 			asked += `,"use_` + schedule.Name + `_sigmas":true}`
 		default:
+			continue // TestSchedules
+		case "leading", "trailing", "linspace":
 			asked += `,"timestep_spacing":"` + schedule.Name + `"}`
 		}
 		with, err := c.WithSchedule(schedule.Name)
@@ -214,7 +217,7 @@ func TestWithSchedule(t *testing.T) {
 			t.Errorf("%s: got %v want %v", schedule.Name, got.Sigmas(), want.Sigmas())
 		}
 	}
-	if _, err := c.WithSchedule("align_your_steps"); !errors.Is(err, ErrRequest) {
+	if _, err := c.WithSchedule("karas"); !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), "did you mean karras?") {
 		t.Errorf("unknown schedule: %v", err)
 	}
 }
@@ -227,30 +230,39 @@ func TestNonNumbersAreNull(t *testing.T) {
 	}
 }
 
+// Whatever the file, the name, the schedule, the steps and the start: a typed error, or a walk that stays finite.
 func FuzzNew(f *testing.F) {
-	f.Add("euler", `{"_class_name":"EulerDiscreteScheduler","beta_schedule":"scaled_linear"}`, 20)
-	f.Add("", `{"_class_name":"DDIMScheduler","rescale_betas_zero_snr":true,"num_train_timesteps":2}`, 2)
-	f.Add("", `{"_class_name":"FlowMatchEulerDiscreteScheduler","shift":3}`, 4)
-	f.Add("dpmpp_2m", `{"_class_name":"DPMSolverMultistepScheduler","use_flow_sigmas":true,"flow_shift":3}`, 4)
-	f.Add("unipc", `{"_class_name":"UniPCMultistepScheduler","solver_order":3,"final_sigmas_type":"sigma_min"}`, 9)
-	f.Add("lcm", `{"_class_name":"LCMScheduler","timestep_scaling":1e300}`, 4)
-	f.Add("plms", `{"_class_name":"PNDMScheduler","skip_prk_steps":true,"steps_offset":1}`, 3)
-	f.Fuzz(func(t *testing.T, name, file string, steps int) {
+	f.Add("euler", `{"_class_name":"EulerDiscreteScheduler","beta_schedule":"scaled_linear"}`, "", 20, 0)
+	f.Add("", `{"_class_name":"DDIMScheduler","rescale_betas_zero_snr":true,"num_train_timesteps":2}`, "", 2, 1)
+	f.Add("", `{"_class_name":"FlowMatchEulerDiscreteScheduler","shift":3}`, "trailing", 4, 2)
+	f.Add("dpmpp_2m", `{"_class_name":"DPMSolverMultistepScheduler","use_flow_sigmas":true,"prediction_type":"flow_prediction","flow_shift":3}`, "", 4, 0)
+	f.Add("unipc", `{"_class_name":"UniPCMultistepScheduler","solver_order":3,"final_sigmas_type":"sigma_min"}`, "karras", 9, 3)
+	f.Add("lcm", `{"_class_name":"LCMScheduler","timestep_scaling":1e300}`, "", 4, 0)
+	f.Add("plms", `{"_class_name":"PNDMScheduler","skip_prk_steps":true,"steps_offset":1}`, "", 3, 1)
+	for _, r := range table {
+		f.Add("", `{"_class_name":"`+r.class+`"}`, "", 7, 2)
+		f.Add(r.Name, `{"_class_name":"EulerDiscreteScheduler","timestep_spacing":"leading"}`, "kl_optimal", 5, 0)
+	}
+	f.Fuzz(func(t *testing.T, name, file, schedule string, steps, start int) {
 		c, err := ParseConfig([]byte(file))
-		if err != nil {
-			return
+		if err == nil {
+			c, err = c.WithSchedule(schedule)
 		}
-		s, err := New(name, c, Plan{Steps: steps})
+		var s Sampler
+		if err == nil {
+			s, err = New(name, c, Plan{Steps: steps, Start: start, Tokens: 64, Varies: varies(c)})
+		}
 		if err != nil {
 			if !errors.Is(err, ErrRequest) && !errors.Is(err, ErrConfig) {
 				t.Errorf("untyped error %v", err)
 			}
 			return
 		}
-		drive(s, begin(s, 2, 0))
-		for i, v := range append(s.Sigmas(), s.Timesteps()...) {
-			if math.IsNaN(float64(v)) {
-				t.Errorf("%s: NaN at %d", file, i)
+		_, x, _ := drive(s, begin(s, 2, start))
+		for i, v := range slices.Concat(s.Sigmas()[:len(s.Timesteps())], s.Timesteps(), x) {
+			if !(math.Abs(float64(v)) <= math.MaxFloat32) {
+				t.Errorf("%s %s %s, %d steps from %d: %v at %d", name, file, schedule, steps, start, v, i)
+				break
 			}
 		}
 	})
@@ -316,6 +328,40 @@ func TestFirstTimestep(t *testing.T) {
 			}
 			if first := s.Timesteps()[0]; first != 999 {
 				t.Errorf("%s: %d steps begin at %v", file, steps, first)
+			}
+		}
+	}
+}
+
+// A walk that begins later visits what is left of the whole walk, from a picture with as much noise as that has there.
+func TestStartIsTheRestOfTheWalk(t *testing.T) {
+	for _, class := range []string{"EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler", "CMStochasticIterativeScheduler",
+		"SCMScheduler", "IPNDMScheduler", "ScoreSdeVeScheduler", "ScoreSdeVpScheduler"} {
+		c := parse(t, `{"_class_name":"`+class+`","beta_schedule":"scaled_linear"}`)
+		for _, info := range List(c) {
+			whole, err := New(info.Name, c, Plan{Steps: 12})
+			if err != nil {
+				t.Fatal(info.Name, err)
+			}
+			for _, start := range []int{1, 5, 11} {
+				part, err := New(info.Name, c, Plan{Steps: 12, Start: start})
+				if errors.Is(err, ErrRequest) && info.Name == "pndm" {
+					continue
+				}
+				if err != nil {
+					t.Fatal(info.Name, err)
+				}
+				left := part.Timesteps()
+				if len(left) == 0 || !slices.Equal(left, whole.Timesteps()[len(whole.Timesteps())-len(left):]) {
+					t.Errorf("%s from %d visits %v of %v", info.Name, start, left, whole.Timesteps())
+				}
+				x, again := []float32{1, -2}, []float32{1, -2}
+				part.AddNoise(0, x, []float32{3, 4})
+				whole.AddNoise(len(whole.Timesteps())-len(left), again, []float32{3, 4})
+				if !slices.Equal(x, again) {
+					t.Errorf("%s from %d begins with %v, want %v", info.Name, start, x, again)
+				}
+				goesDown(t, info.Name, part)
 			}
 		}
 	}

@@ -171,38 +171,6 @@ func exponential(lo, hi float64, steps int) []float64 {
 	return sigmas
 }
 
-// respaced is use_karras_sigmas and its kin: noise levels of their own between lo and hi, or those given and false.
-func (s settings) respaced(lo, hi float64, sigmas []float64) ([]float64, bool) {
-	steps := len(sigmas)
-	if s.SigmaMin != nil && s.family != edmFamily {
-		lo = *s.SigmaMin
-	}
-	if s.SigmaMax != nil && s.family != edmFamily {
-		hi = *s.SigmaMax
-	}
-	switch {
-	case s.UseKarrasSigmas:
-		sigmas = karras(lo, hi, 7, steps)
-	case s.UseExponentialSigmas, s.UseLuLambdas: // Lu et al. 2022, section 3.5: even in lambda, with no more to it
-		sigmas = exponential(lo, hi, steps)
-	case s.UseBetaSigmas:
-		sigmas = betaSigmas(lo, hi, steps)
-	default:
-		return sigmas, false
-	}
-	return sigmas, true
-}
-
-// betaSigmas are the quantiles of the beta distribution with both parameters 0.6, scaled (Lee et al. 2024, "Beta
-// sampling is all you need").
-func betaSigmas(lo, hi float64, steps int) []float64 {
-	sigmas := make([]float64, steps)
-	for i := range sigmas {
-		sigmas[i] = lo + betaQuantile(1-lerp(0, 1, i, steps))*(hi-lo)
-	}
-	return sigmas
-}
-
 // betaQuantile is the inverse of the regularised incomplete beta function with both parameters 0.6, by bisection.
 func betaQuantile(p float64) float64 {
 	if p > 0.5 {
@@ -313,9 +281,4 @@ func toFloat32(x []float64) []float32 {
 		out[i] = float32(v)
 	}
 	return out
-}
-
-// table is for schedules that are tables of training steps or noise levels; nil where none was asked for.
-func (s settings) table(steps int, train []float32) (t, sigmas []float64, err error) {
-	return nil, nil, nil
 }

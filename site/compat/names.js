@@ -30,6 +30,9 @@ export const samplers = [
 	{ name: "pndm", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] },
 	{ name: "dpmpp_2m", automatic: "karras", a1111: ["DPM++ 2M", "k_dpmpp_2m"], comfy: ["dpmpp_2m"], invoke: ["dpmpp_2m", "dpmpp_2m_k", "k_dpmpp_2"], novelai: ["k_dpmpp_2m"], draw: ["DPM++ 2M"] },
 	{ name: "dpmpp_2m_sde", automatic: "exponential", eta: 1, a1111: ["DPM++ 2M SDE", "k_dpmpp_2m_sde"], comfy: ["dpmpp_2m_sde", "dpmpp_2m_sde_gpu"], invoke: ["dpmpp_2m_sde", "dpmpp_2m_sde_k"], novelai: ["k_dpmpp_2m_sde"], draw: [] },
+	// diffusers' form of it, whose noise is drawn anew at each step, not from one path.
+	{ name: "sde_dpmsolver", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] },
+	{ name: "sa_solver", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] }, // ComfyUI's takes other shares of noise
 	// Two forms of one solver: B(h) = h in AUTOMATIC1111 (its option uni_pc_variant) and in
 	// ComfyUI's uni_pc, B(h) = e^h - 1 in diffusers, and so in wisp's unipc and in InvokeAI.
 	{ name: "unipc_bh1", differs: { a1111: "of order 3", comfy: "of order 3" }, a1111: ["UniPC"], comfy: ["uni_pc"], invoke: [], novelai: [], draw: [] },
@@ -70,6 +73,13 @@ export const schedules = [
 	{ name: "ays", a1111: ["Align Your Steps"], comfy: ["align_your_steps"], novelai: [], draw: ["AYS"] },
 	{ name: "kl_optimal", a1111: ["KL Optimal", "kl_optimal"], comfy: ["kl_optimal"], novelai: [], draw: [] },
 	{ name: "linear_quadratic", a1111: [], comfy: ["linear_quadratic"], novelai: [], draw: [] },
+	{ name: "simple", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "normal", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "sgm_uniform", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "ddim_uniform", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "laplace", a1111: ["Laplace"], comfy: ["laplace"], novelai: [], draw: [] },
+	{ name: "ays_sdxl", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "lu", a1111: [], comfy: [], novelai: [], draw: [] },
 	{ name: "turbo", a1111: ["Turbo"], comfy: ["turbo"], novelai: [], draw: [] },
 ];
 

@@ -418,7 +418,7 @@ def k_diffusion():
     made = []
     ladder = {"linspace": dict(SD), "karras": dict(SD, use_karras_sigmas=True)}
     for name, function, more in (
-            ("dpmpp_2s_a", k.sample_dpmpp_2s_ancestral, {}), ("dpmpp_sde", k.sample_dpmpp_sde, {}), ("dpmpp_2m_sde_brownian", k.sample_dpmpp_2m_sde, {}),
+            ("dpmpp_2s_a", k.sample_dpmpp_2s_ancestral, {}), ("dpmpp_sde", k.sample_dpmpp_sde, {}), ("dpmpp_2m_sde", k.sample_dpmpp_2m_sde, {}),
             ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, {}), ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, dict(eta=0.5)), ("dpmpp_sde", k.sample_dpmpp_sde, dict(eta=0.5)),
             ("euler_a", k.sample_euler_ancestral, dict(eta=0.5)), ("dpm_2", k.sample_dpm_2, {}), ("dpm_2_a", k.sample_dpm_2_ancestral, dict(eta=0.5)),
             ("lms", k.sample_lms, {}), ("heun", k.sample_heun, {})):

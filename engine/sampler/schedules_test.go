@@ -1,0 +1,79 @@
+package sampler
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// Every schedule against its formula, written out in tests/golden/sampler/schedules.py.
+func TestSchedules(t *testing.T) {
+	data, err := os.ReadFile("../../tests/golden/sampler/schedules.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Name   string
+		Steps  int
+		Sigmas []float32
+	}
+	if err := json.Unmarshal(data, &cases); err != nil || len(cases) == 0 {
+		t.Fatal(err, len(cases))
+	}
+	for _, c := range cases {
+		config, err := parse(t, `{"_class_name":"EulerDiscreteScheduler","beta_schedule":"scaled_linear","beta_start":0.00085,"beta_end":0.012}`).WithSchedule(c.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New("", config, Plan{Steps: c.Steps})
+		if err != nil {
+			t.Errorf("%s, %d steps: %v", c.Name, c.Steps, err)
+			continue
+		}
+		near(t, fmt.Sprint(c.Name, " ", c.Steps), s.Sigmas(), c.Sigmas, 0)
+	}
+}
+
+// Each schedule with each sampler of each family goes down, or is refused in words.
+func TestSchedulesGoDown(t *testing.T) {
+	for _, class := range []string{"EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler"} {
+		for _, schedule := range Schedules {
+			config, err := parse(t, `{"_class_name":"`+class+`"}`).WithSchedule(schedule.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, info := range List(config) {
+				for _, steps := range []int{1, 2, 5, 20} {
+					s, err := New(info.Name, config, Plan{Steps: steps})
+					if errors.Is(err, ErrRequest) || errors.Is(err, ErrConfig) {
+						continue
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					goesDown(t, fmt.Sprint(class, schedule.Name, info.Name, steps), s)
+				}
+			}
+		}
+	}
+}
+
+// goesDown checks that noise levels never rise, that all is finite, and that a walk is.
+func goesDown(t *testing.T, what string, s Sampler) {
+	t.Helper()
+	levels := s.Sigmas()
+	for i := 1; i < len(levels); i++ {
+		if !(levels[i] <= levels[i-1]) {
+			t.Errorf("%s: level %d of %v", what, i, levels)
+		}
+	}
+	first, x, _ := drive(s, begin(s, 4, 0))
+	for _, v := range append(first, x...) {
+		if v != v || v-v != 0 {
+			t.Errorf("%s: %v", what, v)
+			return
+		}
+	}
+}
