@@ -32,6 +32,8 @@ import (
 	"wisp/loader"
 	"wisp/loader/hub"
 	"wisp/loader/pack"
+	"wisp/loader/safetensors"
+	"wisp/loader/single"
 	"wisp/site"
 )
 
@@ -199,7 +201,12 @@ func build(ctx context.Context, f *flag.FlagSet, args []string) error {
 func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	o := pack.Options{Progress: os.Stdout}
 	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it, a single-file checkpoint (.safetensors), or hf:owner/name[@revision]")
-	config := f.String("config", "", "for a single file: a pipeline of the same kind, directory or hf:owner/name, for its configs and tokenizers")
+	config := f.String("config", "", "for a single file: a pipeline of the same kind, directory or hf:owner/name, for other configs and tokenizers than the usual ones")
+	var with []string
+	f.Func("with", "for a single file: another with a network that it lacks (VAE, text encoder) or that is to take the place of its own, or with T5's vocabulary; may be given more than once", func(name string) error {
+		with = append(with, name)
+		return nil
+	})
 	f.StringVar(&o.Out, "out", "", "the model directory to write")
 	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8 or q4")
 	f.StringVar(&o.Name, "name", "", "the model's name (default: from wisp.json, else its directory)")
@@ -212,8 +219,8 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return errors.New("say what to pack with -in and where to with -out")
 	}
 	var err error
-	if *config != "" {
-		o.From, err = singleFile(ctx, o.In, *config)
+	if info, statErr := os.Stat(o.In); *config != "" || len(with) > 0 || statErr == nil && !info.IsDir() && !safetensors.Pickled(o.In) {
+		o.From, err = singleFile(ctx, append([]string{o.In}, with...), *config)
 	} else if strings.HasPrefix(o.In, hub.Scheme) {
 		o.From, err = hub.Open(ctx, o.In, hub.Options{Spool: o.Out, Log: os.Stdout})
 	}
@@ -254,23 +261,32 @@ func drawable(m diffusion.Model, man *loader.Manifest) error {
 	return nil
 }
 
-// singleFile is a single-file checkpoint with the configs of a pipeline. Its
-// files stay open for as long as the command runs.
-func singleFile(ctx context.Context, file, config string) (pack.Input, error) {
-	weights, err := pack.OpenDir(filepath.Dir(file))
-	if err != nil {
-		return nil, err
+// singleFile is a pipeline of checkpoints without configs. Its files stay open
+// for as long as the command runs.
+func singleFile(ctx context.Context, names []string, config string) (in pack.Input, err error) {
+	var files []single.File
+	for _, name := range names {
+		dir, err := pack.OpenDir(filepath.Dir(name))
+		if err != nil {
+			return nil, err
+		}
+		base := filepath.Base(name)
+		if !single.Wanted(base) {
+			return nil, fmt.Errorf("%s is neither a .safetensors file nor a tokenizer's", name)
+		}
+		files = append(files, single.File{Name: base, Open: func() (safetensors.Blob, error) { return dir.Open(base) }})
 	}
-	var configs pack.Input
-	if strings.HasPrefix(config, hub.Scheme) {
+	var configs single.Configs
+	switch {
+	case strings.HasPrefix(config, hub.Scheme):
 		configs, err = hub.Open(ctx, config, hub.Options{})
-	} else {
+	case config != "":
 		configs, err = pack.OpenDir(config)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return pack.NewSingle(weights, filepath.Base(file), configs)
+	return single.Open(files, configs)
 }
 
 func verify(ctx context.Context, f *flag.FlagSet, args []string) error {

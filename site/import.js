@@ -53,8 +53,8 @@ function show({ text, error } = {}) {
 	$("import-error").hidden = !error;
 	$("import-error").textContent = error ? sentence(error.message) : "";
 	$("import-error").dataset.code = error?.code ?? "";
-	// A single file lacks what the folder of its kind has.
-	$("import-more").hidden = !error || !has(chosen, /\.safetensors$/) || has(chosen, index);
+	// A file without configs may lack what another file has, or a folder of its kind.
+	$("import-add").hidden = $("import-more").hidden = !error || !has(chosen, /\.safetensors$/) || has(chosen, index);
 	$("import-work").hidden = $("import-stop").hidden = !busy;
 	$("import-go").hidden = !facts || busy;
 	$("import-go").disabled = !choice();
@@ -117,4 +117,4 @@ box.addEventListener("close", () => {
 addEventListener("beforeunload", (event) => {
 	if (running) event.preventDefault();
 });
-$("import-folder").addEventListener("change", () => open([...chosen, ...pairs($("import-folder"))]));
+for (const id of ["import-file", "import-folder"]) $(id).addEventListener("change", () => open([...chosen, ...pairs($(id))]));

@@ -30,7 +30,7 @@ const (
 // a new package decides its place by adding a line. What lies under tests may
 // import anything but wasm, and needs none.
 var arrows = map[string][]string{
-	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/hub", "loader/pack", "site"},
+	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "site"},
 	"engine":             {float16Module},
 	"engine/cpu":         {"engine"},
 	"engine/simd":        {"engine", "wasm/emit", wazeroModule, safejsModule},
@@ -48,11 +48,12 @@ var arrows = map[string][]string{
 	"loader/quant":       {float16Module},
 	"loader/safetensors": {"loader/budget", float16Module},
 	"loader/hub":         {"loader/safetensors"},
+	"loader/single":      {"loader/safetensors"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "wasm/bridge", safejsModule},
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
-	"wasm/pack":          {"engine/diffusion", "loader", "loader/pack", "loader/safetensors", "wasm/bridge", safejsModule},
+	"wasm/pack":          {"engine/diffusion", "loader", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
 	"site":               {zstdModule, brotliModule},
 }
 

@@ -28,8 +28,7 @@ func OpenDir(name string) (Dir, error) {
 		if safetensors.Pickled(name) {
 			return Dir{}, fmt.Errorf("pack: %s: %w", name, safetensors.ErrPickle)
 		}
-		return Dir{}, fmt.Errorf("pack: %s is a file: give the directory that holds it and its config.json, "+
-			"or, for a single-file checkpoint, the configs of its pipeline with -config", name)
+		return Dir{}, fmt.Errorf("pack: %s is a file: give the directory that holds it and its config.json", name)
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {

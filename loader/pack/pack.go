@@ -206,7 +206,18 @@ type part struct {
 	weights     string // path of its .safetensors or index file
 }
 
+// notes are what the input tells of itself.
+func (p *packer) notes() []string {
+	if in, ok := p.in.(interface{ Notes() []string }); ok {
+		return in.Notes()
+	}
+	return nil
+}
+
 func (p *packer) run(ctx context.Context) error {
+	for _, note := range p.notes() {
+		p.report("%s", note)
+	}
 	parts, err := p.survey()
 	if err != nil {
 		return err

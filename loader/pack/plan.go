@@ -23,6 +23,9 @@ type Plan struct {
 	// most this is stored and downloaded, but for tensors beyond f16's range.
 	Packed map[string]int64
 
+	// Notes tell what was recognised in an input without configs.
+	Notes []string
+
 	in   Input
 	seen map[string]string // stamps of the files that were read
 }
@@ -42,6 +45,7 @@ func NewPlan(in Input, o Options) (*Plan, error) {
 }
 
 func (plan *Plan) fill(p *packer) error {
+	plan.Notes = p.notes()
 	parts, err := p.survey()
 	if err != nil {
 		return err

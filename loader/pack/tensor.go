@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math"
 	"path"
@@ -31,7 +32,8 @@ import (
 //   - position embeddings, and the patch embedding and output projection of
 //     transformers.
 //
-// F8 inputs become f16, which holds them exactly; integers become i32.
+// F8 inputs become f16, which holds them exactly, and what is scaled f16 or f32;
+// integers become i32.
 func Policy(quantisation string, t safetensors.Tensor) string {
 	switch t.DType {
 	case "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL":
@@ -41,9 +43,9 @@ func Policy(quantisation string, t safetensors.Tensor) string {
 		return quantisation
 	}
 	switch {
-	case t.DType == "BF16":
+	case t.DType == "BF16" && t.Scale == 0:
 		return "bf16"
-	case quantisation == "f32" && (t.DType == "F32" || t.DType == "F64"):
+	case quantisation == "f32" && (t.DType == "F32" || t.DType == "F64" || t.Scale != 0):
 		return "f32"
 	}
 	return "f16"
@@ -180,7 +182,7 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 		return p.skipTensor(ctx, t, was)
 	}
 	dtype := Policy(p.opts.Quant, t)
-	if dtype == "f16" && (t.DType == "F32" || t.DType == "F64") {
+	if dtype == "f16" && (t.DType == "F32" || t.DType == "F64" || t.Scale != 0) {
 		fits, err := fitsF16(ctx, t, r)
 		if err != nil {
 			return tensorError{}, err
@@ -193,7 +195,7 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 	e := tensorError{name: t.Name, dtype: dtype}
 	info := tensorInfo(component, t, dtype)
 	if p.w.done != nil {
-		p.sum = sha256.New()
+		p.sum = sourceHash(t)
 	}
 	var err error
 	switch dtype {
@@ -223,7 +225,7 @@ func (p *packer) same(ctx context.Context, t safetensors.Tensor, r *io.SectionRe
 	if p.w.done.fixed {
 		return nil
 	}
-	sum := sha256.New()
+	sum := sourceHash(t)
 	err := eachBlock(ctx, t, io.NewSectionReader(r, 0, r.Size()), rowBuffer, func(src []byte, _ int) error {
 		sum.Write(src)
 		return nil
@@ -232,6 +234,13 @@ func (p *packer) same(ctx context.Context, t safetensors.Tensor, r *io.SectionRe
 		err = errStale
 	}
 	return err
+}
+
+// sourceHash is a hash for what a tensor is made of, beside its bytes.
+func sourceHash(t safetensors.Tensor) hash.Hash {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %v %v\n", t.DType, t.Shape, t.Scale)
+	return h
 }
 
 func tensorInfo(component string, t safetensors.Tensor, dtype string) loader.TensorInfo {
@@ -279,13 +288,13 @@ func (p *packer) addPlain(ctx context.Context, t safetensors.Tensor, r io.Reader
 	if e.dtype == "i32" {
 		return p.addInts(ctx, t, r)
 	}
-	same := map[string]string{"F32": "f32", "F16": "f16", "BF16": "bf16"}[t.DType] == e.dtype
+	same := map[string]string{"F32": "f32", "F16": "f16", "BF16": "bf16"}[t.DType] == e.dtype && t.Scale == 0
 	return p.eachBlock(ctx, t, r, rowBuffer, func(src []byte, n int) error {
 		if same {
 			return p.w.append(ctx, src)
 		}
 		v := make([]float32, n)
-		if err := safetensors.Float32s(v, src, t.DType); err != nil {
+		if err := floats(v, src, t); err != nil {
 			return err
 		}
 		if e.dtype == "f32" {
@@ -329,7 +338,7 @@ func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Re
 	width := k * safetensors.Width(t.DType)
 	err := p.eachBlock(ctx, t, r, k*max(1, rowBuffer/k), func(src []byte, _ int) error {
 		for ; len(src) > 0; src = src[width:] {
-			if err := safetensors.Float32s(row, src, t.DType); err != nil {
+			if err := floats(row, src, t); err != nil {
 				return err
 			}
 			if err := m.PutRow(at, row); err != nil {
@@ -391,7 +400,7 @@ func fitsF16(ctx context.Context, t safetensors.Tensor, r *io.SectionReader) (bo
 	fits := true
 	err := eachBlock(ctx, t, io.NewSectionReader(r, 0, r.Size()), rowBuffer, func(src []byte, n int) error {
 		v := make([]float32, n)
-		if err := safetensors.Float32s(v, src, t.DType); err != nil {
+		if err := floats(v, src, t); err != nil {
 			return err
 		}
 		for _, x := range v {
@@ -402,6 +411,17 @@ func fitsF16(ctx context.Context, t safetensors.Tensor, r *io.SectionReader) (bo
 		return nil
 	})
 	return fits, err
+}
+
+// floats converts elements of a tensor, by the scale that its view has.
+func floats(dst []float32, src []byte, t safetensors.Tensor) error {
+	if err := safetensors.Float32s(dst, src, t.DType); err != nil || t.Scale == 0 {
+		return err
+	}
+	for i := range dst {
+		dst[i] *= t.Scale
+	}
+	return nil
 }
 
 func f32Bytes(v []float32) []byte {

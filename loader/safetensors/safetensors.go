@@ -45,9 +45,7 @@ type Tensor struct {
 	Begin int64  // of the data, from the start of the file
 	Size  int64  // in bytes
 
-	// Transposed says that Shape, of two dimensions, is that of the transpose
-	// of what is in the file; see [Set.Section].
-	Transposed bool
+	View // see [Set.Section]
 
 	file int // of a set
 }

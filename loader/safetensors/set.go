@@ -209,26 +209,6 @@ func (r *headerReader) weightMap(groups map[string]map[string]bool) error {
 	})
 }
 
-// Section reads the bytes of one of the set's tensors. One that is transposed
-// is read as a whole first.
-func (s *Set) Section(t Tensor) (*io.SectionReader, error) {
-	r := s.files[t.file].Section(t)
-	if !t.Transposed {
-		return r, nil
-	}
-	in, out := make([]byte, t.Size), make([]byte, t.Size)
-	if _, err := io.ReadFull(r, in); err != nil {
-		return nil, fmt.Errorf("reading it: %w", err)
-	}
-	rows, columns, w := t.Shape[0], t.Shape[1], Width(t.DType)
-	for i := range rows {
-		for j := range columns {
-			copy(out[(i*columns+j)*w:][:w], in[(j*rows+i)*w:])
-		}
-	}
-	return io.NewSectionReader(bytes.NewReader(out), 0, t.Size), nil
-}
-
 // Close closes every file.
 func (s *Set) Close() error {
 	var errs []error

@@ -62,7 +62,7 @@ func TestAxe(t *testing.T) {
 		p.eventually(`!document.getElementById("import-go").hidden`)
 		check(look.name + ", import")
 		p.run(chromedp.KeyEvent("\u001b"))
-		p.drag("../../loader/pack/testdata/sdxl.safetensors")
+		p.drag("../../loader/single/testdata/sdxl.safetensors")
 		p.eventually(`!document.getElementById("import-error").hidden`)
 		check(look.name + ", import refused")
 		p.run(chromedp.KeyEvent("\u001b"))

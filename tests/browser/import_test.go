@@ -25,6 +25,8 @@ import (
 
 	"wisp/loader"
 	"wisp/loader/pack"
+	"wisp/loader/safetensors"
+	"wisp/loader/single"
 	"wisp/site"
 	"wisp/tests/browser"
 )
@@ -237,7 +239,10 @@ func TestImportFolder(t *testing.T) {
 // what to do, by inspectModel and importModel alike, and leaves nothing.
 func TestImportRefusals(t *testing.T) {
 	s, p := serve(t), newTab(t)
-	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(tiny)))
+	mux := http.NewServeMux()
+	mux.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir(tiny))))
+	mux.Handle("/test/sdxl.safetensors", http.StripPrefix("/test/", http.FileServer(http.Dir("../../loader/single/testdata"))))
+	s.extra = mux
 	p.open(s.URL)
 	before := p.keys()
 	const without = `files.filter(([path]) => !/%s/.test(path))`
@@ -251,11 +256,13 @@ func TestImportRefusals(t *testing.T) {
 		{`files.filter(([path]) => path.includes("/unet/"))`, "bad-request", "only a part of a pipeline"},
 		{`[["sd.ckpt", new Blob(["x"])]]`, "bad-model", "(sd.ckpt)"},
 		{fmt.Sprintf(without, "unet.*safetensors") + `.concat([["tiny/unet/diffusion_pytorch_model.bin", new Blob(["x"])]])`, "bad-model", "pickled checkpoints"},
-		{`[["sd.safetensors", new Blob([new BigUint64Array([2n]), "{}"])]]`, "bad-model", "a single file has no configs"},
+		{`[["sd.safetensors", new Blob([new BigUint64Array([2n]), "{}"])]]`, "bad-model", "wisp does not know this kind of file"},
+		{`[["vae.safetensors", ((header) => new Blob([new BigUint64Array([BigInt(header.length)]), header, "xx"]))('{"decoder.conv_in.weight":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}')]]`, "bad-model", "a part of the model is missing"},
+		{`[["sdxl.safetensors", await (await fetch("/test/sdxl.safetensors")).blob()], ["again.safetensors", await (await fetch("/test/sdxl.safetensors")).blob()]]`, "bad-request", "several models"},
 		{`[["sd.safetensors", new Blob(["x"])]]`, "bad-model", "a file of the model is damaged"},
 		{`[["sd.safetensors", new Blob(["<!doctype html><title>Sign in</title>"])]]`, "bad-model", "a web page or another text"},
 		{`[["style.safetensors", ((header) => new Blob([new BigUint64Array([BigInt(header.length)]), header, "xx"]))('{"lora_unet.lora_up.weight":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}')]]`, "bad-model", "it is a LoRA"},
-		{`[["a.safetensors", new Blob(["x"])], ["b.safetensors", new Blob(["x"])], ` + `...` + fmt.Sprintf(without, "safetensors") + `]`, "bad-request", "several models"},
+		{`[["a.safetensors", new Blob(["x"])], ["b.safetensors", new Blob(["x"])], ` + `...` + fmt.Sprintf(without, "safetensors") + `]`, "bad-model", "a.safetensors"},
 		{`[["sd.safetensors", new Blob(["x"])], ...` + fmt.Sprintf(without, "safetensors") + `]`, "bad-model", "sd.safetensors"},
 		{fmt.Sprintf(without, "unet.config.json"), "bad-model", "unet"},
 		{fmt.Sprintf(without, "scheduler_config.json"), "bad-model", "scheduler"},
@@ -303,8 +310,8 @@ func TestImportRefusals(t *testing.T) {
 	refused("bad-model", "Pickles (.ckpt", false)
 	p.run(chromedp.KeyEvent("\u001b"))
 	p.until(`!document.getElementById("import").open`)
-	p.drag("../../loader/pack/testdata/sdxl.safetensors")
-	refused("bad-model", "Eine einzelne Datei", true)
+	p.drag("../../loader/single/testdata/sdxl.safetensors")
+	refused("bad-model", "Wisp kann mit diesem Modell nicht malen", true)
 }
 
 // An import that is cancelled leaves nothing, whenever it is; neither does a
@@ -370,7 +377,7 @@ func TestImportSingleFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := pack.NewSingle(in, filepath.Base(file), config)
+	from, err := single.Open([]single.File{{Name: filepath.Base(file), Open: func() (safetensors.Blob, error) { return in.Open(filepath.Base(file)) }}}, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"wisp/loader/pack"
 	"wisp/loader/safetensors"
+	"wisp/loader/single"
 	"wisp/wasm/bridge"
 )
 
@@ -24,8 +25,8 @@ type folder map[string]blob
 const indexName = "model_index.json"
 
 // newInput finds the model among the visitor's files, and names it: a pipeline
-// directory, at any depth, or a single-file checkpoint beside the directory of
-// a pipeline that has no weights of its own.
+// directory, at any depth, or checkpoints without configs, beside the directory
+// of a pipeline that has no weights of its own, where there is one.
 func newInput(ctx context.Context, list safejs.Value) (in pack.Input, name string, err error) {
 	all, err := readList(ctx, list)
 	if err != nil {
@@ -35,22 +36,31 @@ func newInput(ctx context.Context, list safejs.Value) (in pack.Input, name strin
 	if err != nil {
 		return nil, "", err
 	}
-	model := all.below(root)
-	if model.hasWeights() {
-		return model, nameOf(path.Base(root)), nil
+	if root == "" {
+		return all.single(nil)
 	}
-	single := all.named(".safetensors")
-	if len(single) == 0 {
+	model := all.below(root)
+	if model.hasWeights() || len(all.named(".safetensors")) == 0 {
 		return model, nameOf(path.Base(root)), nil // what it lacks is told by package pack
 	}
-	if len(single) > 1 {
-		return nil, "", fmt.Errorf("%w: %s and %s", errSeveral, single[0], single[1])
+	return all.single(model)
+}
+
+// single is a pipeline of the checkpoints among the files.
+func (f folder) single(configs single.Configs) (in pack.Input, name string, err error) {
+	var files []single.File
+	for _, file := range f.filter(func(name string) bool { return single.Wanted(path.Base(name)) }) {
+		as := file
+		if path.Ext(file) != ".safetensors" {
+			as = path.Base(file)
+		}
+		files = append(files, single.File{Name: as, Open: func() (safetensors.Blob, error) { return f.Open(file) }})
 	}
-	s, err := pack.NewSingle(all, single[0], model)
+	s, err := single.Open(files, configs)
 	if err != nil {
 		return nil, "", wrong(err)
 	}
-	return s, strings.TrimSuffix(path.Base(single[0]), ".safetensors"), nil
+	return s, strings.TrimSuffix(path.Base(s.Checkpoint()), ".safetensors"), nil
 }
 
 func nameOf(base string) string {
@@ -100,7 +110,8 @@ func sizeOf(v safejs.Value) (int64, error) {
 	return int64(n), err
 }
 
-// root is the directory of the pipeline, the least deep one.
+// root is the directory of the pipeline, the least deep one; "" where there are
+// checkpoints and no configs.
 func (f folder) root() (string, error) {
 	var roots []string
 	for name := range f {
@@ -124,7 +135,8 @@ func (f folder) root() (string, error) {
 	return roots[0], nil
 }
 
-// noPipeline says what the files are instead of a pipeline.
+// noPipeline says what the files are instead of a pipeline, unless they are
+// checkpoints alone.
 func (f folder) noPipeline() error {
 	checkpoints, pickles := f.named(".safetensors"), f.filter(safetensors.Pickled)
 	switch {
@@ -135,21 +147,7 @@ func (f folder) noPipeline() error {
 	case len(f.named("config.json")) > 0:
 		return fmt.Errorf("%w: only a part of a pipeline, %s", errNothing, checkpoints[0])
 	}
-	return f.bare(checkpoints[0])
-}
-
-// bare says what a checkpoint without configs lacks to be a model: they, if it
-// is a whole one.
-func (f folder) bare(name string) error {
-	set, err := safetensors.OpenSet(name, f.Open)
-	if err != nil {
-		return err
-	}
-	defer set.Close()
-	if err := set.Whole(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return fmt.Errorf("%w: %s", errBare, name)
+	return nil
 }
 
 // named lists the files whose names end so.

@@ -25,6 +25,7 @@ import (
 	"wisp/loader"
 	"wisp/loader/pack"
 	"wisp/loader/safetensors"
+	"wisp/loader/single"
 	"wisp/wasm/bridge"
 )
 
@@ -32,7 +33,6 @@ import (
 var (
 	errNothing = errors.New("no model")
 	errSeveral = errors.New("several models")
-	errBare    = errors.New("a bare checkpoint")
 	errGone    = errors.New("unreadable file")
 	errModel   = errors.New("bad model")
 )
@@ -47,11 +47,13 @@ var kinds = []bridge.Kind{
 	{Err: errNothing, Code: "bad-request", Lead: "there is no model among the files: choose a folder that diffusers wrote, with model_index.json in it"},
 	{Err: errSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
 	{Err: errGone, Code: "bad-request", Lead: "a file changed or is gone: choose the model again"},
-	{Err: errBare, Code: "bad-model", Lead: "a single file has no configs: add the folder of a pipeline of the same kind, with model_index.json in it"},
+	{Err: single.ErrSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
+	{Err: single.ErrMissing, Code: "bad-model", Lead: "a part of the model is missing: add the file that has it"},
+	{Err: single.ErrUnknown, Code: "bad-model", Lead: "wisp does not know this kind of file"},
 	{Err: safetensors.ErrPickle, Code: "bad-model", Lead: "pickled checkpoints (.ckpt, .pt, .bin) are programs, so wisp does not open them: choose the model's .safetensors files"},
 	{Err: safetensors.ErrPointer, Code: "bad-model", Lead: "Git LFS left a pointer in a file's place: fetch the file with git lfs pull"},
 	{Err: safetensors.ErrText, Code: "bad-model", Lead: "a web page or another text was saved in the file's place: download the file itself"},
-	{Err: safetensors.ErrPart, Code: "bad-model", Lead: "this file is no whole model"},
+	{Err: single.ErrPart, Code: "bad-model", Lead: "this file is no whole model"},
 	{Err: diffusion.ErrBadModel, Code: "bad-model", Lead: "wisp cannot draw with this model"},
 	{Err: fs.ErrNotExist, Code: "bad-model", Lead: "a file of the model is missing"},
 	{Err: safetensors.ErrFormat, Code: "bad-model", Lead: "a file of the model is damaged"},

@@ -1,10 +1,9 @@
-# Makes sdxl.safetensors, a small single-file checkpoint with the names of Stable
-# Diffusion XL, and sdxl.txt, the tensors that diffusers 0.42 reads from it:
-#   python loader/pack/testdata/ldm.py loader/pack/testdata
-import torch, json, re, sys
-from diffusers import UNet2DConditionModel, AutoencoderKL
-from diffusers.loaders import single_file_utils as u
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+"""diffusers' names of networks turned into those of CompVis and OpenCLIP, written from the structure of their code."""
+import re
+
+import torch
+
+
 def unet_ldm(sd, L, B):
     # inverse naming, written from the LDM code's structure
     out={}
@@ -70,43 +69,8 @@ def openclip(sd,prefix):
         if n=="text_projection.weight": n="text_projection"; v=v.T.contiguous()
         out[prefix+n]=v
     return out
-torch.manual_seed(0)
-def fill(m):
-    with torch.no_grad():
-        for p in m.parameters(): p.normal_()
-    return m
-def old(sd): return {("text_model."+k if not k.startswith(("text_model.","text_projection")) else k):v for k,v in sd.items() if "position_ids" not in k}
-cfgU=dict(sample_size=8,in_channels=4,out_channels=4,block_out_channels=[4,8,8],layers_per_block=2,cross_attention_dim=8,attention_head_dim=2,norm_num_groups=2,down_block_types=["DownBlock2D","CrossAttnDownBlock2D","CrossAttnDownBlock2D"],up_block_types=["CrossAttnUpBlock2D","CrossAttnUpBlock2D","UpBlock2D"],addition_embed_type="text_time",addition_time_embed_dim=2,projection_class_embeddings_input_dim=20,use_linear_projection=True)
-unet=fill(UNet2DConditionModel(**cfgU))
-cfgV=dict(block_out_channels=[4,8,8],down_block_types=["DownEncoderBlock2D"]*3,up_block_types=["UpDecoderBlock2D"]*3,layers_per_block=2,norm_num_groups=2,latent_channels=4)
-vae=fill(AutoencoderKL(**cfgV))
-tc=CLIPTextConfig(vocab_size=20,hidden_size=8,intermediate_size=12,num_hidden_layers=2,num_attention_heads=2,projection_dim=6)
-t1=fill(CLIPTextModel(tc)); t2=fill(CLIPTextModelWithProjection(tc))
-U,V,T1,T2=unet.state_dict(),vae.state_dict(),old(t1.state_dict()),old(t2.state_dict())
-ldm={}
-ldm.update(unet_ldm(U,2,3)); ldm.update(vae_ldm(V,3))
-ldm.update({"conditioner.embedders.0.transformer."+k:v for k,v in T1.items()})
-ldm.update(openclip(T2,"conditioner.embedders.1.model."))
-ldm["conditioner.embedders.1.model.logit_scale"]=torch.tensor(1.0)
-ldm["model_ema.decay"]=torch.tensor(1.0)
-ldm["betas"]=torch.zeros(10)
-# the judge
-def same(a,b,what):
-    assert set(a)==set(b),(what,set(a)^set(b))
-    for k in a: assert torch.equal(a[k].reshape(b[k].shape),b[k]),(what,k)
-same(u.convert_ldm_unet_checkpoint(dict(ldm),dict(cfgU,class_embed_type=None)),U,"unet")
-same(u.convert_ldm_vae_checkpoint(dict(ldm),cfgV),V,"vae")
-c=u.convert_open_clip_checkpoint(t2,dict(ldm),prefix="conditioner.embedders.1.model.")
-c={(k if k.startswith(("text_model","text_projection")) else "text_model."+k):v for k,v in c.items() if "position_ids" not in k and "logit" not in k}
-same(c,T2,"openclip")
-from safetensors.torch import save_file
-import hashlib,os
-d=sys.argv[1]; os.makedirs(d,exist_ok=True)
-half={k:v.half().contiguous() for k,v in ldm.items()}
-save_file(half,d+"/sdxl.safetensors")
-rows=[]
-for c,sd in (("unet",U),("vae",V),("text_encoder",T1),("text_encoder_2",T2)):
-    for k,v in sorted(sd.items()):
-        rows.append(f"{c}/{k} {'x'.join(map(str,v.shape))} {hashlib.sha256(v.half().contiguous().numpy().tobytes()).hexdigest()[:16]}")
-open(d+"/sdxl.txt","w").write("\n".join(rows)+"\n")
-print(len(rows),os.path.getsize(d+"/sdxl.safetensors"))
+
+
+def text(sd):
+    """transformers' names as they were before 5.6, and are in every file."""
+    return {("text_model." + k if not k.startswith(("text_model.", "text_projection")) else k): v for k, v in sd.items() if "position_ids" not in k}
