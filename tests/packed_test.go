@@ -3,6 +3,9 @@
 package tests
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -29,5 +32,46 @@ func TestPackedPipelines(t *testing.T) {
 				checkPipeline(t, b, m, dir, bound)
 			})
 		}
+	}
+}
+
+// TestTextualInversion: a token that was added, as older directories tell of
+// it, goes with the model and is found in the prompt.
+func TestTextualInversion(t *testing.T) {
+	dir := filepath.Join("golden", "inversion")
+	in, out := t.TempDir(), t.TempDir()
+	for _, from := range []string{filepath.Join("golden", "pipeline", "tiny_ddim_kl", "model"), filepath.Join(dir, "model")} {
+		overlay(t, in, from)
+	}
+	if err := pack.Run(t.Context(), pack.Options{In: in, Out: out, Quant: "f32"}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := loader.Open(t.Context(), loader.Dir(out), nil, loader.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPipeline(t, backends(t)[1], m, dir, minPSNR)
+}
+
+// overlay copies a directory's files over those of another.
+func overlay(t *testing.T, to, from string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		rest, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rest)
+		return errors.Join(os.MkdirAll(filepath.Dir(target), 0o777), os.WriteFile(target, b, 0o666))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
