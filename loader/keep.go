@@ -81,7 +81,7 @@ func (m *Model) lock(ctx context.Context, c Chunk) (unlock func(), waited bool) 
 		m.lockOff = true
 		m.mu.Unlock()
 		m.silentOnce.Do(func() {
-			m.warn(errors.New("loader: another tab that is to download a part of the model does not answer; downloading it here as well"))
+			m.warn(fmt.Errorf("loader: %w from another tab that is to download a part of the model; downloading it here as well", ErrSilent))
 		})
 	}
 	return func() {}, true

@@ -303,7 +303,7 @@ func TestSilentLocks(t *testing.T) {
 		if d := time.Since(start); err != nil || d > Brief+time.Second {
 			t.Errorf("%v after %v", err, d)
 		}
-		if len(warned) != 1 || !strings.Contains(warned[0], "does not answer") {
+		if len(warned) != 1 || !strings.Contains(warned[0], "no answer from another tab") {
 			t.Errorf("warned of %q", warned)
 		}
 	})

@@ -4,7 +4,7 @@
 // be had is an error that says so. `build` puts this text, too, before the
 // scripts that can import nothing: boot.js and sw.js.
 
-const stall = 10_000; // milliseconds within which some byte must come
+export const stall = 10_000; // milliseconds within which some byte must come
 const longest = 20_000; // pause that a server may ask for
 const tries = 4;
 

@@ -141,6 +141,14 @@ func assembleStarter(files fs.FS, names []string) ([]byte, error) {
 
 // assemble returns the service worker of the named files.
 func assemble(files fs.FS, names []string) ([]byte, error) {
+	header := http.Header{}
+	isolate(header, "") // sw.js knows what embed.html has otherwise
+	return assembleWorker(files, names, header)
+}
+
+// assembleWorker has the worker answer with a header: what it sends is of its
+// version, too.
+func assembleWorker(files fs.FS, names []string, header http.Header) ([]byte, error) {
 	list := struct {
 		Version string            `json:"version"`
 		Page    string            `json:"page"` // the version of what pages are made of
@@ -148,8 +156,6 @@ func assemble(files fs.FS, names []string) ([]byte, error) {
 		Files   map[string]string `json:"files"`
 		Later   map[string]string `json:"later"` // what is kept once somebody asks for it
 	}{Headers: map[string]string{}, Files: map[string]string{}, Later: map[string]string{}}
-	header := http.Header{}
-	isolate(header, "") // sw.js knows what embed.html has otherwise
 	for name := range header {
 		list.Headers[name] = header.Get(name)
 	}

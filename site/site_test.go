@@ -17,6 +17,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -513,6 +514,37 @@ func TestWeight(t *testing.T) {
 	}
 }
 
+// What watches over a page's start knows its scripts and styles, and the version
+// that the service worker has of them.
+func TestStarter(t *testing.T) {
+	out, _ := builtSite(t)
+	dist := os.DirFS(out)
+	found := must(fs.Glob(dist, "boot-????????????????.js"))
+	if len(found) != 1 || !strings.Contains(string(must(fs.ReadFile(dist, "index.html"))), found[0]) {
+		t.Fatalf("starters %v", found)
+	}
+	text := string(must(fs.ReadFile(dist, found[0])))
+	line, rest, _ := strings.Cut(text, "\n")
+	var build struct {
+		Page  string
+		Files map[string]string
+	}
+	if err := json.Unmarshal([]byte(strings.TrimSuffix(strings.TrimPrefix(line, "const build = "), ";")), &build); err != nil {
+		t.Fatal(err)
+	}
+	if len(build.Files) < 20 || strings.Contains(rest, "\nexport ") {
+		t.Errorf("it knows %d files, and is a script: %v", len(build.Files), !strings.Contains(rest, "\nexport "))
+	}
+	for name, sum := range build.Files {
+		if got := fmt.Sprintf("%x", sha256.Sum256(must(fs.ReadFile(dist, name)))); got != sum {
+			t.Errorf("%s has the hash %s, the starter expects %s", name, got, sum)
+		}
+	}
+	if worker := string(must(fs.ReadFile(dist, worker))); !strings.Contains(worker, fmt.Sprintf(`"page":%q`, build.Page)) {
+		t.Errorf("the service worker has pages of another version than %s", build.Page)
+	}
+}
+
 // A change to any file makes another version; nothing else does.
 func TestAssembleVersions(t *testing.T) {
 	build := func(script string) string {
@@ -528,6 +560,14 @@ func TestAssembleVersions(t *testing.T) {
 	}
 	if _, err := Assemble(Files()); err == nil {
 		t.Error("a page without an engine was assembled")
+	}
+	var workers []string
+	for _, policy := range []string{"a", "a", "b"} {
+		text := must(assembleWorker(Files(), []string{"app.js"}, http.Header{"Content-Security-Policy": {policy}}))
+		workers = append(workers, regexp.MustCompile(`"version":"\w+"`).FindString(string(text)))
+	}
+	if workers[0] != workers[1] || workers[0] == workers[2] {
+		t.Error("versions by the headers:", workers)
 	}
 }
 

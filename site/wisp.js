@@ -1,7 +1,7 @@
 // wisp: pictures from words, on this device. The public module; its types and
 // documentation are in wisp.d.ts. The work is done in a worker (worker.js), so
 // that the page never waits.
-import { failure, whole } from "./bytes.js";
+import { failure, stall, whole } from "./bytes.js";
 import { withText } from "./png.js";
 
 const codes = ["unsupported", "network", "corrupt", "quota", "out-of-memory", "device-lost", "aborted", "bad-request", "bad-model", "internal"];
@@ -48,8 +48,14 @@ function compiled(program) {
 
 async function compile(program) {
 	// Streaming needs the right content type, which a plain host may lack.
-	const streamed = (answer) => (answer.headers.get("Content-Type") === "application/wasm" ? WebAssembly.compileStreaming(answer) : undefined);
-	const { body, taken } = await fetched(program, { take: (answer) => streamed(answer)?.catch(() => undefined) });
+	const streamed = async (answer) => (answer.headers.get("Content-Type") === "application/wasm" ? WebAssembly.compileStreaming(answer) : undefined);
+	if (navigator.serviceWorker?.controller?.scriptURL === `${here}sw.js`) {
+		// It has checked what it keeps. Only of an answer that is not copied does a
+		// browser keep the machine code, too.
+		const kept = await fetch(program.address, { signal: AbortSignal.timeout(stall) }).then(streamed).catch(() => undefined);
+		if (kept) return kept;
+	}
+	const { body, taken } = await fetched(program, { take: (answer) => streamed(answer).catch(() => undefined) });
 	return taken ?? await WebAssembly.compile(body).catch((err) => {
 		throw failure("unsupported", `this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari (${err.message})`);
 	});
@@ -178,7 +184,7 @@ class Engine {
 		if (!call) return;
 		try {
 			this.#worker.postMessage({ id, method, argument });
-			if (method === "generate") call.heard = after(patience, () => this.#die(stopped()));
+			if (method === "generate") call.heard = after(2 * patience, () => this.#die(stopped()));
 		} catch (err) { // a function or a symbol cannot be sent
 			this.#calls.delete(id);
 			call.reject(new WispError("bad-request", err.message));

@@ -49,7 +49,7 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 	progress := func(stage string, loaded, total int64) {
 		tell(bridge.Object{"type": "progress", "stage": stage, "loaded": loaded, "total": total})
 	}
-	warn := func(err error) { tell(bridge.Object{"type": "warning", "message": err.Error()}) }
+	warn := func(err error) { tell(bridge.Object{"type": "warning", "message": warning(err)}) }
 	// The manifest is on its way while the browser looks for a graphics card.
 	opened := make(chan error, 1)
 	opening, giveUp := context.WithCancel(ctx)
@@ -84,6 +84,15 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 	}
 	g.defaults = g.pipeline.Defaults()
 	return g.value(), nil
+}
+
+// warning is what a page is told of trouble that is survived: of a silent tab
+// what the visitor may do.
+func warning(err error) any {
+	if errors.Is(err, loader.ErrSilent) {
+		return bridge.Failure(err, kinds)["message"]
+	}
+	return err.Error()
 }
 
 // fit refuses a model that WebAssembly's memory cannot hold, before it is
