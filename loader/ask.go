@@ -47,7 +47,8 @@ func (m *Model) openManifest(ctx context.Context) error {
 	ended := context.AfterFunc(ctx, giveUp)
 	asked := make(chan found, 1)
 	known := make(chan struct{})
-	go func() { defer giveUp(); asked <- m.fetchManifest(asking, known) }()
+	sources := m.sources // those that the manifest lists come later
+	go func() { defer giveUp(); asked <- m.fetchManifest(asking, sources, known) }()
 
 	var k, a found
 	select {
@@ -120,7 +121,7 @@ func (m *Model) recall(ctx context.Context, lib *Library) found {
 	if lib == nil {
 		return found{err: fs.ErrNotExist}
 	}
-	text, stale, keys, err := lib.recall(ctx, m.location(), m.opts.ManifestSHA256)
+	text, stale, keys, err := lib.recall(ctx, m.location, m.opts.ManifestSHA256)
 	if err != nil {
 		return found{err: err}
 	}
@@ -148,21 +149,13 @@ func (m *Model) parts(man *Manifest) ([]Part, error) {
 	return m.opts.Choose(man)
 }
 
-// location is the address under which a [Library] knows the model.
-func (m *Model) location() string {
-	if l, ok := m.sources[0].(Located); ok {
-		return l.Location()
-	}
-	return ""
-}
-
 // use makes the manifest the model's, and notes that it was opened.
 func (m *Model) use(ctx context.Context, lib *Library, f found) error {
 	m.man, m.id = f.man, sumHex(f.text)
 	if lib != nil && !m.opts.ManifestOnly {
 		lib.protect(m.man)
 		ctx := context.WithoutCancel(ctx) // it may go on after Open
-		m.noted = later(func() (any, error) { return nil, lib.remember(ctx, m.location(), f.text, m.man, f.stale) })
+		m.noted = later(func() (any, error) { return nil, lib.remember(ctx, m.location, f.text, m.man, f.stale) })
 		go func() {
 			m.noted()
 			if err := lib.sweep(ctx); err != nil {
@@ -205,7 +198,7 @@ const (
 
 // fetchManifest downloads the manifest, which must be the pinned one where
 // there is a pin. It gives up sooner once one from an earlier visit is known.
-func (m *Model) fetchManifest(ctx context.Context, known <-chan struct{}) (f found) {
+func (m *Model) fetchManifest(ctx context.Context, sources []Source, known <-chan struct{}) (f found) {
 	attempts := func(err error) int {
 		n := m.opts.Retry.Attempts
 		if errors.Is(err, errStalled) {
@@ -221,7 +214,7 @@ func (m *Model) fetchManifest(ctx context.Context, known <-chan struct{}) (f fou
 		}
 		return n
 	}
-	f.text, f.err = m.retry(ctx, ManifestName, attempts, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+	f.text, f.err = m.retry(ctx, sources, ManifestName, attempts, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
 		b, err := m.receiveManifest(ctx, src, fresh)
 		if err == nil {
 			f.man, err = checkedManifest(b, m.opts.ManifestSHA256)

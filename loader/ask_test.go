@@ -199,6 +199,7 @@ func TestKeptStartsAtOnce(t *testing.T) {
 				t.Errorf("visit %d: %v", i, err)
 			}
 			time.Sleep(2 * time.Hour)
+			synctest.Wait()
 			if updates != c.updates {
 				t.Errorf("visit %d: %d updates told, want %d", i, updates, c.updates)
 			}

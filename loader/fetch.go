@@ -39,7 +39,7 @@ func (r Retry) withDefaults() Retry {
 
 // fetchChunk downloads a chunk until it is the one the manifest names.
 func (m *Model) fetchChunk(ctx context.Context, c Chunk) ([]byte, error) {
-	b, err := m.retry(ctx, c.File(), func(error) int { return m.opts.Retry.Attempts }, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
+	b, err := m.retry(ctx, m.sources, c.File(), func(error) int { return m.opts.Retry.Attempts }, func(ctx context.Context, src Source, fresh bool) ([]byte, error) {
 		return m.receive(ctx, src, c, fresh)
 	})
 	if err == nil { // its bytes were counted as they came
@@ -164,14 +164,14 @@ func stalled(ctx context.Context, err error) error {
 // or permanent answer the next source is asked at once; a source that is the
 // only one left gets pauses between attempts, of which there are so many in
 // all, as asked after a failure.
-func (m *Model) retry(ctx context.Context, name string, attempts func(error) int,
+func (m *Model) retry(ctx context.Context, sources []Source, name string, attempts func(error) int,
 	attempt func(ctx context.Context, src Source, fresh bool) ([]byte, error)) ([]byte, error) {
 	var last error
-	dead := make([]bool, len(m.sources))
+	dead := make([]bool, len(sources))
 	fresh := false
 	at := 0
 	for n, most := 0, 1; n < most; n++ {
-		b, err := attempt(ctx, m.sources[at], fresh)
+		b, err := attempt(ctx, sources[at], fresh)
 		if err == nil {
 			return b, nil
 		}

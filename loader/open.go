@@ -51,12 +51,13 @@ type Options struct {
 
 // Model is an opened model. Its methods may be called by several goroutines.
 type Model struct {
-	sources []Source
-	store   Store
-	opts    Options
-	man     *Manifest
-	wanted  []Part // of the model
-	id      string // SHA-256 of the manifest, hex
+	sources  []Source
+	store    Store
+	opts     Options
+	man      *Manifest
+	wanted   []Part // of the model
+	location string // under which a [Library] knows it
+	id       string // SHA-256 of the manifest, hex
 
 	noted    func() (any, error) // waits until the store knows of the model; nil where it will not
 	warnOnce sync.Once           // that it does not
@@ -85,6 +86,9 @@ func Open(ctx context.Context, src Source, store Store, opts Options) (*Model, e
 	opts.Retry = opts.Retry.withDefaults()
 	m := &Model{sources: append([]Source{src}, opts.Mirrors...), store: store, opts: opts, flights: map[string]*flight{},
 		here: map[string]bool{}, blocks: make(chan *block, 1), room: make(chan struct{}, max(1, opts.Parallel-1))}
+	if l, ok := src.(Located); ok {
+		m.location = l.Location()
+	}
 	if !opts.ManifestOnly { // while the manifest is on its way
 		go func() {
 			if b, err := newBlock(); err == nil {
