@@ -73,8 +73,8 @@ function jsonParameters(object) {
 // swarm takes SwarmUI's own tags, such as <lora:…> and <random:…>, out of a prompt.
 function swarm({ prompt, ...params }) {
 	if (typeof prompt !== "string") return made("swarm", Object.entries({ prompt, ...params }));
-	const tag = /[\s,]{0,9}<[a-z]{2,20}[:[][^<>]{0,200}>/gi;
-	return made("swarm", Object.entries({ prompt: prompt.replace(tag, "").replace(/^[\s,]+/, ""), ...params }), (prompt.match(tag) ?? []).map((t) => t.replace(/^[\s,]+/, "")));
+	const { rest, tags } = withoutTags(prompt, /[\s,]{0,9}<[a-z]{2,20}[:[][^<>]{0,200}>/gi);
+	return made("swarm", Object.entries({ prompt: rest, ...params }), tags);
 }
 
 // withSteps adds what Fooocus leaves out: the steps that its "performance" means
@@ -89,8 +89,16 @@ function withSteps(pairs) {
 // withoutNetworks takes the tags out of a prompt by which AUTOMATIC1111 loads
 // networks.
 export function withoutNetworks(words) {
-	const tag = /[\s,]{0,9}<(?:lora|lyco|hypernet):[^<>]{0,200}>/gi;
-	return { prompt: words.replace(tag, "").replace(/^[\s,]+/, ""), networks: (words.match(tag) ?? []).map((t) => t.replace(/^[\s,]+/, "")) };
+	const { rest, tags } = withoutTags(words, /[\s,]{0,9}<(?:lora|lyco|hypernet):[^<>]{0,200}>/gi);
+	return { prompt: rest, networks: tags };
+}
+
+// withoutTags takes out what matches, with what parts it from the words before; a
+// prompt without any stays as it is.
+function withoutTags(words, tag) {
+	const tags = words.includes("<") ? words.match(tag) ?? [] : [];
+	const plain = (text) => text.replace(/^[\s,]+/, "");
+	return tags.length > 0 ? { rest: plain(words.replace(tag, "")), tags: tags.map(plain) } : { rest: words, tags };
 }
 
 // invoke reads InvokeAI's metadata since 3.0, and that of 2.

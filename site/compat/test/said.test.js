@@ -36,6 +36,7 @@ test("an empty text hides nothing", async () => {
 test("what stands in a prompt for something else is told", () => {
 	const a1111 = (prompt) => said({ parameters: `${prompt}\nSteps: 1, Sampler: Euler, Seed: 2, RNG: CPU, Version: v1` }).lost;
 	assert.deepEqual(["a cat", "a (cat:1.2)", "a \\(cat\\)", "a BREAK b", "a AND b", "[a:b:0.5]", "<hypernet:x:1> a"].map(a1111), [[], ["(cat:1.2)"], [], ["BREAK"], ["AND"], ["[a:b:0.5]"], ["<hypernet:x:1>"]]);
+	assert.equal(said({ parameters: ", a cat" }).settings.prompt, ", a cat");
 	const swarm = said({ parameters: JSON.stringify({ sui_image_params: { prompt: "<lora:x:0.5> a cat, <random:b,c>" } }) });
 	assert.deepEqual([swarm.settings.prompt, swarm.lost], ["a cat", ["<lora:x:0.5>", "<random:b,c>"]]);
 	assert.deepEqual(said({ invokeai_metadata: '{"positive_prompt": "a cat++ b"}' }).lost, ["t++"]);
