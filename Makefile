@@ -9,6 +9,7 @@ SHELL := /bin/bash
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
 serve:
+	@echo "compiling the server; the first time takes a while"
 	go run . serve -addr $(ADDR) $(if $(MODEL),-model $(MODEL))
 
 # A directory for any static host, and the package for npm, build/*.tgz, where
@@ -136,9 +137,9 @@ audit:
 test-vite: BROTLI = 4
 test-vite: build
 	mkdir -p build/vite && cp -r site/examples/react/. build/vite/
-	cp tests/browser/testdata/types.ts build/vite/
-	cd build/vite && npm install --no-save --no-audit --no-fund --install-links ../wisp-generator-*.tgz typescript@5.9 && \
-		npx tsc --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --lib es2022,dom,dom.iterable types.ts && npm run build
+	cp tests/browser/testdata/types.ts tests/browser/testdata/react.tsx build/vite/
+	cd build/vite && npm install --no-save --no-audit --no-fund --install-links ../wisp-generator-*.tgz typescript@5.9 @types/react@19 && \
+		npx tsc --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --lib es2022,dom,dom.iterable --jsx react-jsx types.ts react.tsx && npm run build
 	go test -tags browser,vite -count=1 -timeout 5m -v -run TestVite ./tests/browser
 
 # A thousand pictures in one tab, and the memory that they take: about ten

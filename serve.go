@@ -98,6 +98,7 @@ func checkout(ctx context.Context) (page, models fs.FS, err error) {
 		return nil, nil, err
 	}
 	built := filepath.Join(root, "build", "site")
+	fmt.Fprintln(os.Stderr, "wisp: compiling the engine and the importer; the first time takes a minute or two")
 	if err := site.Compile(ctx, root, built); err != nil {
 		return nil, nil, err
 	}

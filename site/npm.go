@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-//go:embed npm/package.json npm/README.md
+//go:embed npm/*
 var manifest embed.FS
 
 // packaged lists the page's files that the npm package has, too.

@@ -20,6 +20,9 @@ func TestVite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if found, err := filepath.Glob(filepath.Join(root, "build", "vite", "dist", "assets", "pack*.wasm")); err != nil || len(found) > 0 {
+		t.Errorf("the importer is bundled though nobody imports it: %v, %v", found, err)
+	}
 	plain := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(root, "build", "vite", "dist"))))
 	defer plain.Close()
 	p := newTab(t)

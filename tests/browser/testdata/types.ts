@@ -1,5 +1,6 @@
 // Every name of the npm package in use, for the type checker only (make test-vite).
-import { capabilities, createGenerator, importModel, inspectModel, models, parametersOf, removeModel, toPNG, WispError, type Result } from "wisp-generator";
+import { capabilities, createGenerator, models, parametersOf, removeModel, toPNG, WispError, type Result } from "wisp-generator";
+import { importModel, inspectModel } from "wisp-generator/importer.js";
 import { WispGenerator } from "wisp-generator/widget.js";
 const stop = new AbortController();
 const c = await capabilities("/models/default/");
