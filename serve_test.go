@@ -47,6 +47,23 @@ func TestWrongCalls(t *testing.T) {
 	}
 }
 
+// TestServeTells: what takes long is told before it begins.
+func TestServeTells(t *testing.T) {
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	out, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(before *os.File) { os.Stderr = before }(os.Stderr)
+	os.Stderr = out
+	run(interrupted, []string{"serve", "-addr", "127.0.0.1:0"})
+	out.Close()
+	if text, err := os.ReadFile(out.Name()); err != nil || !strings.HasPrefix(string(text), "wisp: compiling the engine and the importer") {
+		t.Errorf("serve says %q: %v", text, err)
+	}
+}
+
 // tinyModel is a pipeline directory, changed by edit.
 func tinyModel(t *testing.T, edit func(dir string)) string {
 	t.Helper()

@@ -21,6 +21,11 @@ function each(objects, range, f) {
 	return request;
 }
 
+// inBytes is a picture without a Blob, which WebKit keeps in no private window,
+// and whole is one as it was.
+const inBytes = async (picture) => ({ ...picture, blob: await picture.blob.arrayBuffer(), type: picture.blob.type });
+const whole = ({ type, ...picture }) => (picture.blob instanceof ArrayBuffer ? { ...picture, blob: new Blob([picture.blob], { type }) } : picture);
+
 // openDatabase opens it in whatever version it is: a newer page of wisp may
 // have raised it, and still has the store.
 function openDatabase() {
@@ -120,7 +125,11 @@ export class History extends EventTarget {
 	async #put({ id, ...picture }) {
 		if (typeof id === "number") picture.id = id; // else the database gives it one
 		try {
-			return await this.#write((objects) => objects.put(picture));
+			return await this.#write((objects) => objects.put(picture)).catch(async (err) => {
+				if (["QuotaExceededError", "TimeoutError"].includes(err.name)) throw err;
+				const bytes = await inBytes(picture);
+				return this.#write((objects) => objects.put(bytes));
+			});
 		} catch (err) {
 			console.info("wisp: a picture is kept in memory only:", err);
 			return undefined;
@@ -153,7 +162,7 @@ export class History extends EventTarget {
 			request.onsuccess = () => {
 				const cursor = request.result;
 				if (!cursor || found.length > limit) return resolve();
-				if (matches(cursor.value)) found.push(cursor.value);
+				if (matches(cursor.value)) found.push(whole(cursor.value));
 				cursor.continue();
 			};
 		}).finally(() => clearTimeout(timer));

@@ -26,7 +26,13 @@ const enginesParts = {
 	program: { address: new URL("./wisp.wasm", import.meta.url).href, name: "wisp.wasm" },
 	scripts: [go, { address: new URL("./replay.js", import.meta.url).href, name: "replay.js" }],
 };
-const packersParts = { program: { address: new URL("./pack.wasm", import.meta.url).href, name: "pack.wasm" }, scripts: [go] };
+// The packer's program is not found that way: bundlers take its seven megabytes
+// along where importer.js of the npm package is imported, which provides it.
+const packersParts = { program: { address: new URL("pack.wasm", here).href, name: "pack.wasm" }, scripts: [go] };
+
+export function providePacker(address) {
+	packersParts.program.address = address;
+}
 
 // fetched is a file with its hash checked, where build put one into its name.
 const fetched = ({ address, name }, options) => whole(address, { hash: /-([0-9a-f]{16})\.\w+$/.exec(name)?.[1], ...options });

@@ -5,6 +5,7 @@ package browser_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ type window struct {
 
 func newWindow(t *testing.T) *window {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	b, err := browser.Launch(ctx, browser.Options{Name: "webkit", Debug: true})
 	if err != nil {
@@ -81,6 +82,39 @@ func (w *window) draw(prompt string) string {
 	})()`, prompt))
 	w.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures) > %d`, before))
 	return in[string](w, pictureText)
+}
+
+// Safari's engine on a host that sends no headers, in a private window: a first
+// visit; a second one, which the service worker isolates though WebKitGTK has
+// no shared memory, without a byte of the model; the history; a third without
+// any network.
+func TestWebKitPrivate(t *testing.T) {
+	s, w := serve(t), newWindow(t)
+	s.Config.Handler = unisolated(s.Config.Handler)
+	w.open(s.URL)
+	first := w.draw("red heart")
+	checkPNG(t, first)
+	if size, _ := s.count(); size < 1<<20 {
+		t.Errorf("the first visit fetched %d bytes of the model", size)
+	}
+	const kept = `document.querySelectorAll("#past li").length === 1`
+	w.until(`navigator.serviceWorker.controller !== null && ` + kept)
+	w.open(s.URL)
+	w.until(kept) // in the database, not in the page's memory
+	if !in[bool](w, `crossOriginIsolated`) {
+		t.Error("the second visit is not isolated")
+	}
+	if second := w.draw("red heart"); second != first {
+		t.Error("the second visit draws another picture for the same words and seed")
+	}
+	if size, requests := s.count(); size != 0 {
+		t.Errorf("the second visit fetched %d bytes of the model: %v", size, requests)
+	}
+	s.set(func(w http.ResponseWriter, r *http.Request) bool { panic(http.ErrAbortHandler) })
+	w.open(s.URL)
+	if third := w.draw("red heart"); third != first {
+		t.Error("without a network another picture is drawn for the same words and seed")
+	}
 }
 
 // The widget in WebKit, on a page of another origin.
