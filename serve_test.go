@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,6 +135,46 @@ func TestPackDrawable(t *testing.T) {
 		}
 		if got := run(t.Context(), []string{"verify", out}); got != want {
 			t.Errorf("%s: verify ends with %d, want %d", name, got, want)
+		}
+	}
+}
+
+// TestPackSingleFile: a checkpoint is packed without a config, what it lacks is
+// asked for, and what was asked for is taken.
+func TestPackSingleFile(t *testing.T) {
+	b, err := os.ReadFile("tests/golden/single/tiny.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := binary.LittleEndian.Uint64(b)
+	head, body := strings.TrimRight(string(b[8:8+n]), " "), b[8+n:]
+	words := make([]byte, 2*49408*16) // the table that the file lacks; here any will do
+	head = fmt.Sprintf(`%s,"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight":{"dtype":"F16","shape":[49408,16],"data_offsets":[%d,%d]}}`,
+		head[:len(head)-1], len(body), len(body)+len(words))
+	b = slices.Concat(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), []byte(head), body, words)
+	dir := t.TempDir()
+	name := func(base string) string { return filepath.Join(dir, base) }
+	without := strings.ReplaceAll(string(b), "first_stage_model.", "first_stage_nodel.")
+	if err := errors.Join(os.WriteFile(name("tiny.safetensors"), b, 0o644), os.WriteFile(name("bare.safetensors"), []byte(without), 0o644), os.WriteFile(name("text.txt"), b, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		status int
+		args   string
+	}{
+		{0, "-in " + name("tiny.safetensors")},
+		{1, "-in " + name("bare.safetensors")},
+		{1, "-in " + name("tiny.safetensors") + " -with " + name("text.txt")},
+		{1, "-in " + name("tiny.safetensors") + " -with " + name("bare.safetensors")}, // two denoisers
+		{1, "-in " + name("tiny.safetensors") + " -with " + name("gone.safetensors")},
+		{1, "-in " + name("gone.safetensors")},
+	} {
+		out := filepath.Join(t.TempDir(), "out")
+		if got := run(t.Context(), append([]string{"pack", "-out", out}, strings.Fields(c.args)...)); got != c.status {
+			t.Errorf("pack %s: status %d, want %d", c.args, got, c.status)
+		}
+		if _, err := os.Stat(out); (err == nil) != (c.status == 0) {
+			t.Errorf("pack %s: the output: %v", c.args, err)
 		}
 	}
 }

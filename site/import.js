@@ -46,6 +46,8 @@ export async function open(files) {
 function show({ text, error } = {}) {
 	const busy = running !== null;
 	$("import-facts").textContent = facts ? [facts.name, facts.pipeline, facts.licence !== "unknown" && facts.licence, bytes(facts.inputBytes)].filter(Boolean).join(" · ") : "";
+	$("import-notes").hidden = !facts?.notes.length;
+	$("import-notes").replaceChildren(...(facts?.notes ?? []).map((note) => create("li", { textContent: note })));
 	$("import-sizes").hidden = !facts;
 	$("import-sizes").disabled = busy;
 	if (facts && !busy) showSizes();

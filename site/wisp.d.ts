@@ -86,6 +86,8 @@ export interface Inspection {
 	/** diffusers' class, such as StableDiffusionPipeline. */
 	pipeline: string;
 	licence: string;
+	/** In English: what a checkpoint without configs was taken for, and what of it is left out. */
+	notes: string[];
 	/** Bytes of weights that importModel will read. */
 	inputBytes: number;
 	/** Bytes that the imported model takes at most, by quantisation: compression may save a sixth of f16. */

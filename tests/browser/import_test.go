@@ -29,6 +29,7 @@ import (
 	"wisp/loader/single"
 	"wisp/site"
 	"wisp/tests/browser"
+	checkpoint "wisp/tests/golden/single"
 )
 
 const tiny = "../golden/pipeline/tiny_ddim_kl/model"
@@ -353,6 +354,51 @@ func TestImportCancelled(t *testing.T) {
 	want := packedNatively(t, tiny, "q8")
 	if after := p.keys(); len(after) != len(before)+len(want.Chunks)+2 {
 		t.Errorf("kept are %v: before it was %d, the model has %d chunks and 2 records", after, len(before), len(want.Chunks))
+	}
+}
+
+// A single-file checkpoint without configs is told by its names, and drawn with
+// the built-in ones.
+func TestImportBareFile(t *testing.T) {
+	b, err := checkpoint.Tiny("../golden/single")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bare.safetensors")
+	if err := os.WriteFile(file, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.run(chromedp.Click("#open-models"))
+	p.upload("file", file)
+	p.until(`!document.getElementById("import-go").hidden`)
+	if notes := eval[string](p, `document.getElementById("import-notes").textContent`); !strings.HasPrefix(notes, "Stable Diffusion 1") {
+		t.Errorf("the dialog notes %q", notes)
+	}
+	p.importAs("f16")
+	p.until(`document.getElementById("model").textContent.startsWith("Model: bare")`)
+	from, err := single.Open([]single.File{{Name: "bare.safetensors", Open: func() (safetensors.Blob, error) {
+		dir, err := pack.OpenDir(filepath.Dir(file))
+		if err != nil {
+			return nil, err
+		}
+		return dir.Open("bare.safetensors")
+	}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	out := t.TempDir()
+	if err := pack.Run(t.Context(), pack.Options{From: from, Out: out, Name: "bare", Quant: "f16"}); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(out, loader.ManifestName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := fmt.Sprintf("%x", sha256.Sum256(manifest)); !slices.Contains(p.keys(), "model:"+id) {
+		t.Error("the page's manifest is not the command's")
 	}
 }
 

@@ -96,8 +96,13 @@ func inspect(ctx context.Context, args bridge.Arguments) (any, error) {
 		sizes[quant] = size
 	}
 	m := plan.Manifest
+	notes := []any{}
+	for _, note := range plan.Notes {
+		notes = append(notes, note)
+	}
 	return map[string]any{
-		"name": m.Name, "pipeline": m.Pipeline, "licence": m.Licence,
+		"notes": notes,
+		"name":  m.Name, "pipeline": m.Pipeline, "licence": m.Licence,
 		"inputBytes": plan.Input, "packedBytes": sizes, "peakBytes": m.PeakBytes(),
 	}, nil
 }
