@@ -162,6 +162,8 @@ export interface Request {
 	negativePrompt?: string;
 	/** For the second text encoder of models that have one; left out, it reads the prompt, too. */
 	secondPrompt?: string;
+	/** How brackets are read, (more:1.2), [less] and BREAK; by default as they stand. A prompt may then be of any length. */
+	promptSyntax?: "a1111" | "comfyui" | "none";
 	/** Which of CLIP's layers to read, from the last: 2 is the last but one. 0 is as the model has it. */
 	clipSkip?: number;
 	/** For a model that draws classes: its number, from 0. */

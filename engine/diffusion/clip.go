@@ -2,8 +2,8 @@ package diffusion
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"wisp/engine"
 	"wisp/engine/model"
@@ -84,16 +84,81 @@ func (c *clipText) net() Net {
 	}
 }
 
-// encode returns the encoder's outputs for a text, without its last skip layers.
-func (c *clipText) encode(ctx context.Context, run Runner, text string, skip int) (out Inputs, truncated bool, err error) {
-	if c.tokenizer == nil {
-		return nil, false, errors.New("the tokenizer is not open")
+// encode returns the encoder's outputs for a text, without its last skip
+// layers. Without a syntax that is one chunk, cut where the text is longer;
+// else as many as it takes, one after the other, weighted.
+func (c *clipText) encode(ctx context.Context, run Runner, text, syntax string, skip int) (out Inputs, truncated bool, err error) {
+	t := c.tokenizer
+	chunker := chunker{begin: t.BOS(), end: t.EOS(), pad: t.Pad(), length: t.MaxLength()}
+	var chunks []section
+	switch syntax {
+	case syntaxA1111:
+		comma := int32(-1)
+		if ids := t.IDs(","); len(ids) == 1 {
+			comma = ids[0]
+		}
+		chunks = chunker.chunksA1111(readA1111(text), t.IDs, comma)
+	case syntaxComfyUI:
+		chunks = chunker.chunksComfyUI(readComfyUI(text), t.IDs)
+	default:
+		ids, truncated := t.Encode(text)
+		out, err := c.run(ctx, run, ids, skip)
+		return out, truncated, err
 	}
-	ids, truncated := c.tokenizer.Encode(text)
+	if len(chunks) > maxChunks {
+		chunks, truncated = chunks[:maxChunks], true
+	}
+	out, err = c.weigh(ctx, run, chunks, syntax, skip)
+	return out, truncated, err
+}
+
+// maxChunks bounds the text that a denoiser attends to.
+const maxChunks = 16
+
+// weigh runs chunks and lays their weighted states after one another; a pooled
+// state is the first's.
+func (c *clipText) weigh(ctx context.Context, run Runner, chunks []section, syntax string, skip int) (out Inputs, err error) {
+	var empty []float32
+	var hidden engine.Tensor
+	for i, part := range chunks {
+		one, err := c.run(ctx, run, part.ids, skip)
+		if err != nil {
+			return nil, err
+		}
+		states := one["hidden"].Float32s()
+		plain := !slices.ContainsFunc(part.weights, func(w float32) bool { return w != 1 })
+		switch {
+		case plain:
+		case syntax == syntaxA1111:
+			weighA1111(states, part.weights)
+		default:
+			if empty == nil {
+				blank := chunker{begin: c.tokenizer.BOS(), end: c.tokenizer.EOS(), pad: c.tokenizer.Pad(), length: len(part.ids)}
+				blank.close()
+				none, err := c.run(ctx, run, blank.chunks[0].ids, skip)
+				if err != nil {
+					return nil, err
+				}
+				empty = none["hidden"].Float32s()
+			}
+			weighComfyUI(states, part.weights, empty)
+		}
+		weighted := engine.FromFloat32s(states, one["hidden"].Shape...)
+		if i == 0 {
+			out, hidden = one, weighted
+		} else {
+			hidden = below(hidden, weighted)
+		}
+	}
+	out["hidden"] = hidden
+	return out, nil
+}
+
+// run evaluates the encoder on one chunk of ids.
+func (c *clipText) run(ctx context.Context, run Runner, ids []int32, skip int) (Inputs, error) {
 	in := Inputs{"ids": engine.FromInt32s(ids, 1, len(ids))}
 	if c.pooled {
 		in["end"] = engine.FromFloat32s(c.facts.End(ids), 1, len(ids))
 	}
-	out, err = run.Run(ctx, c.component, Size{Batch: 1, Tokens: len(ids), Skip: skip}, in)
-	return out, truncated, err
+	return run.Run(ctx, c.component, Size{Batch: 1, Tokens: len(ids), Skip: skip}, in)
 }

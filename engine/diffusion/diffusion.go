@@ -37,6 +37,7 @@ type Model interface {
 type Request struct {
 	Prompt         string
 	NegativePrompt string
+	PromptSyntax   string  // of brackets, weights and BREAK in both prompts: "a1111", "comfyui"; "" and "none" read them as they stand
 	SecondPrompt   string  // for the second text encoder where there is one; empty for Prompt
 	ClipSkip       int     // 2 reads CLIP's last layer but one, as users count; 0 as the model has it
 	Class          int     // for a model that draws classes: its number

@@ -14,6 +14,7 @@ var RequestFields = []Field{
 	{"prompt", "prompt", "what to draw", func(r *Request) any { return &r.Prompt }},
 	{"negativePrompt", "negative", "what to avoid", func(r *Request) any { return &r.NegativePrompt }},
 	{"secondPrompt", "second-prompt", "words for the second text encoder, where there is one", func(r *Request) any { return &r.SecondPrompt }},
+	{"promptSyntax", "prompt-syntax", "how brackets are read: a1111, comfyui or none", func(r *Request) any { return &r.PromptSyntax }},
 	{"clipSkip", "clip-skip", "which of CLIP's layers to read, from the last: 2 is the last but one", func(r *Request) any { return &r.ClipSkip }},
 	{"class", "class", "for a model that draws classes: its number", func(r *Request) any { return &r.Class }},
 	{"seed", "seed", "seed of the first picture", func(r *Request) any { return &r.Seed }},
@@ -40,6 +41,17 @@ func (p *Pipeline) notices(r Request) (list []string) {
 	}
 	if r.Guidance > 1 && !f.Guidance {
 		list = append(list, "guidance: this model draws without")
+	}
+	plain := Prompt{Syntax: r.PromptSyntax}.plain()
+	if !plain && !f.Weights && f.Prompt {
+		list = append(list, "prompt syntax: this model's text encoder reads brackets as they stand")
+	}
+	if f.Weights && r.PromptSyntax == syntaxA1111 {
+		for _, u := range undone {
+			if u.what.MatchString(r.Prompt + "\n" + r.NegativePrompt) {
+				list = append(list, u.says)
+			}
+		}
 	}
 	return list
 }

@@ -16,7 +16,7 @@ type Row struct {
 // rows are those of a request: the prompt alone or, with guidance g, 1 − g
 // times the negative prompt's and g times the prompt's, in diffusers' order.
 func (p *Pipeline) rows(ctx context.Context, r Request, result *Result) ([]Row, error) {
-	positive := Prompt{Text: r.Prompt, Second: r.SecondPrompt, ClipSkip: r.ClipSkip, Class: r.Class, Height: r.Height, Width: r.Width}
+	positive := Prompt{Text: r.Prompt, Syntax: r.PromptSyntax, Second: r.SecondPrompt, ClipSkip: r.ClipSkip, Class: r.Class, Height: r.Height, Width: r.Width}
 	cond, err := p.encode(ctx, positive, result)
 	if err != nil {
 		return nil, err

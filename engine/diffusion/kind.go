@@ -46,6 +46,7 @@ type Runner interface {
 type Prompt struct {
 	Text          string
 	Second        string // for a second text encoder; empty for the same text
+	Syntax        string // of its brackets, as in Request
 	Negative      bool   // it says what to avoid
 	ClipSkip      int    // as in Request
 	Class         int    // as in Request
@@ -56,9 +57,10 @@ type Prompt struct {
 func (p Prompt) second() string { return cmp.Or(p.Second, p.Text) }
 
 // skip is how many last layers a text encoder leaves out that reads its last
-// one by default. As in diffusers, the negative prompt is always read so.
+// one by default. As in diffusers, the negative prompt is always read so, unless
+// the syntax is that of another program, which skips in both.
 func (p Prompt) skip() int {
-	if p.Negative {
+	if p.Negative && p.plain() {
 		return 0
 	}
 	return max(0, p.ClipSkip-1)
@@ -66,15 +68,19 @@ func (p Prompt) skip() int {
 
 // penultimate is skip where the last layer but one is the default.
 func (p Prompt) penultimate() int {
-	if p.Negative {
+	if p.Negative && p.plain() {
 		return 1
 	}
 	return cmp.Or(p.ClipSkip, 2) - 1
 }
 
+// plain tells that brackets are read as they stand.
+func (p Prompt) plain() bool { return p.Syntax == "" || p.Syntax == syntaxNone }
+
 // Fields tells which fields of a request a kind has beside those that all have.
 type Fields struct {
 	Prompt, NegativePrompt, SecondPrompt bool
+	Weights                              bool // PromptSyntax counts
 	Labels                               bool // Prompt may name a class
 	Guidance                             bool
 	ClipSkip                             int // the most

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"wisp/engine"
@@ -127,6 +128,8 @@ func (p *Pipeline) check(r Request) error {
 		return errors.New("the prompt is empty: say what to draw")
 	case r.SecondPrompt != "" && !fields.SecondPrompt:
 		return errors.New("second prompt: this model has one text encoder")
+	case !slices.Contains(syntaxes, r.PromptSyntax):
+		return fmt.Errorf("prompt syntax is %.40q: choose %s, %s or %s", r.PromptSyntax, syntaxA1111, syntaxComfyUI, syntaxNone)
 	case fields.Classes == 0 && r.Class != 0:
 		return errors.New("class: this model does not draw classes")
 	case r.Class < 0 || r.Class > 0 && r.Class >= fields.Classes:

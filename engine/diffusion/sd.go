@@ -56,7 +56,7 @@ func (k *stableDiffusion) Defaults() Request {
 }
 
 func (k *stableDiffusion) Fields() Fields {
-	return Fields{Prompt: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Multiple: k.vae.facts.Factor}
+	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Multiple: k.vae.facts.Factor}
 }
 
 func (k *stableDiffusion) Latent(r Request) Latent { return k.vae.latent(r) }
@@ -64,7 +64,7 @@ func (k *stableDiffusion) Latent(r Request) Latent { return k.vae.latent(r) }
 func (k *stableDiffusion) Guided(r Request) bool { return k.unet.guided(r) }
 
 func (k *stableDiffusion) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	out, truncated, err := k.text.encode(ctx, run, p.Text, p.skip())
+	out, truncated, err := k.text.encode(ctx, run, p.Text, p.Syntax, p.skip())
 	return Conditioning{Inputs{"context": out["hidden"]}, truncated}, err
 }
 

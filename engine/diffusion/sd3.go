@@ -96,11 +96,11 @@ func (k *stableDiffusion3) Latent(r Request) Latent { return k.vae.latent(r) }
 func (k *stableDiffusion3) Guided(r Request) bool { return r.Guidance > 1 }
 
 func (k *stableDiffusion3) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	first, cut, err := k.texts[0].encode(ctx, run, p.Text, p.penultimate())
+	first, cut, err := k.texts[0].encode(ctx, run, p.Text, "", p.penultimate())
 	if err != nil {
 		return Conditioning{}, err
 	}
-	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), p.penultimate())
+	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), "", p.penultimate())
 	if err != nil {
 		return Conditioning{}, err
 	}

@@ -84,7 +84,7 @@ func (k *stableDiffusionXL) Defaults() Request {
 
 func (k *stableDiffusionXL) Fields() Fields {
 	return Fields{
-		Prompt: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, SecondPrompt: true,
+		Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, SecondPrompt: true,
 		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Multiple: k.vae.facts.Factor,
 	}
 }
@@ -95,13 +95,16 @@ func (k *stableDiffusionXL) Guided(r Request) bool { return k.unet.guided(r) }
 
 func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
 	skip := p.penultimate()
-	first, cut, err := k.texts[0].encode(ctx, run, p.Text, skip)
+	first, cut, err := k.texts[0].encode(ctx, run, p.Text, p.Syntax, skip)
 	if err != nil {
 		return Conditioning{}, err
 	}
-	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), skip)
+	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), p.Syntax, skip)
 	if err != nil {
 		return Conditioning{}, err
+	}
+	if a, b := first["hidden"].Shape[1], second["hidden"].Shape[1]; a != b {
+		return Conditioning{}, fmt.Errorf("the tokenizers cut the prompt into %d and %d tokens", a, b)
 	}
 	context, pooled := beside(first["hidden"], second["hidden"]), second["pooled"].Float32s()
 	if p.Negative && p.Text == "" && k.zeros {

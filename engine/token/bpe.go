@@ -118,6 +118,24 @@ func (t *CLIP) MaxLength() int { return t.maxLength }
 // VocabSize is one more than the largest id there is: the rows an embedding table needs.
 func (t *CLIP) VocabSize() int { return t.top + 1 }
 
+// BOS, EOS and Pad are the ids that begin, end and fill up a text.
+func (t *CLIP) BOS() int32 { return t.bos }
+
+// EOS is described with BOS.
+func (t *CLIP) EOS() int32 { return t.eos }
+
+// Pad is described with BOS.
+func (t *CLIP) Pad() int32 { return t.pad }
+
+// IDs gives the ids of a text alone: no begin, no end, however many.
+func (t *CLIP) IDs(text string) (ids []int32) {
+	t.each(text, func(id int32) bool {
+		ids = append(ids, id)
+		return true
+	})
+	return ids
+}
+
 // Encode gives exactly MaxLength ids: the begin token, the text's, the end token, padding. truncated says that the
 // text had more than fits and lost its end. Invalid UTF-8 counts as U+FFFD. The time taken is linear in the text
 // up to a logarithm.

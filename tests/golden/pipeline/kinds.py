@@ -184,6 +184,39 @@ def unet2d(seed, channels=3, sample=16, **options):
         down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"), attention_head_dim=4) | options), seed)
 
 
+def sd(path):
+    tok, text = clip(path, "tokenizer", 100)
+    return diffusers.StableDiffusionPipeline(
+        tiny_vae(101), text, tok, unet(102), EulerDiscreteScheduler(**SD_BETAS, steps_offset=1), None, None, requires_safety_checker=False)
+
+
+def weighted(pipe, chunks, syntax, skip):
+    """The states of a prompt whose chunks are given as lists of (text, weight): what AUTOMATIC1111 (emphasis "Original") and ComfyUI make
+    of them, written out."""
+    tok, text = pipe.tokenizer, pipe.text_encoder
+
+    def encode(ids):
+        ids = [tok.bos_token_id, *ids, tok.eos_token_id]
+        ids += [tok.pad_token_id] * (77 - len(ids))
+        out = text(torch.tensor([ids]), output_hidden_states=True)
+        return text.final_layer_norm(out.hidden_states[-1 - skip])[0]
+
+    out = []
+    for chunk in chunks:
+        pairs = [(i, w) for words, w in chunk for i in tok(words, add_special_tokens=False).input_ids]
+        z, weights = encode([i for i, _ in pairs]), torch.ones(77, 1)
+        weights[1:1 + len(pairs), 0] = torch.tensor([w for _, w in pairs], dtype=torch.float32)
+        if syntax == "a1111":
+            mean = z.mean()
+            z = z * weights
+            z = z * (mean / z.mean())
+        else:
+            empty = encode([])
+            z = torch.where(weights != 1, (z - empty) * weights + empty, z)
+        out.append(z)
+    return torch.cat(out)[None]
+
+
 def ddpm(path):
     return diffusers.DDPMPipeline(unet2d(90), DDPMScheduler())
 
@@ -216,6 +249,14 @@ BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0,
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
 KINDS = {
+    "sd_weights": (sd, [
+        dict(prompt="the (red:1.5) [cat]", negative_prompt="((house))", prompt_syntax="a1111", clip_skip=2,
+             parts=[[("the ", 1), ("red", 1.5), (" ", 1), ("cat", 1 / 1.1)]], negative_parts=[[("house", 1.1 * 1.1)]]),
+        dict(prompt="red cat BREAK (the house:0.5) on", negative_prompt="cat BREAK red", prompt_syntax="a1111",
+             parts=[[("red cat", 1)], [("the house", 0.5), (" on", 1)]], negative_parts=[[("cat", 1)], [("red", 1)]]),
+        dict(prompt="the (red (cat:0.7)) house", negative_prompt="", prompt_syntax="comfyui",
+             parts=[[("the", 1), ("red", 1.1), ("cat", 0.7), ("house", 1)]], negative_parts=[[]]),
+        dict(prompt="[red] cat BREAK", guidance=1.0, prompt_syntax="comfyui", parts=[[("[red]", 1), ("cat", 1), ("BREAK", 1)]])]),
     "ddpm": (ddpm, [dict(width=16, height=16), dict(width=16, height=16, seed=5, steps=11)]),
     "ddpm_learned": (ddpm_learned, [dict(width=16, height=16, steps=9)]),
     "ddim": (ddim, [dict(width=24, height=24, steps=9)]),
@@ -244,6 +285,11 @@ def call(pipe, case):
         return unconditional | dict(class_labels=[case["class"]], guidance_scale=case["guidance"])
     if not hasattr(pipe, "text_encoder"):
         return unconditional
+    if "parts" in case:
+        skip = case.get("clip_skip", 1) - 1
+        states = lambda name: weighted(pipe, case[name], case["prompt_syntax"], skip)
+        given = unconditional | dict(prompt_embeds=states("parts"), guidance_scale=case["guidance"], width=case["width"], height=case["height"])
+        return given | (dict(negative_prompt_embeds=states("negative_parts")) if "negative_parts" in case else {})
     given = dict(prompt=case["prompt"], num_inference_steps=case["steps"], guidance_scale=case["guidance"], width=case["width"],
                  height=case["height"], generator=torch.Generator("cpu").manual_seed(case["seed"]), output_type="np")
     if case["negative_prompt"]:
@@ -283,6 +329,7 @@ def golden(name):
         Image.fromarray(picture).save(out / f"{i}.png", optimize=True)
         print(f"{name}/{i}.png: mean {picture.mean():.1f}, std {picture.std():.1f}, "
               f"at the limits {np.mean((picture == 0) | (picture == 255)):.2f}", flush=True)
+        case = {k: v for k, v in case.items() if "parts" not in k}
         written.append(case | {"files": [f"{i}.png"]})
     (out / "golden.json").write_text(json.dumps({"versions": VERSIONS, "cases": written}, indent=1) + "\n")
 

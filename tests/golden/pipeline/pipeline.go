@@ -26,6 +26,7 @@ type Case struct {
 	Schedule string   `json:"schedule"`
 	Second   string   `json:"second_prompt"`
 	ClipSkip int      `json:"clip_skip"`
+	Syntax   string   `json:"prompt_syntax"`
 	Class    int      `json:"class"`
 	Files    []string `json:"files"` // one picture for each seed from Seed on
 }
@@ -34,7 +35,7 @@ type Case struct {
 func (c Case) Request() diffusion.Request {
 	return diffusion.Request{
 		Prompt: c.Prompt, NegativePrompt: c.Negative, Seed: c.Seed, Steps: c.Steps, Guidance: c.Guidance, Schedule: c.Schedule,
-		Width: c.Width, Height: c.Height, Count: len(c.Files), SecondPrompt: c.Second, ClipSkip: c.ClipSkip, Class: c.Class,
+		Width: c.Width, Height: c.Height, Count: len(c.Files), SecondPrompt: c.Second, ClipSkip: c.ClipSkip, PromptSyntax: c.Syntax, Class: c.Class,
 	}
 }
 
