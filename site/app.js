@@ -28,12 +28,16 @@ const defaultModel = new URL("models/default/", location.href).href;
 let run = null; // the AbortController of the picture under way
 const touched = new Set(); // the settings that the visitor chose: the others follow the model
 
+let elsewhere = null; // a model that the address names in vain
+
 // A model may be named in the address, but only one of this site.
 function modelInAddress() {
 	const name = new URLSearchParams(location.search).get("model");
 	if (!name) return undefined;
-	const url = new URL(name, location.href);
-	return url.origin === location.origin ? url.href : undefined;
+	const url = URL.canParse(name, location.href) ? new URL(name, location.href) : null;
+	if (url?.origin === location.origin) return url.href;
+	elsewhere = name;
+	return undefined;
 }
 
 // ?profile shows what the graphics card's kernels take.
@@ -472,6 +476,7 @@ goOffline({
 });
 
 chooseLanguage();
+if (elsewhere) showNotice(t("elsewhere", { name: elsewhere.slice(0, 200) }), { stays: true });
 fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));
 $("language").value = language();
 $("language").addEventListener("change", (event) => {

@@ -10,6 +10,7 @@ let words = new Words();
 // learn takes the words of a model's settings.
 export function learn(settings) {
 	words = new Words(settings);
+	$("hints").hidden = words.size === 0;
 	hint();
 	advise(settings);
 }
@@ -35,7 +36,6 @@ const chip = ({ label, text }, use) => {
 // when it is done.
 export function hint(done = true) {
 	const typed = prompt.value;
-	$("hints").hidden = words.size === 0;
 	const completions = words.complete(typed, language());
 	const strange = completions.length > 0 ? [] : words.unknown(done ? typed : typed.replace(/[^\s,]+$/, ""), language());
 	const chips = completions.map((c) => chip(c, (text) => text));
@@ -43,7 +43,7 @@ export function hint(done = true) {
 	$("suggested").replaceChildren(...chips.slice(0, 6));
 	$("hint").textContent = strange.length > 0
 		? t(chips.length > 0 ? "unknownNear" : "unknown", { words: strange.map(({ word }) => t("quoted", { word })).join(", ") })
-		: typed.trim() === "" ? t("knows", { count: words.size }) : "";
+		: typed.trim() === "" && words.size > 0 ? t("knows", { count: words.size }) : "";
 }
 
 // replaced is a prompt with a word in another's place, in whatever case.

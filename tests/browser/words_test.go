@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -86,5 +87,17 @@ func TestBestSettings(t *testing.T) {
 	p.refused(" ")
 	if said := eval[string](p, `said.join()`); said != "" {
 		t.Errorf("an empty prompt is announced as %q", said)
+	}
+}
+
+// A model of another site, or of none, that the address names is not loaded,
+// and that is said.
+func TestModelElsewhere(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	for _, name := range []string{"https://elsewhere.example/model/", "http://["} {
+		p.open(s.URL + "/?model=" + url.QueryEscape(name))
+		if text := eval[string](p, `document.getElementById("notice").textContent`); !strings.Contains(text, name+", which is not of this site") {
+			t.Errorf("%s: the notice is %q", name, text)
+		}
 	}
 }
