@@ -155,12 +155,12 @@ func (b *Backend) prepare(steps []step) error {
 // dispatch makes the command of a step whose operands lie at spans, and
 // appends its dims to uniforms.
 func (b *Backend) dispatch(s step, spans []span, uniforms *[]byte) dispatch {
-	*uniforms = padded(*uniforms, bindAlign)
+	extend(uniforms, bindAlign)
 	at := len(*uniforms)
 	for _, d := range s.dims {
 		*uniforms = binary.LittleEndian.AppendUint32(*uniforms, d)
 	}
-	*uniforms = padded(*uniforms, 16)
+	extend(uniforms, 16)
 	return dispatch{
 		pipeline: b.pipelines[s.key()],
 		dims:     span{offset: at, size: len(*uniforms) - at},
@@ -168,6 +168,12 @@ func (b *Backend) dispatch(s step, spans []span, uniforms *[]byte) dispatch {
 		cost:     b.cost(s, spans),
 		bindings: spans,
 	}
+}
+
+// extend appends zeros up to a multiple of to. Unlike padded it may write behind
+// b, so that many dispatches take no longer than their bytes.
+func extend(b *[]byte, to int) {
+	*b = append(*b, make([]byte, align(len(*b), to)-len(*b))...)
 }
 
 // once runs a single step at once: the spans are what it reads, then what it
