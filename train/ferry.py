@@ -25,7 +25,7 @@ SCALARS = ("step", "minutes", "samples", "labels")
 
 def planes(tensor):
     """A tensor's bytes, the first of each value together, then the second: they shrink better so; as a tensor, since torch.save doubles bytes."""
-    raw = tensor.contiguous().view(torch.uint8).numpy().reshape(-1, tensor.element_size())
+    raw = tensor.reshape(-1).clone().view(torch.uint8).numpy().reshape(-1, tensor.element_size())
     return torch.frombuffer(bytearray(zlib.compress(raw.T.tobytes(), 6)), dtype=torch.uint8), str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
 
 
