@@ -388,6 +388,46 @@ func TestIndexedDBSilent(t *testing.T) {
 	}
 }
 
+// TestDraftInBrowser: an import in the browser's own database and locks ends
+// in a model; one whose program has ended leaves nothing to the next visit.
+func TestDraftInBrowser(t *testing.T) {
+	db := openDB(t, "wisp-test-draft")
+	a, want := small("A", 1, 3)
+	b, _ := small("B", 2, 3)
+	tab := func() *Library {
+		l := NewLibrary(db)
+		l.Locks = webLocks{}
+		return l
+	}
+	d := begun(t, tab())
+	if err := write(t, d, a, true); err != nil {
+		t.Fatal(err)
+	}
+	killed := begun(t, tab())
+	if err := write(t, killed, b, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, ended := range []bool{false, true} {
+		if ended {
+			killed.unlock()
+			time.Sleep(100 * time.Millisecond) // the browser lets it go
+		}
+		got, err := load(t, nowhere{}, tab(), Options{ManifestSHA256: d.ID()})
+		if err == nil {
+			err = sameTensors(got, want)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tab().Models(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if keys := keysOf(t, db); len(keys) != map[bool]int{false: 6 + 5, true: 6}[ended] {
+			t.Errorf("ended %v: %d records: %v", ended, len(keys), keys)
+		}
+	}
+}
+
 // TestSuspended: a program that was suspended for longer than its patience
 // finds the answers that came meanwhile.
 func TestSuspended(t *testing.T) {
