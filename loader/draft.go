@@ -84,10 +84,10 @@ func (d *Draft) Write(ctx context.Context, name string, b []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
 	if name == ManifestName {
 		return d.finish(ctx, b)
 	}
+	ctx = context.WithoutCancel(ctx)
 	if err := d.note(ctx); err != nil {
 		return err
 	}
@@ -97,7 +97,8 @@ func (d *Draft) Write(ctx context.Context, name string, b []byte) error {
 }
 
 // finish makes the chunks a model, if they are all still there: another tab
-// may have removed some with a model that shared them.
+// may have removed some with a model that shared them. It is the last moment at
+// which ctx may end it.
 func (d *Draft) finish(ctx context.Context, manifest []byte) error {
 	m, err := ParseManifest(manifest)
 	if err != nil {
@@ -112,6 +113,10 @@ func (d *Draft) finish(ctx context.Context, manifest []byte) error {
 			return fmt.Errorf("loader: %w: the chunk %s was removed before the model was whole", ErrQuota, c.SHA256)
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
 	if err := d.l.remember(ctx, "", manifest, m, false); err != nil {
 		return err
 	}
