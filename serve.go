@@ -16,6 +16,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -220,19 +221,20 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return errors.New("say what to pack with -in and where to with -out")
 	}
 	var err error
-	if info, statErr := os.Stat(o.In); *config != "" || len(with) > 0 || statErr == nil && !info.IsDir() && !safetensors.Pickled(o.In) {
-		o.From, err = singleFile(ctx, append([]string{o.In}, with...), *config)
-	} else if strings.HasPrefix(o.In, hub.Scheme) {
-		o.From, err = hub.Open(ctx, o.In, hub.Options{Spool: o.Out, Log: os.Stdout})
-	}
-	if err != nil {
-		return err
-	}
 	var bar *pack.Bar
+	log := io.Writer(os.Stdout)
 	if onTerminal(os.Stdout) {
 		bar = pack.NewBar(os.Stdout)
 		defer bar.Close()
-		o.Progress, o.OnProgress = bar, bar.Set
+		o.Progress, o.OnProgress, log = bar, bar.Set, bar
+	}
+	if info, statErr := os.Stat(o.In); *config != "" || len(with) > 0 || statErr == nil && !info.IsDir() && !safetensors.Pickled(o.In) {
+		o.From, err = singleFile(ctx, append([]string{o.In}, with...), *config)
+	} else if strings.HasPrefix(o.In, hub.Scheme) {
+		o.From, err = hub.Open(ctx, o.In, hub.Options{Spool: o.Out, Log: log})
+	}
+	if err != nil {
+		return err
 	}
 	o.OnPlan = func(plan *pack.Plan) error {
 		if bar != nil {

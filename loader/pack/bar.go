@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -11,6 +12,8 @@ import (
 // lines of the report, and below them a bar that moves.
 type Bar struct {
 	Total int64 // bytes
+
+	mu    sync.Mutex // downloads tell of themselves at any time
 	w     io.Writer
 	drawn bool // the last line is the bar
 	last  time.Time
@@ -24,6 +27,8 @@ const barWidth = 40
 
 // Set moves the bar, at most ten times a second.
 func (b *Bar) Set(done int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if done < b.Total && time.Since(b.last) < 100*time.Millisecond {
 		return
 	}
@@ -39,12 +44,19 @@ func (b *Bar) Set(done int64) {
 
 // Write puts lines of the report in the bar's place.
 func (b *Bar) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.erase()
 	return b.w.Write(p)
 }
 
 // Close takes the bar away.
-func (b *Bar) Close() error { b.erase(); return nil }
+func (b *Bar) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.erase()
+	return nil
+}
 
 func (b *Bar) erase() {
 	if b.drawn {

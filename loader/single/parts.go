@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"wisp/loader/safetensors"
@@ -64,6 +65,10 @@ func parts(file string, all *safetensors.Set) (found []part, left []string, err 
 	for _, t := range all.Tensors {
 		byPrefix[prefixOf(t.Name)] = append(byPrefix[prefixOf(t.Name)], t)
 	}
+	for _, t := range byPrefix[marked] {
+		left = append(left, t.Name)
+	}
+	delete(byPrefix, marked)
 	bare := len(byPrefix) == 1 && byPrefix[""] != nil
 	for _, p := range append(prefixes, struct {
 		prefix string
@@ -100,7 +105,16 @@ func parts(file string, all *safetensors.Set) (found []part, left []string, err 
 	return found, left, nil
 }
 
+// markNames are tensors of no network that say how to draw.
+var markNames = []string{"v_pred", "ztsnr", "edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min"}
+
+// marked is in place of a prefix for them.
+const marked = "(marks)"
+
 func prefixOf(name string) string {
+	if slices.Contains(markNames, name) {
+		return marked
+	}
 	for _, p := range prefixes {
 		if strings.HasPrefix(name, p.prefix) {
 			return p.prefix

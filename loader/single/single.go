@@ -407,7 +407,7 @@ func trimText(set *safetensors.Set, config map[string]any, identity bool) (*safe
 		if strings.HasPrefix(t.Name, "text_projection") && (!projection || identity) {
 			return nil
 		}
-		if identity && t.Name == "text_model.embeddings.position_embedding.weight" && len(t.Shape) == 2 && t.Shape[0] > 0 {
+		if identity && t.Name == "text_model.embeddings.position_embedding.weight" && len(t.Shape) == 2 && t.Shape[0] > 0 && t.Shape[1] <= maxWidth {
 			width := t.Shape[1]
 			eye := t
 			eye.Name, eye.Shape, eye.Size, eye.View = "text_projection.weight", []int{width, width}, t.Size/int64(t.Shape[0])*int64(width), safetensors.View{Identity: true}
@@ -416,6 +416,9 @@ func trimText(set *safetensors.Set, config map[string]any, identity bool) (*safe
 		return []safetensors.Tensor{t}
 	})
 }
+
+// maxWidth bounds the matrix that is made: no CLIP is a quarter as wide.
+const maxWidth = 1 << 13
 
 func scan(text string, n *int) bool {
 	_, err := fmt.Sscanf(text, "%d.", n)

@@ -336,6 +336,72 @@ func TestGivenConfigs(t *testing.T) {
 	}
 }
 
+// TestMarks: what says how to draw is found beside networks without a prefix
+// too, and is no tensor of theirs.
+func TestMarks(t *testing.T) {
+	whole := given("sdxl.safetensors")
+	bare := filtered(t, "sdxl.safetensors", "unet.safetensors", func(n string) string {
+		if n == "v_pred" || n == "ztsnr" {
+			return n
+		}
+		rest, ok := strings.CutPrefix(n, "model.diffusion_model.")
+		if !ok {
+			return ""
+		}
+		return rest
+	})
+	others := filtered(t, "sdxl.safetensors", "others.safetensors", func(n string) string {
+		if n == "v_pred" || n == "ztsnr" || strings.HasPrefix(n, "model.") {
+			return ""
+		}
+		return n
+	})
+	var want []string
+	for i, files := range [][]File{{whole}, {bare, others}} {
+		m, err := Open(files, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		got, man := packed(t, m)
+		slices.Sort(got)
+		if i == 0 {
+			want = got
+		} else if !slices.Equal(got, want) {
+			t.Error("the networks are not those of the one file")
+		}
+		if c, _ := man.Config("scheduler"); !bytes.Contains(c, []byte(`"v_prediction"`)) || !bytes.Contains(c, []byte(`"rescale_betas_zero_snr":true`)) {
+			t.Errorf("%d files: %s", len(files), c)
+		}
+	}
+}
+
+// FuzzOpen: whatever a header says, there is a model or an error.
+func FuzzOpen(f *testing.F) {
+	for _, names := range []string{
+		"input_blocks.0.0.weight input_blocks.1.0.op.weight", "double_blocks.0.img_attn.norm.key_norm.scale img_in.weight single_blocks.0.linear1.weight",
+		"joint_blocks.0.x_block.attn.qkv.weight pos_embed", "positional_embedding transformer.resblocks.0.attn.in_proj_weight text_projection",
+		"decoder.conv_in.weight decoder.up.99.block.0.norm1.weight", "cond_stage_model.transformer.text_model.x v_pred model.diffusion_model.",
+	} {
+		f.Add(names, uint8(3), uint8(4))
+	}
+	f.Fuzz(func(t *testing.T, names string, rows, columns uint8) {
+		head, at := map[string]any{}, 0
+		for name := range strings.FieldsSeq(names) {
+			n := 2 * int(rows) * int(columns)
+			if head[name] == nil {
+				head[name] = map[string]any{"dtype": "F16", "shape": []int{int(rows), int(columns)}, "data_offsets": []int{at, at + n}}
+				at += n
+			}
+		}
+		text, _ := json.Marshal(head)
+		m, err := Open([]File{{"a.safetensors", func() (safetensors.Blob, error) { return blobOf(string(text), at), nil }}}, nil)
+		if err == nil {
+			m.Close()
+		}
+	})
+}
+
 // TestScales: weights in f8 are multiplied by the scales beside them, also
 // those that are cut into several; what cannot be applied is refused.
 func TestScales(t *testing.T) {
