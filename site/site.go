@@ -136,7 +136,8 @@ func assembleStarter(files fs.FS, names []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return assembled(starter, map[string]any{"page": version, "files": hashes})
+	text, err := assembled(starter, map[string]any{"page": version, "files": hashes})
+	return fmt.Appendf(nil, "(() => {\n%s})();\n", text), err // a page's other scripts have names of their own
 }
 
 // assemble returns the service worker of the named files.

@@ -527,7 +527,10 @@ func TestStarter(t *testing.T) {
 		t.Fatalf("starters %v", found)
 	}
 	text := string(must(fs.ReadFile(dist, found[0])))
-	line, rest, _ := strings.Cut(text, "\n")
+	line, rest, _ := strings.Cut(strings.TrimPrefix(text, "(() => {\n"), "\n")
+	if rest == "" || !strings.HasPrefix(text, "(") {
+		t.Error("it leaves its names to the page's other scripts")
+	}
 	var build struct {
 		Page  string
 		Files map[string]string
