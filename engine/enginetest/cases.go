@@ -369,6 +369,12 @@ func elementwiseCases() []Case {
 	)
 }
 
+// reshapedTable gathers rows of a grid of places that is stored as (1, n, d).
+func reshapedTable(g *engine.Graph) {
+	table := engine.Reshape(g.Weight("table", 1, 10, 64), 10, 64)
+	g.Output("y", engine.Embedding(table, g.Input("ids", engine.I32, 2, 9)))
+}
+
 func moveCases() []Case {
 	var cases []Case
 	for _, p := range []struct{ shape, axes []int }{
@@ -401,6 +407,12 @@ func moveCases() []Case {
 		}),
 		Case{Name: "embedding/q8", Weights: engine.Q8, Build: func(g *engine.Graph) {
 			g.Output("y", engine.Embedding(g.Weight("table", 10, 40), g.Input("ids", engine.I32, 9)))
+		}},
+		Case{Name: "embedding/of_reshaped", Weights: engine.F16, Build: reshapedTable},
+		Case{Name: "embedding/of_reshaped_q8", Weights: engine.Q8, Build: reshapedTable},
+		Case{Name: "embedding/of_reshaped_q4_odd", Weights: engine.Q4, Build: func(g *engine.Graph) {
+			table := engine.Reshape(g.Weight("table", 1, 10, 40), 10, 40) // its blocks cross the rows
+			g.Output("y", engine.Embedding(table, g.Input("ids", engine.I32, 9)))
 		}},
 		one("reshape/then_op", func(g *engine.Graph) *engine.Node {
 			return engine.Affine(engine.Reshape(input(g, 2, 3, 4), 6, -1), 1, 1)

@@ -114,11 +114,8 @@ func repeatBatch(x *engine.Node, batch int) *engine.Node {
 
 // places is the middle of the stored grid of place embeddings, (1, rows·cols, d).
 func (c auraConfig) places(g *engine.Graph, rows, cols int) *engine.Node {
-	all := engine.Slice(g.Weight("pos_embed.pos_embed", 1, c.Places, c.dim), 1, 0, c.side*c.side)
-	all = engine.Reshape(all, c.side, c.side, c.dim)
-	top, left := c.side/2-rows/2, c.side/2-cols/2
-	middle := engine.Slice(engine.Slice(all, 0, top, top+rows), 1, left, left+cols)
-	return engine.Reshape(middle, 1, rows*cols, c.dim)
+	all := engine.Reshape(g.Weight("pos_embed.pos_embed", 1, c.Places, c.dim), c.Places, c.dim)
+	return gridRows(g, all, c.side, c.side/2-rows/2, c.side/2-cols/2, rows, cols)
 }
 
 // auraBlock holds what the blocks share.

@@ -115,10 +115,18 @@ func SD3(config []byte, batch, h, w, tokens int, options ...SD3Option) (*engine.
 
 // places is the middle of the stored grid of place embeddings, (1, rows·cols, d).
 func (c sd3Config) places(g *engine.Graph, rows, cols int) *engine.Node {
-	all := engine.Reshape(g.Weight("pos_embed.pos_embed", 1, c.Places*c.Places, c.dim), c.Places, c.Places, c.dim)
-	top, left := (c.Places-rows)/2, (c.Places-cols)/2
-	middle := engine.Slice(engine.Slice(all, 0, top, top+rows), 1, left, left+cols)
-	return engine.Reshape(middle, 1, rows*cols, c.dim)
+	all := engine.Reshape(g.Weight("pos_embed.pos_embed", 1, c.Places*c.Places, c.dim), c.Places*c.Places, c.dim)
+	return gridRows(g, all, c.Places, (c.Places-rows)/2, (c.Places-cols)/2, rows, cols)
+}
+
+// gridRows gathers a rectangle of rows × cols from table, the rows of a square
+// of side, (1, rows·cols, d): large tables are not unpacked for it.
+func gridRows(g *engine.Graph, table *engine.Node, side, top, left, rows, cols int) *engine.Node {
+	ids := make([]int32, rows*cols)
+	for i := range ids {
+		ids[i] = int32((top+i/cols)*side + left + i%cols)
+	}
+	return engine.Embedding(table, g.Const(engine.FromInt32s(ids, 1, rows*cols)))
 }
 
 // embedding is the embedded timestep and pooled text, (b, d).

@@ -178,6 +178,13 @@ func (b *backend) unpack(p packing, s *form, values []float32) error {
 	return nil
 }
 
+// rowsAnyway reports whether the stored form of the weight is also that of a
+// matrix of rows of d elements: plain numbers, or quantised in blocks that end
+// where the rows do.
+func (w *buffer) rowsAnyway(d int) bool {
+	return w.dtype != engine.Q8 && w.dtype != engine.Q4 || d%engine.QuantBlock == 0
+}
+
 // raw returns the address of the stored form for a program to read.
 func (w *buffer) raw() (addr int, dtype engine.DType, err error) {
 	err = w.keep()

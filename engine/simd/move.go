@@ -115,9 +115,9 @@ func (c *compiler) embedding(n *engine.Node) {
 	}
 	var src place
 	dtype := engine.F32
-	if table.Op == engine.OpWeight { // gathered in its stored form
+	if w := c.weights[engine.Root(table).Name]; w != nil && (table.Op == engine.OpWeight || w.rowsAnyway(d)) { // gathered in its stored form
 		var err error
-		if src.addr, dtype, err = c.weights[table.Name].raw(); err != nil {
+		if src.addr, dtype, err = w.raw(); err != nil {
 			c.fail(err)
 		}
 	} else {
