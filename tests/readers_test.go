@@ -1,3 +1,5 @@
+//go:build !js
+
 package tests
 
 import (
@@ -254,7 +256,12 @@ func TestReadersAreLinear(t *testing.T) {
 		if bytes[2] > uint64(2*grown*float64(bytes[1]+floor)) {
 			t.Errorf("%s: the input grew %.1f times, the memory from %d to %d bytes", p.name, grown, bytes[1], bytes[2])
 		}
-		if times[2] > time.Duration(6*grown)*max(times[1], time.Millisecond) {
+		slow := func() bool { return times[2] > time.Duration(6*grown)*max(times[1], time.Millisecond) }
+		for try := 0; slow() && try < 3; try++ { // another program may have had the processor
+			again, _ := p.cost(t, p.make(10_000))
+			times[2] = min(times[2], again)
+		}
+		if slow() {
 			t.Errorf("%s: the input grew %.1f times, the time from %v to %v", p.name, grown, times[1], times[2])
 		}
 	}
