@@ -201,7 +201,10 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, inf
 
 func gzipped(data []byte) []byte {
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		panic(err) // of the level
+	}
 	z.Write(data) // a bytes.Buffer does not fail
 	z.Close()
 	return b.Bytes()

@@ -28,9 +28,9 @@ var embedded embed.FS
 // models.
 func Files() fs.FS { return served() }
 
-// served is the embedded files, their scripts without the lines that are
-// comments: those are for readers of the source. Empty lines in their places
-// keep the numbers of the others. The folders are for readers, too: all files
+// served is the embedded files, their scripts and styles without comments and
+// indents: those are for readers of the source. Empty lines in the places of
+// comments keep the numbers of the others. The folders are for readers, too: all files
 // are served side by side, so that png.js keeps its address.
 var served = sync.OnceValue(func() memory {
 	files := memory{}
@@ -39,9 +39,7 @@ var served = sync.OnceValue(func() memory {
 			return err
 		}
 		data, err := embedded.ReadFile(name)
-		if path.Ext(name) == ".js" {
-			data = comment.ReplaceAll(data, nil)
-		}
+		data = lean(name, data)
 		if _, twice := files[path.Base(name)]; twice {
 			return fmt.Errorf("site: two files are called %s", path.Base(name))
 		}
@@ -54,12 +52,33 @@ var served = sync.OnceValue(func() memory {
 	return files
 })
 
+// lean is a script or a style as it is served, and another file as it is.
+func lean(name string, data []byte) []byte {
+	switch path.Ext(name) {
+	case ".js":
+		data = comment.ReplaceAll(data, []byte("$1"))
+	case ".css":
+		data = remark.ReplaceAll(data, nil)
+	default:
+		return data
+	}
+	return indent.ReplaceAll(data, nil)
+}
+
 // names lists the files of the page.
 func names() []string { return slices.Sorted(maps.Keys(served())) }
 
 // comment matches a line that is one, and one at the end of a line: without a
-// quote in it, so that no string is cut.
-var comment = regexp.MustCompile("(?m)^[\t ]*//.*$|[\t ]+// [^\"'`\n]*$")
+// quote in it, or an apostrophe at most behind what ends a piece of code, so that
+// no string is cut.
+var comment = regexp.MustCompile("(?m)^[\t ]*//.*$|([;,{(])[\t ]+// [^\"`\n]*$|[\t ]+// [^\"'`\n]*$")
+
+// remark matches a comment of a style, indent what a line begins with. No script
+// has a text over several lines that would miss its own.
+var (
+	remark = regexp.MustCompile(`/\*[^*]*\*/\n*`)
+	indent = regexp.MustCompile(`(?m)^\t+`)
+)
 
 // policy lets a page run its own code and connect to its own site, and nothing
 // else. sw.js adds the origins of models that the visitor allowed.
