@@ -17,6 +17,7 @@ import * as past from "./past.js";
 import * as modelDialog from "./models.js";
 import * as gridDialog from "./grid.js";
 import { importing } from "./import.js";
+import { offer, plain, reads } from "./controls.js";
 import { hint, learn, named, translate } from "./hints.js";
 import { start as watchDrops } from "./drop.js";
 import { start as goOffline } from "./offline.js";
@@ -51,7 +52,7 @@ session.start(first === defaultModel ? undefined : first, {
 	onWarning: warn,
 	onReady(g) {
 		introduce(g);
-		if (!run) drawLive(0); // what was typed meanwhile
+		if (!run && prompt.value.trim() !== "") drawLive(0); // what was typed meanwhile
 	},
 });
 
@@ -105,9 +106,7 @@ function introduce(g) {
 	const { defaults, settings, samplers, schedules } = g;
 	fill($("sampler"), samplers.map((s) => [s.name, s.label]));
 	fill($("schedule"), [["", t("modelsOwn")], ...schedules.map((s) => [s.name, s.label])]);
-	for (const side of ["width", "height"]) {
-		fill($(side), [0.5, 0.75, 1, 1.25, 1.5, 2].map((f) => String(defaults[side] * f)).map((v) => [v, v]));
-	}
+	offer(g);
 	setForm(defaults, (name) => !touched.has(name));
 	learn(settings);
 	fillStyles(texts(settings.styles));
@@ -165,7 +164,7 @@ function setPrompt(text) {
 }
 
 // The settings that are inputs of the same id, and how they read.
-const inputs = { steps: Number, guidance: Number, sampler: String, schedule: String, width: Number, height: Number, count: Number };
+const inputs = { secondPrompt: String, promptSyntax: String, clipSkip: Number, class: Number, steps: Number, guidance: Number, sampler: String, schedule: String, width: Number, height: Number, count: Number };
 
 // setForm shows settings in the form, those of them that wanted says.
 function setForm(settings, wanted = () => true) {
@@ -185,7 +184,7 @@ function showRange(input) {
 }
 
 // modelsOwn is what the form holds where nobody chose anything.
-const modelsOwn = () => ({ count: 1, negativePrompt: "", ...generator?.defaults, sampler: generator?.samplers[0]?.name });
+const modelsOwn = () => ({ count: 1, negativePrompt: "", ...plain, ...generator?.defaults, sampler: generator?.samplers[0]?.name });
 
 // restore puts the settings of a picture back into the form, seed included: the
 // next picture has it, and Generate then rolls a new one. What they leave out is
@@ -211,29 +210,37 @@ async function drawSaid(said, name, always) {
 	const { settings, lost, model: other } = settle(said, await session.ready());
 	restore(settings);
 	draw();
+	const drawing = run;
 	const missing = [...lost, ...(other ? [t("otherModel", { name: other })] : [])];
 	if (missing.length > mostLost) missing.splice(mostLost, Infinity, t("andMore", { n: missing.length - mostLost }));
-	if (missing.length > 0) showNotice(t("restoredBut", { name, lost: missing.join(", ") }), { stays: true });
-	else if (always) showNotice(t("restored", { name }));
+	if (missing.length > 0) {
+		const told = t("restoredBut", { name, lost: missing.join(", ") });
+		showNotice(told, { stays: true });
+		if (drawing) drawing.told = told; // with what the engine tells
+	} else if (always) showNotice(t("restored", { name }));
 }
 
 const mostLost = 12; // of what is lost, named one by one
 
-// request reads the form. fresh rolls a new seed unless one is kept; otherwise
+// needsWords tells whether the model draws nothing without; of the default one
+// that is known before it is there.
+const needsWords = () => (generator ? generator.fields.prompt && generator.fields.classes === 0 : session.chosenModel() === undefined);
+
+// request reads the form, as far as the model does. fresh rolls a new seed unless one is kept; otherwise
 // the one that is shown is used again.
 function request({ fresh = false, count } = {}) {
 	const words = translate(prompt.value.trim());
-	if (words === "") throw new WispError("bad-request", "the prompt is empty: say what to draw");
+	if (words === "" && needsWords()) throw new WispError("bad-request", "the prompt is empty: say what to draw");
 	const style = chosenStyle();
 	const typed = seed.value.trim();
 	const keep = typed !== "" && (pressed(lock) || !fresh);
 	if (keep && !(/^\d{1,16}$/.test(typed) && Number.isSafeInteger(Number(typed)))) throw new WispError("bad-request", t("badSeed"));
-	const read = Object.entries(inputs).map(([name, kind]) => [name, $(name).value === "" ? undefined : kind($(name).value)]);
+	const read = Object.entries(inputs).map(([name, kind]) => [name, !reads(name) || $(name).value === "" ? undefined : kind($(name).value)]);
 	return {
 		...Object.fromEntries(read),
 		...(count && { count }),
 		prompt: style && words ? `${words}, ${style}` : words,
-		negativePrompt: $("negative").value.trim(),
+		negativePrompt: reads("negative") ? $("negative").value.trim() : "",
 		seed: keep ? Number(typed) : undefined,
 	};
 }
@@ -264,12 +271,12 @@ async function draw(options = {}) {
 		// A picture that is there in no time needs no previews, which take some.
 		const previews = !options.live || pace > 800;
 		const result = await session.generate({ ...request(options), signal, previews, onStep: (step) => onStep(step, mine) });
-		if (run === mine) await show(result, g, options.live);
+		if (run === mine) await show(result, g, mine);
 	} catch (err) {
 		if (run !== mine) return; // a newer picture took its place
 		if (err.code === "aborted") say(t("cancelled"));
 		else showError(err);
-		if (err.code === "bad-request" && prompt.value.trim() === "") prompt.focus();
+		if (err.code === "bad-request" && needsWords() && prompt.value.trim() === "") prompt.focus();
 	} finally {
 		if (run === mine) {
 			run = null;
@@ -314,13 +321,13 @@ function onStep({ stage, step, steps, preview }, mine) {
 
 const rest = 1500; // milliseconds
 
-async function show(result, g, live) {
+async function show(result, g, { live, told: before }) {
 	const pictures = await easel.show(await easel.fromResult(result), easel.factsOf(result));
 	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
 	if (!live) say(t("ready", { prompt: result.settings.prompt }));
 	const told = [result.truncated && t("truncated"), ...[...result.notices, ...result.warnings].map(sentence)].filter(Boolean);
-	if (told.length > 0) showNotice(told.join(" "), { stays: true });
+	if (told.length > 0) showNotice([before, ...told].filter(Boolean).join(" "), { stays: true });
 	showModel();
 	if (profiling) (await import("./profile.js")).show(result);
 	root.pictures = Number(root.pictures ?? 0) + 1;
@@ -368,7 +375,7 @@ document.addEventListener("keydown", (event) => {
 const pause = 250; // milliseconds
 function drawLive(wait) {
 	clearTimeout(typing);
-	if (!$("live").checked || !generator || prompt.value.trim().length < 2) return;
+	if (!$("live").checked || !generator || needsWords() && prompt.value.trim().length < 2) return;
 	typing = setTimeout(() => draw({ live: true }), wait);
 }
 prompt.addEventListener("input", (event) => {

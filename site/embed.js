@@ -53,7 +53,7 @@ widget.addEventListener("wisp-image", ({ detail: { result, blob } }) => {
 });
 
 // What a host may set; anything else stays behind.
-const fields = ["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"];
+const fields = ["prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"];
 
 addEventListener("message", async ({ data, origin, source }) => {
 	if (source !== parent || !origins.has(origin)) return;

@@ -222,6 +222,8 @@ export interface Fields {
 	prompt: boolean;
 	negativePrompt: boolean;
 	secondPrompt: boolean;
+	/** Whether promptSyntax counts. */
+	weights: boolean;
 	guidance: boolean;
 	/** The most that it may be; 0 for none. */
 	clipSkip: number;

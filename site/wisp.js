@@ -431,7 +431,7 @@ class Generator {
 		if (this.#gone) throw aborted();
 		const shared = this.#shared = share(this.#key, this.#options);
 		shared.users.add(this.#tell);
-		Object.assign(this, await shared.facts); // name, licence, backend, device, defaults, samplers, settings
+		Object.assign(this, await shared.facts); // name, licence, backend, device, defaults, fields, samplers, settings
 		return shared;
 	}
 

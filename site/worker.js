@@ -63,8 +63,8 @@ const methods = {
 	removeModel: (id) => wispEngine.removeModel(id),
 	async create(options, event) {
 		generator = await wispEngine.create(options, event);
-		const { id, name, licence, card, backend, device, defaults, samplers, schedules, settings } = generator;
-		return { id, name, licence, card, backend, device, defaults, samplers, schedules, settings: settings ? JSON.parse(settings) : {} };
+		const { id, name, licence, card, backend, device, defaults, samplers, schedules, settings, fields } = generator;
+		return { id, name, licence, card, backend, device, defaults, samplers, schedules, fields, settings: settings ? JSON.parse(settings) : {} };
 	},
 	generate: (request, event) => generator.generate(request, event),
 	async cancel() { generator?.cancel(); },

@@ -198,7 +198,7 @@ func (g *generator) value() any {
 // fields tells the page what the model reads of a request.
 func fields(f diffusion.Fields) map[string]any {
 	return map[string]any{
-		"prompt": f.Prompt || f.Labels, "negativePrompt": f.NegativePrompt, "secondPrompt": f.SecondPrompt, "guidance": f.Guidance,
+		"prompt": f.Prompt || f.Labels, "negativePrompt": f.NegativePrompt, "secondPrompt": f.SecondPrompt, "weights": f.Weights, "guidance": f.Guidance,
 		"clipSkip": f.ClipSkip, "classes": f.Classes, "multiple": f.Multiple, "largest": f.Largest,
 	}
 }

@@ -25,6 +25,14 @@ func TestParameters(t *testing.T) {
 	if got := parameters(r, "DDIM", "Karras", ""); !strings.HasPrefix(got, "a cat, hat\nSteps: 8, Sampler: DDIM, Schedule type: Karras, CFG scale: ") || strings.Contains(got, "Model") {
 		t.Errorf("got %q", got)
 	}
+	r.SecondPrompt, r.PromptSyntax, r.ClipSkip, r.Class = "oil, Seed: 1", "comfyui", 2, 3
+	want = "a cat, hat\nSteps: 8, Sampler: DDIM, Second prompt: \"oil, Seed: 1\", Prompt syntax: comfyui, Clip skip: 2, Class: 3, CFG scale: 3.5, Seed: 7, Size: 128x64, Version: wisp"
+	if got := parameters(r, "DDIM", "", ""); got != want {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if r.PromptSyntax = "none"; strings.Contains(parameters(r, "DDIM", "", ""), "syntax") {
+		t.Error("no syntax is told")
+	}
 }
 
 func TestEncodePNG(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 // parameters writes the settings as AUTOMATIC1111's web UI writes them into
 // the "parameters" text of a PNG: the prompt, the negative prompt, one line of
-// "key: value" pairs. schedule is empty for the model's own. The version tells
+// "key: value" pairs; those that only wisp has come before the seed. schedule is empty for the model's own. The version tells
 // readers that the names are wisp's.
 func parameters(r Request, sampler, schedule, model string) string {
 	var b strings.Builder
@@ -18,6 +18,18 @@ func parameters(r Request, sampler, schedule, model string) string {
 	fmt.Fprintf(&b, "\nSteps: %d, Sampler: %s", r.Steps, sampler)
 	if schedule != "" {
 		fmt.Fprintf(&b, ", Schedule type: %s", schedule)
+	}
+	if r.SecondPrompt != "" {
+		fmt.Fprintf(&b, ", Second prompt: %s", quote(r.SecondPrompt))
+	}
+	if !(Prompt{Syntax: r.PromptSyntax}).plain() {
+		fmt.Fprintf(&b, ", Prompt syntax: %s", r.PromptSyntax)
+	}
+	if r.ClipSkip != 0 {
+		fmt.Fprintf(&b, ", Clip skip: %d", r.ClipSkip)
+	}
+	if r.Class != 0 {
+		fmt.Fprintf(&b, ", Class: %d", r.Class)
 	}
 	fmt.Fprintf(&b, ", CFG scale: %g, Seed: %d, Size: %dx%d", r.Guidance, r.Seed, r.Width, r.Height)
 	if model != "" {

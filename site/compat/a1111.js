@@ -61,17 +61,28 @@ export function txt2imgOf(body, generator, styles) {
 		} else if (name === "alwayson_scripts") scripts(value);
 		else if (name !== "eta") notices.push(`${brief(name)}: not known here`);
 	}
-	optionsOf(read.override_settings ?? {}, generator);
+	const { CLIP_stop_at_last_layers: clip, ...others } = read.override_settings ?? {};
+	optionsOf(others, generator);
 	const { sampler, schedule, row } = method(read, generator, notices);
 	if (![undefined, null].includes(body.eta) && row?.eta !== undefined && number(body.eta) !== row.eta) notices.push(`eta: ${brief(body.eta)}`);
 	const count = (read.batch_size ?? 1) * (read.n_iter ?? 1);
 	if (!(count >= 1 && count <= maxCount)) refuse(`batch_size times n_iter is ${count}: choose 1 to ${maxCount}`);
 	const request = {
 		prompt: promptOf(read, styles, notices), negativePrompt: read.negative_prompt ?? "", seed: read.seed >= 0 ? read.seed : undefined,
-		steps: read.steps, guidance: read.cfg_scale, width: read.width, height: read.height, sampler, schedule,
+		clipSkip: clipSkipOf(clip, generator.fields, notices), steps: read.steps, guidance: read.cfg_scale, width: read.width, height: read.height, sampler, schedule,
 	};
-	notices.push(...emphasisIn("a1111", request));
+	// Of what it cannot do the engine tells; without any brackets there is nothing to tell.
+	if (generator.fields.weights || emphasisIn("a1111", request, generator.fields).length > 0) request.promptSyntax = "a1111";
 	return { request, count, notices };
+}
+
+// clipSkipOf reads the layer, of which 1 is as the model has it.
+function clipSkipOf(value, fields, notices) {
+	if (value === undefined || value === null) return undefined;
+	const layer = whole(value, "CLIP_stop_at_last_layers");
+	if (layer >= 2 && layer <= fields.clipSkip) return layer;
+	if (layer !== 1) notices.push(`CLIP_stop_at_last_layers: ${layer}`);
+	return undefined;
 }
 
 // promptOf applies styles as AUTOMATIC1111 does, after it took the networks out.

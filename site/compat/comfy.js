@@ -15,6 +15,7 @@ export const nodeInputs = {
 	KSampler: { model: "", positive: "", negative: "", latent_image: "", denoise: "", seed: "seed", steps: "steps", cfg: "guidance", sampler_name: "sampler", scheduler: "schedule" },
 	CheckpointLoaderSimple: { ckpt_name: "" },
 	CLIPTextEncode: { clip: "", text: "" },
+	CLIPSetLastLayer: { clip: "", stop_at_clip_layer: "" },
 	EmptyLatentImage: { width: "width", height: "height", batch_size: "count" },
 	EmptySD3LatentImage: { width: "width", height: "height", batch_size: "count" },
 };
@@ -33,6 +34,7 @@ class Reader {
 		this.nodes = new Map(Object.entries(workflow ?? {}).filter(([, node]) => typeof node?.class_type === "string"));
 		this.settings = {};
 		this.lost = [];
+		this.ways = new Set(); // of nodes that are on the way to others
 		if (this.nodes.size === 0) refuse("this is no ComfyUI workflow in API format: it has no nodes");
 		if (this.nodes.size > maxNodes) refuse(`the workflow has ${this.nodes.size} nodes: the most are ${maxNodes}`);
 	}
@@ -46,15 +48,28 @@ class Reader {
 		const positive = this.follow(sampler, "positive", "CLIPTextEncode");
 		const negative = this.follow(sampler, "negative", "CLIPTextEncode");
 		const latent = this.follow(sampler, "latent_image", "EmptyLatentImage", "EmptySD3LatentImage");
-		for (const text of [positive, negative]) this.follow(text, "clip", "CheckpointLoaderSimple");
+		const [skip, other] = [positive, negative].map((text) => this.clipSkip(text));
+		if (skip !== other) refuse(`${this.label(negative)}: its stop_at_clip_layer is not that of ${this.label(positive)}: wisp takes one for both`);
+		if (skip !== undefined) this.settings.clipSkip = skip;
 		if (this.number(sampler, "denoise") !== 1) refuse(`${this.label(sampler)}: denoise must be 1`);
 		this.take(sampler);
 		this.take(latent);
 		if (this.settings.count > 1) this.lose("batch_size", this.settings.count); // one noise for all there, a seed for each here
-		for (const id of new Set([decode, positive, negative, model])) this.rest(id);
+		for (const id of new Set([decode, positive, negative, model, ...this.ways])) this.rest(id);
 		const { ckpt_name: name } = this.nodes.get(model).inputs ?? {};
 		Object.assign(this.settings, { prompt: this.text(positive, "text"), negativePrompt: this.text(negative, "text"), model: typeof name === "string" ? name : undefined });
 		return { tool: "comfy", settings: this.settings, lost: this.lost };
+	}
+
+	// clipSkip is how far before its end CLIP stops for a text; undefined is as the
+	// checkpoint has it.
+	clipSkip(text) {
+		const clip = this.follow(text, "clip", "CheckpointLoaderSimple", "CLIPSetLastLayer");
+		if (this.kind(clip) !== "CLIPSetLastLayer") return undefined;
+		this.follow(clip, "clip", "CheckpointLoaderSimple");
+		this.ways.add(clip);
+		const layer = this.number(clip, "stop_at_clip_layer");
+		return Number.isSafeInteger(layer) && layer < 0 ? -layer : refuse(`${this.label(clip)}: stop_at_clip_layer is ${brief(layer)}: it counts from the end, -1 is the last`);
 	}
 
 	// end is the node that saves the picture; one that shows it counts where

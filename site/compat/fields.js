@@ -11,26 +11,32 @@ export const tables = {
 	// AUTOMATIC1111 modules/processing.py (create_infotext), shared_options.py (infotext=),
 	// Forge backend; extensions' keys are lost by default.
 	a1111: {
-		done: { Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model" },
+		done: { Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model", "Clip skip": "fromOne" },
 		facts: ["Version", "Model hash", "VAE hash", "Hashes", "Lora hashes", "TI hashes", "User", "Batch size", "Batch pos", "Wildcard prompt", "Negative wildcard prompt", "Created Date", "Civitai resources", "Civitai metadata", "Time taken"],
 		off: {
-			"Clip skip": ["1"], "Variation seed strength": ["0"], "Face restoration": [""], Tiling: ["False"], ENSD: ["0"], Refiner: ["", "None"], RNG: ["CPU"],
+			"Variation seed strength": ["0"], "Face restoration": [""], Tiling: ["False"], ENSD: ["0"], Refiner: ["", "None"], RNG: ["CPU"],
 			"Style Selector Enabled": ["False"], "Style Selector Randomize": ["False"], "Style Selector Style": ["base"], VAE: ["Automatic", "None"],
 			"Token merging ratio": ["0"], NGMS: ["0", "0.0"], "FP8 weight": ["Disable"], "Diffusion in Low Bits": ["Automatic"], Emphasis: ["Original"],
 			"Schedule max sigma": ["0"], "Schedule min sigma": ["0"], "Sigma churn": ["0"], "VAE Encoder": ["Full"], "VAE Decoder": ["Full"],
 		},
 	},
 	// What wisp writes itself, by engine/diffusion/parameters.go.
-	wisp: { done: { Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model" }, facts: ["Version"], off: {} },
+	wisp: {
+		done: {
+			Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model",
+			"Second prompt": "secondPrompt", "Prompt syntax": "promptSyntax", "Clip skip": "clipSkip", Class: "class",
+		},
+		facts: ["Version"], off: {},
+	},
 	// Fooocus modules/meta_parser.py, its form "fooocus"; the form "a1111" has the labels.
 	fooocus: {
 		done: {
-			prompt: "prompt", negative_prompt: "negativePrompt", steps: "steps", guidance_scale: "guidance", seed: "seed", resolution: "size", sampler: "sampler", scheduler: "schedule", base_model: "model",
-			"Raw prompt": "prompt", "Raw negative prompt": "negativePrompt", Steps: "steps", "CFG scale": "guidance", Seed: "seed", Size: "size", Sampler: "sampler", Scheduler: "schedule", Model: "model",
+			prompt: "prompt", negative_prompt: "negativePrompt", steps: "steps", guidance_scale: "guidance", seed: "seed", resolution: "size", sampler: "sampler", scheduler: "schedule", base_model: "model", clip_skip: "clipSkip",
+			"Raw prompt": "prompt", "Raw negative prompt": "negativePrompt", Steps: "steps", "CFG scale": "guidance", Seed: "seed", Size: "size", Sampler: "sampler", Scheduler: "schedule", Model: "model", "Clip skip": "clipSkip",
 		},
 		facts: ["version", "Version", "metadata_scheme", "created_by", "User", "base_model_hash", "refiner_model_hash", "lora_hashes", "Model hash", "Refiner hash", "Lora hashes", "Lora weights", "full_prompt", "full_negative_prompt", "refiner_swap_method", "Refiner Swap Method", "overwrite_switch", "Overwrite Switch", "refiner_switch", "loras"],
 		off: {
-			styles: ["[]", ""], Styles: ["[]", ""], performance: ["Quality", "Speed"], Performance: ["Quality", "Speed"], refiner_model: ["None", ""], Refiner: ["None", ""], clip_skip: ["1"], vae: ["Default (model)", ""], VAE: ["Default (model)", "", "Default (model)"],
+			styles: ["[]", ""], Styles: ["[]", ""], performance: ["Quality", "Speed"], Performance: ["Quality", "Speed"], refiner_model: ["None", ""], Refiner: ["None", ""], vae: ["Default (model)", ""], VAE: ["Default (model)", "", "Default (model)"],
 			prompt_expansion: [""], sharpness: ["0", "0.0"], Sharpness: ["0", "0.0"],
 		},
 	},
@@ -38,17 +44,17 @@ export const tables = {
 	swarm: {
 		done: {
 			prompt: "prompt", negativeprompt: "negativePrompt", seed: "seed", steps: "steps", cfgscale: "guidance", width: "width", height: "height", model: "model",
-			sampler: "sampler", comfyuisampler: "sampler", scheduler: "schedule", comfyuischeduler: "schedule",
+			sampler: "sampler", comfyuisampler: "sampler", scheduler: "schedule", comfyuischeduler: "schedule", clipstopatlayer: "fromEnd",
 		},
 		facts: ["swarm_version", "date", "generation_time", "prep_time", "aspectratio", "sidelength", "nopreviews", "wildcardseed", "imageformat", "used_wildcards", "original_prompt", "original_negativeprompt", "personalnote", "donotsave", "images", "batchsize", "seamlesstileable_", "automaticvae", "presets", "used_embeddings", "modelspecificenhancements", "outpathbuilder", "outputformat"],
-		off: { loras: ["", "[]"], vae: ["", "None", "Automatic"], variationseedstrength: ["0"], clipstopatlayer: ["-1"], seamlesstileable: ["false", "False"], refinermodel: ["", "(Use Base)"], refinercontrolpercentage: ["0"], refinerupscale: ["1"] },
+		off: { loras: ["", "[]"], vae: ["", "None", "Automatic"], variationseedstrength: ["0"], seamlesstileable: ["false", "False"], refinermodel: ["", "(Use Base)"], refinercontrolpercentage: ["0"], refinerupscale: ["1"] },
 	},
 	// InvokeAI app/invocations/metadata.py (CoreMetadataInvocation) and its UI's additions.
 	invoke: {
-		done: { positive_prompt: "prompt", negative_prompt: "negativePrompt", width: "width", height: "height", seed: "seed", cfg_scale: "guidance", steps: "steps", scheduler: "sampler", model: "model" },
+		done: { positive_prompt: "prompt", negative_prompt: "negativePrompt", width: "width", height: "height", seed: "seed", cfg_scale: "guidance", steps: "steps", scheduler: "sampler", model: "model", clip_skip: "fromZero" },
 		facts: ["app_version", "app_id", "model_weights", "model_hash", "canvas_v2_metadata", "qwen3_encoder", "qwen3_source"],
 		off: {
-			generation_mode: ["txt2img", "sdxl_txt2img", "sd3_txt2img", "flux_txt2img"], rand_device: ["cpu"], cfg_rescale_multiplier: ["0"], clip_skip: ["0"], controlnets: ["[]"], ipAdapters: ["[]"], t2iAdapters: ["[]"], loras: ["[]"],
+			generation_mode: ["txt2img", "sdxl_txt2img", "sd3_txt2img", "flux_txt2img"], rand_device: ["cpu"], cfg_rescale_multiplier: ["0"], controlnets: ["[]"], ipAdapters: ["[]"], t2iAdapters: ["[]"], loras: ["[]"],
 			ref_images: ["[]"], regions: ["[]"], seamless_x: ["false"], seamless_y: ["false"], hrf_enabled: ["false"], positive_style_prompt: [""], negative_style_prompt: [""],
 			// of the older sd-metadata
 			threshold: ["0"], perlin: ["0"], seamless: ["false"], hires_fix: ["false"], type: ["txt2img"], postprocessing: [""], variations: ["[]"],
@@ -65,10 +71,10 @@ export const tables = {
 	},
 	// Draw Things' UserComment.
 	draw: {
-		done: { c: "prompt", uc: "negativePrompt", seed: "seed", steps: "steps", scale: "guidance", size: "size", sampler: "sampler", model: "model" },
+		done: { c: "prompt", uc: "negativePrompt", seed: "seed", steps: "steps", scale: "guidance", size: "size", sampler: "sampler", model: "model", clip_skip: "fromOne" },
 		facts: ["v2", "profile", "tiled_decoding", "tiled_diffusion", "batch_size", "guidance_embed"],
 		off: {
-			strength: ["1"], lora: ["[]"], control: ["[]"], seed_mode: ["Torch CPU Compatible"], hires_fix: ["false"], upscaler: [""], refiner: [""], mask_blur: ["0"], clip_skip: ["1"], image_guidance: ["0"],
+			strength: ["1"], lora: ["[]"], control: ["[]"], seed_mode: ["Torch CPU Compatible"], hires_fix: ["false"], upscaler: [""], refiner: [""], mask_blur: ["0"], image_guidance: ["0"],
 			sharpness: ["0"], stochastic_sampling_gamma: ["0"], aesthetic_score: ["6"], negative_aesthetic_score: ["2.5"], zero_negative_prompt: ["false"], preserve_original_after_inpaint: ["true", "false"], mask_blur_outset: ["0"], shift: ["1"],
 		},
 	},
@@ -93,7 +99,7 @@ const shown = (value) => (typeof value === "object" ? JSON.stringify(value) : St
 // put sets a setting; false where the value is none.
 function put(settings, name, value) {
 	const read = readers[name](value);
-	if (read !== undefined) Object.assign(settings, name === "size" ? read : { [name]: read });
+	if (read !== undefined) Object.assign(settings, typeof read === "object" ? read : { [name]: read });
 	return read !== undefined || value === null || name === "seed" && Number(value) === -1; // a random one
 }
 
@@ -107,8 +113,15 @@ export function number(value) {
 
 const whole = (value) => (Number.isSafeInteger(number(value)) && number(value) >= 0 ? number(value) : undefined);
 
+// skipped is the clip skip that a tool counts as n: below least it is as the model
+// has it. AUTOMATIC1111's begins at 1, InvokeAI's at 0, ComfyUI's at -1, which there is
+// the last layer whatever the model has.
+const skipped = (n, least = 2) => (Number.isSafeInteger(n) && n >= 0 ? n < least ? {} : { clipSkip: n } : undefined);
+
 const readers = {
 	prompt: text, negativePrompt: text, sampler: text, schedule: text,
+	secondPrompt: text, promptSyntax: (value) => (["a1111", "comfyui", "none"].includes(value) ? value : undefined),
+	clipSkip: whole, class: whole, fromOne: (value) => skipped(whole(value)), fromZero: (value) => skipped(whole(value) + 1), fromEnd: (value) => skipped(-number(value), 1),
 	seed: whole, steps: whole, width: whole, height: whole, count: whole, guidance: number,
 	model: (value) => (typeof value === "string" ? value : text(value?.model_name ?? value?.name)),
 	size: (value) => {

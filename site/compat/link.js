@@ -3,12 +3,13 @@
 import { sorted } from "./fields.js";
 
 // The settings in a link, under their own names. sampler and schedule are wisp's.
-const done = Object.fromEntries(["prompt", "negativePrompt", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"].map((name) => [name, name]));
+const done = Object.fromEntries(["prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "sampler", "schedule", "width", "height"].map((name) => [name, name]));
 
 // writeLink returns what goes behind the #. An empty schedule is one, too: the
-// model's file's, where the model recommends another.
+// model's file's, where the model recommends another; an empty prompt a model's that
+// draws without words; 0 for a layer or a class is as without one.
 export function writeLink(settings) {
-	const wanted = Object.keys(done).filter((name) => settings[name] !== undefined && (settings[name] !== "" || name === "schedule"));
+	const wanted = Object.keys(done).filter((name) => settings[name] !== undefined && (settings[name] !== "" || ["prompt", "schedule"].includes(name)) && (settings[name] !== 0 || !["clipSkip", "class"].includes(name)));
 	return new URLSearchParams(wanted.map((name) => [name, settings[name]])).toString();
 }
 

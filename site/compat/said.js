@@ -173,14 +173,35 @@ export function settle({ tool, settings, lost = [] }, generator) {
 	const method = methodOf(generator, nameTable[tool] ?? "", sampler, schedule);
 	const cut = ["prompt", "negativePrompt"].filter((name) => rest[name]?.length > maxPrompt);
 	for (const name of cut) rest[name] = rest[name].slice(0, maxPrompt);
+	const without = unread(rest, generator.fields);
+	if (generator.fields.weights && promptSyntax[tool]) rest.promptSyntax = promptSyntax[tool];
 	// wisp leaves the schedule out where it is the model's file's.
 	const chosen = schedule === "" || tool === "wisp" && schedule === undefined ? "" : method.schedule;
 	return {
 		settings: { ...rest, sampler: method.sampler, schedule: chosen },
-		lost: [...cut.map((name) => `${name}: …`), ...lost, ...method.lost, ...emphasisIn(tool, rest)],
+		lost: [...cut.map((name) => `${name}: …`), ...lost, ...without, ...method.lost, ...emphasisIn(tool, rest, generator.fields)],
 		model: model && !sameModel(model, generator.name) ? model : undefined,
 	};
 }
+
+// unread takes out what a model does not read, and returns it as text. The last
+// layer is what a model without CLIP has, too.
+function unread(settings, { secondPrompt, weights, clipSkip, classes }) {
+	const { secondPrompt: words, promptSyntax: read, clipSkip: skip, class: number } = settings;
+	const lost = [];
+	const drop = (name, text) => {
+		delete settings[name];
+		if (text) lost.push(text);
+	};
+	if (words && !secondPrompt) drop("secondPrompt", `Second prompt: ${brief(words, 40)}`);
+	if (read && !weights) drop("promptSyntax", read !== "none" && `Prompt syntax: ${read}`);
+	if (skip > clipSkip) drop("clipSkip", skip > 1 && `Clip skip: ${brief(skip)}`);
+	if (number > 0 && number >= classes) drop("class", `Class: ${brief(number)}`);
+	return lost;
+}
+
+// How the engine is to read a tool's prompts, where it can.
+const promptSyntax = { a1111: "a1111", draw: "a1111", comfy: "comfyui", swarm: "comfyui" };
 
 // The column of names.js that a tool's names are in.
 const nameTable = { a1111: "a1111", comfy: "comfy", fooocus: "comfy", swarm: "comfy", invoke: "invoke", novelai: "novelai", draw: "draw", wisp: "", link: "" };
@@ -196,8 +217,14 @@ const syntax = {
 	novelai: /[{[][^{}[\]]{1,200}[}\]]|\d::/, draw: /(?<!\\)[([][^()[\]]{1,200}[)\]]/,
 };
 
-// emphasisIn lists what a tool reads in its prompts and wisp draws as it is written.
-export function emphasisIn(tool, { prompt = "", negativePrompt = "" }) {
-	const found = [prompt, negativePrompt].map((words) => syntax[nameTable[tool]]?.exec(words)?.[0]).find(Boolean);
+// What of it the engine does not read either, where it reads weights
+// (engine/diffusion/weights.go).
+const undone = { a1111: /(?<!\\)\[[^[\]]{0,200}:\s{0,9}[\d.]{1,9}\s{0,9}\]|(?<!\\)\[[^[\]|]{0,200}\|[^[\]]{0,200}\]|\bAND\b/, comfy: /\bembedding:\S{1,60}/ };
+
+// emphasisIn lists what a tool reads in its prompts and the model draws as it is
+// written; fields are the generator's.
+export function emphasisIn(tool, { prompt = "", negativePrompt = "" }, fields) {
+	const table = fields.weights && promptSyntax[tool] ? undone : syntax;
+	const found = [prompt, negativePrompt].map((words) => table[nameTable[tool]]?.exec(words)?.[0]).find(Boolean);
 	return found ? [brief(found, 40)] : [];
 }

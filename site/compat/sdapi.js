@@ -141,7 +141,7 @@ async function answer(results, body, { request, notices }, { name, id, samplers 
 		cfg_scale: settings.guidance, steps: settings.steps, batch_size: results.length, restore_faces: false, face_restoration_model: null,
 		sd_model_name: name, sd_model_hash: hash(id), sd_vae_name: null, sd_vae_hash: null, seed_resize_from_w: -1, seed_resize_from_h: -1,
 		denoising_strength: null, extra_generation_params: settings.schedule ? { "Schedule type": settings.schedule } : {}, index_of_first_image: 0,
-		infotexts: each((r) => page.infotext(r, 0)), styles: body.styles ?? [], job_timestamp: timestamp(Date.now()), clip_skip: 1,
+		infotexts: each((r) => page.infotext(r, 0)), styles: body.styles ?? [], job_timestamp: timestamp(Date.now()), clip_skip: settings.clipSkip || 1,
 		is_using_inpainting_conditioning: false, version: "wisp", notices: [...new Set(told)],
 	};
 	return { images, parameters: body, info: JSON.stringify(info) };

@@ -536,8 +536,9 @@ func TestPromises(t *testing.T) {
 			const of = told.filter((e) => e.stage === stage);
 			if (of.length === 0 || of.at(-1).loaded !== of.at(-1).total) wrong.push("progress of " + stage + " ends at " + JSON.stringify(of.at(-1)));
 		}
-		kinds("generator", g, { id: "string", name: "string", licence: "string", card: "string", backend: "string", device: "string", defaults: "object", samplers: "array", schedules: "array", settings: "object", generate: "function", dispose: "function" });
+		kinds("generator", g, { id: "string", name: "string", licence: "string", card: "string", backend: "string", device: "string", defaults: "object", samplers: "array", schedules: "array", settings: "object", fields: "object", generate: "function", dispose: "function" });
 		kinds("defaults", g.defaults, { steps: "number", guidance: "number", schedule: "string", width: "number", height: "number" });
+		kinds("fields", g.fields, { prompt: "boolean", negativePrompt: "boolean", secondPrompt: "boolean", weights: "boolean", guidance: "boolean", clipSkip: "number", classes: "number", multiple: "number", largest: "number" });
 		for (const x of [...g.samplers, ...g.schedules]) kinds("sampler", x, { name: "string", label: "string" });
 		const r = await g.generate({ prompt: "red heart", negativePrompt: "", steps: 2, count: 2, previews: true, schedule: "karras", onStep: (e) => steps.push(e) });
 		kinds("result", r, { images: "array", seed: "number", backend: "string", device: "string", warnings: "array", profile: "array", truncated: "boolean", timings: "object", parameters: "string", settings: "object" });

@@ -71,7 +71,7 @@ func TestBestSettings(t *testing.T) {
 	p.fill("negative", "blue")
 	p.fill("steps", "1")
 	p.draw("red heart")
-	if text := eval[string](p, `document.getElementById("notice").textContent`); !strings.Contains(text, "had no effect") {
+	if text := eval[string](p, `document.getElementById("notice").textContent`); !strings.Contains(text, "counts where guidance is over 1") {
 		t.Errorf("the notice is %q", text)
 	}
 	p.fill("guidance", "3")

@@ -8,6 +8,7 @@ const pick = (random, list) => list[random(list.length)];
 // A model to draw with, as the generator describes it.
 export const generator = {
 	name: "emoji", settings: { styles: ["flat", "clay"] }, defaults: { steps: 4, guidance: 1, schedule: "trailing", width: 128, height: 128 },
+	fields: { prompt: true, negativePrompt: true, secondPrompt: false, weights: true, guidance: true, clipSkip: 12, classes: 0, multiple: 8, largest: 0 },
 	samplers: [["euler", "Euler"], ["euler_a", "Euler a"], ["heun", "Heun"], ["ddim", "DDIM"], ["dpmpp_2m", "DPM++ 2M"], ["dpmpp_2m_sde", "DPM++ 2M SDE"], ["unipc", "UniPC"], ["lcm", "LCM"]].map(([name, label]) => ({ name, label })),
 	schedules: [["karras", "Karras"], ["exponential", "Exponential"], ["leading", "Leading"], ["trailing", "Trailing"], ["linspace", "Evenly spaced"]].map(([name, label]) => ({ name, label })),
 };
@@ -61,13 +62,13 @@ const chunkOf = (text) => iTXt("UserComment", text);
 // Each form returns {bytes, want: settings, lost: what must be among the lost}.
 export const forms = {
 	AUTOMATIC1111: (random, i) => a1111Form(random, i, ", RNG: CPU, Version: v1.10.1", []),
-	"AUTOMATIC1111 with extensions": (random, i) => a1111Form(random, i, ', Clip skip: 2, ControlNet 0: "Module: canny, Model: x", ADetailer model: face.pt, RP Active: True, Lora hashes: "a: 1b", Version: v1.9.4', ["Clip skip: 2", "ControlNet 0: Module: canny, Model: x", "ADetailer model: face.pt", "RP Active: True", "RNG: GPU"]),
+	"AUTOMATIC1111 with extensions": (random, i) => a1111Form(random, i, ', Clip skip: 2, ControlNet 0: "Module: canny, Model: x", ADetailer model: face.pt, RP Active: True, Lora hashes: "a: 1b", Version: v1.9.4', ["ControlNet 0: Module: canny, Model: x", "ADetailer model: face.pt", "RP Active: True", "RNG: GPU"], { clipSkip: 2 }),
 	Forge: (random, i) => a1111Form(random, i, ", Distilled CFG Scale: 3.5, RNG: NV, Diffusion in Low Bits: Automatic, Version: f2.0.1v1.10.1", ["Distilled CFG Scale: 3.5", "RNG: NV"]),
 	ComfyUI: (random, i) => {
 		const r = request(random), method = comfy[i], graph = workflowOf(r, method, random(2) ? String : Number);
 		const text = JSON.stringify(random(2) ? graph : { prompt: graph, client_id: "x" });
 		const bytes = i % 2 ? png(iTXt("workflow", '{"nodes": []}'), iTXt("prompt", text)) : webp(["EXIF", exif({ 0x010f: 'workflow:{"nodes": []}', 0x0110: `prompt:${text}` }, i % 4 === 0)]);
-		return { bytes, want: { ...r, count: 1, ...named(method) }, lost: unnamed(method) };
+		return { bytes, want: { ...r, count: 1, ...named(method), promptSyntax: "comfyui" }, lost: unnamed(method) };
 	},
 	"Fooocus, JSON": (random, i) => {
 		const r = request(random), method = comfy[i];
@@ -81,13 +82,13 @@ export const forms = {
 	},
 	SwarmUI: (random, i) => {
 		const r = request(random), method = comfy[i];
-		const text = JSON.stringify({ sui_image_params: { prompt: r.prompt, negativeprompt: r.negativePrompt, model: "sd15", seed: r.seed, steps: r.steps, cfgscale: r.guidance, aspectratio: "1:1", width: r.width, height: r.height, [i % 2 ? "sampler" : "comfyuisampler"]: method[0], [i % 2 ? "scheduler" : "comfyuischeduler"]: method[1], loras: ["detail"], swarm_version: "0.9.6.2" }, sui_extra_data: { date: "2025-01-01" } });
-		return { bytes: inFiles[i](text), want: { ...r, ...named(method) }, lost: ['loras: ["detail"]', ...unnamed(method)] };
+		const text = JSON.stringify({ sui_image_params: { prompt: r.prompt, negativeprompt: r.negativePrompt, model: "sd15", seed: r.seed, steps: r.steps, cfgscale: r.guidance, aspectratio: "1:1", width: r.width, height: r.height, [i % 2 ? "sampler" : "comfyuisampler"]: method[0], [i % 2 ? "scheduler" : "comfyuischeduler"]: method[1], loras: ["detail"], clipstopatlayer: -2, swarm_version: "0.9.6.2" }, sui_extra_data: { date: "2025-01-01" } });
+		return { bytes: inFiles[i](text), want: { ...r, ...named(method), clipSkip: 2, promptSyntax: "comfyui" }, lost: ['loras: ["detail"]', ...unnamed(method)] };
 	},
 	"InvokeAI 3 and later": (random, i) => {
 		const r = request(random), method = invoke[i];
-		const text = JSON.stringify({ app_version: "5.6.0", generation_mode: "txt2img", positive_prompt: r.prompt, negative_prompt: r.negativePrompt, width: r.width, height: r.height, seed: r.seed, rand_device: "cpu", cfg_scale: r.guidance, steps: r.steps, scheduler: method[0], clip_skip: 0, model: { model_name: "sd15" }, controlnets: [], loras: i % 2 ? [] : [{ weight: 1 }], vae: null });
-		return { bytes: png(iTXt("invokeai_metadata", text)), want: { ...r, ...named(method) }, lost: [...i % 2 ? [] : ['loras: [{"weight":1}]'], ...unnamed(method, "scheduler")] };
+		const text = JSON.stringify({ app_version: "5.6.0", generation_mode: "txt2img", positive_prompt: r.prompt, negative_prompt: r.negativePrompt, width: r.width, height: r.height, seed: r.seed, rand_device: "cpu", cfg_scale: r.guidance, steps: r.steps, scheduler: method[0], clip_skip: i % 2, model: { model_name: "sd15" }, controlnets: [], loras: i % 2 ? [] : [{ weight: 1 }], vae: null });
+		return { bytes: png(iTXt("invokeai_metadata", text)), want: { ...r, ...named(method), clipSkip: i % 2 ? 2 : undefined }, lost: [...i % 2 ? [] : ['loras: [{"weight":1}]'], ...unnamed(method, "scheduler")] };
 	},
 	"InvokeAI 2": (random, i) => {
 		const r = { ...request(random), prompt: "a red heart", negativePrompt: "fog" }, [name, , sampler, schedule] = [["k_euler", "", "euler"], ["k_euler_a", "", "euler_a"], ["k_lms", ""], ["ddim", "", "ddim"], ["plms", ""]][i % 5];
@@ -106,20 +107,20 @@ export const forms = {
 		const r = request(random), method = draw[i % draw.length];
 		const comment = JSON.stringify({ c: r.prompt, uc: r.negativePrompt, seed: r.seed, seed_mode: "Scale Alike", steps: r.steps, scale: r.guidance, sampler: method[0], size: `${r.width}x${r.height}`, model: "sd15.ckpt", strength: 1, lora: [], v2: { steps: r.steps } });
 		const bytes = [png(iTXt("XML:com.adobe.xmp", packet(comment))), jpeg(xmpSegment(packet(comment))), webp(["XMP ", Buffer.from(packet(comment))]), avif([["mime", Buffer.from(packet(comment))]])][i % 4];
-		return { bytes, want: { ...r, ...named(method) }, lost: ["seed_mode: Scale Alike", ...unnamed(method)] };
+		return { bytes, want: { ...r, ...named(method), promptSyntax: "a1111" }, lost: ["seed_mode: Scale Alike", ...unnamed(method)] };
 	},
 	wisp: (random, i) => {
 		const r = request(random), schedule = ["karras", "trailing", ""][i % 3], label = { karras: "Karras", trailing: "Trailing" }[schedule];
-		const text = infotext(r, ["UniPC", label], ", Version: wisp").replace("Model hash: 0123456789, Model: sd15", "Model: emoji");
-		return { bytes: png(iTXt("parameters", text)), want: { ...r, sampler: "unipc", schedule }, lost: [], whole: true };
+		const text = infotext(r, ["UniPC", label], `${i % 2 ? ", Prompt syntax: comfyui, Clip skip: 1" : ""}, Version: wisp`).replace("Model hash: 0123456789, Model: sd15", "Model: emoji");
+		return { bytes: png(iTXt("parameters", text)), want: { ...r, sampler: "unipc", schedule, ...(i % 2 && { promptSyntax: "comfyui", clipSkip: 1 }) }, lost: [], whole: true };
 	},
 };
 
 const named = ([, , sampler, schedule]) => ({ sampler, schedule });
 const unnamed = ([name, schedule, sampler, found]) => [...sampler ? [] : [`Sampler: ${name}`], ...found || !schedule || schedule === "native" ? [] : [`Schedule type: ${schedule}`]];
 
-function a1111Form(random, i, more, lost) {
+function a1111Form(random, i, more, lost, rest) {
 	const r = request(random), method = a1111[i];
 	const after = i === 3 ? "\nTemplate: somebody's" : "";
-	return { bytes: inFiles[i](infotext(r, method, more) + after), want: { ...r, ...named(method) }, lost: [...lost, ...unnamed(method), ...after ? ["Template: somebody's"] : []] };
+	return { bytes: inFiles[i](infotext(r, method, more) + after), want: { ...r, ...named(method), promptSyntax: "a1111", ...rest }, lost: [...lost, ...unnamed(method), ...after ? ["Template: somebody's"] : []] };
 }

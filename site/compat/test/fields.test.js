@@ -9,13 +9,14 @@ import { methodOf, samplers, schedules } from "../names.js";
 import { settle } from "../said.js";
 import { generator, workflowOf } from "./corpus.js";
 
-const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128" };
+const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128", secondPrompt: "o", promptSyntax: "a1111", clipSkip: 2, class: 1, fromOne: 2, fromZero: 1, fromEnd: -2 };
+const becomes = { size: { width: 64, height: 128 }, fromOne: { clipSkip: 2 }, fromZero: { clipSkip: 2 }, fromEnd: { clipSkip: 2 } };
 
 for (const [tool, table] of Object.entries(tables)) {
 	test(`every field of ${tool}`, () => {
 		for (const [field, setting] of Object.entries(table.done)) {
 			const { settings, lost } = sorted([[field, example[setting]]], table);
-			assert.deepEqual(settings, setting === "size" ? { width: 64, height: 128 } : { [setting]: example[setting] }, field);
+			assert.deepEqual(settings, becomes[setting] ?? { [setting]: example[setting] }, field);
 			assert.deepEqual(lost, []);
 			const wrong = sorted([[field, { x: 1 }]], table); // no such value
 			assert.deepEqual([wrong.settings, wrong.lost], [{}, [`${field}: {"x":1}`]]);
@@ -33,10 +34,12 @@ for (const [tool, table] of Object.entries(tables)) {
 test("every field of txt2img", () => {
 	const { done, facts, refused, options } = txt2imgFields;
 	const of = (body) => txt2imgOf({ prompt: "a", ...body }, generator, ["flat"]);
+	const { promptSyntax } = of({}).request;
+	assert.equal(promptSyntax, "a1111");
 	const values = { prompt: "b", negative_prompt: "c", styles: ["flat"], seed: 7, steps: 3, cfg_scale: 2, width: 64, height: 64, batch_size: 2, n_iter: 3, sampler_name: "Euler", sampler_index: "Euler", scheduler: "Karras", send_images: true, override_settings: {} };
 	assert.deepEqual(Object.keys(values).sort(), Object.keys(done).sort());
 	for (const [name, value] of Object.entries(values)) assert.deepEqual(of({ [name]: value }).notices, [], name);
-	assert.deepEqual(of(values), { request: { prompt: "b, flat", negativePrompt: "c", seed: 7, steps: 3, guidance: 2, width: 64, height: 64, sampler: "euler", schedule: "karras" }, count: 6, notices: [] });
+	assert.deepEqual(of(values), { request: { prompt: "b, flat", negativePrompt: "c", promptSyntax, seed: 7, clipSkip: undefined, steps: 3, guidance: 2, width: 64, height: 64, sampler: "euler", schedule: "karras" }, count: 6, notices: [] });
 	assert.deepEqual(of({ seed: "7", steps: "3", cfg_scale: "2.5" }).request, { ...of({}).request, seed: 7, steps: 3, guidance: 2.5 });
 	for (const name of ["seed", "steps", "width", "height", "batch_size", "n_iter"]) for (const bad of ["x", 1.5, {}, true]) assert.throws(() => of({ [name]: bad }), { code: "bad-request", message: new RegExp(`^${name} is `) });
 	for (const name of facts) assert.deepEqual(of({ [name]: 1 }), of({}), name);
@@ -46,13 +49,21 @@ test("every field of txt2img", () => {
 	}
 	for (const [name, values] of Object.entries(options)) {
 		for (const value of [null, ...values]) optionsOf({ [name]: value }, generator);
-		assert.throws(() => of({ override_settings: { [name]: "x" } }), { code: "bad-request", message: `wisp does not support the option ${name}` });
+		if (name !== "CLIP_stop_at_last_layers") assert.throws(() => of({ override_settings: { [name]: "x" } }), { code: "bad-request", message: `wisp does not support the option ${name}` });
 	}
 	assert.throws(() => optionsOf({ anything: 1 }, generator), { message: "wisp does not support the option anything" });
 	assert.throws(() => optionsOf({ sd_model_checkpoint: "other" }, generator), { message: /^the model is emoji/ });
 	optionsOf({ sd_model_checkpoint: null, samples_format: "png" }, generator);
 	assert.deepEqual(of({ tomorrow: 1 }).notices, ["tomorrow: not known here"]);
-	assert.deepEqual(of({ prompt: "a <lora:x:1>, (b:1.2)", styles: ["none"], sampler_name: "DPM2 a", eta: 0.5 }), { request: { ...of({}).request, prompt: "a, (b:1.2)", sampler: undefined, schedule: "karras" }, count: 1, notices: ["Sampler: DPM2 a", "eta: 0.5", "<lora:x:1>", "styles: none", "(b:1.2)"] });
+	assert.deepEqual(of({ prompt: "a <lora:x:1>, (b:1.2)", styles: ["none"], sampler_name: "DPM2 a", eta: 0.5 }), { request: { ...of({}).request, prompt: "a, (b:1.2)", sampler: undefined, schedule: "karras" }, count: 1, notices: ["Sampler: DPM2 a", "eta: 0.5", "<lora:x:1>", "styles: none"] });
+	// A model that reads no weights: the engine tells, where there are any.
+	const plain = { ...generator, fields: { ...generator.fields, weights: false, clipSkip: 0 } };
+	assert.deepEqual(["a", "a (b:1.2)"].map((prompt) => txt2imgOf({ prompt }, plain, []).request.promptSyntax), [undefined, "a1111"]);
+	const skip = (layer, g = generator) => (({ request, notices }) => [request.clipSkip, notices])(txt2imgOf({ override_settings: { CLIP_stop_at_last_layers: layer } }, g, []));
+	assert.deepEqual([1, null, 2, "12"].map((n) => skip(n)), [[undefined, []], [undefined, []], [2, []], [12, []]]);
+	assert.deepEqual([skip(13), skip(0), skip(2, plain), skip(1, plain)], [[undefined, ["CLIP_stop_at_last_layers: 13"]], [undefined, ["CLIP_stop_at_last_layers: 0"]], [undefined, ["CLIP_stop_at_last_layers: 2"]], [undefined, []]]);
+	for (const bad of ["x", 1.5, {}]) assert.throws(() => skip(bad), { code: "bad-request", message: /^CLIP_stop_at_last_layers is / });
+	assert.throws(() => optionsOf({ CLIP_stop_at_last_layers: 2 }, generator), { message: "wisp does not support the option CLIP_stop_at_last_layers" });
 	assert.equal(of({ sampler_name: "", sampler_index: "DDIM" }).request.sampler, "ddim");
 	assert.throws(() => of({ sampler_name: "magic" }), { message: /^sampler "magic" is not one of Euler, / });
 	assert.throws(() => of({ scheduler: "magic" }), { message: /^scheduler "magic" is not one of Karras, / });
@@ -89,6 +100,20 @@ test("every input of a workflow's nodes", () => {
 	vae[12] = { class_type: "VAELoader", inputs: { vae_name: "x.pt" } };
 	vae[8].inputs.vae = ["12", 0];
 	assert.deepEqual(parseWorkflow(vae).lost, ["vae_name: x.pt"]);
+	const stopped = (layers) => {
+		const g = graph();
+		layers.forEach((layer, i) => {
+			g[20 + i] = { class_type: "CLIPSetLastLayer", inputs: { clip: ["4", 1], stop_at_clip_layer: layer } };
+			g[6 + i].inputs.clip = [String(20 + i), 0];
+		});
+		return g;
+	};
+	assert.deepEqual([[-2, -2], [-1, "-1"]].map((layers) => parseWorkflow(stopped(layers)).settings.clipSkip), [2, 1]);
+	assert.throws(() => parseWorkflow(stopped([-2])), { message: "node 7 (CLIPTextEncode): its stop_at_clip_layer is not that of node 6 (CLIPTextEncode): wisp takes one for both" });
+	assert.throws(() => parseWorkflow(stopped([2, 2])), { message: /^node 20 \(CLIPSetLastLayer\): stop_at_clip_layer is 2:/ });
+	const odd = stopped([-2, -2]);
+	odd[20].inputs.tomorrow = 1;
+	assert.deepEqual(parseWorkflow(odd).lost, ["tomorrow: 1"]);
 	const seeds = graph();
 	seeds[3].inputs.seed = "1234567890123456789";
 	assert.throws(() => parseWorkflow(seeds), { message: "node 3 (KSampler): its seed 1234567890123456789 is not a whole number below 2^53" });
@@ -98,6 +123,13 @@ test("every setting of a link", () => {
 	const settings = { prompt: "a & b", negativePrompt: "", seed: 7, steps: 3, guidance: 1.5, sampler: "euler", schedule: "", width: 64, height: 64 };
 	const said = readLink(`#${writeLink({ ...settings, count: 4 })}`);
 	const { negativePrompt, ...rest } = settings; // empty, as without one
+	assert.equal(writeLink({ ...settings, secondPrompt: "", promptSyntax: "", clipSkip: 0, class: 0 }), writeLink(settings));
+	const more = { ...rest, prompt: "", secondPrompt: "oil", promptSyntax: "comfyui", clipSkip: 2, class: 3 };
+	const reads = { ...generator, fields: { ...generator.fields, secondPrompt: true, classes: 4 } };
+	assert.deepEqual(settle(readLink(`#${writeLink(more)}`), reads), { settings: more, lost: [], model: undefined });
+	const less = settle(readLink(`#${writeLink({ ...more, clipSkip: 13 })}`), { ...generator, fields: { ...generator.fields, weights: false } });
+	assert.deepEqual([less.settings, less.lost], [{ ...rest, prompt: "" }, ["Second prompt: oil", "Prompt syntax: comfyui", "Clip skip: 13", "Class: 3"]]);
+	assert.deepEqual(readLink("#prompt=a&promptSyntax=magic&clipSkip=-1").lost, ["promptSyntax: magic", "clipSkip: -1"]);
 	assert.deepEqual(settle(said, generator), { settings: rest, lost: [], model: undefined });
 	const odd = settle(readLink("#prompt=x&width=1e9x&sampler=magic&evil=1&schedule=karras"), generator);
 	assert.deepEqual([odd.settings, odd.lost], [{ prompt: "x", sampler: undefined, schedule: "karras" }, ["width: 1e9x", "evil: 1", "Sampler: magic"]]);

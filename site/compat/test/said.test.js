@@ -22,7 +22,7 @@ for (const [name, form] of Object.entries(forms)) {
 	});
 }
 
-const said = (texts) => settle(saidBy(new Map(Object.entries(texts))), generator);
+const said = (texts, g = generator) => settle(saidBy(new Map(Object.entries(texts))), g);
 
 test("an empty text hides nothing", async () => {
 	const graph = workflowOf({ prompt: "a", negativePrompt: "", seed: 1, steps: 2, guidance: 3, width: 64, height: 64 }, ["euler", "karras"]);
@@ -34,8 +34,12 @@ test("an empty text hides nothing", async () => {
 });
 
 test("what stands in a prompt for something else is told", () => {
-	const a1111 = (prompt) => said({ parameters: `${prompt}\nSteps: 1, Sampler: Euler, Seed: 2, RNG: CPU, Version: v1` }).lost;
-	assert.deepEqual(["a cat", "a (cat:1.2)", "a \\(cat\\)", "a BREAK b", "a AND b", "[a:b:0.5]", "<hypernet:x:1> a"].map(a1111), [[], ["(cat:1.2)"], [], ["BREAK"], ["AND"], ["[a:b:0.5]"], ["<hypernet:x:1>"]]);
+	const plain = { ...generator, fields: { ...generator.fields, weights: false } };
+	const a1111 = (prompt, g = plain) => said({ parameters: `${prompt}\nSteps: 1, Sampler: Euler, Seed: 2, RNG: CPU, Version: v1` }, g).lost;
+	assert.deepEqual(["a cat", "a (cat:1.2)", "a \\(cat\\)", "a BREAK b", "a AND b", "[a:b:0.5]", "<hypernet:x:1> a"].map((prompt) => a1111(prompt)), [[], ["(cat:1.2)"], [], ["BREAK"], ["AND"], ["[a:b:0.5]"], ["<hypernet:x:1>"]]);
+	assert.deepEqual(["a (cat:1.2) [b]", "a BREAK b", "a AND b", "[a:b:0.5]", "[a|b]", "\\[a|b\\]"].map((prompt) => a1111(prompt, generator)), [[], [], ["AND"], ["[a:b:0.5]"], ["[a|b]"], []]);
+	const comfy = (prompt, g) => settle({ tool: "comfy", settings: { prompt, negativePrompt: "" } }, g).lost;
+	assert.deepEqual([generator, plain].map((g) => ["(a:1.2) b", "embedding:x b"].map((prompt) => comfy(prompt, g))), [[[], ["embedding:x"]], [["(a:1.2)"], ["embedding:x"]]]);
 	assert.equal(said({ parameters: ", a cat" }).settings.prompt, ", a cat");
 	const swarm = said({ parameters: JSON.stringify({ sui_image_params: { prompt: "<lora:x:0.5> a cat, <random:b,c>" } }) });
 	assert.deepEqual([swarm.settings.prompt, swarm.lost], ["a cat", ["<lora:x:0.5>", "<random:b,c>"]]);

@@ -1,0 +1,106 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"wisp/loader/pack"
+)
+
+// The page shows the settings that the model in use reads, and no others; what is
+// set there is drawn, and a link and the picture's file bring it back.
+func TestControls(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	dir := t.TempDir()
+	for _, name := range []string{"sdxl", "dit", "ddpm"} {
+		o := pack.Options{In: "../golden/pipeline/" + name + "/model", Out: filepath.Join(dir, name)}
+		if err := pack.Run(context.Background(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(dir)))
+	const shown = `["negative", "guidance", "secondPrompt", "promptSyntax", "clipSkip", "class"].filter((id) => !document.getElementById(id).closest(".setting").hidden).join()`
+	set := func(id, value string) {
+		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{ const e = document.getElementById(%q); e.value = %q; e.dispatchEvent(new Event("input", { bubbles: true })); }`, id, value)))
+	}
+	open := func(address, want string) {
+		p.open(s.URL + address)
+		p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("live").checked = false`))
+		if got := eval[string](p, shown); got != want {
+			t.Errorf("%s shows %s, want %s", address, got, want)
+		}
+	}
+	// drawn presses the button and returns the settings in the picture's file.
+	drawn := func() string {
+		before := eval[int](p, `Number(document.documentElement.dataset.pictures ?? 0)`)
+		p.run(chromedp.Click("#go"))
+		p.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures ?? 0) > %d || !document.getElementById("error").hidden`, before))
+		return eval[string](p, `(async () => {
+			const { readMetadata } = await import("/metadata.js");
+			const file = await (await fetch(document.getElementById("save").href)).arrayBuffer();
+			return document.getElementById("error").textContent + (await readMetadata(new Uint8Array(file))).get("parameters");
+		})()`)
+	}
+
+	open("/", "negative,guidance,promptSyntax,clipSkip")
+	p.fill("prompt", "red heart")
+	if got := drawn(); strings.Contains(got, "syntax") || strings.Contains(got, "skip") {
+		t.Errorf("as the form was, the file says %q", got)
+	}
+
+	open("/?model=/test/sdxl/", "negative,guidance,secondPrompt,promptSyntax,clipSkip")
+	p.fill("prompt", "a (red:1.5) cat")
+	for id, value := range map[string]string{"seed": "7", "steps": "2", "secondPrompt": "the HOUSE", "promptSyntax": "a1111", "clipSkip": "1"} {
+		set(id, value)
+	}
+	const said = `, Second prompt: the HOUSE, Prompt syntax: a1111, Clip skip: 1, `
+	first := drawn()
+	if !strings.Contains(first, said) {
+		t.Errorf("the file says %q", first)
+	}
+	picture := eval[string](p, pictureText)
+	set("promptSyntax", "")
+	set("seed", "7")
+	if got := drawn(); got != strings.Replace(first, "Prompt syntax: a1111, ", "", 1) || eval[string](p, pictureText) == picture {
+		t.Errorf("with brackets as written the same is drawn, or %q", got)
+	}
+	set("promptSyntax", "a1111")
+	set("seed", "7")
+	drawn()
+	p.run(chromedp.Evaluate[chromedp.Void](`navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }; document.getElementById("link").click()`))
+	p.until(`globalThis.copied !== undefined`)
+	link := eval[string](p, `copied`)
+	p.run(chromedp.Navigate("about:blank"))
+	p.run(chromedp.Navigate(link))
+	p.until(`document.querySelector("#pictures img") !== null`)
+	if eval[string](p, pictureText) != picture {
+		t.Errorf("the link %s draws another picture", link)
+	}
+	if form := eval[string](p, `["secondPrompt", "promptSyntax", "clipSkip"].map((id) => document.getElementById(id).value).join()`); form != "the HOUSE,a1111,1" {
+		t.Errorf("the link brings %s", form)
+	}
+
+	open("/?model=/test/dit/", "guidance,class")
+	set("steps", "2")
+	set("class", "3")
+	if got := drawn(); !strings.HasPrefix(got, "\nSteps: 2, ") || !strings.Contains(got, ", Class: 3, ") {
+		t.Errorf("a class without words: %q", got)
+	}
+
+	open("/?model=/test/ddpm/", "")
+	set("steps", "2")
+	if got := drawn(); !strings.HasPrefix(got, "\nSteps: 2, ") {
+		t.Errorf("without words: %q", got)
+	}
+	if wrong := eval[string](p, `[...document.getElementById("width").options].map((o) => o.value).filter((v) => !(v % 4 === 0 && v > 0)).join()`); wrong != "" {
+		t.Errorf("widths that cannot be drawn: %s", wrong)
+	}
+}
