@@ -137,6 +137,10 @@ type Kind interface {
 	Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error)
 }
 
+// insistent is a [Kind] whose pipeline sets fields of the scheduler's config,
+// whatever the file says.
+type insistent interface{ schedulerFields() map[string]any }
+
 // kinds are the pipelines that there are, by the _class_name of
 // model_index.json.
 var kinds = map[string]func(Configs) (Kind, error){
@@ -151,7 +155,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"PixArtAlphaPipeline":            newPixArt,
 	"PixArtSigmaPipeline":            newPixArt,
 	"StableDiffusion3Pipeline":       newStableDiffusion3,
-	"StableDiffusionPipeline":        newStableDiffusion,
+	"StableDiffusionPipeline":        newInsistentSD,
 	"StableDiffusionXLPipeline":      newStableDiffusionXL,
 }
 

@@ -77,6 +77,11 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 	if p.scheduler, err = sampler.ParseConfig(config); err != nil {
 		return nil, err
 	}
+	if k, ok := k.(insistent); ok {
+		if p.scheduler, err = p.scheduler.WithFields(k.schedulerFields()); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := p.sampler("", "", sampler.Plan{Steps: 1}); errors.Is(err, sampler.ErrConfig) { // one step may be too few
 		return nil, err
 	}
@@ -170,7 +175,11 @@ func (p *Pipeline) sampler(name, schedule string, plan sampler.Plan) (sampler.Sa
 // plan is the walk of a request.
 func (p *Pipeline) plan(r Request) sampler.Plan {
 	token := p.kind.Fields().Multiple // pixels that a token of a transformer spans
-	return sampler.Plan{Steps: r.Steps, Tokens: r.Width / token * (r.Height / token), Varies: p.kind.Latent(r).Varies}
+	plan := sampler.Plan{Steps: r.Steps, Tokens: r.Width / token * (r.Height / token), Varies: p.kind.Latent(r).Varies}
+	if r.Sampler == "" && p.scheduler.Class() == "TCDScheduler" {
+		plan.Eta = new(float64) // diffusers' pipelines hand on their own default, 0, for the scheduler's 0.3
+	}
+	return plan
 }
 
 // samplerLabel is the name people know a sampler by.

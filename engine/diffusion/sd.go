@@ -19,6 +19,22 @@ type stableDiffusion struct {
 	vae  decoder
 }
 
+// insistentSD is StableDiffusionPipeline itself, which mends the schedulers of
+// its early checkpoints.
+type insistentSD struct{ *stableDiffusion }
+
+func (insistentSD) schedulerFields() map[string]any {
+	return map[string]any{"steps_offset": 1, "clip_sample": false}
+}
+
+func newInsistentSD(m Configs) (Kind, error) {
+	k, err := newStableDiffusion(m)
+	if err != nil {
+		return nil, err
+	}
+	return insistentSD{k.(*stableDiffusion)}, nil
+}
+
 func newStableDiffusion(m Configs) (Kind, error) {
 	k := &stableDiffusion{}
 	var err error

@@ -99,6 +99,27 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return c.raw, nil
 }
 
+// WithFields sets those of the fields that the config's class has, as a pipeline does that insists on them.
+func (c Config) WithFields(set map[string]any) (Config, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(c.raw, &fields); err != nil {
+		return c, fmt.Errorf("sampler: scheduler config: %w: %w", err, ErrConfig)
+	}
+	for name, v := range set {
+		if _, ok := classes()[c.class].fields[name]; !ok {
+			continue
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			return c, fmt.Errorf("sampler: scheduler config: %s: %w", name, err)
+		}
+		fields[name] = text
+	}
+	var err error
+	c.raw, err = json.Marshal(fields)
+	return c, err
+}
+
 // Class is the config's _class_name.
 func (c Config) Class() string { return c.class }
 

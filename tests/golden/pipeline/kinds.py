@@ -190,6 +190,15 @@ def sd(path):
         tiny_vae(101), text, tok, unet(102), EulerDiscreteScheduler(**SD_BETAS, steps_offset=1), None, None, requires_safety_checker=False)
 
 
+def sd_insists(path):
+    """A scheduler whose file says what StableDiffusionPipeline overrules."""
+    tok, text = clip(path, "tokenizer", 110)
+    pipe = diffusers.StableDiffusionPipeline(
+        tiny_vae(111), text, tok, unet(112), DDIMScheduler(**SD_BETAS, set_alpha_to_one=False), None, None, requires_safety_checker=False)
+    assert pipe.scheduler.config.steps_offset == 1 and not pipe.scheduler.config.clip_sample
+    return pipe
+
+
 def weighted(pipe, chunks, syntax, skip):
     """The states of a prompt whose chunks are given as lists of (text, weight): what AUTOMATIC1111 (emphasis "Original") and ComfyUI make
     of them, written out."""
@@ -249,6 +258,7 @@ BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0,
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
 KINDS = {
+    "sd_insists": (sd_insists, [dict(steps=5)]),
     "sd_weights": (sd, [
         dict(prompt="the (red:1.5) [cat]", negative_prompt="((house))", prompt_syntax="a1111", clip_skip=2,
              parts=[[("the ", 1), ("red", 1.5), (" ", 1), ("cat", 1 / 1.1)]], negative_parts=[[("house", 1.1 * 1.1)]]),
@@ -314,6 +324,9 @@ def golden(name):
     pipe.to(torch.float32)
     for vae in (out / "model").glob("vae/*.safetensors"):  # no kind here reads a picture
         save_file({k: v for k, v in load_file(vae).items() if not k.startswith(("encoder.", "quant_conv."))}, vae)
+    if name == "sd_insists":  # as the file was before the pipeline saw it
+        file = out / "model" / "scheduler" / "scheduler_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"steps_offset": 0, "clip_sample": True}, indent=2) + "\n")
     for tokens in (out / "model").glob("tokenizer*/vocab.json"):  # CLIP's, with merges.txt
         (tokens.parent / "tokenizer.json").unlink(missing_ok=True)
     written = []
