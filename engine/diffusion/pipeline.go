@@ -82,7 +82,9 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 			return nil, err
 		}
 	}
-	if _, err := p.sampler("", "", sampler.Plan{Steps: 1}); errors.Is(err, sampler.ErrConfig) { // one step may be too few
+	r := k.Defaults()
+	r.Steps = 1
+	if _, err := p.sampler("", "", p.plan(r)); errors.Is(err, sampler.ErrConfig) { // one step may be too few
 		return nil, err
 	}
 	return p, p.readDefaults(m)

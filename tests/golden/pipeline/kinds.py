@@ -178,6 +178,12 @@ def flux_schnell(path):
     return flux(path, 80, False, FlowMatchEulerDiscreteScheduler(shift=1.0))
 
 
+def flux_dev(path):
+    """Guidance embedded, a schedule that shifts with the picture's size."""
+    return flux(path, 84, True, FlowMatchEulerDiscreteScheduler(
+        shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=256, max_image_seq_len=4096))
+
+
 def unet2d(seed, channels=3, sample=16, **options):
     return seeded(UNet2DModel(**dict(
         sample_size=sample, in_channels=channels, out_channels=channels, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
@@ -258,6 +264,7 @@ BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0,
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
 KINDS = {
+    "flux_dev": (flux_dev, [dict(guidance=3.5, schedule="trailing"), dict(guidance=1.5, seed=9, width=48, schedule="trailing", steps=3)]),
     "sd_insists": (sd_insists, [dict(steps=5)]),
     "sd_weights": (sd, [
         dict(prompt="the (red:1.5) [cat]", negative_prompt="((house))", prompt_syntax="a1111", clip_skip=2,
