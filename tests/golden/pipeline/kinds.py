@@ -15,7 +15,7 @@ import sentencepiece
 import torch
 import transformers
 from diffusers import (
-    AutoencoderKL, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+    AutoencoderKL, CMStochasticIterativeScheduler, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler, LCMScheduler, UNet2DConditionModel, UNet2DModel, VQModel,
 )
 from PIL import Image
@@ -242,6 +242,11 @@ def ddpm_learned(path):
     return diffusers.DDPMPipeline(net, DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range"))
 
 
+def consistency(path):
+    net = unet2d(94, resnet_time_scale_shift="scale_shift", num_class_embeds=10)
+    return diffusers.ConsistencyModelPipeline(net, CMStochasticIterativeScheduler())
+
+
 def ddim(path):
     return diffusers.DDIMPipeline(unet2d(92, sample=24, flip_sin_to_cos=False, freq_shift=1), DDIMScheduler(clip_sample=True))
 
@@ -264,6 +269,8 @@ BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0,
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
 KINDS = {
+    "consistency": (consistency, [
+        dict(width=16, height=16, steps=1, class_=3), dict(width=16, height=16, steps=3, seed=5, class_=7)]),
     "flux_dev": (flux_dev, [dict(guidance=3.5, schedule="trailing"), dict(guidance=1.5, seed=9, width=48, schedule="trailing", steps=3)]),
     "sd_insists": (sd_insists, [dict(steps=5)]),
     "sd_weights": (sd, [
@@ -300,6 +307,8 @@ def call(pipe, case):
     unconditional = dict(num_inference_steps=case["steps"], generator=torch.Generator("cpu").manual_seed(case["seed"]), output_type="np")
     if isinstance(pipe, diffusers.DiTPipeline):
         return unconditional | dict(class_labels=[case["class"]], guidance_scale=case["guidance"])
+    if isinstance(pipe, diffusers.ConsistencyModelPipeline):
+        return unconditional | dict(class_labels=[case["class"]])
     if not hasattr(pipe, "text_encoder"):
         return unconditional
     if "parts" in case:
