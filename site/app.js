@@ -52,7 +52,7 @@ session.start(first === defaultModel ? undefined : first, {
 	onWarning: warn,
 	onReady(g) {
 		introduce(g);
-		if (!run && prompt.value.trim() !== "") drawLive(0); // what was typed meanwhile
+		if (!run && prompt.value.trim() !== "") drawLive(0, { first: true }); // what was typed meanwhile
 	},
 });
 
@@ -261,7 +261,7 @@ async function draw(options = {}) {
 	clearTimeout(typing);
 	busy(true);
 	showError(null);
-	showNotice(null);
+	if (!options.first) showNotice(null); // what loading had to tell stays
 	try {
 		request(options); // what is wrong with it is said before the model is there
 		if (!generator && $("work").hidden) work(t("loading"));
@@ -373,10 +373,10 @@ document.addEventListener("keydown", (event) => {
 
 // Live drawing: after a pause in typing, and at once when a setting changes.
 const pause = 250; // milliseconds
-function drawLive(wait) {
+function drawLive(wait, options = {}) {
 	clearTimeout(typing);
 	if (!$("live").checked || !generator || needsWords() && prompt.value.trim().length < 2) return;
-	typing = setTimeout(() => draw({ live: true }), wait);
+	typing = setTimeout(() => draw({ ...options, live: true }), wait);
 }
 prompt.addEventListener("input", (event) => {
 	if (!event.isComposing) drawLive(pause);

@@ -224,7 +224,7 @@ func TestRememberedModel(t *testing.T) {
 		t.Error("a host that refuses for a while made the page forget its model")
 	}
 	visit("?model=/elsewhere/&lang=de", 0, "network")
-	if text := eval[string](p, `document.getElementById("error").textContent`); !strings.HasPrefix(text, "Das Modell konnte nicht geladen werden: ") || !strings.HasSuffix(text, "(manifest.json: HTTP status 404)") {
+	if text := eval[string](p, `document.getElementById("error").textContent`); !strings.HasPrefix(text, "Der Server hat dieses Modell oder einen Teil davon nicht: ") || !strings.HasSuffix(text, "(manifest.json: HTTP status 404)") {
 		t.Errorf("in German the page says %q", text)
 	}
 	if !kept() {

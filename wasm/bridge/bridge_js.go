@@ -95,6 +95,9 @@ func Failure(err error, kinds []Kind) Object {
 		// The code says what the sentinel says.
 		detail := strings.Replace(strings.TrimPrefix(err.Error(), "loader: "), k.Err.Error()+": ", "", 1)
 		detail = strings.TrimSuffix(detail, ": "+k.Err.Error())
+		for _, other := range kinds { // which it may wrap
+			detail = strings.Replace(detail, other.Err.Error()+": ", "", 1)
+		}
 		if k.Whole {
 			return Object{"code": k.Code, "message": k.Lead}
 		}
