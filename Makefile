@@ -67,8 +67,10 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 # The page and its module in all browsers: make test-page ARGS='-run BadModel -v'.
 # WISP_MODEL=DIR tests another packed model, WISP_EXPORT=DIR holds the directory
 # that the default model was packed from to the same goldens.
+# Those of SLOW wait for stalled servers or move large files: test-faults has them.
+SLOW := Test(PageArrives|OwnFilesFail|OwnFilesAreGone|ImportLarge|EngineDies)
 test-page:
-	go test -tags browser -count=1 -timeout 30m $(ARGS) ./tests/browser
+	go test -tags browser -count=1 -timeout 50m $(if $(ARGS),$(ARGS),-skip '^$(SLOW)$$') ./tests/browser
 
 # What build writes, on nginx, Apache and Caddy; part of test-page.
 test-hosts:
@@ -119,10 +121,11 @@ bench-simd: build/browser-run
 		printf f, name[3] "/" name[4] ", " name[2], v["GFLOP/s"], v["GFLOP/s"] / v["%peak"] * 100, v["%peak"] / 100 }' build/bench-simd.txt
 	@mkdir -p build/peers/simd; go run ./tests/bench/simd -python $(PYTHON) $(if $(JSON),-json) $(ARGS)
 
-# The loader against a failing server, a full disk, other tabs and the death of
-# the browser, in both browsers: about five minutes.
+# The loader and the page against a failing server, a full disk, other tabs and
+# the death of the browser or the engine, in both browsers: about ten minutes.
 test-faults:
 	go test -tags browser -count=1 -timeout 20m $(ARGS) ./tests/faults
+	go test -tags browser -count=1 -timeout 20m $(if $(ARGS),$(ARGS),-run '^$(SLOW)$$') ./tests/browser
 
 # The page under axe-core and Lighthouse, which npm fetches once: about six
 # minutes.
