@@ -584,7 +584,7 @@ func TestKeyboard(t *testing.T) {
 		order = append(order, here)
 	}
 	got := strings.Join(order, " ")
-	const want = "live go style BUTTON again vary star save copy link SUMMARY search stars export clear thumb mark star mark bin A language"
+	const want = "live go style BUTTON again vary star save copy link SUMMARY search stars export clear thumb mark star mark bin A A language"
 	if got != want {
 		t.Errorf("the focus goes\n%s, want\n%s", got, want)
 	}
