@@ -106,6 +106,11 @@ func checkPipeline(t *testing.T, b labelled, m diffusion.Model, dir string, boun
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkCases(t, b, m, dir, cases, bound)
+}
+
+// checkCases draws some of them.
+func checkCases(t *testing.T, b labelled, m diffusion.Model, dir string, cases []pipeline.Case, bound float64) {
 	p, err := diffusion.New(t.Context(), b.Backend, m, nil)
 	if err != nil {
 		t.Fatal(err)
