@@ -34,6 +34,9 @@ func (n *Node) Elems() int { return n.Shape.Elems() }
 type Graph struct {
 	Nodes   []*Node
 	Outputs []Output
+	// Precise graphs are computed in f32 throughout: what they choose by small
+	// differences, in f16 another would be.
+	Precise bool
 
 	named map[string]*Node // inputs and weights by op and name
 }

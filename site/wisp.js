@@ -52,10 +52,19 @@ function compiled(program) {
 	return programs.get(address);
 }
 
+// controller is the address of the page's service worker.
+function controller() {
+	try {
+		return navigator.serviceWorker?.controller?.scriptURL;
+	} catch {
+		return undefined; // in a sandbox
+	}
+}
+
 async function compile(program) {
 	// Streaming needs the right content type, which a plain host may lack.
 	const streamed = async (answer) => (answer.headers.get("Content-Type") === "application/wasm" ? WebAssembly.compileStreaming(answer) : undefined);
-	if (navigator.serviceWorker?.controller?.scriptURL === `${here}sw.js`) {
+	if (controller() === `${here}sw.js`) {
 		// It has checked what it keeps. Only of an answer that is not copied does a
 		// browser keep the machine code, too.
 		const kept = await fetch(program.address, { signal: AbortSignal.timeout(stall) }).then(streamed).catch(() => undefined);

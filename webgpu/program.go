@@ -44,12 +44,16 @@ type port struct {
 // Compile plans the graph. Every weight must be in weights with the shape that
 // the graph declares.
 func (b *Backend) Compile(g *engine.Graph, weights map[string]engine.Buffer) (engine.Program, error) {
+	elem := b.elem
+	if g.Precise {
+		elem = engine.F32
+	}
 	g = engine.Optimize(g, b.Supports)
 	ws, err := weightsOf(g, weights)
 	if err != nil {
 		return nil, fmt.Errorf("webgpu: compile: %w", err)
 	}
-	p := &program{backend: b, graph: g, weights: ws, elem: b.elem}
+	p := &program{backend: b, graph: g, weights: ws, elem: elem}
 	if err := p.compile(); err != nil {
 		p.Close()
 		return nil, fmt.Errorf("webgpu: compile: %w", err)

@@ -52,6 +52,7 @@ func VQModelDecoder(config []byte, batch, h, w int) (*engine.Graph, error) {
 		return nil, err
 	}
 	return engine.Build(func(g *engine.Graph) {
+		g.Precise = true // as the nearest code is
 		x := c.nearest(g, g.Input("latents", engine.F32, batch, h, w, c.width))
 		g.Output("image", c.decode(g, conv(g, "post_quant_conv", x, c.Latent, 1)))
 	})
