@@ -48,20 +48,19 @@ func sameShapes(rows []Row) bool {
 // stack lays the rows' inputs, and those that are the same for all, along the
 // batch.
 func stack(rows []Row, same Inputs) Inputs {
-	in := Inputs{}
-	for name, first := range rows[0].In {
+	along := func(first engine.Tensor, of func(Row) engine.Tensor) engine.Tensor {
 		t := engine.Tensor{DType: first.DType, Shape: append(engine.Shape{len(rows)}, first.Shape[1:]...)}
 		for _, r := range rows {
-			t.Data = append(t.Data, r.In[name].Data...)
+			t.Data = append(t.Data, of(r).Data...)
 		}
-		in[name] = t
+		return t
+	}
+	in := Inputs{}
+	for name, first := range rows[0].In {
+		in[name] = along(first, func(r Row) engine.Tensor { return r.In[name] })
 	}
 	for name, one := range same {
-		t := engine.Tensor{DType: one.DType, Shape: append(engine.Shape{len(rows)}, one.Shape[1:]...)}
-		for range rows {
-			t.Data = append(t.Data, one.Data...)
-		}
-		in[name] = t
+		in[name] = along(one, func(Row) engine.Tensor { return one })
 	}
 	return in
 }

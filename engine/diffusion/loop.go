@@ -25,10 +25,10 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		return nil, badRequest(err)
 	}
 	s, err := p.sampler(r.Sampler, r.Schedule, p.plan(r))
-	if _, bare := p.sampler(r.Sampler, "", p.plan(r)); err != nil && bare == nil {
-		return nil, badRequest(fmt.Errorf("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err))
-	}
 	if err != nil {
+		if _, bare := p.sampler(r.Sampler, "", p.plan(r)); bare == nil {
+			err = fmt.Errorf("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err)
+		}
 		return nil, badRequest(err)
 	}
 	p.residency.on = on
@@ -42,7 +42,8 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	}
 	result.Timings.Text = time.Since(start)
 	d := &drawing{p: p, r: r, s: s, rows: rows, latent: p.kind.Latent(r), on: on}
-	d.net = p.kind.Nets()[slices.IndexFunc(p.kind.Nets(), func(n Net) bool { return n.Denoiser })]
+	nets := p.kind.Nets()
+	d.net = nets[slices.IndexFunc(nets, func(n Net) bool { return n.Denoiser })]
 	if err := d.draw(ctx, result); err != nil {
 		return nil, err
 	}
