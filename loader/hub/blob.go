@@ -23,7 +23,8 @@ type blob struct {
 	name string
 	url  string // at the hub, which leads to where it lies
 
-	direct atomic.Pointer[string] // where it lies, for some minutes
+	direct   atomic.Pointer[string] // where it lies, for some minutes
+	renewing sync.Mutex             // held by the piece that asks where the file lies now
 
 	mu     sync.Mutex
 	size   int64
@@ -213,9 +214,7 @@ func (b *blob) piece(ctx context.Context, at int64) ([]byte, error) {
 	a, err := b.r.get(ctx, direct, span, want)
 	var status statusError
 	if errors.As(err, &status) && slices.Contains([]int{400, 401, 403, 404, 410}, status.status) && direct != b.url {
-		if a, err = b.r.get(ctx, b.url, span, want); err == nil {
-			b.direct.Store(&a.url)
-		}
+		a, err = b.renewed(ctx, direct, span, want)
 	}
 	if err != nil {
 		return nil, err
@@ -232,6 +231,23 @@ func (b *blob) piece(ctx context.Context, at int64) ([]byte, error) {
 		return nil, errChanged
 	}
 	return a.body, nil
+}
+
+// renewed asks for a piece whose address has ended: where another piece was sent
+// since, else at the hub. One piece asks at a time, so that all learn of it.
+func (b *blob) renewed(ctx context.Context, ended, span string, want int64) (answer, error) {
+	b.renewing.Lock()
+	defer b.renewing.Unlock()
+	if now := *b.direct.Load(); now != ended {
+		if a, err := b.r.get(ctx, now, span, want); err == nil {
+			return a, nil
+		}
+	}
+	a, err := b.r.get(ctx, b.url, span, want)
+	if err == nil {
+		b.direct.Store(&a.url)
+	}
+	return a, err
 }
 
 // sameHead compares what was read before the download with it.
