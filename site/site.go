@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/evanw/esbuild/pkg/api"
 )
 
 //go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest compat/*.js
@@ -28,10 +30,9 @@ var embedded embed.FS
 // models.
 func Files() fs.FS { return served() }
 
-// served is the embedded files, their scripts and styles without comments and
-// indents: those are for readers of the source. Empty lines in the places of
-// comments keep the numbers of the others. The folders are for readers, too: all files
-// are served side by side, so that png.js keeps its address.
+// served is the embedded files, their scripts and styles minified. The folders
+// are for readers: all files are served side by side, so that png.js keeps its
+// address.
 var served = sync.OnceValue(func() memory {
 	files := memory{}
 	err := fs.WalkDir(embedded, ".", func(name string, d fs.DirEntry, err error) error {
@@ -39,7 +40,9 @@ var served = sync.OnceValue(func() memory {
 			return err
 		}
 		data, err := embedded.ReadFile(name)
-		data = lean(name, data)
+		if data, err = lean(name, data); err != nil {
+			return err
+		}
 		if _, twice := files[path.Base(name)]; twice {
 			return fmt.Errorf("site: two files are called %s", path.Base(name))
 		}
@@ -53,32 +56,24 @@ var served = sync.OnceValue(func() memory {
 })
 
 // lean is a script or a style as it is served, and another file as it is.
-func lean(name string, data []byte) []byte {
-	switch path.Ext(name) {
-	case ".js":
-		data = comment.ReplaceAll(data, []byte("$1"))
-	case ".css":
-		data = remark.ReplaceAll(data, nil)
-	default:
-		return data
+func lean(name string, data []byte) ([]byte, error) {
+	loaders := map[string]api.Loader{".js": api.LoaderJS, ".css": api.LoaderCSS}
+	loader, ok := loaders[path.Ext(name)]
+	if !ok {
+		return data, nil
 	}
-	return indent.ReplaceAll(data, nil)
+	r := api.Transform(string(data), api.TransformOptions{
+		Loader: loader, Target: api.ES2022, Charset: api.CharsetUTF8, LineLimit: 500, // for who reads a stack
+		MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true, LogLevel: api.LogLevelSilent,
+	})
+	if len(r.Errors) > 0 {
+		return nil, fmt.Errorf("site: %s: %s", name, r.Errors[0].Text)
+	}
+	return r.Code, nil
 }
 
 // names lists the files of the page.
 func names() []string { return slices.Sorted(maps.Keys(served())) }
-
-// comment matches a line that is one, and one at the end of a line: without a
-// quote in it, or an apostrophe at most behind what ends a piece of code, so that
-// no string is cut.
-var comment = regexp.MustCompile("(?m)^[\t ]*//.*$|([;,{(])[\t ]+// [^\"`\n]*$|[\t ]+// [^\"'`\n]*$")
-
-// remark matches a comment of a style, indent what a line begins with. No script
-// has a text over several lines that would miss its own.
-var (
-	remark = regexp.MustCompile(`/\*[^*]*\*/\n*`)
-	indent = regexp.MustCompile(`(?m)^\t+`)
-)
 
 // policy lets a page run its own code and connect to its own site, and nothing
 // else. sw.js adds the origins of models that the visitor allowed.
@@ -115,15 +110,16 @@ func assembled(name string, build any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fetching, err := fs.ReadFile(Files(), care)
+	fetching, err := embedded.ReadFile(care)
 	if err != nil {
 		return nil, err
 	}
-	text, err := fs.ReadFile(Files(), name)
+	text, err := embedded.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "const build = %s;\n%s\n%s", head, exported.ReplaceAll(fetching, nil), text), nil
+	text, err = lean(name, slices.Concat(exported.ReplaceAll(fetching, nil), []byte("\n"), text))
+	return fmt.Appendf(nil, "const build = %s;\n%s", head, text), err
 }
 
 // exported matches what makes a module of a script.

@@ -22,6 +22,7 @@ const (
 	float16Module   = "github.com/x448/float16"
 	wazeroModule    = "github.com/tetratelabs/wazero"
 	brotliModule    = "github.com/andybalholm/brotli" // of the command, never of the wasm
+	minifyModule    = "github.com/evanw/esbuild"      // of the command, never of the wasm
 )
 
 // arrows lists what the files of each package may import besides the standard
@@ -54,7 +55,7 @@ var arrows = map[string][]string{
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
 	"wasm/pack":          {"engine/diffusion", "loader", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
-	"site":               {zstdModule, brotliModule},
+	"site":               {zstdModule, brotliModule, minifyModule},
 }
 
 // jsOnly are the imports that only files named *_js.go may have, and hostOnly
