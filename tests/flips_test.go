@@ -21,6 +21,7 @@ import (
 	"wisp/engine/diffusion"
 	"wisp/loader"
 	"wisp/loader/pack"
+	"wisp/tests/golden/seeded"
 )
 
 // memoryModel is a packed model in memory: what pack writes and the loader
@@ -43,7 +44,7 @@ func (m memoryModel) Open(_ context.Context, name string) (io.ReadCloser, error)
 // packedModel packs a tiny pipeline.
 func packedModel(t *testing.T, dir string, o pack.Options) memoryModel {
 	t.Helper()
-	in, err := pack.OpenDir(filepath.Join(dir, "model"))
+	in, err := pack.OpenDir(seeded.Directory(t, filepath.Join(dir, "model")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"wisp/engine/cpu"
 	"wisp/engine/simd"
 	"wisp/loader/safetensors"
+	"wisp/tests/golden/seeded"
 )
 
 // labelled is a backend with the name that tests print for it.
@@ -62,10 +63,10 @@ func backends(t *testing.T) []labelled {
 	return append([]labelled{{cpu.New(), "cpu"}}, list...)
 }
 
-// readSafetensors reads the f32 and i32 tensors of a golden file.
+// readSafetensors reads the f32 and i32 tensors of a golden file, or of its seeds.
 func readSafetensors(t *testing.T, file string) map[string]engine.Tensor {
 	t.Helper()
-	b, err := os.ReadFile(file)
+	b, err := seeded.File(file)
 	if err != nil {
 		t.Fatal(err)
 	}

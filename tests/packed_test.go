@@ -3,24 +3,23 @@
 package tests
 
 import (
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"wisp/loader"
 	"wisp/loader/pack"
+	"wisp/tests/golden/seeded"
 )
 
 // TestPackedPipelines takes the tiny pipelines through the packer and the
 // loader, as a page gets them, in each storage type.
 func TestPackedPipelines(t *testing.T) {
 	for _, dir := range tinyPipelines(t) {
+		in := seeded.Directory(t, filepath.Join(dir, "model"))
 		for quant, bound := range map[string]float64{"f32": minPSNR, "f16": minPackedPSNR} {
 			t.Run(filepath.Base(dir)+"/"+quant, func(t *testing.T) {
 				out := t.TempDir()
-				if err := pack.Run(t.Context(), pack.Options{In: filepath.Join(dir, "model"), Out: out, Quant: quant}); err != nil {
+				if err := pack.Run(t.Context(), pack.Options{In: in, Out: out, Quant: quant}); err != nil {
 					t.Fatal(err)
 				}
 				m, err := loader.Open(t.Context(), loader.Dir(out), nil, loader.Options{})
@@ -41,7 +40,9 @@ func TestTextualInversion(t *testing.T) {
 	dir := filepath.Join("golden", "inversion")
 	in, out := t.TempDir(), t.TempDir()
 	for _, from := range []string{filepath.Join("golden", "pipeline", "tiny_ddim_kl", "model"), filepath.Join(dir, "model")} {
-		overlay(t, in, from)
+		if err := seeded.Copy(in, from); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := pack.Run(t.Context(), pack.Options{In: in, Out: out, Quant: "f32"}); err != nil {
 		t.Fatal(err)
@@ -51,27 +52,4 @@ func TestTextualInversion(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkPipeline(t, backends(t)[1], m, dir, minPSNR)
-}
-
-// overlay copies a directory's files over those of another.
-func overlay(t *testing.T, to, from string) {
-	t.Helper()
-	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		rest, err := filepath.Rel(from, name)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rest)
-		return errors.Join(os.MkdirAll(filepath.Dir(target), 0o777), os.WriteFile(target, b, 0o666))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -19,6 +19,7 @@ import (
 	"wisp/engine/cpu"
 	"wisp/engine/diffusion"
 	"wisp/tests/golden/pipeline"
+	"wisp/tests/golden/seeded"
 )
 
 // directory is a diffusers pipeline directory as a [diffusion.Model].
@@ -42,8 +43,7 @@ func (d directory) File(name string) ([]byte, bool) {
 }
 
 func (d directory) Stream(_ context.Context, component string, prefixes []string, each func(name, dtype string, shape []int, fill func(io.WriterAt) error) error) error {
-	files, _ := filepath.Glob(filepath.Join(d.path, component, "*.safetensors"))
-	for _, file := range files {
+	for _, file := range seeded.Files(filepath.Join(d.path, component)) {
 		for name, t := range readSafetensors(d.t, file) {
 			if hasPrefix(name, prefixes) {
 				fill := func(w io.WriterAt) error { _, err := w.WriteAt(t.Data, 0); return err }

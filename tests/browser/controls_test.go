@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"wisp/loader/pack"
+	"wisp/tests/golden/seeded"
 )
 
 // The page shows the settings that the model in use reads, and no others; what is
@@ -21,7 +22,7 @@ func TestControls(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	dir := t.TempDir()
 	for _, name := range []string{"sdxl", "dit", "ddpm"} {
-		o := pack.Options{In: "../golden/pipeline/" + name + "/model", Out: filepath.Join(dir, name)}
+		o := pack.Options{In: seeded.Directory(t, "../golden/pipeline/"+name+"/model"), Out: filepath.Join(dir, name)}
 		if err := pack.Run(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 """Makes the network goldens: tiny seeded networks run by diffusers and transformers.
 
-  python make.py [CASE...]    writes <case>/config.json, weights.safetensors, io.safetensors and case.json here
+  python make.py [CASE...]    writes <case>/config.json, weights.seeds.json, io.safetensors and case.json here
 
 io.safetensors holds the graph's inputs as "in.NAME" and its results as
 "out.NAME", images channels-last as the engine has them.
@@ -28,23 +28,16 @@ from transformers import (
     T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel,
 )
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from seeded import fill, freeze, scale  # noqa: E402
+
 HERE = Path(__file__).parent
 WANTED = sys.argv[1:]  # all where empty
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
 
 
 def seeded(model, seed):
-    """Gives every parameter a value that shows in the result: no zeros, no ones."""
-    gen = torch.Generator().manual_seed(seed)
-    for name, p in model.named_parameters():
-        noise = torch.randn(p.shape, generator=gen)
-        if p.ndim > 1:
-            p.data = noise / math.sqrt(p[0].numel())
-        else:
-            p.data = 0.2 * noise + (1 if "norm" in name and name.endswith("weight") else 0)
-    if sum(p.numel() for p in model.parameters()) > 1e5:  # stored as f16
-        model = model.half().float()
-    return model.eval()
+    return fill(model, seed, spread=0.2)
 
 
 def last(x):
@@ -63,9 +56,8 @@ def save(name, network, model, inputs, outputs, half="", **options):
     other = {"encoder": ("decoder.", "post_quant_conv.", "quantize.", "bn."), "decoder": ("encoder.", "quant_conv.", "bn."), "": ()}[half]
     weights = {k: v for k, v in load_file(file).items() if not k.startswith(other)}
     file.unlink()
-    if sum(v.numel() for v in weights.values()) > 1e5:  # see seeded
-        weights = {k: v.half() for k, v in weights.items()}
     save_file(weights, out / "weights.safetensors")
+    freeze(out)
     (out / "generation_config.json").unlink(missing_ok=True)
     tensors = {f"in.{k}": v for k, v in inputs.items()} | {f"out.{k}": v for k, v in outputs.items()}
     save_file({k: v.detach().contiguous() for k, v in tensors.items()}, out / "io.safetensors")
@@ -304,7 +296,7 @@ def unet2ds():
             inputs["timestep"] = times.int()
         else:
             if c.time_embedding_type == "fourier":
-                m.time_proj.weight.data *= 16
+                scale(m.time_proj.weight, 16)
                 inputs["reciprocal"], inputs["time_proj"] = 1 / times, m.time_proj.weight
             inputs["timestep_embedding"] = m.time_proj(times)
         if c.class_embed_type == "timestep":

@@ -24,7 +24,10 @@ from transformers import (
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer,
 )
 
-from tiny import seeded, taesd, tokenizer
+from tiny import taesd, tokenizer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from seeded import fill, freeze, scale  # noqa: E402
 
 HERE = Path(__file__).parent
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
@@ -37,32 +40,32 @@ def clip(path, folder, seed, cls=CLIPTextModel, hidden=24, act="quick_gelu", pad
     if pad:  # OpenCLIP's way: other tokens than the end of text fill up
         file = path / folder / "tokenizer_config.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"pad_token": pad}))
-    text = seeded(cls(CLIPTextConfig(
+    text = fill(cls(CLIPTextConfig(
         vocab_size=words, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=3, num_attention_heads=2,
         max_position_embeddings=77, hidden_act=act, projection_dim=hidden,
         bos_token_id=words - 2, eos_token_id=words - 1, pad_token_id=words - 1)), seed)
-    text.get_input_embeddings().weight.data *= 4
+    scale(text.get_input_embeddings().weight, 4)
     if cls is CLIPTextModel:  # diffusers' clip_skip looks for the name that transformers before 5 had
         text.__dict__["text_model"] = text
     return CLIPTokenizer.from_pretrained(path / folder), text
 
 
 def unet(seed, latent=4, **options):
-    return seeded(UNet2DConditionModel(**dict(
+    return fill(UNet2DConditionModel(**dict(
         sample_size=8, in_channels=latent, out_channels=latent, block_out_channels=(8, 16), layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=24, attention_head_dim=2, norm_num_groups=4) | options), seed)
 
 
 def kl(seed, latent=4, **options):
-    return seeded(AutoencoderKL(**dict(
+    return fill(AutoencoderKL(**dict(
         down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
         block_out_channels=(4, 8, 8), layers_per_block=1, norm_num_groups=4, latent_channels=latent, scaling_factor=0.7) | options), seed, 0.7)
 
 
 def tiny_vae(seed, latent=4):
-    vae = seeded(taesd(latent), seed, 0.7)
-    vae.decoder.layers[-1].weight.data *= 1.5
+    vae = fill(taesd(latent), seed, 0.7)
+    scale(vae.decoder.layers[-1].weight, 1.5)
     vae.decoder.layers[-1].bias.data[:] = 0.5
     return vae
 
@@ -117,15 +120,15 @@ def t5(path, folder, seed, dim=16):
             pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2)
         tok = T5Tokenizer.from_pretrained(d, extra_ids=4)
     tok.save_pretrained(path / folder)
-    text = seeded(T5EncoderModel(T5Config(
+    text = fill(T5EncoderModel(T5Config(
         vocab_size=len(tok) + 4, d_model=dim, d_kv=4, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")), seed)
-    text.shared.weight.data *= 4
+    scale(text.shared.weight, 4)
     return T5Tokenizer.from_pretrained(path / folder), text
 
 
 def pixart(path, cls, seed, sample):
     tok, text = t5(path, "tokenizer", seed)
-    net = seeded(diffusers.PixArtTransformer2DModel(
+    net = fill(diffusers.PixArtTransformer2DModel(
         sample_size=sample, num_layers=2, num_attention_heads=3, attention_head_dim=8, in_channels=4, out_channels=8, patch_size=2,
         cross_attention_dim=24, caption_channels=16, norm_type="ada_norm_single", use_additional_conditions=sample == 128), seed + 1)
     return cls(tok, text, kl(seed + 2), net, DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=0.0001, beta_end=0.02))
@@ -147,7 +150,7 @@ def sd3_parts(path, seed, with_t5):
 
 
 def sd3(path):
-    net = seeded(diffusers.SD3Transformer2DModel(
+    net = fill(diffusers.SD3Transformer2DModel(
         sample_size=8, patch_size=2, in_channels=8, num_layers=2, attention_head_dim=8, num_attention_heads=3, joint_attention_dim=16,
         caption_projection_dim=24, pooled_projection_dim=14, out_channels=8, pos_embed_max_size=12), 60)
     vae = kl(61, latent=8, scaling_factor=1.5305, shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False)
@@ -156,7 +159,7 @@ def sd3(path):
 
 def sd35(path):
     """3.5 medium's way: norms of queries and keys, a second attention in the first layer; T5 left out."""
-    net = seeded(diffusers.SD3Transformer2DModel(
+    net = fill(diffusers.SD3Transformer2DModel(
         sample_size=8, patch_size=2, in_channels=8, num_layers=2, attention_head_dim=8, num_attention_heads=3, joint_attention_dim=16,
         caption_projection_dim=24, pooled_projection_dim=14, out_channels=8, pos_embed_max_size=12, qk_norm="rms_norm",
         dual_attention_layers=(0,)), 70)
@@ -167,7 +170,7 @@ def sd35(path):
 def flux(path, seed, guidance, scheduler):
     tok, text = clip(path, "tokenizer", seed, hidden=8)
     tok2, text2 = t5(path, "tokenizer_2", seed + 1)
-    net = seeded(diffusers.FluxTransformer2DModel(
+    net = fill(diffusers.FluxTransformer2DModel(
         patch_size=1, in_channels=16, num_layers=1, num_single_layers=2, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=16,
         pooled_projection_dim=8, guidance_embeds=guidance, axes_dims_rope=(4, 4, 8)), seed + 2)
     vae = kl(seed + 3, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False)
@@ -185,7 +188,7 @@ def flux_dev(path):
 
 
 def unet2d(seed, channels=3, sample=16, **options):
-    return seeded(UNet2DModel(**dict(
+    return fill(UNet2DModel(**dict(
         sample_size=sample, in_channels=channels, out_channels=channels, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"), attention_head_dim=4) | options), seed)
 
@@ -252,15 +255,15 @@ def ddim(path):
 
 
 def ldm(path):
-    vae = seeded(VQModel(
+    vae = fill(VQModel(
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(4, 8), layers_per_block=1,
         norm_num_groups=4, latent_channels=3, num_vq_embeddings=32, scaling_factor=0.7), 95, 0.7)
-    vae.quantize.embedding.weight.data *= 2
+    scale(vae.quantize.embedding.weight, 2)
     return diffusers.LDMPipeline(vae, unet2d(96, sample=8), DDIMScheduler(**SD_BETAS, clip_sample=False))
 
 
 def dit(path):
-    net = seeded(diffusers.DiTTransformer2DModel(
+    net = fill(diffusers.DiTTransformer2DModel(
         num_attention_heads=3, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2, sample_size=8, patch_size=2, num_embeds_ada_norm=1000), 97)
     return diffusers.DiTPipeline(net, kl(98), DDIMScheduler(clip_sample=False), id2label={i: f"thing {i}, object {i}" for i in range(10)})
 
@@ -340,6 +343,7 @@ def golden(name):
     pipe.to(torch.float32)
     for vae in (out / "model").glob("vae/*.safetensors"):  # no kind here reads a picture
         save_file({k: v for k, v in load_file(vae).items() if not k.startswith(("encoder.", "quant_conv."))}, vae)
+    freeze(out / "model")
     if name == "sd_insists":  # as the file was before the pipeline saw it
         file = out / "model" / "scheduler" / "scheduler_config.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"steps_offset": 0, "clip_sample": True}, indent=2) + "\n")
