@@ -16,12 +16,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"image"
 	"io"
 	"io/fs"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -318,7 +320,7 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	var given diffusion.Request
 	for _, field := range diffusion.RequestFields {
 		if field.Flag != "" {
-			f.Var(setting{field.In(&given)}, field.Flag, field.Help)
+			f.Var(&setting{to: field.In(&given)}, field.Flag, field.Help)
 		}
 	}
 	if err := parse(f, args, 0); err != nil {
@@ -336,10 +338,13 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	f.Visit(func(g *flag.Flag) {
 		for _, field := range diffusion.RequestFields {
 			if field.Flag == g.Name {
-				setting{field.In(&r)}.Set(g.Value.String())
+				reflect.ValueOf(field.In(&r)).Elem().Set(reflect.ValueOf(field.In(&given)).Elem())
 			}
 		}
 	})
+	if given.Image != nil && given.Width == 0 && given.Height == 0 {
+		r.Width, r.Height = 0, 0 // the picture's
+	}
 	result, err := p.Generate(ctx, r, nil)
 	if err != nil {
 		return err
@@ -399,27 +404,21 @@ func memoryOf(backend string) int64 {
 }
 
 // setting is a flag that sets one field of a request.
-type setting struct{ to any }
-
-func (s setting) String() string {
-	switch to := s.to.(type) {
-	case *string:
-		return *to
-	case *int:
-		return strconv.Itoa(*to)
-	case *uint64:
-		return strconv.FormatUint(*to, 10)
-	case *float32:
-		return strconv.FormatFloat(float64(*to), 'g', -1, 32)
-	}
-	return ""
+type setting struct {
+	to   any
+	text string
 }
 
+func (s *setting) String() string { return s.text }
+
 // Set parses the flag's value.
-func (s setting) Set(text string) (err error) {
+func (s *setting) Set(text string) (err error) {
+	s.text = text
 	switch to := s.to.(type) {
 	case *string:
 		*to = text
+	case **image.NRGBA:
+		*to, err = readPicture(text)
 	case *int:
 		*to, err = strconv.Atoi(text)
 	case *uint64:

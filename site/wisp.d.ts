@@ -156,6 +156,16 @@ export interface GeneratorOptions {
 	busy?: Busy;
 }
 
+/**
+ * Pixels, as ImageData has them: four bytes each, red, green, blue and alpha,
+ * row by row from the top. What shows through is laid on white.
+ */
+export interface Picture {
+	width: number;
+	height: number;
+	data: Uint8ClampedArray | Uint8Array;
+}
+
 /** A field that is not among these is refused with `bad-request`. */
 export interface Request {
 	prompt: string;
@@ -178,6 +188,10 @@ export interface Request {
 	schedule?: string;
 	width?: number;
 	height?: number;
+	/** To begin with in place of noise; where no size is named, its own counts. */
+	image?: Picture;
+	/** How far to leave the image behind: near 0 it stays as it is, at 1 nothing of it. Of the steps, this share is walked. */
+	strength?: number;
 	/** Picture i is drawn with seed + i. */
 	count?: number;
 	/** Decode each step's prediction for onStep. */
@@ -214,7 +228,7 @@ export interface Result {
 	/** The settings, as AUTOMATIC1111 writes them into PNG files. */
 	parameters: string;
 	/** The settings, with the model's defaults filled in. */
-	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews">>;
+	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image">>;
 }
 
 /** What the model reads of a request; the rest is refused or changes nothing. */

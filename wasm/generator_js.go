@@ -278,6 +278,7 @@ func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, 
 		}
 		images = append(images, map[string]any(p))
 	}
+	r.Width, r.Height = result.Images[0].Rect.Dx(), result.Images[0].Rect.Dy()
 	t := result.Timings
 	return map[string]any{
 		"images": images, "seed": result.Seed, "backend": g.backend.Name(), "device": device(g.backend), "profile": profile(g.backend), "truncated": result.Truncated,

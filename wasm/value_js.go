@@ -22,6 +22,8 @@ func readRequest(v safejs.Value, r diffusion.Request) (diffusion.Request, error)
 			f.Number(field.Name, to)
 		case *bool:
 			f.Boolean(field.Name, to)
+		case **image.NRGBA:
+			readPicture(&f, field.Name, to)
 		case *uint64:
 			if n, ok := f.Whole(field.Name); ok && n < 0 {
 				f.Wrong(field.Name, "0 or more")
@@ -30,7 +32,42 @@ func readRequest(v safejs.Value, r diffusion.Request) (diffusion.Request, error)
 			}
 		}
 	}
+	_, wide := f.Get("width")
+	if _, high := f.Get("height"); r.Image != nil && !wide && !high {
+		r.Width, r.Height = 0, 0 // the picture's
+	}
 	return r, f.Err
+}
+
+// readPicture copies a picture as ImageData has it: width, height and data, the
+// bytes of its pixels' red, green, blue and alpha.
+func readPicture(f *bridge.Fields, name string, to **image.NRGBA) {
+	v, ok := f.Get(name)
+	if !ok {
+		return
+	}
+	of := bridge.Fields{Object: v}
+	var w, h, n int
+	of.Integer("width", &w)
+	of.Integer("height", &h)
+	data, ok := of.Get("data")
+	if ok {
+		(&bridge.Fields{Object: data}).Integer("length", &n)
+	}
+	if of.Err != nil || !ok || w < 1 || h < 1 || w > 1<<20 || h > 1<<20 || n != 4*w*h {
+		f.Wrong(name, "a picture: width, height and data, four bytes a pixel")
+		return
+	}
+	img := &image.NRGBA{Rect: image.Rect(0, 0, w, h), Stride: 4 * w}
+	if f.Err = diffusion.CheckSize(name, w, h); f.Err != nil {
+		return
+	}
+	img.Pix = make([]byte, n)
+	if _, err := safejs.CopyBytesToGo(img.Pix, data); err != nil {
+		f.Wrong(name, "a picture: its data are no bytes")
+		return
+	}
+	*to = img
 }
 
 // settings is a request as the page sees it.

@@ -16,6 +16,9 @@ func Check(m Model, shapes map[string]map[string][]int) error {
 		return fmt.Errorf("%w: %w", ErrBadModel, err)
 	}
 	for _, n := range p.kind.Nets() {
+		if n.Late {
+			continue
+		}
 		g, err := n.Graph(n.Size(p.Defaults()))
 		if err == nil {
 			err = checkWeights(g, shapes[n.Component])

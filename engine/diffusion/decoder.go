@@ -3,13 +3,15 @@ package diffusion
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 
 	"wisp/engine"
 	"wisp/engine/model"
 )
 
-// decoder is the half of an AutoencoderKL, AutoencoderTiny or VQModel that
-// makes pictures, as the kinds with latents use it.
+// decoder is an AutoencoderKL, AutoencoderTiny or VQModel as the kinds with
+// latents use it: above all the half that makes pictures.
 type decoder struct {
 	component string
 	config    []byte
@@ -59,4 +61,58 @@ func (d decoder) decode(ctx context.Context, run Runner, r Request, x []float32)
 		return nil, err
 	}
 	return out["image"].Float32s(), nil
+}
+
+// encoderName is what a [Runner] knows the other half by.
+func (d decoder) encoderName() string { return d.component + " encoder" }
+
+// encoder is the half that reads pictures.
+func (d decoder) encoder() Net {
+	return Net{
+		Component: d.component, Name: d.encoderName(), Late: true, Prefixes: []string{"encoder.", "quant_conv."},
+		Size:  func(r Request) Size { return Size{Batch: 1, Height: r.Height, Width: r.Width} },
+		Graph: func(s Size) (*engine.Graph, error) { return model.Encoder(d.config, s.Batch, s.Height, s.Width) },
+	}
+}
+
+// posterior encodes a picture's colours (height, width, 3).
+func (d decoder) posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	in := Inputs{"image": engine.FromFloat32s(rgb, 1, r.Height, r.Width, 3)}
+	out, err := run.Run(ctx, d.encoderName(), Size{Batch: 1, Height: r.Height, Width: r.Width}, in)
+	if err != nil {
+		return posterior{}, err
+	}
+	if latents, ok := out["latents"]; ok {
+		return posterior{mean: d.facts.Normalise(latents.Float32s())}, nil
+	}
+	deviation := out["logvar"].Float32s()
+	for i, v := range deviation {
+		deviation[i] = d.facts.Deviation(i%d.facts.Latent, float32(math.Exp(0.5*float64(v))))
+	}
+	return posterior{d.facts.Normalise(out["mean"].Float32s()), deviation}, nil
+}
+
+// posterior is where the latents of a picture lie, as a sampler walks them: a
+// mean, and a standard deviation where the encoder gives one.
+type posterior struct{ mean, deviation []float32 }
+
+// sample draws latents, with noise where there is a deviation.
+func (p posterior) sample(n *noise) []float32 {
+	x := slices.Clone(p.mean)
+	if p.deviation == nil {
+		return x
+	}
+	for i, v := range n.next() {
+		x[i] += p.deviation[i] * v
+	}
+	return x
+}
+
+// pack packs both as [noise] is packed.
+func (p posterior) pack(l Latent) posterior {
+	p.mean = l.pack(p.mean)
+	if p.deviation != nil {
+		p.deviation = l.pack(p.deviation)
+	}
+	return p
 }

@@ -37,18 +37,20 @@ type Model interface {
 type Request struct {
 	Prompt         string
 	NegativePrompt string
-	PromptSyntax   string  // of brackets, weights and BREAK in both prompts: "a1111", "comfyui"; "" and "none" read them as they stand
-	SecondPrompt   string  // for the second text encoder where there is one; empty for Prompt
-	ClipSkip       int     // 2 reads CLIP's last layer but one, as users count; 0 as the model has it
-	Class          int     // for a model that draws classes: its number
-	Seed           uint64  // of the first picture; picture i uses Seed + i
-	Steps          int     // denoising steps
-	Guidance       float32 // classifier-free guidance scale; 1 or less turns it off
-	Sampler        string  // a name from sampler.List; empty for the model's own
-	Schedule       string  // "", "karras", ...: how the sampler spaces its sigmas
-	Width, Height  int     // in pixels
-	Count          int     // pictures
-	Previews       bool    // decode the prediction of each step into Event.Preview
+	PromptSyntax   string       // of brackets, weights and BREAK in both prompts: "a1111", "comfyui"; "" and "none" read them as they stand
+	SecondPrompt   string       // for the second text encoder where there is one; empty for Prompt
+	ClipSkip       int          // 2 reads CLIP's last layer but one, as users count; 0 as the model has it
+	Class          int          // for a model that draws classes: its number
+	Seed           uint64       // of the first picture; picture i uses Seed + i
+	Steps          int          // denoising steps
+	Guidance       float32      // classifier-free guidance scale; 1 or less turns it off
+	Sampler        string       // a name from sampler.List; empty for the model's own
+	Schedule       string       // "", "karras", ...: how the sampler spaces its sigmas
+	Width, Height  int          // in pixels; both 0 for those of Image, as near as the model has it
+	Count          int          // pictures
+	Image          *image.NRGBA // to begin with; nil to begin with noise
+	Strength       float32      // of the change to Image: 1 is a picture of its own, near 0 the same
+	Previews       bool         // decode the prediction of each step into Event.Preview
 }
 
 // Event reports progress: of weights in "load", networks in "compile", steps

@@ -121,7 +121,7 @@ func TestProgramCacheDropsTheOldest(t *testing.T) {
 	if _, ok := c.get(key(1)); ok || closed != 2 {
 		t.Errorf("%d programs closed, want the 2 oldest", closed)
 	}
-	c.drop(func(k programKey) bool { return k.component == "vae" })
+	c.drop(func(k programKey) bool { return k.net == "vae" })
 	if closed != cachedPrograms+2 {
 		t.Errorf("%d programs closed in all", closed)
 	}

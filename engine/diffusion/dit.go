@@ -50,7 +50,7 @@ func newDiT(m Configs) (Kind, error) {
 // classes is how many there are beside the last, which is none.
 func (k *dit) classes() int { return k.transformer.facts.Classes - 1 }
 
-func (k *dit) Nets() []Net { return []Net{k.transformer.net(k, 0), k.vae.net()} }
+func (k *dit) Nets() []Net { return []Net{k.transformer.net(k, 0), k.vae.net(), k.vae.encoder()} }
 
 func (k *dit) Open(Model) error { return nil }
 
@@ -87,6 +87,10 @@ func (k *dit) Encode(_ context.Context, _ Runner, p Prompt) (Conditioning, error
 func (k *dit) Inputs(_ Request, t float32) Inputs {
 	embedding := model.TimestepEmbedding([]float32{t}, 256, true, 1)
 	return Inputs{"timestep_embedding": engine.FromFloat32s(embedding, 1, 256)}
+}
+
+func (k *dit) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	return k.vae.posterior(ctx, run, r, rgb)
 }
 
 func (k *dit) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {

@@ -5,7 +5,7 @@ type Field struct {
 	Name string             // in JavaScript: site/wisp.d.ts
 	Flag string             // of the command; "" for none
 	Help string             // for the command's users
-	In   func(*Request) any // where it is: *string, *int, *uint64, *float32 or *bool
+	In   func(*Request) any // where it is: *string, *int, *uint64, *float32, *bool or **image.NRGBA
 }
 
 // RequestFields lists the settings of a request; who decodes, shows or
@@ -25,6 +25,8 @@ var RequestFields = []Field{
 	{"width", "width", "width in pixels", func(r *Request) any { return &r.Width }},
 	{"height", "height", "height in pixels", func(r *Request) any { return &r.Height }},
 	{"count", "count", "how many pictures", func(r *Request) any { return &r.Count }},
+	{"image", "image", "picture to begin with, a PNG, JPEG or GIF file", func(r *Request) any { return &r.Image }},
+	{"strength", "strength", "how far to leave the picture behind, 0 to 1", func(r *Request) any { return &r.Strength }},
 	{"previews", "", "", func(r *Request) any { return &r.Previews }},
 }
 
@@ -41,6 +43,9 @@ func (p *Pipeline) notices(r Request) (list []string) {
 	}
 	if r.Guidance > 1 && !f.Guidance {
 		list = append(list, "guidance: this model draws without")
+	}
+	if r.Strength != 0 && r.Strength != defaultStrength && r.Image == nil {
+		list = append(list, "strength: it counts where there is an image")
 	}
 	plain := Prompt{Syntax: r.PromptSyntax}.plain()
 	if !plain && !f.Weights && f.Prompt {

@@ -56,7 +56,7 @@ func newFlux(m Configs) (Kind, error) {
 }
 
 func (k *flux) Nets() []Net {
-	return []Net{k.clip.net(), k.t5.net(), k.transformer.net(k, fluxTokens), k.vae.net()}
+	return []Net{k.clip.net(), k.t5.net(), k.transformer.net(k, fluxTokens), k.vae.net(), k.vae.encoder()}
 }
 
 func (k *flux) Open(m Model) error {
@@ -103,6 +103,14 @@ func (k *flux) Inputs(r Request, t float32) Inputs {
 		in["guidance_embedding"] = embedded(1000 * r.Guidance)
 	}
 	return in
+}
+
+func (k *flux) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	p, err := k.vae.posterior(ctx, run, r, rgb)
+	if err != nil {
+		return p, err
+	}
+	return p.pack(k.Latent(r)), nil
 }
 
 func (k *flux) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {

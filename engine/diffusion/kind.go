@@ -27,18 +27,23 @@ type Size struct {
 // Net is one network of a pipeline: where its weights are and how it is drawn.
 type Net struct {
 	Component string   // "unet", "text_encoder_2": as diffusers names its folder
+	Name      string   // where a component has two networks; "" for Component
 	Prefixes  []string // of the weights wanted; none for all
+	Late      bool     // weights are asked for when the first drawing needs them, and may be missing
 	Denoiser  bool     // it is evaluated at each step, on the rows of a drawing
 	Size      func(Request) Size
 	Graph     func(Size) (*engine.Graph, error)
 	Fixed     []string // inputs that stay the same over the steps of a picture
 }
 
+// name is what a [Runner] knows it by.
+func (n Net) name() string { return cmp.Or(n.Name, n.Component) }
+
 // Runner evaluates networks of a pipeline, loading and compiling them where
 // need be.
 type Runner interface {
-	// Run returns all outputs of a component's graph, drawn at a size.
-	Run(ctx context.Context, component string, s Size, in Inputs) (Inputs, error)
+	// Run returns all outputs of a network's graph, drawn at a size.
+	Run(ctx context.Context, net string, s Size, in Inputs) (Inputs, error)
 }
 
 // Prompt is a text as one row is conditioned on it, with what conditions it
@@ -132,6 +137,9 @@ type Kind interface {
 	Encode(context.Context, Runner, Prompt) (Conditioning, error)
 	// Inputs is what the denoiser is fed at timestep t besides.
 	Inputs(r Request, t float32) Inputs
+	// Posterior is where the latents of a picture lie, whose colours (height,
+	// width, 3) are from −1 to 1.
+	Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error)
 	// Decode turns the latents x (h, w, c) into a picture's colours
 	// (height, width, 3), from −1 to 1.
 	Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error)
@@ -175,14 +183,14 @@ func newKind(m Configs) (Kind, error) {
 	return open(m)
 }
 
-// Nets lists the networks that a pipeline loads of a model, for who downloads
-// them. It needs the configurations only.
+// Nets lists the networks that a pipeline loads of a model before it draws, for
+// who downloads them. It needs the configurations only.
 func Nets(m Configs) ([]Net, error) {
 	k, err := newKind(m)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadModel, err)
 	}
-	return k.Nets(), nil
+	return slices.DeleteFunc(k.Nets(), func(n Net) bool { return n.Late }), nil
 }
 
 // parse decodes a component's config into v.

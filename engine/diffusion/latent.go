@@ -60,6 +60,18 @@ func (n *noise) step(s sampler.Sampler, i int) []float32 {
 	return n.draw(func(out []float32) { n.path.Increment(from, to, out) })
 }
 
+// pack lays squares of latents x (h·p, w·p, c) into channels: (h, w, c·p·p).
+func (l Latent) pack(x []float32) []float32 {
+	p, channels := l.Patch, l.Channels/(l.Patch*l.Patch)
+	out := make([]float32, len(x))
+	for i := range out {
+		pixel, c := i/l.Channels, i%l.Channels
+		row, column := pixel/l.Width*p+c/p%p, pixel%l.Width*p+c%p
+		out[i] = x[(row*l.Width*p+column)*channels+c/(p*p)]
+	}
+	return out
+}
+
 // unpack undoes the packing of latents x: (h, w, c·p·p) to (h·p, w·p, c).
 func (l Latent) unpack(x []float32) []float32 {
 	p, channels := l.Patch, l.Channels/(l.Patch*l.Patch)

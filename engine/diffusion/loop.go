@@ -2,6 +2,7 @@ package diffusion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"maps"
@@ -12,7 +13,12 @@ import (
 	"wisp/engine/sampler"
 )
 
-func badRequest(err error) error { return fmt.Errorf("%w: %v", ErrBadRequest, err) }
+func badRequest(err error) error {
+	if errors.Is(err, ErrBadRequest) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrBadRequest, err)
+}
 
 // Generate draws r.Count pictures: all are denoised, then all decoded. on,
 // which may be nil, hears of each stage and step. A cancelled ctx ends it with
@@ -21,12 +27,23 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	if on == nil {
 		on = func(Event) {}
 	}
+	if r.Image != nil && r.Width == 0 && r.Height == 0 {
+		if err := checkPicture("image", r.Image); err != nil {
+			return nil, badRequest(err)
+		}
+		r.Width, r.Height = p.sizeFor(r.Image)
+	}
 	if err := p.check(r); err != nil {
 		return nil, badRequest(err)
 	}
-	s, err := p.sampler(r.Sampler, r.Schedule, p.plan(r))
+	modes, err := p.modes(r)
 	if err != nil {
-		if _, bare := p.sampler(r.Sampler, "", p.plan(r)); bare == nil {
+		return nil, badRequest(err)
+	}
+	plan := p.plan(r, modes...)
+	s, err := p.sampler(r.Sampler, r.Schedule, plan)
+	if err != nil {
+		if _, bare := p.sampler(r.Sampler, "", plan); bare == nil {
 			err = fmt.Errorf("the schedule %q does not go with this sampler and model: choose another (%v)", r.Schedule, err)
 		}
 		return nil, badRequest(err)
@@ -41,7 +58,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		return nil, err
 	}
 	result.Timings.Text = time.Since(start)
-	d := &drawing{p: p, r: r, s: s, rows: rows, latent: p.kind.Latent(r), on: on}
+	d := &drawing{p: p, r: r, s: s, rows: rows, latent: p.kind.Latent(r), on: on, modes: modes}
 	nets := p.kind.Nets()
 	d.net = nets[slices.IndexFunc(nets, func(n Net) bool { return n.Denoiser })]
 	if err := d.draw(ctx, result); err != nil {
@@ -59,11 +76,26 @@ type drawing struct {
 	net    Net // the denoiser
 	rows   []Row
 	latent Latent
+	modes  []mode
 	on     func(Event)
+}
+
+// encode is where the latents of a picture's colours (height, width, 3) lie.
+func (d *drawing) encode(ctx context.Context, rgb []float32) (posterior, error) {
+	at, err := d.p.kind.Posterior(ctx, d.p.residency, d.r, rgb)
+	if errors.Is(err, errNoWeight) {
+		err = fmt.Errorf("%w: %w", errNoEncoder, err)
+	}
+	return at, err
 }
 
 func (d *drawing) draw(ctx context.Context, result *Result) error {
 	start := time.Now()
+	for _, m := range d.modes {
+		if err := m.begin(ctx, d); err != nil {
+			return err
+		}
+	}
 	latents := make([][]float32, d.r.Count)
 	for i := range latents {
 		x, err := d.denoise(ctx, i)
@@ -80,6 +112,9 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 		if err != nil {
 			return err
 		}
+		for _, m := range d.modes {
+			img = m.finish(d, img)
+		}
 		result.Images = append(result.Images, img)
 		r := d.r
 		r.Seed += uint64(i)
@@ -95,10 +130,7 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
 	s, l := d.s, d.latent
 	noise := newNoise(d.r.Seed+uint64(i), l)
-	x := noise.next()
-	for j := range x {
-		x[j] *= s.InitSigma()
-	}
+	x := d.first(noise)
 	runs := len(s.Timesteps())
 	for step, t := range s.Timesteps() {
 		out, err := d.predict(ctx, step, t, x)
@@ -112,9 +144,26 @@ func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
 			}
 		}
 		s.Step(step, x, out, noise.step(s, step))
+		for _, m := range d.modes {
+			m.after(d, step, x)
+		}
 		d.on(event)
 	}
 	return x, nil
+}
+
+// first is the x that a walk begins with: what a mode makes it, or noise.
+func (d *drawing) first(n *noise) []float32 {
+	for _, m := range d.modes {
+		if x := m.first(d, n); x != nil {
+			return x
+		}
+	}
+	x := n.next()
+	for j := range x {
+		x[j] *= d.s.InitSigma()
+	}
+	return x
 }
 
 // predict evaluates the denoiser on x (h, w, c) at step i, once for each row,
@@ -135,7 +184,13 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 		if context, ok := rows[0].In["context"]; ok {
 			size.Tokens = context.Shape[1]
 		}
-		out, err := d.p.residency.Run(ctx, d.net.Component, size, stack(rows, varying))
+		in := stack(rows, varying)
+		for _, m := range d.modes {
+			if err := m.before(ctx, d, i, rows, in); err != nil {
+				return nil, err
+			}
+		}
+		out, err := d.p.residency.Run(ctx, d.net.name(), size, in)
 		if err != nil {
 			return nil, err
 		}

@@ -31,6 +31,9 @@ func parameters(r Request, sampler, schedule, model string) string {
 	if r.Class != 0 {
 		fmt.Fprintf(&b, ", Class: %d", r.Class)
 	}
+	if r.Image != nil {
+		fmt.Fprintf(&b, ", Denoising strength: %g", r.Strength)
+	}
 	fmt.Fprintf(&b, ", CFG scale: %g, Seed: %d, Size: %dx%d", r.Guidance, r.Seed, r.Width, r.Height)
 	if model != "" {
 		fmt.Fprintf(&b, ", Model: %s", quote(model))

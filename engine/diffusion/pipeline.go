@@ -49,9 +49,9 @@ func New(ctx context.Context, b engine.Backend, m Model, on func(Event), options
 		p.residency.on = on
 		defer func() { p.residency.on = func(Event) {} }()
 	}
-	nets := p.kind.Nets()
+	nets := slices.DeleteFunc(p.kind.Nets(), func(n Net) bool { return n.Late })
 	for i, n := range nets {
-		if _, err := p.residency.program(ctx, n.Component, n.Size(p.Defaults())); err != nil {
+		if _, err := p.residency.program(ctx, n.name(), n.Size(p.Defaults())); err != nil {
 			p.Close()
 			return nil, err
 		}
@@ -117,6 +117,7 @@ func (p *Pipeline) Fields() Fields { return p.kind.Fields() }
 func (p *Pipeline) Defaults() Request {
 	r := p.kind.Defaults()
 	r.Steps, r.Guidance, r.Schedule = p.defaults.Steps, p.defaults.Guidance, p.defaults.Schedule
+	r.Strength = defaultStrength
 	return r
 }
 
@@ -155,6 +156,8 @@ func (p *Pipeline) check(r Request) error {
 		return fmt.Errorf("count is %d: choose 1 to %d", r.Count, maxCount)
 	case math.IsNaN(float64(r.Guidance)) || r.Guidance < 0 || r.Guidance > 100:
 		return fmt.Errorf("guidance is %v: choose 0 to 100", r.Guidance)
+	case !(r.Strength >= 0 && r.Strength <= 1):
+		return fmt.Errorf("strength is %v: choose 0 to 1", r.Strength)
 	}
 	return nil
 }
@@ -174,12 +177,15 @@ func (p *Pipeline) sampler(name, schedule string, plan sampler.Plan) (sampler.Sa
 	return sampler.New(name, config, plan)
 }
 
-// plan is the walk of a request.
-func (p *Pipeline) plan(r Request) sampler.Plan {
+// plan is the walk of a request, as its modes have it.
+func (p *Pipeline) plan(r Request, modes ...mode) sampler.Plan {
 	token := p.kind.Fields().Multiple // pixels that a token of a transformer spans
 	plan := sampler.Plan{Steps: r.Steps, Tokens: r.Width / token * (r.Height / token), Varies: p.kind.Latent(r).Varies}
 	if r.Sampler == "" && p.scheduler.Class() == "TCDScheduler" {
 		plan.Eta = new(float64) // diffusers' pipelines hand on their own default, 0, for the scheduler's 0.3
+	}
+	for _, m := range modes {
+		m.plan(&plan)
 	}
 	return plan
 }

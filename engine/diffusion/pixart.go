@@ -53,7 +53,7 @@ func newPixArt(m Configs) (Kind, error) {
 }
 
 func (k *pixart) Nets() []Net {
-	return []Net{k.text.net(), k.transformer.net(k, k.text.tokens), k.vae.net()}
+	return []Net{k.text.net(), k.transformer.net(k, k.text.tokens), k.vae.net(), k.vae.encoder()}
 }
 
 func (k *pixart) Open(m Model) error { return k.text.open(m) }
@@ -83,6 +83,10 @@ func (k *pixart) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning
 
 func (k *pixart) Inputs(_ Request, t float32) Inputs {
 	return Inputs{"timestep_embedding": embedded(t)}
+}
+
+func (k *pixart) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	return k.vae.posterior(ctx, run, r, rgb)
 }
 
 func (k *pixart) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {

@@ -3,6 +3,7 @@ package diffusion
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -39,21 +40,21 @@ type program struct {
 
 // programKey names a program: one network at one size.
 type programKey struct {
-	component string
-	size      Size
+	net  string
+	size Size
 }
 
 func newResidency(b engine.Backend, m Model, nets []Net) *residency {
 	r := &residency{backend: b, model: m, nets: map[string]*resident{}, on: func(Event) {}}
 	for _, n := range nets {
-		r.nets[n.Component] = &resident{Net: n}
+		r.nets[n.name()] = &resident{Net: n}
 	}
 	return r
 }
 
 // Run implements [Runner].
-func (r *residency) Run(ctx context.Context, component string, s Size, in Inputs) (Inputs, error) {
-	p, err := r.program(ctx, component, s)
+func (r *residency) Run(ctx context.Context, net string, s Size, in Inputs) (Inputs, error) {
+	p, err := r.program(ctx, net, s)
 	if err != nil {
 		return nil, err
 	}
@@ -62,41 +63,41 @@ func (r *residency) Run(ctx context.Context, component string, s Size, in Inputs
 		out[name] = engine.NewTensor(engine.F32, shape...)
 	}
 	if err := p.Run(ctx, in, out); err != nil {
-		return nil, fmt.Errorf("%s: %w", component, err)
+		return nil, fmt.Errorf("%s: %w", net, err)
 	}
 	for name, t := range out {
 		if err := finite(t); err != nil {
-			return nil, fmt.Errorf("%w: %s: %s %w", ErrBadModel, component, name, err)
+			return nil, fmt.Errorf("%w: %s: %s %w", ErrBadModel, net, name, err)
 		}
 	}
 	return out, nil
 }
 
 // program returns the compiled network, loading and compiling what is not there.
-func (r *residency) program(ctx context.Context, component string, s Size) (program, error) {
-	n, ok := r.nets[component]
+func (r *residency) program(ctx context.Context, net string, s Size) (program, error) {
+	n, ok := r.nets[net]
 	if !ok {
-		return program{}, fmt.Errorf("the pipeline has no %s", component)
+		return program{}, fmt.Errorf("the pipeline has no %s", net)
 	}
 	r.clock++
 	n.used = r.clock
-	key := programKey{component, s}
+	key := programKey{net, s}
 	if p, ok := r.programs.get(key); ok {
 		return p, nil
 	}
 	g, err := n.Graph(s)
 	if err != nil {
-		return program{}, fmt.Errorf("%s: %w", component, err)
+		return program{}, fmt.Errorf("%s: %w", net, err)
 	}
 	if n.weights == nil {
 		if err := r.load(ctx, n, g); err != nil {
 			r.evict(n) // what there is of it
-			return program{}, fmt.Errorf("%s: %w", component, err)
+			return program{}, fmt.Errorf("%s: %w", net, err)
 		}
 	}
 	compiled, err := engine.CompileFixed(r.backend, g, n.weights, n.Fixed...)
 	if err != nil {
-		return program{}, fmt.Errorf("%s: %w", component, err)
+		return program{}, fmt.Errorf("%s: %w", net, err)
 	}
 	p := program{compiled, map[string]engine.Shape{}}
 	for _, o := range g.Outputs {
@@ -105,6 +106,9 @@ func (r *residency) program(ctx context.Context, component string, s Size) (prog
 	r.programs.put(key, p)
 	return p, nil
 }
+
+// errNoWeight tells of a model that lacks one.
+var errNoWeight = errors.New("it has no weight")
 
 // load has the weights that the graph needs written to the backend, in place
 // of others where the budget is short.
@@ -147,7 +151,7 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 	}
 	for name := range need {
 		if n.weights[name] == nil {
-			return fmt.Errorf("%w: it has no weight %q", ErrBadModel, name)
+			return fmt.Errorf("%w: %w %q", ErrBadModel, errNoWeight, name)
 		}
 	}
 	return nil
@@ -177,7 +181,7 @@ func (r *residency) makeRoom(n *resident, more int64) {
 
 // evict frees a network's programs and weights.
 func (r *residency) evict(n *resident) {
-	r.programs.drop(func(k programKey) bool { return k.component == n.Component })
+	r.programs.drop(func(k programKey) bool { return k.net == n.name() })
 	for _, w := range n.weights {
 		w.Release()
 	}

@@ -58,7 +58,7 @@ func newStableDiffusion(m Configs) (Kind, error) {
 }
 
 func (k *stableDiffusion) Nets() []Net {
-	return []Net{k.text.net(), k.unet.net(k.vae.facts.Factor, k.text.tokens), k.vae.net()}
+	return []Net{k.text.net(), k.unet.net(k.vae.facts.Factor, k.text.tokens), k.vae.net(), k.vae.encoder()}
 }
 
 func (k *stableDiffusion) Open(m Model) error { return k.text.open(m) }
@@ -85,6 +85,10 @@ func (k *stableDiffusion) Encode(ctx context.Context, run Runner, p Prompt) (Con
 }
 
 func (k *stableDiffusion) Inputs(r Request, t float32) Inputs { return k.unet.inputs(r, t) }
+
+func (k *stableDiffusion) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	return k.vae.posterior(ctx, run, r, rgb)
+}
 
 func (k *stableDiffusion) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
 	return k.vae.decode(ctx, run, r, x)

@@ -61,7 +61,7 @@ func (k *stableDiffusion3) Nets() []Net {
 	if k.t5 != nil {
 		nets = append(nets, k.t5.net())
 	}
-	return append(nets, k.transformer.net(k, k.texts[0].tokens()+t5Tokens), k.vae.net())
+	return append(nets, k.transformer.net(k, k.texts[0].tokens()+t5Tokens), k.vae.net(), k.vae.encoder())
 }
 
 func (k *stableDiffusion3) Open(m Model) error {
@@ -121,6 +121,10 @@ func (k *stableDiffusion3) Encode(ctx context.Context, run Runner, p Prompt) (Co
 
 func (k *stableDiffusion3) Inputs(_ Request, t float32) Inputs {
 	return Inputs{"timestep_embedding": embedded(t)}
+}
+
+func (k *stableDiffusion3) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	return k.vae.posterior(ctx, run, r, rgb)
 }
 
 func (k *stableDiffusion3) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {

@@ -60,7 +60,7 @@ func (k *stableDiffusionXL) fits() error {
 }
 
 func (k *stableDiffusionXL) Nets() []Net {
-	return []Net{k.texts[0].net(), k.texts[1].net(), k.unet.net(k.vae.facts.Factor, k.texts[0].tokens), k.vae.net()}
+	return []Net{k.texts[0].net(), k.texts[1].net(), k.unet.net(k.vae.facts.Factor, k.texts[0].tokens), k.vae.net(), k.vae.encoder()}
 }
 
 func (k *stableDiffusionXL) Open(m Model) error {
@@ -120,6 +120,10 @@ func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (C
 }
 
 func (k *stableDiffusionXL) Inputs(r Request, t float32) Inputs { return k.unet.inputs(r, t) }
+
+func (k *stableDiffusionXL) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	return k.vae.posterior(ctx, run, r, rgb)
+}
 
 func (k *stableDiffusionXL) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
 	return k.vae.decode(ctx, run, r, x)

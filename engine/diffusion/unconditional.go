@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"wisp/engine"
 	"wisp/engine/model"
@@ -77,7 +78,7 @@ func (k *unconditional) Nets() []Net {
 		Graph: func(s Size) (*engine.Graph, error) { return model.UNet2D(k.config, s.Batch, s.Height, s.Width) },
 	}
 	if k.vae != nil {
-		return []Net{unet, k.vae.net()}
+		return []Net{unet, k.vae.net(), k.vae.encoder()}
 	}
 	return []Net{unet}
 }
@@ -109,6 +110,20 @@ func (k *unconditional) Encode(_ context.Context, _ Runner, p Prompt) (Condition
 
 func (k *unconditional) Inputs(_ Request, t float32) Inputs {
 	return Inputs{"timestep_embedding": engine.FromFloat32s(k.facts.TimestepEmbedding([]float32{t}), 1, k.facts.Embedding)}
+}
+
+func (k *unconditional) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
+	if k.vae != nil {
+		return k.vae.posterior(ctx, run, r, rgb)
+	}
+	if k.facts.In == 3 {
+		return posterior{mean: rgb}, nil
+	}
+	var grey []float32
+	for c := range slices.Chunk(rgb, 3) {
+		grey = append(grey, (c[0]+c[1]+c[2])/3)
+	}
+	return posterior{mean: grey}, nil
 }
 
 func (k *unconditional) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {

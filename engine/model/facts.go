@@ -169,6 +169,29 @@ func (f AutoencoderFacts) Denormalise(x []float32) []float32 {
 	return out
 }
 
+// Normalise turns an encoder's latents x, channels last, into a sampler's: the
+// inverse of [AutoencoderFacts.Denormalise].
+func (f AutoencoderFacts) Normalise(x []float32) []float32 {
+	out := make([]float32, len(x))
+	for i, v := range x {
+		if f.mean != nil {
+			c := i % f.Latent
+			out[i] = (v - f.mean[c]) * f.Scaling / f.std[c]
+		} else {
+			out[i] = (v - f.Shift) * f.Scaling
+		}
+	}
+	return out
+}
+
+// Deviation is what Normalise makes of a standard deviation in channel c.
+func (f AutoencoderFacts) Deviation(c int, v float32) float32 {
+	if f.mean != nil {
+		return v * f.Scaling / f.std[c]
+	}
+	return v * f.Scaling
+}
+
 // ReadAutoencoder reads the facts of an AutoencoderKL's, AutoencoderTiny's or
 // VQModel's config, by its _class_name, and whether this package can build it.
 func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
@@ -253,6 +276,24 @@ func Decoder(config []byte, batch, h, w int) (*engine.Graph, error) {
 		return VQModelDecoder(config, batch, h, w)
 	}
 	return AutoencoderKLDecoder(config, batch, h, w)
+}
+
+// Encoder is the other half: outputs are "latents", or "mean" and "logvar" of
+// an AutoencoderKL.
+func Encoder(config []byte, batch, h, w int) (*engine.Graph, error) {
+	f, err := ReadAutoencoder(config)
+	if err != nil {
+		return nil, err
+	}
+	switch f.class {
+	case "AutoencoderTiny":
+		return AutoencoderTinyEncoder(config, batch, h, w)
+	case "AutoencoderKLFlux2":
+		return AutoencoderKLFlux2Encoder(config, batch, h, w)
+	case "VQModel":
+		return VQModelEncoder(config, batch, h, w)
+	}
+	return AutoencoderKLEncoder(config, batch, h, w)
 }
 
 // TextFacts are what a pipeline must know of a text encoder.

@@ -1,0 +1,116 @@
+package tests
+
+import (
+	"encoding/json"
+	"image"
+	"image/draw"
+	"image/png"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"wisp/engine/diffusion"
+	"wisp/tests/golden/pipeline"
+)
+
+var modesDir = filepath.Join("golden", "modes")
+
+// modeCase is one entry of golden/modes/golden.json.
+type modeCase struct {
+	Name, Model string
+	Scheduler   json.RawMessage // in place of the model's; empty for that
+	Request     map[string]json.RawMessage
+}
+
+func modeCases(t *testing.T) []modeCase {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(modesDir, "golden.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Cases []modeCase }
+	if err := json.Unmarshal(data, &file); err != nil || len(file.Cases) == 0 {
+		t.Fatal(err, len(file.Cases))
+	}
+	return file.Cases
+}
+
+// readPNG reads a picture of golden/modes.
+func readPNG(t *testing.T, name string) *image.NRGBA {
+	t.Helper()
+	f, err := os.Open(filepath.Join(modesDir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	img, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	out := image.NewNRGBA(img.Bounds())
+	draw.Draw(out, out.Rect, img, image.Point{}, draw.Src)
+	return out
+}
+
+// request fills the model's defaults with the fields of a case; a picture is
+// the name of its file.
+func (c modeCase) request(t *testing.T, r diffusion.Request) diffusion.Request {
+	t.Helper()
+	read := 0
+	for _, field := range diffusion.RequestFields {
+		value, ok := c.Request[field.Name]
+		if !ok {
+			continue
+		}
+		read++
+		var err error
+		switch to := field.In(&r).(type) {
+		case **image.NRGBA:
+			var name string
+			err = json.Unmarshal(value, &name)
+			*to = readPNG(t, name)
+		default:
+			err = json.Unmarshal(value, to)
+		}
+		if err != nil {
+			t.Fatalf("%s: %s: %v", c.Name, field.Name, err)
+		}
+	}
+	if read != len(c.Request) {
+		t.Fatalf("%s: %d of %d fields are a request's", c.Name, read, len(c.Request))
+	}
+	return r
+}
+
+// check draws the case's picture and compares it with diffusers'.
+func (c modeCase) check(t *testing.T, b labelled, bound float64) {
+	t.Helper()
+	var m diffusion.Model = directory{t, filepath.Join("golden", "pipeline", c.Model, "model")}
+	if len(c.Scheduler) > 0 {
+		m = altered{m, "scheduler", string(c.Scheduler)}
+	}
+	p, err := diffusion.New(t.Context(), b.Backend, m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	result, err := p.Generate(t.Context(), c.request(t, p.Defaults()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := pipeline.Compare(result.Images[0], readPNG(t, c.Name+".png"))
+	t.Logf("parity: %-24s %-7s PSNR %.1f dB", c.Name, b.label, db)
+	if db < bound {
+		t.Errorf("PSNR %.1f dB, want %.0f", db, bound)
+	}
+}
+
+// TestModes draws what diffusers' own pipelines drew: pictures that begin with
+// pictures (golden/modes/make.py).
+func TestModes(t *testing.T) {
+	for _, c := range modeCases(t) {
+		for _, b := range backends(t) {
+			t.Run(c.Name+"/"+b.label, func(t *testing.T) { c.check(t, b, minPSNR) })
+		}
+	}
+}
