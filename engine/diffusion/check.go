@@ -21,7 +21,7 @@ func Check(m Model, shapes map[string]map[string][]int) error {
 		}
 		g, err := n.Graph(n.Size(p.Defaults()))
 		if err == nil {
-			err = checkWeights(g, shapes[n.Component])
+			err = checkWeights(g, n.Host, shapes[n.Component])
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrBadModel, n.Component, err)
@@ -30,11 +30,16 @@ func Check(m Model, shapes map[string]map[string][]int) error {
 	return nil
 }
 
-// checkWeights looks for the graph's weights among the shapes.
-func checkWeights(g *engine.Graph, shapes map[string][]int) error {
+// checkWeights looks for the graph's weights, and the host's, among the shapes.
+func checkWeights(g *engine.Graph, host []string, shapes map[string][]int) error {
 	have := map[string][]int{}
 	for name, shape := range shapes {
 		have[plainName(name)] = shape
+	}
+	for _, name := range host {
+		if _, ok := have[name]; !ok {
+			return fmt.Errorf("it has no weight %q", name)
+		}
 	}
 	for _, n := range g.Weights() {
 		shape, ok := have[n.Name]

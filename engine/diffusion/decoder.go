@@ -29,7 +29,7 @@ func newDecoder(m Configs, component string) (d decoder, err error) {
 }
 
 func (d decoder) net() Net {
-	return Net{
+	n := Net{
 		Component: d.component, Prefixes: []string{"decoder.", "post_quant_conv.", "quantize."},
 		Size: func(r Request) Size {
 			l := d.latent(r)
@@ -37,6 +37,16 @@ func (d decoder) net() Net {
 		},
 		Graph: func(s Size) (*engine.Graph, error) { return model.Decoder(d.config, s.Batch, s.Height, s.Width) },
 	}
+	return d.normed(n)
+}
+
+// normed is a half that is fed the moments of the batch norm, where there is one.
+func (d decoder) normed(n Net) Net {
+	if d.facts.NormEps != 0 {
+		n.Prefixes = append(n.Prefixes, "bn.running_")
+		n.Host, n.Derive = batchNorm("bn", d.facts.NormEps)
+	}
+	return n
 }
 
 // takes validates that the decoder is for latents of that many channels.
@@ -68,11 +78,11 @@ func (d decoder) encoderName() string { return d.component + " encoder" }
 
 // encoder is the half that reads pictures.
 func (d decoder) encoder() Net {
-	return Net{
+	return d.normed(Net{
 		Component: d.component, Name: d.encoderName(), Late: true, Prefixes: []string{"encoder.", "quant_conv."},
 		Size:  func(r Request) Size { return Size{Batch: 1, Height: r.Height, Width: r.Width} },
 		Graph: func(s Size) (*engine.Graph, error) { return model.Encoder(d.config, s.Batch, s.Height, s.Width) },
-	}
+	})
 }
 
 // posterior encodes a picture's colours (height, width, 3).

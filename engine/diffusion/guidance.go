@@ -30,7 +30,11 @@ func (p *Pipeline) rows(ctx context.Context, r Request, result *Result) ([]Row, 
 	if err != nil {
 		return nil, err
 	}
-	return []Row{{uncond, 1 - r.Guidance}, {cond, r.Guidance}}, nil
+	g := r.Guidance
+	if k, ok := p.kind.(scaling); ok {
+		g = k.scale(r)
+	}
+	return []Row{{uncond, 1 - g}, {cond, g}}, nil
 }
 
 // sameShapes reports whether rows can be evaluated as one batch.

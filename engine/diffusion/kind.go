@@ -34,6 +34,11 @@ type Net struct {
 	Size      func(Request) Size
 	Graph     func(Size) (*engine.Graph, error)
 	Fixed     []string // inputs that stay the same over the steps of a picture
+
+	// Derive adds the inputs that follow from weights kept on the host, those
+	// that Host names, and from what is given.
+	Host   []string
+	Derive func(host map[string][]float32, in Inputs)
 }
 
 // name is what a [Runner] knows it by.
@@ -145,6 +150,16 @@ type Kind interface {
 	Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error)
 }
 
+// shifting is a [Kind] whose pipeline shifts the noise levels by a rule of its
+// own; the result is mu.
+type shifting interface {
+	shift(tokens, steps int) float64
+}
+
+// scaling is a [Kind] whose pipeline counts guidance from another number than 1,
+// which is none; the result counts from 1.
+type scaling interface{ scale(Request) float32 }
+
 // insistent is a [Kind] whose pipeline sets fields of the scheduler's config,
 // whatever the file says.
 type insistent interface{ schedulerFields() map[string]any }
@@ -156,6 +171,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"DDIMPipeline":                   newUnconditional(50, ""),
 	"DDPMPipeline":                   newUnconditional(1000, ""),
 	"DiTPipeline":                    newDiT,
+	"Flux2KleinPipeline":             newFlux2Klein,
 	"FluxPipeline":                   newFlux,
 	"LDMPipeline":                    newUnconditional(50, "vqvae"),
 	"LatentConsistencyModelPipeline": newStableDiffusion,
@@ -165,6 +181,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"StableDiffusion3Pipeline":       newStableDiffusion3,
 	"StableDiffusionPipeline":        newInsistentSD,
 	"StableDiffusionXLPipeline":      newStableDiffusionXL,
+	"ZImagePipeline":                 newZImage,
 }
 
 // newKind makes the kind that the model's index names.

@@ -181,6 +181,10 @@ func (p *Pipeline) sampler(name, schedule string, plan sampler.Plan) (sampler.Sa
 func (p *Pipeline) plan(r Request, modes ...mode) sampler.Plan {
 	token := p.kind.Fields().Multiple // pixels that a token of a transformer spans
 	plan := sampler.Plan{Steps: r.Steps, Tokens: r.Width / token * (r.Height / token), Varies: p.kind.Latent(r).Varies}
+	if k, ok := p.kind.(shifting); ok {
+		mu := k.shift(plan.Tokens, plan.Steps)
+		plan.Mu = &mu
+	}
 	if r.Sampler == "" && p.scheduler.Class() == "TCDScheduler" {
 		plan.Eta = new(float64) // diffusers' pipelines hand on their own default, 0, for the scheduler's 0.3
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"wisp/engine"
@@ -28,6 +30,7 @@ type residency struct {
 type resident struct {
 	Net
 	weights map[string]engine.Buffer // nil before they are loaded
+	host    map[string][]float32     // those of Host
 	bytes   int64                    // of the weights
 	used    int                      // the clock at the last use
 }
@@ -57,6 +60,10 @@ func (r *residency) Run(ctx context.Context, net string, s Size, in Inputs) (Inp
 	p, err := r.program(ctx, net, s)
 	if err != nil {
 		return nil, err
+	}
+	if n := r.nets[net]; n.Derive != nil {
+		in = maps.Clone(in)
+		n.Derive(n.host, in)
 	}
 	out := Inputs{}
 	for name, shape := range p.outputs {
@@ -89,7 +96,7 @@ func (r *residency) program(ctx context.Context, net string, s Size) (program, e
 	if err != nil {
 		return program{}, fmt.Errorf("%s: %w", net, err)
 	}
-	if n.weights == nil {
+	if !n.holds(g) {
 		if err := r.load(ctx, n, g); err != nil {
 			r.evict(n) // what there is of it
 			return program{}, fmt.Errorf("%s: %w", net, err)
@@ -110,6 +117,12 @@ func (r *residency) program(ctx context.Context, net string, s Size) (program, e
 // errNoWeight tells of a model that lacks one.
 var errNoWeight = errors.New("it has no weight")
 
+// holds tells whether all weights of the graph are there. A network may take
+// one at some sizes only.
+func (n *resident) holds(g *engine.Graph) bool {
+	return n.weights != nil && !slices.ContainsFunc(g.Weights(), func(w *engine.Node) bool { return n.weights[w.Name] == nil })
+}
+
 // load has the weights that the graph needs written to the backend, in place
 // of others where the budget is short.
 func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) error {
@@ -117,11 +130,19 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 	for _, w := range g.Weights() {
 		need[w.Name] = w
 	}
-	n.weights = map[string]engine.Buffer{}
-	told := -1
+	for name := range n.weights {
+		delete(need, name) // it is there
+	}
+	if n.weights == nil {
+		n.weights = map[string]engine.Buffer{}
+	}
+	told, got := -1, map[string]bool{}
 	err := r.model.Stream(ctx, n.Component, n.Prefixes, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
 		name = plainName(name)
 		w := need[name]
+		if slices.Contains(n.Host, name) {
+			return n.keep(name, dtype, shape, fill)
+		}
 		if w == nil {
 			return nil
 		}
@@ -140,9 +161,10 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 		}
 		n.weights[name] = b
 		n.bytes += int64(b.Size())
-		if percent := 100 * len(n.weights) / len(need); percent > told {
+		got[name] = true
+		if percent := 100 * len(got) / len(need); percent > told {
 			told = percent
-			r.on(Event{Stage: "load", Done: len(n.weights), Total: len(need)})
+			r.on(Event{Stage: "load", Done: len(got), Total: len(need)})
 		}
 		return nil
 	})
@@ -151,6 +173,11 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 	}
 	for name := range need {
 		if n.weights[name] == nil {
+			return fmt.Errorf("%w: %w %q", ErrBadModel, errNoWeight, name)
+		}
+	}
+	for _, name := range n.Host {
+		if n.host[name] == nil {
 			return fmt.Errorf("%w: %w %q", ErrBadModel, errNoWeight, name)
 		}
 	}
@@ -185,7 +212,7 @@ func (r *residency) evict(n *resident) {
 	for _, w := range n.weights {
 		w.Release()
 	}
-	n.weights, n.bytes = nil, 0
+	n.weights, n.host, n.bytes = nil, nil, 0
 }
 
 func (r *residency) close() {
@@ -194,9 +221,11 @@ func (r *residency) close() {
 	}
 }
 
-// plainName is a weight's name as the graphs have it: older transformers nest
-// the text encoder.
-func plainName(name string) string { return strings.TrimPrefix(name, "text_model.") }
+// plainName is a weight's name as the graphs have it: transformers nests text
+// encoders in one class and not in another.
+func plainName(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "text_model."), "model.")
+}
 
 // programCache keeps the programs used last.
 type programCache struct{ entries list.List } // of cacheEntry, newest first

@@ -26,6 +26,7 @@ type zImageConfig struct {
 	Lengths  []int   `json:"axes_lens"`
 
 	patch, head, cond, inner int
+	velocity                 bool
 	scaled                   func(x, scale *engine.Node) *engine.Node
 }
 
@@ -68,6 +69,12 @@ func parseZImage(config []byte) (zImageConfig, error) {
 // multiples of.
 const ZImageMultiple = 32
 
+// ZImageOption changes what [ZImage] computes.
+type ZImageOption func(*zImageConfig)
+
+// Velocity gives what a flow's sampler takes, the output negated.
+func Velocity() ZImageOption { return func(c *zImageConfig) { c.velocity = true } }
+
 // ZImage is the single-stream transformer of Z-Image, Tongyi 2025, from the
 // config of diffusers' ZImageTransformer2DModel.
 //
@@ -77,10 +84,13 @@ const ZImageMultiple = 32
 // multiple of [ZImageMultiple], and "mask" (batch, text) f32, 0 for what was
 // added to make it one: no more than that, for all tokens are attended to.
 // Output: "sample" (batch, h, w, in_channels), the negated velocity.
-func ZImage(config []byte, batch, h, w, text int) (*engine.Graph, error) {
+func ZImage(config []byte, batch, h, w, text int, options ...ZImageOption) (*engine.Graph, error) {
 	c, err := parseZImage(config)
 	if err != nil {
 		return nil, err
+	}
+	for _, option := range options {
+		option(&c)
 	}
 	k := checker{component: "ZImageTransformer2DModel"}
 	if k.patches(c.patch, h, w); k.err == nil {
@@ -128,7 +138,11 @@ func ZImage(config []byte, batch, h, w, text int) (*engine.Graph, error) {
 		last := path("all_final_layer").Sub(zImageKey(c.patch))
 		scale := engine.Reshape(linear(g, last.Sub("adaLN_modulation", 1), engine.SiLU(temb), c.Dim), batch, 1, c.Dim)
 		x = c.scaled(plainNorm(g, engine.Slice(x, 1, 0, rows*cols), ditEps), scale)
-		g.Output("sample", unpatch(linear(g, last.Sub("linear"), x, c.patch*c.patch*c.In), rows, cols, c.patch, c.In))
+		x = unpatch(linear(g, last.Sub("linear"), x, c.patch*c.patch*c.In), rows, cols, c.patch, c.In)
+		if c.velocity {
+			x = engine.Affine(x, -1, 0)
+		}
+		g.Output("sample", x)
 	})
 }
 

@@ -134,6 +134,7 @@ type settings struct {
 	schedule    string // of it
 	steps       int    // of the plan, and so on
 	tokens      int
+	ownMu       *float64
 	varies      bool
 
 	NumTrainTimesteps   int       `json:"num_train_timesteps"`

@@ -114,6 +114,9 @@ func (s settings) shift(sigma float64) float64 {
 
 // mu grows with the picture: calculate_shift of diffusers' pipelines.
 func (s settings) mu() float64 {
+	if s.ownMu != nil {
+		return *s.ownMu
+	}
 	m := (s.MaxShift - s.BaseShift) / float64(s.MaxImageSeqLen-s.BaseImageSeqLen)
 	return float64(s.tokens)*m + s.BaseShift - m*float64(s.BaseImageSeqLen)
 }

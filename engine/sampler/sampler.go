@@ -57,6 +57,7 @@ type Plan struct {
 	Steps  int      // of the whole way from noise to picture, 1 to MaxSteps
 	Start  int      // the first steps are left out, as many as this; a solver begins there with nothing remembered
 	Tokens int      // that the denoiser reads, for schedules that shift with the picture's size; 0 where none does
+	Mu     *float64 // their shift, where the pipeline has a rule of its own; nil for the config's line over the tokens
 	Eta    *float64 // the share of fresh noise, 0 to 1, where a sampler has one; nil for the sampler's own
 	Varies bool     // the network gives, after the prediction, a variance of the same size
 }
@@ -231,7 +232,7 @@ func New(name string, c Config, p Plan) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.named, s.steps, s.tokens, s.varies = name != "", p.Steps, p.Tokens, p.Varies
+	s.named, s.steps, s.tokens, s.ownMu, s.varies = name != "", p.Steps, p.Tokens, p.Mu, p.Varies
 	limit := min(MaxSteps, s.NumTrainTimesteps)
 	switch {
 	case p.Steps < 1 || p.Steps > limit:

@@ -24,10 +24,10 @@ from transformers import (
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer,
 )
 
-from tiny import taesd, tokenizer
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from seeded import fill, freeze, scale  # noqa: E402
+import flow  # noqa: E402
+from tiny import taesd, tokenizer  # noqa: E402
 
 HERE = Path(__file__).parent
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
@@ -302,7 +302,7 @@ KINDS = {
         dict(clip_skip=3, seed=4, guidance=1.0)]),
     "sdxl_turbo": (sdxl_turbo, [dict(steps=1, guidance=0.0), dict(steps=3, guidance=0.0, seed=3, height=40)]),
     "sdxl_means": (sdxl_means, [dict(guidance=3.0), dict(prompt="cat", negative_prompt="red", seed=7)]),
-}
+} | flow.KINDS
 
 
 def call(pipe, case):
@@ -327,6 +327,8 @@ def call(pipe, case):
         given["prompt_2"] = case["second_prompt"]
     if "clip_skip" in case:  # as people count: 1 is the last layer; what Stable Diffusion XL and 3 read anyway is 2
         given["clip_skip"] = case["clip_skip"] - (2 if "XL" in type(pipe).__name__ or "3" in type(pipe).__name__ else 1)
+    if isinstance(pipe, diffusers.ZImagePipeline):
+        given["negative_prompt"] = case["negative_prompt"]
     if "PixArt" in type(pipe).__name__:
         given |= dict(use_resolution_binning=False, clean_caption=False)
     return given
@@ -349,6 +351,7 @@ def golden(name):
         file.write_text(json.dumps(json.loads(file.read_text()) | {"steps_offset": 0, "clip_sample": True}, indent=2) + "\n")
     for tokens in (out / "model").glob("tokenizer*/vocab.json"):  # CLIP's, with merges.txt
         (tokens.parent / "tokenizer.json").unlink(missing_ok=True)
+    flow.tidy(name, out / "model")
     written = []
     for i, case in enumerate(cases):
         case = BASE | case

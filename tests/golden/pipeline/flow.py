@@ -1,0 +1,88 @@
+"""Tiny untrained pipelines of flow-matching transformers, for kinds.py."""
+
+import json
+import shutil
+
+import diffusers
+import torch
+from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler
+from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from seeded import fill, make, remember, scale
+
+# What Qwen3's own template makes of one message.
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}")
+QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+QWEN_MERGES = ["r e", "re d", "Ġ c", "Ġc a", "Ġca t", "h o", "u s"]
+
+
+def qwen_tokenizer(path):
+    """All bytes, a few merges, Qwen's special tokens."""
+    path.mkdir(parents=True)
+    tokens = sorted(bytes_to_unicode().values()) + [m.replace(" ", "") for m in QWEN_MERGES] + QWEN_TOKENS
+    (path / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False, separators=(",", ":")))
+    (path / "merges.txt").write_text("\n".join(QWEN_MERGES) + "\n")
+    (path / "tokenizer_config.json").write_text(json.dumps({
+        "tokenizer_class": "Qwen2Tokenizer", "pad_token": QWEN_TOKENS[0], "eos_token": QWEN_TOKENS[2], "chat_template": CHAT,
+        "added_tokens_decoder": {str(tokens.index(t)): dict(
+            content=t, lstrip=False, normalized=False, rstrip=False, single_word=False, special=i < 3) for i, t in enumerate(QWEN_TOKENS)}}))
+    return Qwen2Tokenizer.from_pretrained(path)
+
+
+def qwen(path, seed, layers, dim=8):
+    tok = qwen_tokenizer(path / "tokenizer")
+    text = fill(Qwen3ForCausalLM(Qwen3Config(
+        vocab_size=len(tok) + 3, hidden_size=dim, intermediate_size=dim, num_hidden_layers=layers, num_attention_heads=2, num_key_value_heads=1, head_dim=4,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6}, tie_word_embeddings=True)), seed)
+    scale(text.model.embed_tokens.weight, 4)
+    return tok, text
+
+
+def flux2_klein(path, seed=200):
+    """The one that is not distilled, which has guidance."""
+    tok, text = qwen(path, seed, 28)
+    net = fill(diffusers.Flux2Transformer2DModel(
+        in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=24,
+        guidance_embeds=False, axes_dims_rope=(4, 4, 4, 4), mlp_ratio=2.0), seed + 1)
+    vae = fill(AutoencoderKLFlux2(
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(4, 8), layers_per_block=1,
+        norm_num_groups=4, latent_channels=4), seed + 2, 0.7)
+    for i, (name, mean) in enumerate([("running_mean", 0.0), ("running_var", 1.0)]):
+        values = make(vae.bn.running_mean.shape, seed + i, 0.2, mean)
+        remember(values, seed + i, 0.2, mean)
+        getattr(vae.bn, name).copy_(torch.from_numpy(values))
+    return diffusers.Flux2KleinPipeline(
+        FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0), vae, text, tok, net, is_distilled=False)
+
+
+def z_image(path):
+    tok, text = qwen(path, 220, 3)
+    net = fill(diffusers.ZImageTransformer2DModel(
+        in_channels=4, dim=24, n_layers=1, n_refiner_layers=1, n_heads=3, n_kv_heads=3, cap_feat_dim=8, axes_dims=[4, 2, 2], axes_lens=[128, 64, 64]), 221)
+    vae = fill(diffusers.AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, block_out_channels=(4, 8, 8), layers_per_block=1,
+        norm_num_groups=4, latent_channels=4, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False), 222, 0.7)
+    return diffusers.ZImagePipeline(FlowMatchEulerDiscreteScheduler(shift=3.0), vae, text, tok, net)
+
+
+def tidy(name, model):
+    """Tokenizers as publishers have them: Qwen's in the files of transformers 4 and in one of 5's."""
+    if name == "flux2_klein":
+        shutil.rmtree(model / "tokenizer")
+        qwen_tokenizer(model / "tokenizer")
+    if name == "z_image":
+        shutil.rmtree(model / "tokenizer")
+        qwen_tokenizer(model / "tokenizer").save_pretrained(model / "tokenizer")
+        (model / "tokenizer/vocab.json").unlink()
+        (model / "tokenizer/merges.txt").unlink()
+
+
+KINDS = {
+    "flux2_klein": (flux2_klein, [
+        dict(guidance=1.0, steps=3, schedule="trailing"), dict(prompt="the HOUSE", seed=9, width=24, guidance=2.5, steps=2, schedule="trailing")]),
+    "z_image": (z_image, [
+        dict(guidance=0.0, schedule="trailing"), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=1.5, schedule="trailing")]),
+}
