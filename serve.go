@@ -427,6 +427,9 @@ func (s *setting) Set(text string) (err error) {
 		var v float64
 		v, err = strconv.ParseFloat(text, 32)
 		*to = float32(v)
+	case **float32:
+		*to = new(float32)
+		return (&setting{to: *to}).Set(text)
 	}
 	return err
 }

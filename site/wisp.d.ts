@@ -184,6 +184,21 @@ export interface Request {
 	steps?: number;
 	/** 1 or less turns classifier-free guidance off. */
 	guidance?: number;
+	/** How far strong guidance's contrast is taken back to the prompt's own, 0 to 1. */
+	guidanceRescale?: number;
+	/** The shares of the steps after which guidance begins and ends, 0 to 1. */
+	guidanceStart?: number;
+	guidanceEnd?: number;
+	/**
+	 * How the negative prompt's prediction is used: "cfg" (the default), "cfg_zero", "apg", "perp_neg" or "dynamic",
+	 * with parameters after it: "apg eta=0 threshold=15 momentum=-0.5", "cfg_zero zero_steps=1", "perp_neg scale=1",
+	 * "dynamic mimic=7 percentile=1".
+	 */
+	guidanceMethod?: string;
+	/** Skip-layer guidance, for Stable Diffusion 3.5: the layers left out, and where it counts: "7 8 9 scale=2.8 start=0.01 stop=0.2". */
+	skipLayers?: string;
+	/** The share of fresh noise, 0 to 1, in samplers that have one; left out, the sampler's own. */
+	eta?: number;
 	sampler?: string;
 	schedule?: string;
 	width?: number;
@@ -228,7 +243,7 @@ export interface Result {
 	/** The settings, as AUTOMATIC1111 writes them into PNG files. */
 	parameters: string;
 	/** The settings, with the model's defaults filled in. */
-	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image">>;
+	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "eta">> & Pick<Request, "eta">;
 }
 
 /** What the model reads of a request; the rest is refused or changes nothing. */
@@ -247,6 +262,8 @@ export interface Fields {
 	multiple: number;
 	/** The most that they may be; 0 for the engine's own bound. */
 	largest: number;
+	/** How many layers skipLayers may name, from 0; 0 for none. */
+	layers: number;
 }
 
 export interface Generator {

@@ -20,6 +20,11 @@ func readRequest(v safejs.Value, r diffusion.Request) (diffusion.Request, error)
 			f.Integer(field.Name, to)
 		case *float32:
 			f.Number(field.Name, to)
+		case **float32:
+			if _, said := f.Get(field.Name); said {
+				*to = new(float32)
+				f.Number(field.Name, *to)
+			}
 		case *bool:
 			f.Boolean(field.Name, to)
 		case **image.NRGBA:
@@ -83,6 +88,10 @@ func settings(r diffusion.Request) map[string]any {
 			all[field.Name] = *v
 		case *uint64:
 			all[field.Name] = *v
+		case **float32:
+			if *v != nil {
+				all[field.Name] = **v
+			}
 		}
 	}
 	return all

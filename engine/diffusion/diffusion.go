@@ -35,22 +35,28 @@ type Model interface {
 // Request says what to draw. Start from [Pipeline.Defaults], which fills in
 // every field but the prompt.
 type Request struct {
-	Prompt         string
-	NegativePrompt string
-	PromptSyntax   string       // of brackets, weights and BREAK in both prompts: "a1111", "comfyui"; "" and "none" read them as they stand
-	SecondPrompt   string       // for the second text encoder where there is one; empty for Prompt
-	ClipSkip       int          // 2 reads CLIP's last layer but one, as users count; 0 as the model has it
-	Class          int          // for a model that draws classes: its number
-	Seed           uint64       // of the first picture; picture i uses Seed + i
-	Steps          int          // denoising steps
-	Guidance       float32      // classifier-free guidance scale; 1 or less turns it off
-	Sampler        string       // a name from sampler.List; empty for the model's own
-	Schedule       string       // "", "karras", ...: how the sampler spaces its sigmas
-	Width, Height  int          // in pixels; both 0 for those of Image, as near as the model has it
-	Count          int          // pictures
-	Image          *image.NRGBA // to begin with; nil to begin with noise
-	Strength       float32      // of the change to Image: 1 is a picture of its own, near 0 the same
-	Previews       bool         // decode the prediction of each step into Event.Preview
+	Prompt          string
+	NegativePrompt  string
+	PromptSyntax    string       // of brackets, weights and BREAK in both prompts: "a1111", "comfyui"; "" and "none" read them as they stand
+	SecondPrompt    string       // for the second text encoder where there is one; empty for Prompt
+	ClipSkip        int          // 2 reads CLIP's last layer but one, as users count; 0 as the model has it
+	Class           int          // for a model that draws classes: its number
+	Seed            uint64       // of the first picture; picture i uses Seed + i
+	Steps           int          // denoising steps
+	Guidance        float32      // classifier-free guidance scale; 1 or less turns it off
+	GuidanceRescale float32      // 0 to 1: how far a guided prediction's deviation is brought back to the prompt's
+	GuidanceStart   float32      // the share of the steps after which guidance begins, 0 to 1
+	GuidanceEnd     float32      // the share after which it ends; 0 stands for 1
+	GuidanceMethod  string       // "" or "cfg", or one of methods with its parameters: "apg momentum=-0.5"
+	SkipLayers      string       // layers that the weaker network of skip-layer guidance leaves out: "7 8 9 scale=2.8 start=0.01 stop=0.2"; empty for none
+	Eta             *float32     // the share of fresh noise, 0 to 1, where a sampler has one; nil for its own
+	Sampler         string       // a name from sampler.List; empty for the model's own
+	Schedule        string       // "", "karras", ...: how the sampler spaces its sigmas
+	Width, Height   int          // in pixels; both 0 for those of Image, as near as the model has it
+	Count           int          // pictures
+	Image           *image.NRGBA // to begin with; nil to begin with noise
+	Strength        float32      // of the change to Image: 1 is a picture of its own, near 0 the same
+	Previews        bool         // decode the prediction of each step into Event.Preview
 }
 
 // Event reports progress: of weights in "load", networks in "compile", steps

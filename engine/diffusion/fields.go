@@ -1,11 +1,13 @@
 package diffusion
 
+import "wisp/engine/sampler"
+
 // Field is one setting of a [Request] as callers name it.
 type Field struct {
 	Name string             // in JavaScript: site/wisp.d.ts
 	Flag string             // of the command; "" for none
 	Help string             // for the command's users
-	In   func(*Request) any // where it is: *string, *int, *uint64, *float32, *bool or **image.NRGBA
+	In   func(*Request) any // where it is: *string, *int, *uint64, *float32, **float32 (nil: not said) *bool or **image.NRGBA
 }
 
 // RequestFields lists the settings of a request; who decodes, shows or
@@ -20,6 +22,12 @@ var RequestFields = []Field{
 	{"seed", "seed", "seed of the first picture", func(r *Request) any { return &r.Seed }},
 	{"steps", "steps", "denoising steps", func(r *Request) any { return &r.Steps }},
 	{"guidance", "guidance", "how closely to follow the prompt", func(r *Request) any { return &r.Guidance }},
+	{"guidanceRescale", "guidance-rescale", "how far strong guidance's contrast is taken back, 0 to 1", func(r *Request) any { return &r.GuidanceRescale }},
+	{"guidanceStart", "guidance-start", "share of the steps after which guidance begins, 0 to 1", func(r *Request) any { return &r.GuidanceStart }},
+	{"guidanceEnd", "guidance-end", "share of the steps after which guidance ends, 0 to 1", func(r *Request) any { return &r.GuidanceEnd }},
+	{"guidanceMethod", "guidance-method", "cfg, cfg_zero, apg, perp_neg or dynamic, with parameters: \"apg momentum=-0.5\"", func(r *Request) any { return &r.GuidanceMethod }},
+	{"skipLayers", "skip-layers", "layers left out by skip-layer guidance: \"7 8 9 scale=2.8 start=0.01 stop=0.2\"", func(r *Request) any { return &r.SkipLayers }},
+	{"eta", "eta", "share of fresh noise in samplers that have one, 0 to 1", func(r *Request) any { return &r.Eta }},
 	{"sampler", "sampler", "sampler", func(r *Request) any { return &r.Sampler }},
 	{"schedule", "schedule", "noise schedule", func(r *Request) any { return &r.Schedule }},
 	{"width", "width", "width in pixels", func(r *Request) any { return &r.Width }},
@@ -28,6 +36,23 @@ var RequestFields = []Field{
 	{"image", "image", "picture to begin with, a PNG, JPEG or GIF file", func(r *Request) any { return &r.Image }},
 	{"strength", "strength", "how far to leave the picture behind, 0 to 1", func(r *Request) any { return &r.Strength }},
 	{"previews", "", "", func(r *Request) any { return &r.Previews }},
+}
+
+// guidanceSaid names the first setting of guidance that is not at rest.
+func guidanceSaid(r Request) string {
+	switch {
+	case r.GuidanceRescale != 0:
+		return "guidance rescale"
+	case r.GuidanceStart != 0:
+		return "guidance start"
+	case r.guidanceEnd() != 1:
+		return "guidance end"
+	case r.GuidanceMethod != "" && r.GuidanceMethod != "cfg":
+		return "guidance method"
+	case r.SkipLayers != "":
+		return "skip layers"
+	}
+	return ""
 }
 
 // notices tells which settings of a request change nothing.
@@ -40,6 +65,14 @@ func (p *Pipeline) notices(r Request) (list []string) {
 		list = append(list, "negative prompt: this model reads none")
 	} else if r.NegativePrompt != "" && !guided {
 		list = append(list, "negative prompt: it counts where guidance is over 1")
+	}
+	if said := guidanceSaid(r); said != "" && !guided {
+		list = append(list, said+": it counts where guidance is over 1 and the model takes a negative prompt")
+	}
+	if r.Eta != nil {
+		if plan := p.plan(r); !sampler.HasEta(r.Sampler, p.scheduler, plan) {
+			list = append(list, "eta: this sampler has no share of fresh noise to set")
+		}
 	}
 	if r.Guidance > 1 && !f.Guidance {
 		list = append(list, "guidance: this model draws without")

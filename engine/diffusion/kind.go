@@ -19,9 +19,20 @@ type Inputs map[string]engine.Tensor
 // Size says how large a network is drawn. What a network lacks is zero.
 type Size struct {
 	Batch         int
-	Height, Width int // of its image, in latents for a denoiser and a decoder
-	Tokens        int // of its text
-	Skip          int // last layers of a text encoder left out
+	Height, Width int    // of its image, in latents for a denoiser and a decoder
+	Tokens        int    // of its text
+	Skip          int    // last layers of a text encoder left out
+	Without       uint64 // layers of a denoiser left out, a bit each
+}
+
+// without lists the layers left out.
+func (s Size) without() (list []int) {
+	for i := range 64 {
+		if s.Without>>i&1 != 0 {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // Net is one network of a pipeline: where its weights are and how it is drawn.
@@ -97,6 +108,7 @@ type Fields struct {
 	Classes                              int // that Class may name, from 0; 0 where it may not
 	Multiple                             int // of width and height, in pixels
 	Largest                              int // the most that both may be, in pixels; 0 for the engine's own bound
+	Layers                               int // that SkipLayers may name, from 0; 0 where it may not
 }
 
 // Conditioning is what a prompt becomes.

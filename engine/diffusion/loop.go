@@ -53,12 +53,12 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	result := &Result{Seed: r.Seed, Notices: p.notices(r)}
 	start := time.Now()
 	on(Event{Stage: "text"})
-	rows, err := p.rows(ctx, r, result)
+	guide, err := p.guidance(ctx, r, s, result)
 	if err != nil {
 		return nil, err
 	}
 	result.Timings.Text = time.Since(start)
-	d := &drawing{p: p, r: r, s: s, rows: rows, latent: p.kind.Latent(r), on: on, modes: modes}
+	d := &drawing{p: p, r: r, s: s, guide: guide, latent: p.kind.Latent(r), on: on, modes: modes}
 	nets := p.kind.Nets()
 	d.net = nets[slices.IndexFunc(nets, func(n Net) bool { return n.Denoiser })]
 	if err := d.draw(ctx, result); err != nil {
@@ -74,7 +74,7 @@ type drawing struct {
 	r      Request
 	s      sampler.Sampler
 	net    Net // the denoiser
-	rows   []Row
+	guide  *guidance
 	latent Latent
 	modes  []mode
 	on     func(Event)
@@ -167,20 +167,18 @@ func (d *drawing) first(n *noise) []float32 {
 }
 
 // predict evaluates the denoiser on x (h, w, c) at step i, once for each row,
-// and returns the rows' weighted sum. Rows of the same shapes go as one batch.
+// and returns what guidance makes of them. Rows of the same shapes go as one
+// batch.
 func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([]float32, error) {
-	l, batch := d.latent, len(d.rows)
+	l, rows := d.latent, d.guide.at(i)
 	scaled := slices.Clone(x)
 	d.s.Scale(i, scaled)
 	varying := d.p.kind.Inputs(d.r, t)
 	varying["sample"] = engine.FromFloat32s(scaled, 1, l.Height, l.Width, l.Channels)
-	if !sameShapes(d.rows) {
-		batch = 1
-	}
-	var sum []float32
-	for rows := range slices.Chunk(d.rows, batch) {
+	var all [][]float32
+	for _, rows := range batches(rows) {
 		size := d.net.Size(d.r)
-		size.Batch = len(rows)
+		size.Batch, size.Without = len(rows), rows[0].Without
 		if context, ok := rows[0].In["context"]; ok {
 			size.Tokens = context.Shape[1]
 		}
@@ -194,9 +192,9 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 		if err != nil {
 			return nil, err
 		}
-		sum = addRows(sum, rows, out["sample"], l)
+		all = append(all, predictions(out["sample"], l)...)
 	}
-	return sum, nil
+	return d.guide.combine(i, rows, all), nil
 }
 
 // preview decodes the sampler's prediction of the clean latents.

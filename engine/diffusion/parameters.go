@@ -34,6 +34,24 @@ func parameters(r Request, sampler, schedule, model string) string {
 	if r.Image != nil {
 		fmt.Fprintf(&b, ", Denoising strength: %g", r.Strength)
 	}
+	if r.Eta != nil {
+		fmt.Fprintf(&b, ", Eta: %g", *r.Eta)
+	}
+	if r.GuidanceStart != 0 { // AUTOMATIC1111's name
+		fmt.Fprintf(&b, ", Skip Early CFG: %g", r.GuidanceStart)
+	}
+	if r.guidanceEnd() != 1 {
+		fmt.Fprintf(&b, ", Guidance end: %g", r.GuidanceEnd)
+	}
+	if r.GuidanceRescale != 0 {
+		fmt.Fprintf(&b, ", Guidance rescale: %g", r.GuidanceRescale)
+	}
+	if r.GuidanceMethod != "" && r.GuidanceMethod != "cfg" {
+		fmt.Fprintf(&b, ", Guidance method: %s", quote(r.GuidanceMethod))
+	}
+	if r.SkipLayers != "" {
+		fmt.Fprintf(&b, ", Skip layers: %s", quote(r.SkipLayers))
+	}
 	fmt.Fprintf(&b, ", CFG scale: %g, Seed: %d, Size: %dx%d", r.Guidance, r.Seed, r.Width, r.Height)
 	if model != "" {
 		fmt.Fprintf(&b, ", Model: %s", quote(model))

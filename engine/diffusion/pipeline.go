@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -118,6 +117,7 @@ func (p *Pipeline) Defaults() Request {
 	r := p.kind.Defaults()
 	r.Steps, r.Guidance, r.Schedule = p.defaults.Steps, p.defaults.Guidance, p.defaults.Schedule
 	r.Strength = defaultStrength
+	r.GuidanceEnd = 1
 	return r
 }
 
@@ -154,12 +154,10 @@ func (p *Pipeline) check(r Request) error {
 		return fmt.Errorf("height is %d: choose a multiple of %d up to %d", r.Height, multiple, largest)
 	case r.Count < 1 || r.Count > maxCount:
 		return fmt.Errorf("count is %d: choose 1 to %d", r.Count, maxCount)
-	case math.IsNaN(float64(r.Guidance)) || r.Guidance < 0 || r.Guidance > 100:
-		return fmt.Errorf("guidance is %v: choose 0 to 100", r.Guidance)
 	case !(r.Strength >= 0 && r.Strength <= 1):
 		return fmt.Errorf("strength is %v: choose 0 to 1", r.Strength)
 	}
-	return nil
+	return checkGuidance(r, fields)
 }
 
 // Samplers lists those that fit the model, its own first.
@@ -185,7 +183,10 @@ func (p *Pipeline) plan(r Request, modes ...mode) sampler.Plan {
 		mu := k.shift(plan.Tokens, plan.Steps)
 		plan.Mu = &mu
 	}
-	if r.Sampler == "" && p.scheduler.Class() == "TCDScheduler" {
+	if r.Eta != nil {
+		eta := float64(*r.Eta)
+		plan.Eta = &eta
+	} else if r.Sampler == "" && p.scheduler.Class() == "TCDScheduler" {
 		plan.Eta = new(float64) // diffusers' pipelines hand on their own default, 0, for the scheduler's 0.3
 	}
 	for _, m := range modes {

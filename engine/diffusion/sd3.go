@@ -61,7 +61,11 @@ func (k *stableDiffusion3) Nets() []Net {
 	if k.t5 != nil {
 		nets = append(nets, k.t5.net())
 	}
-	return append(nets, k.transformer.net(k, k.texts[0].tokens()+t5Tokens), k.vae.net(), k.vae.encoder())
+	net := k.transformer.net(k, k.texts[0].tokens()+t5Tokens)
+	net.Graph = func(s Size) (*engine.Graph, error) {
+		return model.SD3(k.transformer.config, s.Batch, s.Height, s.Width, s.Tokens, model.SkipLayers(s.without()...))
+	}
+	return append(nets, net, k.vae.net(), k.vae.encoder())
 }
 
 func (k *stableDiffusion3) Open(m Model) error {
@@ -87,6 +91,7 @@ func (k *stableDiffusion3) Defaults() Request {
 
 func (k *stableDiffusion3) Fields() Fields {
 	f := k.transformer.fields(k.vae)
+	f.Layers = k.transformer.facts.Layers
 	f.SecondPrompt, f.ClipSkip = true, min(k.texts[0].facts.Layers, k.texts[1].facts.Layers)
 	return f
 }

@@ -14,6 +14,7 @@ type TransformerFacts struct {
 	TokensT5      int     // of "context_t5"
 	Sized         bool    // takes embeddings of the picture's size; see the graph
 	TimeScale     float32 // t_scale of Z-Image: what its time is multiplied by; 0 for the others
+	Layers        int     // that [SkipLayers] may name, from 0; 0 for none
 	Classes       int     // that "class_labels" may name, from 0, the last for none; 0 without
 }
 
@@ -58,6 +59,7 @@ var transformers = map[string]func(config []byte) (TransformerFacts, error){
 		c, err := parseSD3(config)
 		return TransformerFacts{
 			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Largest: c.Places * c.Patch, Context: c.Context, Pooled: c.Pooled,
+			Layers: c.Layers,
 		}, err
 	},
 	"DiTTransformer2DModel": func(config []byte) (TransformerFacts, error) {

@@ -128,6 +128,7 @@ type solver struct {
 	init              float32
 	steps             []step
 	limit             limit
+	splits            bool
 	elements          [slots + 6][]float32
 }
 
@@ -159,6 +160,8 @@ func (p *solver) Timesteps() []float32  { return p.timesteps }
 func (p *solver) Sigmas() []float32     { return p.sigmas }
 func (p *solver) InitSigma() float32    { return p.init }
 func (p *solver) NeedsNoise(i int) bool { return p.steps[i].noisy }
+
+func (p *solver) Splits() bool { return p.splits }
 
 func (p *solver) Scale(i int, x []float32) {
 	if c := p.steps[i].scale; c != 0 {

@@ -47,6 +47,8 @@ type Sampler interface {
 	// NeedsNoise says whether Step(i) reads its noise. Noise is drawn only where it does, as diffusers draws it,
 	// so that the stream of random numbers stays the same.
 	NeedsNoise(i int) bool
+	// Splits says that out is twice as long as x: what guidance makes of the predictions, then the negative prompt's alone.
+	Splits() bool
 	// Span gives the noise levels between which the noise of step i is an increment of one Brownian path (rng.Brownian)
 	// over the walk, divided by the root of its length; false where it is independent of all other noise.
 	Span(i int) (from, to float64, ok bool)
@@ -60,14 +62,26 @@ type Plan struct {
 	Mu     *float64 // their shift, where the pipeline has a rule of its own; nil for the config's line over the tokens
 	Eta    *float64 // the share of fresh noise, 0 to 1, where a sampler has one; nil for the sampler's own
 	Varies bool     // the network gives, after the prediction, a variance of the same size
+
+	asked *bool // set where a sampler asks for eta
 }
 
 // eta is the share of fresh noise, of which the sampler's own is given.
 func (p Plan) eta(own float64) float64 {
+	if p.asked != nil {
+		*p.asked = true
+	}
 	if p.Eta != nil {
 		return *p.Eta
 	}
 	return own
+}
+
+// HasEta says whether Plan.Eta counts for the sampler that New would give.
+func HasEta(name string, c Config, p Plan) bool {
+	p.asked = new(bool)
+	_, err := New(name, c, p)
+	return err == nil && *p.asked
 }
 
 var (

@@ -93,6 +93,8 @@ func (m *scoreVE) InitSigma() float32   { return float32(*m.SigmaMax) }
 func (m *scoreVE) Scale(int, []float32) {}
 func (m *scoreVE) NeedsNoise(int) bool  { return true }
 
+func (m *scoreVE) Splits() bool { return false }
+
 func (m *scoreVE) Span(int) (from, to float64, ok bool) { return 0, 0, false }
 
 func (m *scoreVE) AddNoise(i int, x, noise []float32) { mixed(x, noise, m.sigmas[i]) }

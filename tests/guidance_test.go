@@ -1,0 +1,64 @@
+package tests
+
+import (
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"wisp/engine/diffusion"
+	"wisp/tests/golden/pipeline"
+)
+
+// TestGuided draws with skip-layer guidance, with rescaled guidance and with a
+// share of noise what diffusers draws with them: golden/guidance/make.py.
+func TestGuided(t *testing.T) {
+	dir := filepath.Join("golden", "guidance")
+	var file struct {
+		Pictures []struct {
+			Model, Skip       string
+			Guidance, Rescale float32
+			Eta               *float32
+		}
+	}
+	readJSON(t, filepath.Join(dir, "guidance.json"), &file)
+	f, err := os.Open(filepath.Join(dir, "guided.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sheet, err := png.Decode(f)
+	if err != nil || len(file.Pictures) == 0 {
+		t.Fatal(err, len(file.Pictures))
+	}
+	for i, c := range file.Pictures {
+		for _, b := range backends(t) {
+			p, err := diffusion.New(t.Context(), b.Backend, directory{t, filepath.Join("golden", "pipeline", c.Model, "model")}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := p.Defaults()
+			r.Prompt, r.Steps, r.Width, r.Height, r.Seed, r.Guidance = "red cat", 6, 32, 32, 4, c.Guidance
+			r.SkipLayers, r.GuidanceRescale, r.Eta = c.Skip, c.Rescale, c.Eta
+			result, err := p.Generate(t.Context(), r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := image.NewNRGBA(image.Rect(0, 0, 32, 32))
+			for at := range 32 * 32 {
+				want.Set(at%32, at/32, sheet.At(32*i+at%32, at/32))
+			}
+			db := pipeline.Compare(result.Images[0], want)
+			t.Logf("parity: %-18s %-7s PSNR %.1f dB", "guided "+c.Model, b.label, db)
+			if db < minPSNR || len(result.Notices) > 0 {
+				t.Errorf("%s: PSNR %.1f dB, want %d; %v", c.Model, db, minPSNR, result.Notices)
+			}
+			if plain, err := p.Generate(t.Context(), diffusion.Request{Prompt: r.Prompt, Steps: 6, Width: 32, Height: 32, Seed: 4, Guidance: c.Guidance, Count: 1}, nil); err != nil || fmt.Sprint(plain.Images[0].Pix) == fmt.Sprint(result.Images[0].Pix) {
+				t.Errorf("%s: the settings change nothing, %v", c.Model, err)
+			}
+			p.Close()
+		}
+	}
+}
