@@ -204,8 +204,8 @@ func build(ctx context.Context, f *flag.FlagSet, args []string) error {
 
 func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	o := pack.Options{Progress: os.Stdout}
-	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it, a single-file checkpoint (.safetensors), or hf:owner/name[@revision]")
-	config := f.String("config", "", "for a single file: a pipeline of the same kind, directory or hf:owner/name, for other configs and tokenizers than the usual ones")
+	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it, a single-file checkpoint (.safetensors, .gguf), hf:owner/name[@revision], or hf:owner/name/FILE[@revision] for one checkpoint of a repository")
+	config := f.String("config", "", "for a single file: a pipeline of the same kind, directory or hf:owner/name, for other configs and tokenizers than the usual ones, and for the networks that the file lacks")
 	var with []string
 	f.Func("with", "for a single file: another with a network that it lacks (VAE, text encoder) or that is to take the place of its own, or with T5's vocabulary; may be given more than once", func(name string) error {
 		with = append(with, name)
@@ -230,8 +230,9 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		defer bar.Close()
 		o.Progress, o.OnProgress, log = bar, bar.Set, bar
 	}
-	if info, statErr := os.Stat(o.In); *config != "" || len(with) > 0 || statErr == nil && !info.IsDir() && !safetensors.Pickled(o.In) {
-		o.From, err = singleFile(ctx, append([]string{o.In}, with...), *config)
+	_, _, oneOfHub := hub.File(o.In)
+	if info, statErr := os.Stat(o.In); oneOfHub || *config != "" || len(with) > 0 || statErr == nil && !info.IsDir() && !safetensors.Pickled(o.In) {
+		o.From, err = singleFile(ctx, append([]string{o.In}, with...), *config, hub.Options{Spool: o.Out, Log: log})
 	} else if strings.HasPrefix(o.In, hub.Scheme) {
 		o.From, err = hub.Open(ctx, o.In, hub.Options{Spool: o.Out, Log: log})
 	}
@@ -268,23 +269,30 @@ func drawable(m diffusion.Model, man *loader.Manifest) error {
 
 // singleFile is a pipeline of checkpoints without configs. Its files stay open
 // for as long as the command runs.
-func singleFile(ctx context.Context, names []string, config string) (in pack.Input, err error) {
+func singleFile(ctx context.Context, names []string, config string, o hub.Options) (in pack.Input, err error) {
 	var files []single.File
 	for _, name := range names {
-		dir, err := pack.OpenDir(filepath.Dir(name))
+		var from single.Configs
+		base := filepath.Base(name)
+		if repository, path, ok := hub.File(name); ok {
+			base = path
+			from, err = hub.Open(ctx, repository, o)
+		} else {
+			from, err = pack.OpenDir(filepath.Dir(name))
+		}
 		if err != nil {
 			return nil, err
 		}
-		base := filepath.Base(name)
 		if !single.Wanted(base) {
-			return nil, fmt.Errorf("%s is neither a .safetensors file nor a tokenizer's", name)
+			return nil, fmt.Errorf("%s is neither a .safetensors or .gguf file nor a tokenizer's", name)
 		}
-		files = append(files, single.File{Name: base, Open: func() (safetensors.Blob, error) { return dir.Open(base) }})
+		open := func() (safetensors.Blob, error) { return from.Open(base) }
+		files = append(files, single.File{Name: filepath.Base(base), Open: open})
 	}
 	var configs single.Configs
 	switch {
 	case strings.HasPrefix(config, hub.Scheme):
-		configs, err = hub.Open(ctx, config, hub.Options{})
+		configs, err = hub.Open(ctx, config, o)
 	case config != "":
 		configs, err = pack.OpenDir(config)
 	}

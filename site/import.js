@@ -24,7 +24,7 @@ const has = (files, pattern) => files.some(([path]) => pattern.test(path));
 const index = /(^|\/)model_index\.json$/;
 
 // isCheckpoint tells what is to be packed, isPacked what was packed before.
-export const isCheckpoint = (files) => has(files, index) || has(files, /\.(safetensors|ckpt|pt|pth|bin)$/i);
+export const isCheckpoint = (files) => has(files, index) || has(files, /\.(safetensors|gguf|ckpt|pt|pth|bin)$/i);
 export const isPacked = (files) => has(files, /(^|\/)manifest\.json$/) && !has(files, index);
 
 // open shows what an import of files would make.
@@ -56,7 +56,7 @@ function show({ text, error } = {}) {
 	$("import-error").textContent = error ? sentence(error.message) : "";
 	$("import-error").dataset.code = error?.code ?? "";
 	// A file without configs may lack what another file has, or a folder of its kind.
-	$("import-add").hidden = $("import-more").hidden = !error || !has(chosen, /\.safetensors$/) || has(chosen, index);
+	$("import-add").hidden = $("import-more").hidden = !error || !has(chosen, /\.(safetensors|gguf)$/) || has(chosen, index);
 	$("import-work").hidden = $("import-stop").hidden = !busy;
 	$("import-go").hidden = !facts || busy;
 	$("import-go").disabled = !choice();

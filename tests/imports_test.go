@@ -47,14 +47,15 @@ var arrows = map[string][]string{
 	"loader/budget":      {},
 	"loader/decode":      {"wasm/emit"},
 	"loader/quant":       {float16Module},
-	"loader/safetensors": {"loader/budget", float16Module},
+	"loader/gguf":        {float16Module},
+	"loader/safetensors": {"loader/budget", "loader/gguf", float16Module},
 	"loader/hub":         {"loader/safetensors"},
-	"loader/single":      {"loader/safetensors"},
+	"loader/single":      {"loader/gguf", "loader/safetensors"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "wasm/bridge", safejsModule},
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
-	"wasm/pack":          {"engine/diffusion", "loader", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
+	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
 	"site":               {zstdModule, brotliModule, minifyModule},
 }
 

@@ -125,6 +125,21 @@ func (o *Options) fill() (err error) {
 	return err
 }
 
+// File splits the address of one file, "hf:owner/name/path@revision", into its
+// repository's and its path there; ok is false for a repository's own.
+func File(address string) (repository, file string, ok bool) {
+	rest, inHub := strings.CutPrefix(address, Scheme)
+	where, revision, _ := strings.Cut(rest, "@")
+	parts := strings.SplitN(where, "/", 3)
+	if !inHub || len(parts) < 3 {
+		return "", "", false
+	}
+	if repository = Scheme + parts[0] + "/" + parts[1]; revision != "" {
+		repository += "@" + revision
+	}
+	return repository, parts[2], true
+}
+
 // maxInfo bounds the list of a repository's files.
 const maxInfo = 32 << 20
 

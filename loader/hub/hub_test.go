@@ -543,3 +543,19 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestFile: an address with a path is one file's.
+func TestFile(t *testing.T) {
+	for address, want := range map[string][2]string{
+		"hf:city96/FLUX.1-schnell-gguf/flux1-schnell-Q4_0.gguf": {"hf:city96/FLUX.1-schnell-gguf", "flux1-schnell-Q4_0.gguf"},
+		"hf:a/b/c/d.safetensors@v2/beta":                        {"hf:a/b@v2/beta", "c/d.safetensors"},
+		"hf:a/b@refs/pr/1":                                      {},
+		"hf:a/b":                                                {},
+		"a/b/c":                                                 {},
+	} {
+		repository, file, ok := File(address)
+		if got := [2]string{repository, file}; got != want || ok != (want[1] != "") {
+			t.Errorf("%s: %q %v", address, got, ok)
+		}
+	}
+}

@@ -400,7 +400,7 @@ func (p *packer) findWeights(folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	best, also := bestCheckpoint(names)
+	best, also := safetensors.Best(names)
 	switch {
 	case also != "":
 		return "", fmt.Errorf("%s and %s are variants of which neither is the usual one: leave only one of them", best, also)
@@ -413,40 +413,6 @@ func (p *packer) findWeights(folder string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("there is no diffusion_pytorch_model.safetensors or model.safetensors: %w", fs.ErrNotExist)
-}
-
-// checkpointName is a checkpoint's name or its index's, with the variant at any
-// of the places where diffusers and transformers have put it.
-var checkpointName = regexp.MustCompile(`^(diffusion_pytorch_model|model)(?:\.([^.]+))?\.safetensors(?:(?:\.([^.]+))?\.index(?:\.([^.]+))?\.json)?$`)
-
-// shardName ends what looks like a variant in the name of a shard.
-var shardName = regexp.MustCompile(`-\d+-of-\d+$`)
-
-// bestCheckpoint chooses among a folder's files: the one without a variant,
-// then fp16, then bf16, then the only one. Also is another of equal rank.
-func bestCheckpoint(names []string) (best, also string) {
-	least := 99
-	for _, n := range slices.Sorted(slices.Values(names)) {
-		m := checkpointName.FindStringSubmatch(n)
-		if m == nil || shardName.MatchString(m[2]) {
-			continue
-		}
-		variant := cmp.Or(m[2], m[3], m[4])
-		r := 4 * slices.Index([]string{"", "fp16", "bf16", variant}, variant)
-		if strings.HasSuffix(n, ".json") {
-			r++
-		}
-		if m[1] == "model" {
-			r += 2
-		}
-		switch {
-		case r < least:
-			least, best, also = r, n, ""
-		case r == least:
-			also = n
-		}
-	}
-	return best, also
 }
 
 // config reads a network's config, and refuses one whose weights are codes of a

@@ -502,7 +502,7 @@ func TestVariants(t *testing.T) {
 		{"model.non_ema.safetensors model.ema.safetensors", "model.ema.safetensors model.non_ema.safetensors"},
 		{"model-00001-of-00002.safetensors model.fp16-00001-of-00002.safetensors other.safetensors", ""},
 	} {
-		best, also := bestCheckpoint(strings.Fields(c.names))
+		best, also := safetensors.Best(strings.Fields(c.names))
 		if got := strings.TrimSpace(best + " " + also); got != c.want {
 			t.Errorf("of %s: %q, want %q", c.names, got, c.want)
 		}

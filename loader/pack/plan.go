@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"wisp/loader"
-	"wisp/loader/safetensors"
 )
 
 // Plan is what [Pack] would make of an input, told from its configs and the
@@ -94,8 +93,8 @@ func (plan *Plan) addComponent(p *packer, c part) error {
 	}
 	defer set.Close()
 	for _, t := range c.tensors(set) {
-		if !safetensors.Readable(t.DType) {
-			return fmt.Errorf("tensor %s: its type %s is not read", t.Name, t.DType)
+		if err := t.Check(); err != nil {
+			return fmt.Errorf("tensor %s: %w", t.Name, err)
 		}
 		plan.Input += t.Size
 		if t.Elems() == 0 {

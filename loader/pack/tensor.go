@@ -33,11 +33,16 @@ import (
 //     transformers.
 //
 // F8 inputs become f16, which holds them exactly, and what is scaled f16 or f32;
-// integers become i32.
+// integers become i32. GGUF's Q8_0 and Q4_0 are q8 and q4 bit for bit and stay
+// so, but where "q4" asks for less than Q8_0 has; its other types are values
+// like any, exact in "f32".
 func Policy(quantisation string, t safetensors.Tensor) string {
 	switch t.DType {
 	case "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL":
 		return "i32"
+	}
+	if kept := keeps(t); kept != "" && quantisable(t) && (quantisation != "q4" || kept == "q4") {
+		return kept
 	}
 	if (quantisation == "q8" || quantisation == "q4") && quantisable(t) {
 		return quantisation
@@ -45,10 +50,16 @@ func Policy(quantisation string, t safetensors.Tensor) string {
 	switch {
 	case t.DType == "BF16" && t.Scale == 0:
 		return "bf16"
-	case quantisation == "f32" && (t.DType == "F32" || t.DType == "F64" || t.Scale != 0):
+	case quantisation == "f32" && wide(t):
 		return "f32"
 	}
 	return "f16"
+}
+
+// wide reports whether f16 does not hold every value of a tensor's type.
+func wide(t safetensors.Tensor) bool {
+	elems, _ := safetensors.Block(t.DType)
+	return t.DType == "F32" || t.DType == "F64" || t.Scale != 0 || elems > 1
 }
 
 func quantisable(t safetensors.Tensor) bool {
@@ -171,9 +182,6 @@ const rowBuffer = 1 << 18
 
 // addTensor converts one tensor to its packed dtype and writes it.
 func (p *packer) addTensor(ctx context.Context, component string, t safetensors.Tensor, r *io.SectionReader) (tensorError, error) {
-	if !safetensors.Readable(t.DType) {
-		return tensorError{}, fmt.Errorf("its type %s is not read", t.DType)
-	}
 	was, noted := p.w.done.find(component, t.Name)
 	if noted && p.w.known(packedBytes(t, was.DType)) {
 		if err := p.same(ctx, t, r, was); err != nil {
@@ -182,7 +190,7 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 		return p.skipTensor(ctx, t, was)
 	}
 	dtype := Policy(p.opts.Quant, t)
-	if dtype == "f16" && (t.DType == "F32" || t.DType == "F64" || t.Scale != 0) {
+	if dtype == "f16" && wide(t) {
 		fits, err := fitsF16(ctx, t, r)
 		if err != nil {
 			return tensorError{}, err
@@ -334,13 +342,16 @@ func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Re
 		bits = 4
 	}
 	m := quant.New(bits, t.Shape[0], k)
-	row, back, at := make([]float32, k), make([]float32, k), 0
-	width := k * safetensors.Width(t.DType)
-	err := p.eachBlock(ctx, t, r, k*max(1, rowBuffer/k), func(src []byte, _ int) error {
-		for ; len(src) > 0; src = src[width:] {
-			if err := floats(row, src, t); err != nil {
-				return err
-			}
+	back, at := make([]float32, k), 0
+	if keeps(t) == e.dtype {
+		return p.addBlocks(ctx, t, r, m)
+	}
+	values := make([]float32, min(t.Elems(), k*rowsAtOnce(t.DType, k)))
+	err := p.eachBlock(ctx, t, r, len(values), func(src []byte, n int) error {
+		if err := floats(values[:n], src, t); err != nil {
+			return err
+		}
+		for row := range slices.Chunk(values[:n], k) {
 			if err := m.PutRow(at, row); err != nil {
 				return err
 			}
@@ -350,6 +361,42 @@ func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Re
 					e.add(x, back[i])
 				}
 			}
+			at++
+		}
+		return nil
+	})
+	if err != nil {
+		return loader.Place{}, err
+	}
+	return p.w.put(ctx, m.Data)
+}
+
+// rowsAtOnce is how many rows of k elements are converted at a time: whole
+// blocks of the dtype.
+func rowsAtOnce(dtype string, k int) int {
+	rows := max(1, rowBuffer/k)
+	for elems, _ := safetensors.Block(dtype); rows*k%elems != 0; {
+		rows++
+	}
+	return rows
+}
+
+// keeps is the dtype in which the blocks of a quantised tensor are as they are
+// in the file, "" where there is none.
+func keeps(t safetensors.Tensor) string {
+	if len(t.Shape) < 2 || t.Shape[0] == 0 || t.Elems()/t.Shape[0]%quant.Block != 0 || t.Scale != 0 {
+		return ""
+	}
+	return map[string]string{"Q8_0": "q8", "Q4_0": "q4"}[t.DType]
+}
+
+// addBlocks writes the codes of a tensor that [keeps] them.
+func (p *packer) addBlocks(ctx context.Context, t safetensors.Tensor, r io.Reader, m quant.Matrix) (loader.Place, error) {
+	_, size := safetensors.Block(t.DType)
+	at := 0
+	err := p.eachBlock(ctx, t, r, rowBuffer, func(src []byte, _ int) error {
+		for ; len(src) > 0; src = src[size:] {
+			m.PutBlock(at, src[:size])
 			at++
 		}
 		return nil
@@ -378,17 +425,18 @@ func (p *packer) eachBlock(ctx context.Context, t safetensors.Tensor, r io.Reade
 // eachBlock reads a tensor n elements at a time, fewer at its end, until ctx
 // ends.
 func eachBlock(ctx context.Context, t safetensors.Tensor, r io.Reader, n int, each func(src []byte, n int) error) error {
-	width := safetensors.Width(t.DType)
-	buf := make([]byte, min(n, t.Elems())*width)
+	elems, size := safetensors.Block(t.DType)
+	buf := make([]byte, min(n, t.Elems())/elems*size)
 	for left := t.Elems(); left > 0; left -= n {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n := min(n, left)
-		if _, err := io.ReadFull(r, buf[:n*width]); err != nil {
+		src := buf[:n/elems*size]
+		if _, err := io.ReadFull(r, src); err != nil {
 			return fmt.Errorf("reading it: %w", err)
 		}
-		if err := each(buf[:n*width], n); err != nil {
+		if err := each(src, n); err != nil {
 			return err
 		}
 	}

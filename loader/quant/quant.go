@@ -72,6 +72,22 @@ func (m Matrix) PutRow(r int, v []float32) error {
 	return nil
 }
 
+// PutBlock writes a block of GGUF's Q8_0 or Q4_0 as it is: an f16 scale and 32
+// codes, of which Q4_0's come as 16 low nibbles and 16 high ones. Blocks count
+// through all rows, whose length K is a multiple of [Block].
+func (m Matrix) PutBlock(b int, src []byte) {
+	copy(m.Data[2*b:], src[:2])
+	q := m.Data[2*m.Rows*m.K/Block+b*Block*m.Bits/8:]
+	if m.Bits == 8 {
+		copy(q, src[2:])
+		return
+	}
+	for i := range Block / 2 { // values 2i and 2i + 1
+		from, shift := src[2+2*i%16:], 2*i/16*4
+		q[i] = from[0]>>shift&15 | from[1]>>shift<<4
+	}
+}
+
 // Row dequantises row r into dst, of length K: value = scale·q.
 func (m Matrix) Row(r int, dst []float32) {
 	scales, q := m.row(r)

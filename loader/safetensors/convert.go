@@ -6,11 +6,28 @@ import (
 	"math"
 
 	"github.com/x448/float16"
+
+	"wisp/loader/gguf"
 )
 
 // Width is the number of bytes of an element; 0 for an unknown dtype and for
-// those of less than a byte.
+// those of less than a byte or in blocks.
 func Width(dtype string) int { return int(bits[dtype] / 8) }
+
+// Block is how many elements of a dtype share a block, and its bytes: GGUF's
+// quantised types come in such, of any other an element is one.
+func Block(dtype string) (elems, bytes int) {
+	if w := Width(dtype); w > 0 {
+		return 1, w
+	}
+	return gguf.Block(dtype)
+}
+
+// blocked reports whether a dtype is one of GGUF's that quantise in blocks.
+func blocked(dtype string) bool {
+	elems, _ := gguf.Block(dtype)
+	return elems > 1
+}
 
 // Readable reports whether [Float32s] or [Int32s] converts the dtype.
 func Readable(dtype string) bool {
@@ -18,7 +35,7 @@ func Readable(dtype string) bool {
 	case "F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL":
 		return true
 	}
-	return false
+	return blocked(dtype) && gguf.Readable(dtype)
 }
 
 // NonFinite is the number of the first element in src that is NaN or infinite,
@@ -38,6 +55,9 @@ func NonFinite(src []byte, dtype string) int {
 		return firstOnes(len(src), 0x7f, func(i int) uint64 { return uint64(src[i]) })
 	case "F8_E5M2":
 		return firstOnes(len(src), 0x7c, func(i int) uint64 { return uint64(src[i]) })
+	}
+	if blocked(dtype) {
+		return gguf.NonFinite(src, dtype)
 	}
 	return -1
 }
@@ -82,6 +102,9 @@ func Float32s(dst []float32, src []byte, dtype string) error {
 			dst[i] = float16.Frombits(uint16(src[i]) << 8).Float32()
 		}
 	default:
+		if blocked(dtype) {
+			return gguf.Float32s(dst, src, dtype)
+		}
 		return fmt.Errorf("safetensors: the dtype %s is not a floating-point one", dtype)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"wisp/loader/budget"
+	"wisp/loader/gguf"
 )
 
 // ErrPickle refuses a checkpoint that is a Python pickle.
@@ -47,9 +48,11 @@ type Blob interface {
 	Size() int64
 }
 
-// Set is the tensors of one checkpoint, from however many files.
+// Set is the tensors of one checkpoint, from however many files, of which each
+// may also be GGUF: then dtypes are GGUF's names ("Q4_K").
 type Set struct {
-	Tensors []Tensor // sorted by name
+	Tensors []Tensor     // sorted by name
+	GGUF    []*gguf.File // of the files, those that are GGUF, with their metadata
 	files   []*File
 	blobs   []Blob
 }
@@ -57,7 +60,7 @@ type Set struct {
 // maxIndex bounds an index file.
 const maxIndex = 100 << 20
 
-// OpenSet opens a checkpoint by the name of its .safetensors file or of the
+// OpenSet opens a checkpoint by the name of its .safetensors or .gguf file or of the
 // JSON file that lists its shards. Open gets names relative to
 // the directory of that file. Close the set after use.
 func OpenSet(name string, open func(name string) (Blob, error)) (*Set, error) {
@@ -88,7 +91,7 @@ func (s *Set) sort() error {
 // none, one under another name or with its dimensions seen otherwise, or
 // several that share its bytes. Closing the original closes it.
 func (s *Set) Map(f func(t Tensor) []Tensor) (*Set, error) {
-	out := &Set{files: s.files}
+	out := &Set{files: s.files, GGUF: s.GGUF}
 	for _, t := range s.Tensors {
 		out.Tensors = append(out.Tensors, f(t)...)
 	}
@@ -122,7 +125,7 @@ func (s *Set) add(name string, open func(name string) (Blob, error), want map[st
 		return err
 	}
 	s.blobs = append(s.blobs, b)
-	f, err := Parse(b, b.Size())
+	f, err := s.parse(b)
 	if err != nil {
 		return err
 	}
@@ -140,6 +143,50 @@ func (s *Set) add(name string, open func(name string) (Blob, error), want map[st
 	}
 	s.files = append(s.files, f)
 	return nil
+}
+
+// parse reads the header of either format.
+func (s *Set) parse(b Blob) (*File, error) {
+	var magic [4]byte
+	if _, err := b.ReadAt(magic[:], 0); err != nil || string(magic[:]) != gguf.Magic {
+		return Parse(b, b.Size())
+	}
+	g, err := gguf.Parse(b, b.Size())
+	if err != nil {
+		return nil, err
+	}
+	s.GGUF = append(s.GGUF, g)
+	f := &File{r: b}
+	for _, t := range g.Tensors {
+		shape, err := originalShape(g, t)
+		if err != nil {
+			return nil, err
+		}
+		f.Tensors = append(f.Tensors, Tensor{Name: t.Name, DType: t.Type, Shape: shape, Begin: t.Begin, Size: t.Size})
+	}
+	slices.SortFunc(f.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	return f, nil
+}
+
+// originalShape is the shape that a tensor had before ComfyUI's converter laid
+// its elements in rows of whole blocks.
+func originalShape(g *gguf.File, t gguf.Tensor) ([]int, error) {
+	given, ok := g.Metadata["comfy.gguf.orig_shape."+t.Name].([]int64)
+	if !ok {
+		return t.Shape, nil
+	}
+	left := int64(Tensor{Shape: t.Shape}.Elems())
+	var shape []int
+	for _, d := range given {
+		if d < 1 || left%d != 0 || len(shape) == maxRank {
+			return nil, fmt.Errorf("%w: the tensor %q is of %v elements and the shape %v", gguf.ErrFormat, t.Name, t.Shape, given)
+		}
+		shape, left = append(shape, int(d)), left/d
+	}
+	if left != 1 {
+		return nil, fmt.Errorf("%w: the tensor %q is of %v elements and the shape %v", gguf.ErrFormat, t.Name, t.Shape, given)
+	}
+	return shape, nil
 }
 
 type shard struct {

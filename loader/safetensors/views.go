@@ -17,6 +17,8 @@ type View struct {
 	Swapped    bool    // the halves along the first dimension, exchanged
 	Identity   bool    // not the file's bytes: the identity matrix
 	Scale      float32 // values are multiplied by it, by whoever converts them; 0 is 1
+
+	cut bool // the file's blocks are not whole in what is seen: it cannot be read
 }
 
 // Rows is n of the tensor's first dimension, from one on. It must not be
@@ -26,7 +28,14 @@ func (t Tensor) Rows(from, n int) Tensor {
 	t.Shape = append([]int{n}, t.Shape[1:]...)
 	t.Begin += int64(from) * row
 	t.Size = int64(n) * row
+	t.cut = t.cut || !wholeRows(t)
 	return t
+}
+
+// wholeRows reports whether no block of the dtype lies in two rows.
+func wholeRows(t Tensor) bool {
+	elems, _ := Block(t.DType)
+	return elems <= 1 || len(t.Shape) > 0 && t.Shape[0] > 0 && t.Elems()/t.Shape[0]%elems == 0
 }
 
 // Flat is a tensor without its last two dimensions where they are 1: a linear
@@ -38,9 +47,24 @@ func Flat(t Tensor) Tensor {
 	return t
 }
 
+// Check fails where the tensor cannot be read: its type is none that is
+// converted, or its view cuts what is a block in the file.
+func (t Tensor) Check() error {
+	if !Readable(t.DType) {
+		return fmt.Errorf("its type %s is not read", t.DType)
+	}
+	if t.cut || blocked(t.DType) && (t.Transposed || t.Swapped && !wholeRows(t)) {
+		return fmt.Errorf("it is to be cut or turned where blocks of %s are whole: give the file in another type", t.DType)
+	}
+	return nil
+}
+
 // Section reads the bytes of one of the set's tensors, as its view has them.
 // One that is transposed is read as a whole first.
 func (s *Set) Section(t Tensor) (*io.SectionReader, error) {
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
 	r := s.files[t.file].Section(t)
 	switch {
 	case t.Identity:

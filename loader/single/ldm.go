@@ -72,6 +72,7 @@ func convertCLIP(set *safetensors.Set) (*safetensors.Set, error) {
 func convertT5(set *safetensors.Set) (*safetensors.Set, error) {
 	shared := has(set, "shared.weight")
 	return set.Map(func(t safetensors.Tensor) []safetensors.Tensor {
+		t.Name = llamaT5(t.Name)
 		if t.Name == "encoder.embed_tokens.weight" {
 			if shared {
 				return nil
@@ -194,6 +195,7 @@ func ldmResnet(name string) string {
 }
 
 func ldmVAE(blocks int, name string) string {
+	name = replaced(name, "encoder.quant_conv.", "quant_conv.", "decoder.post_quant_conv.", "post_quant_conv.")
 	half, rest := split(name, 1)
 	if half[0] != "encoder" && half[0] != "decoder" {
 		return name // quant_conv, post_quant_conv

@@ -23,10 +23,14 @@ const (
 	clipL role = "CLIP-L text encoder"
 	clipG role = "OpenCLIP bigG text encoder"
 	t5    role = "T5 text encoder"
+
+	flux2  role = "FLUX.2 transformer"
+	zImage role = "Z-Image transformer"
+	qwen   role = "Qwen3 text encoder"
 )
 
 // denoises reports whether a pipeline has one such network.
-func (r role) denoises() bool { return r == unet || r == sd3 || r == flux }
+func (r role) denoises() bool { return r == unet || r == sd3 || r == flux || r == flux2 || r == zImage }
 
 // part is one network's tensors, under the names that diffusers and
 // transformers give them.
@@ -56,6 +60,7 @@ var prefixes = []struct {
 	{"text_encoders.clip_l.transformer.", clipL},
 	{"text_encoders.clip_g.transformer.", clipG},
 	{"text_encoders.t5xxl.transformer.", t5},
+	{"text_encoders.qwen3_4b.transformer.", qwen},
 }
 
 // parts finds the networks in a file, and names the tensors that belong to
@@ -136,8 +141,10 @@ func convert(r role, set *safetensors.Set) (p part, rest []string, err error) {
 	}
 	with := map[role]func(*safetensors.Set) (*safetensors.Set, error){
 		unet: convertUNet, sd3: convertSD3, flux: convertFLUX, vae: convertVAE, clip: convertCLIP, clipL: convertCLIP, clipG: convertCLIP, t5: convertT5,
+		flux2: convertFLUX2, zImage: convertZImage, qwen: convertQwen,
 	}[r]
-	if has(set, "down_blocks.0.resnets.0.conv1.weight") || has(set, "transformer_blocks.0.attn.to_q.weight") {
+	if has(set, "down_blocks.0.resnets.0.conv1.weight") || has(set, "transformer_blocks.0.attn.to_q.weight") ||
+		has(set, "all_x_embedder.2-1.weight") {
 		with = nil // they are diffusers'
 	}
 	p = part{role: r, set: set}
@@ -169,6 +176,8 @@ var signs = []struct {
 	{"down_blocks.0.resnets.0.conv1.weight", unet},
 	{"joint_blocks.0.x_block.attn.qkv.weight", sd3},
 	{"pos_embed.proj.weight", sd3},
+	{"double_stream_modulation_img.lin.weight", flux2},
+	{"double_stream_modulation_img.linear.weight", flux2},
 	{"double_blocks.0.img_attn.norm.key_norm.scale", flux},
 	{"single_transformer_blocks.0.proj_mlp.weight", flux},
 	{"decoder.conv_in.weight", vae},
@@ -176,7 +185,15 @@ var signs = []struct {
 	{"embeddings.token_embedding.weight", clip},
 	{"positional_embedding", clip},
 	{"encoder.block.0.layer.0.SelfAttention.q.weight", t5},
+	{"enc.blk.0.attn_q.weight", t5},
+	{zImageSign, zImage},
+	{"blk.0.attn_q_norm.weight", qwen},
+	{"model.layers.0.self_attn.q_norm.weight", qwen},
+	{"layers.0.self_attn.q_norm.weight", qwen},
 }
+
+// zImageSign tells Z-Image's transformer from Lumina's.
+const zImageSign = "cap_pad_token"
 
 // roleOf tells what a network is, or why it is none.
 func roleOf(set *safetensors.Set) (role, error) {

@@ -15,6 +15,7 @@ type pipeline struct {
 	components []component
 	tokenizers map[string]string // folder of CLIP's, and the token that it pads with
 	t5         string            // folder of T5's
+	words      string            // folder of a language model's
 	scheduler  map[string]any
 	index      map[string]any
 }
@@ -53,6 +54,10 @@ func pipelineOf(found map[role]part, marks marks) (*pipeline, error) {
 		return sd3Pipeline(found[sd3]), nil
 	case found[flux].set != nil:
 		return fluxPipeline(found[flux]), nil
+	case found[flux2].set != nil:
+		return flux2Pipeline(found[flux2]), nil
+	case found[zImage].set != nil:
+		return zImagePipeline(found[zImage]), nil
 	}
 	for r, p := range found {
 		return nil, fmt.Errorf("%w: %s is a %s alone: give the file with the denoiser (a UNet or a transformer) too", ErrMissing, p.file, r)

@@ -36,11 +36,9 @@ var additions = []struct {
 // strangers tells by names which networks are none of those that are
 // converted, though some of their names are the same.
 var strangers = []struct{ name, what string }{
-	{"double_stream_modulation_img.lin.weight", "FLUX.2"},
-	{"single_stream_modulation.lin.weight", "FLUX.2"},
 	{"distilled_guidance_layer.in_proj.bias", "Chroma"},
 	{"double_layers.0.attn.w1q.weight", "AuraFlow"},
-	{"cap_embedder.0.weight", "Lumina or Z-Image"},
+	{"cap_embedder.0.weight", "Lumina"},
 	{"patchify_proj.weight", "LTX-Video"},
 	{"head.modulation", "Wan"},
 	{"txt_in.individual_token_refiner.blocks.0.adaLN_modulation.1.bias", "HunyuanVideo"},
@@ -62,7 +60,7 @@ func refuse(set *safetensors.Set) error {
 		}
 	}
 	for _, k := range strangers {
-		if has(set, k.name) {
+		if has(set, k.name) && !has(set, zImageSign) {
 			return fmt.Errorf("%w: it is of %s: give it as diffusers saves it", ErrUnknown, k.what)
 		}
 	}

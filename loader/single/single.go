@@ -34,7 +34,8 @@ type File struct {
 	Open func() (safetensors.Blob, error)
 }
 
-// Configs is where configs are taken from in place of the built-in ones.
+// Configs is where configs are taken from in place of the built-in ones, and
+// the networks that the files lack.
 type Configs interface {
 	Open(name string) (safetensors.Blob, error)
 	List(folder string) ([]string, error)
@@ -48,6 +49,7 @@ type Model struct {
 	made    map[string][]byte
 	sets    map[string]*safetensors.Set // by component
 	notes   []string
+	others  []string // checkpoints among the configs
 
 	checkpoint string
 }
@@ -70,7 +72,7 @@ func (m *Model) open(files []File) error {
 	marks := map[string]mark{}
 	var whole, alone []part // of files with a denoiser, and of others
 	for _, f := range files {
-		if path.Ext(f.Name) != ".safetensors" {
+		if !isCheckpoint(f.Name) {
 			continue
 		}
 		some, left, err := m.openOne(f)
@@ -92,7 +94,7 @@ func (m *Model) open(files []File) error {
 		}
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("%w: there is no .safetensors file", ErrMissing)
+		return fmt.Errorf("%w: there is no .safetensors or .gguf file", ErrMissing)
 	}
 	m.checkpoint = append(whole, alone...)[0].file
 	pl, err := pipelineOf(found, marks)
@@ -183,6 +185,13 @@ func (m *Model) assemble(pl *pipeline, found map[role]part) error {
 		if !ok && c.or != "" {
 			p, ok = found[c.or]
 		}
+		if !ok {
+			set, err := m.weights(c.name)
+			if err != nil {
+				return fmt.Errorf("the configs' %s: %w", c.name, err)
+			}
+			p, ok = part{role: c.role, file: c.name, set: set}, set != nil
+		}
 		if !ok && c.optional {
 			pl.index[c.name] = [2]*string{}
 			continue
@@ -214,6 +223,35 @@ func (m *Model) assemble(pl *pipeline, found map[role]part) error {
 	return nil
 }
 
+// weights is the set of a component in the directory that configs are taken
+// from; nil where that has none.
+func (m *Model) weights(component string) (*safetensors.Set, error) {
+	if m.configs == nil {
+		return nil, nil
+	}
+	names, err := m.configs.List(component)
+	if err != nil {
+		return nil, err
+	}
+	best, also := safetensors.Best(names)
+	switch {
+	case also != "":
+		return nil, fmt.Errorf("%s and %s are variants of which neither is the usual one", best, also)
+	case best == "":
+		return nil, nil
+	}
+	set, err := safetensors.OpenSet(best, func(name string) (safetensors.Blob, error) {
+		name = component + "/" + name
+		m.others = append(m.others, name)
+		return m.configs.Open(name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.opened = append(m.opened, set)
+	return set.Map(func(t safetensors.Tensor) []safetensors.Tensor { return []safetensors.Tensor{t} }) // which may be closed
+}
+
 // component makes a component's config, unless there is one, and takes from the
 // part what the config wants.
 func (m *Model) component(pl *pipeline, c component, p part) error {
@@ -243,29 +281,46 @@ func (m *Model) component(pl *pipeline, c component, p part) error {
 	return nil
 }
 
-// tokenizers makes CLIP's, and takes T5's from the files that were given.
+// tokenizers makes CLIP's, and takes others from the files that were given.
 func (m *Model) tokenizers(pl *pipeline) error {
 	for folder, pad := range pl.tokenizers {
 		clipTokenizer(m.made, folder, pad)
 		pl.index[folder] = []string{"transformers", "CLIPTokenizer"}
 	}
-	if pl.t5 == "" || pl.index["text_encoder"+strings.TrimPrefix(pl.t5, "tokenizer")] == ([2]*string{}) {
-		return nil
+	switch {
+	case pl.words != "":
+		pl.index[pl.words] = []string{"transformers", "Qwen2TokenizerFast"}
+		return m.vocabulary(pl, pl.words, "text_encoder", "tokenizer.json, or vocab.json and merges.txt")
+	case pl.t5 != "" && pl.index["text_encoder"+strings.TrimPrefix(pl.t5, "tokenizer")] != ([2]*string{}):
+		pl.index[pl.t5] = []string{"transformers", "T5TokenizerFast"}
+		return m.vocabulary(pl, pl.t5, "text_encoder"+strings.TrimPrefix(pl.t5, "tokenizer"), "tokenizer.json or spiece.model")
 	}
-	pl.index[pl.t5] = []string{"transformers", "T5TokenizerFast"}
+	return nil
+}
+
+// vocabulary takes a tokenizer from the files that were given, or from the text
+// encoder's own file, which has it where it is GGUF.
+func (m *Model) vocabulary(pl *pipeline, folder, encoder, which string) error {
+	if set := m.sets[encoder]; set != nil {
+		if err := vocabulary(m.made, folder, set); err != nil {
+			return err
+		}
+	}
 	for _, f := range m.files {
 		if slices.Contains(tokenizerFiles, f.Name) {
 			b, err := readAll(f.Open())
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)
 			}
-			m.made[pl.t5+"/"+f.Name] = b
+			m.made[folder+"/"+f.Name] = b
 		}
 	}
-	if m.configs == nil && m.made[pl.t5+"/spiece.model"] == nil && m.made[pl.t5+"/tokenizer.json"] == nil {
-		return fmt.Errorf("%w: %s, and there is no vocabulary of T5: give its tokenizer.json or spiece.model too", ErrMissing, pl.what)
+	for _, name := range []string{"spiece.model", "tokenizer.json", "vocab.json"} {
+		if m.configs != nil || m.made[folder+"/"+name] != nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%w: %s, and there is no vocabulary of its text encoder: give its %s too", ErrMissing, pl.what, which)
 }
 
 // Notes tell what was recognised, and what was left out.
@@ -274,22 +329,26 @@ func (m *Model) Notes() []string { return m.notes }
 // Checkpoints names the files that the weights come from.
 func (m *Model) Checkpoints() (names []string) {
 	for _, f := range m.files {
-		if path.Ext(f.Name) == ".safetensors" {
+		if isCheckpoint(f.Name) {
 			names = append(names, checkpoint+f.Name)
 		}
 	}
-	return names
+	return append(names, m.others...)
 }
 
 // Checkpoint is the file with the denoiser, which the model is named after.
 func (m *Model) Checkpoint() string { return m.checkpoint }
 
-// tokenizerFiles are what a tokenizer of T5's comes in.
-var tokenizerFiles = []string{"spiece.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
+// tokenizerFiles are what a tokenizer comes in.
+var tokenizerFiles = []string{"spiece.model", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"}
 
 // Wanted reports whether Open takes files of that name.
 func Wanted(name string) bool {
-	return path.Ext(name) == ".safetensors" || slices.Contains(tokenizerFiles, name)
+	return isCheckpoint(name) || slices.Contains(tokenizerFiles, name)
+}
+
+func isCheckpoint(name string) bool {
+	return path.Ext(name) == ".safetensors" || path.Ext(name) == ".gguf"
 }
 
 // checkpoint is where Open has the files that were given.

@@ -185,6 +185,8 @@ func TestKinds(t *testing.T) {
 		{"refiner", "StableDiffusionXLImg2ImgPipeline", "refiner", nil, map[string]any{"prediction_type": "epsilon"}},
 		{"sd3", "StableDiffusion3Pipeline", "Stable Diffusion 3.5", []File{tokenizer}, map[string]any{"shift": 3}},
 		{"flux", "FluxPipeline", "FLUX.1 dev", []File{tokenizer}, map[string]any{"use_dynamic_shifting": true}},
+		{"flux2", "Flux2KleinPipeline", "FLUX.2-klein", []File{small("tokenizer.json", "{}")}, map[string]any{"use_dynamic_shifting": true}},
+		{"zimage", "ZImagePipeline", "Z-Image", []File{small("tokenizer.json", "{}")}, map[string]any{"shift": 3}},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			m, err := Open(append([]File{given(c.kind + ".safetensors")}, c.more...), nil)
@@ -251,7 +253,7 @@ func TestSeveralFiles(t *testing.T) {
 	got, man := packed(t, m)
 	expect(t, "flux", got, man)
 	m.Close()
-	for i, want := range []string{"vocabulary of T5", "no T5 text encoder", "no CLIP-L text encoder", "no VAE", "alone"} {
+	for i, want := range []string{"no vocabulary", "no T5 text encoder", "no CLIP-L text encoder", "no VAE", "alone"} {
 		without := slices.Delete(slices.Clone(files), i, i+1)
 		if _, err := Open(without, nil); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), want) {
 			t.Errorf("without %s: %v", files[i].Name, err)
@@ -333,6 +335,59 @@ func TestGivenConfigs(t *testing.T) {
 	}
 	if c, _ := man.Config("scheduler"); string(c) != `{"sigma_max":null,"low":null,"x":null,"note":"NaN \" -Infinity"}` {
 		t.Errorf("the scheduler's config is not JSON without NaN: %s", c)
+	}
+}
+
+// TestGivenWeights: what the files lack comes from where the configs do.
+func TestGivenWeights(t *testing.T) {
+	dir := t.TempDir()
+	whole, err := Open([]File{given("sd1.safetensors")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
+	for name, text := range whole.made {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o777), os.WriteFile(name, text, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vae := filtered(t, "sd1.safetensors", "x", func(n string) string {
+		if rest, ok := strings.CutPrefix(n, "first_stage_model."); ok && !strings.Contains(n, "attn") && !strings.Contains(n, "mid") {
+			return rest
+		}
+		return ""
+	})
+	blob, _ := vae.Open()
+	text := make([]byte, blob.Size())
+	blob.ReadAt(text, 0)
+	if err := os.WriteFile(filepath.Join(dir, "vae", "diffusion_pytorch_model.safetensors"), text, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	configs, err := pack.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer configs.Close()
+	rest := filtered(t, "sd1.safetensors", "rest.safetensors", func(n string) string {
+		if strings.HasPrefix(n, "first_stage_model.") {
+			return ""
+		}
+		return n
+	})
+	m, err := Open([]File{rest}, configs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if got := m.Checkpoints(); !slices.Equal(got, []string{"checkpoint/rest.safetensors", "vae/diffusion_pytorch_model.safetensors"}) {
+		t.Errorf("the weights come from %q", got)
+	}
+	if _, man := packed(t, m); !slices.ContainsFunc(man.Tensors, func(x loader.TensorInfo) bool { return x.Component == "vae" }) {
+		t.Error("the VAE has no weights")
+	}
+	if _, err := Open([]File{rest}, nil); !errors.Is(err, ErrMissing) {
+		t.Errorf("without configs: %v", err)
 	}
 }
 

@@ -40,7 +40,7 @@ func newInput(ctx context.Context, list safejs.Value) (in pack.Input, name strin
 		return all.single(nil)
 	}
 	model := all.below(root)
-	if model.hasWeights() || len(all.named(".safetensors")) == 0 {
+	if model.hasWeights() && len(all.named(".gguf")) == 0 || len(all.checkpoints()) == 0 {
 		return model, nameOf(path.Base(root)), nil // what it lacks is told by package pack
 	}
 	return all.single(model)
@@ -51,7 +51,7 @@ func (f folder) single(configs single.Configs) (in pack.Input, name string, err 
 	var files []single.File
 	for _, file := range f.filter(func(name string) bool { return single.Wanted(path.Base(name)) }) {
 		as := file
-		if path.Ext(file) != ".safetensors" {
+		if !slices.Contains(f.checkpoints(), file) {
 			as = path.Base(file)
 		}
 		files = append(files, single.File{Name: as, Open: func() (safetensors.Blob, error) { return f.Open(file) }})
@@ -60,7 +60,8 @@ func (f folder) single(configs single.Configs) (in pack.Input, name string, err 
 	if err != nil {
 		return nil, "", wrong(err)
 	}
-	return s, strings.TrimSuffix(path.Base(s.Checkpoint()), ".safetensors"), nil
+	base := path.Base(s.Checkpoint())
+	return s, strings.TrimSuffix(base, path.Ext(base)), nil
 }
 
 func nameOf(base string) string {
@@ -138,7 +139,7 @@ func (f folder) root() (string, error) {
 // noPipeline says what the files are instead of a pipeline, unless they are
 // checkpoints alone.
 func (f folder) noPipeline() error {
-	checkpoints, pickles := f.named(".safetensors"), f.filter(safetensors.Pickled)
+	checkpoints, pickles := f.checkpoints(), f.filter(safetensors.Pickled)
 	switch {
 	case len(checkpoints) == 0 && len(pickles) > 0:
 		return fmt.Errorf("%s: %w", pickles[0], safetensors.ErrPickle)
@@ -148,6 +149,11 @@ func (f folder) noPipeline() error {
 		return fmt.Errorf("%w: only a part of a pipeline, %s", errNothing, checkpoints[0])
 	}
 	return nil
+}
+
+// checkpoints lists the files with weights.
+func (f folder) checkpoints() []string {
+	return f.filter(func(name string) bool { return path.Ext(name) == ".safetensors" || path.Ext(name) == ".gguf" })
 }
 
 // named lists the files whose names end so.

@@ -23,6 +23,7 @@ import (
 
 	"wisp/engine/diffusion"
 	"wisp/loader"
+	"wisp/loader/gguf"
 	"wisp/loader/pack"
 	"wisp/loader/safetensors"
 	"wisp/loader/single"
@@ -57,6 +58,7 @@ var kinds = []bridge.Kind{
 	{Err: diffusion.ErrBadModel, Code: "bad-model", Lead: "wisp cannot draw with this model"},
 	{Err: fs.ErrNotExist, Code: "bad-model", Lead: "a file of the model is missing"},
 	{Err: safetensors.ErrFormat, Code: "bad-model", Lead: "a file of the model is damaged"},
+	{Err: gguf.ErrFormat, Code: "bad-model", Lead: "a file of the model is damaged"},
 	{Err: errModel, Code: "bad-model"},
 }
 

@@ -1,5 +1,5 @@
 """Makes small checkpoints as model sites offer them, seeded, one of each kind, and beside each what diffusers makes of it:
-    python loader/single/testdata/make.py        # diffusers 0.42.1, transformers 5.24.0
+    python loader/single/testdata/make.py [everything] [flux2] [zimage]   # diffusers 0.42.1, transformers 5.24.0
 KIND.full.gz has the names and shapes at the size that the publishers gave it: of the file, then in diffusers.
 KIND.safetensors is the file, KIND.txt a line of the configs that the networks were made with, then a line a tensor: its name
 in diffusers, its shape, the beginning of the SHA-256 of its bytes in f16. diffusers' own converters are the judge.
@@ -9,12 +9,14 @@ import hashlib
 import inspect
 import json
 import pathlib
+import sys
 
 import torch
-from diffusers import AutoencoderKL, FluxTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel
+from diffusers import (AutoencoderKL, AutoencoderKLFlux2, Flux2Transformer2DModel, FluxTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel,
+                       ZImageTransformer2DModel)
 from diffusers.loaders import single_file_utils as u
 from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Qwen3Config, Qwen3ForCausalLM, T5Config, T5EncoderModel
 
 from names import openclip, text, unet_ldm, vae_ldm
 
@@ -258,6 +260,71 @@ def flux():
     save("flux", file, dict(transformer=sd, vae=vsd, text_encoder=lsd, text_encoder_2=tsd), dict(transformer=config, vae=vc, text_encoder=lc, text_encoder_2=tc))
 
 
+def qwen():
+    c = dict(vocab_size=9, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8)
+    if FULL:
+        c = dict(vocab_size=151936, hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128)
+    sd = fill(Qwen3ForCausalLM(Qwen3Config(tie_word_embeddings=True, **c))).state_dict()
+    return {k: v for k, v in sd.items() if k != "lm_head.weight"}, c
+
+
+def flux2():
+    d, head, double, single, text_width = (3072, 128, 5, 20, 7680) if FULL else (16, 8, 1, 2, 24)
+    s = {"time_in.in_layer.weight": (d, 256), "time_in.out_layer.weight": (d, d), "txt_in.weight": (d, text_width), "img_in.weight": (d, 128),
+         "double_stream_modulation_img.lin.weight": (6 * d, d), "double_stream_modulation_txt.lin.weight": (6 * d, d),
+         "single_stream_modulation.lin.weight": (3 * d, d), "final_layer.linear.weight": (128, d), "final_layer.adaLN_modulation.1.weight": (2 * d, d)}
+    for i in range(double):
+        for b in (f"double_blocks.{i}.img_", f"double_blocks.{i}.txt_"):
+            s |= {b + "attn.qkv.weight": (3 * d, d), b + "attn.proj.weight": (d, d), b + "mlp.0.weight": (6 * d, d), b + "mlp.2.weight": (d, 3 * d)}
+            s[b + "attn.norm.query_norm.scale"] = s[b + "attn.norm.key_norm.scale"] = (head,)
+    for i in range(single):
+        b = f"single_blocks.{i}."
+        s |= {b + "linear1.weight": (9 * d, d), b + "linear2.weight": (d, 4 * d)}
+        s[b + "norm.query_norm.scale"] = s[b + "norm.key_norm.scale"] = (head,)
+    transformer = original(s)
+    sd = u.convert_flux2_transformer_checkpoint_to_diffusers(dict(transformer))
+    config = dict(num_layers=double, num_single_layers=single, num_attention_heads=d // head, attention_head_dim=head, joint_attention_dim=text_width,
+                  in_channels=128, guidance_embeds=False, axes_dims_rope=[head // 4] * 4, mlp_ratio=3.0, timestep_guidance_channels=256)
+    Flux2Transformer2DModel(**config).load_state_dict(sd, assign=True)
+    n = 4 if FULL else 2
+    vc = dict(block_out_channels=[128, 256, 512, 512] if FULL else [4, 8], down_block_types=["DownEncoderBlock2D"] * n, up_block_types=["UpDecoderBlock2D"] * n,
+              layers_per_block=2 if FULL else 1, latent_channels=32)
+    vsd = fill(AutoencoderKLFlux2(norm_num_groups=32 if FULL else 2, **vc)).state_dict()
+    v = {k.removeprefix("first_stage_model."): x for k, x in vae_ldm({k: x for k, x in vsd.items() if not k.startswith("bn.")}, n).items()}
+    v = {k.replace("post_quant_conv", "decoder.post_quant_conv") if k.startswith("post") else "encoder." + k if k.startswith("quant") else k: x for k, x in v.items()}
+    bn = {k: x.float() for k, x in vsd.items() if k.startswith("bn.running")}
+    vsd = {k: x for k, x in vsd.items() if k != "bn.num_batches_tracked"}
+    tsd, tc = qwen()
+    save("flux2", prefixed(transformer, "model.diffusion_model.") | prefixed(v | bn, "vae.") | prefixed(tsd, "text_encoders.qwen3_4b.transformer."),
+         dict(transformer=sd, vae=vsd, text_encoder=tsd), dict(transformer=config, vae=vc, text_encoder=tc))
+
+
+def z_image():
+    d, head, layers, refiners, text_width = (3840, 128, 30, 2, 2560) if FULL else (16, 8, 2, 1, 8)
+    s = {"x_pad_token": (1, d), "cap_pad_token": (1, d), "cap_embedder.0.weight": (text_width,), "norm_final.weight": (d,)}
+    for name, rows, columns in (("x_embedder", d, 64), ("cap_embedder.1", d, text_width), ("t_embedder.mlp.0", 1024, 256), ("t_embedder.mlp.2", min(d, 256), 1024),
+                                ("final_layer.linear", 64, d), ("final_layer.adaLN_modulation.1", d, min(d, 256))):
+        linear(s, name, rows, columns)
+    inner, t = int(d / 3 * 8), min(d, 256)
+    for b in [f"layers.{i}." for i in range(layers)] + [f"{k}_refiner.{i}." for k in ("noise", "context") for i in range(refiners)]:
+        s |= {b + "attention.qkv.weight": (3 * d, d), b + "attention.out.weight": (d, d), b + "attention.q_norm.weight": (head,), b + "attention.k_norm.weight": (head,),
+              b + "feed_forward.w1.weight": (inner, d), b + "feed_forward.w2.weight": (d, inner), b + "feed_forward.w3.weight": (inner, d)}
+        s |= {b + n + ".weight": (d,) for n in ("attention_norm1", "attention_norm2", "ffn_norm1", "ffn_norm2")}
+        if not b.startswith("context"):
+            linear(s, b + "adaLN_modulation.0", 4 * d, t)
+    if not FULL:
+        del s["t_embedder.mlp.0.weight"]  # it is large whatever the width
+    transformer = original(s)
+    sd = u.convert_z_image_transformer_checkpoint_to_diffusers(dict(transformer))
+    config = dict(dim=d, n_layers=layers, n_refiner_layers=refiners, n_heads=d // head, n_kv_heads=d // head, cap_feat_dim=text_width, in_channels=16, qk_norm=True,
+                  axes_dims=[32, 48, 48] if FULL else [2, 3, 3])
+    ZImageTransformer2DModel(**config | {"axes_dims": config["axes_dims"] if FULL else [4, 2, 2]}).load_state_dict(sd, assign=True, strict=FULL)
+    v, vsd, vc = vae(16, False, "vae.")
+    tsd, tc = qwen()
+    save("zimage", prefixed(transformer, "model.diffusion_model.") | v | prefixed(tsd, "text_encoders.qwen3_4b.transformer."),
+         dict(transformer=sd, vae=vsd, text_encoder=tsd), dict(transformer=config, vae=vc, text_encoder=tc))
+
+
 def everything():
     stable_diffusion_1("sd1")
     stable_diffusion_1("inpainting", in_channels=9)
@@ -268,8 +335,12 @@ def everything():
     flux()
 
 
-torch.manual_seed(0)
-everything()
-FULL = True
-with torch.device("meta"):
-    everything()
+# Each has a seed of its own, but for the first seven.
+KINDS = dict(everything=everything, flux2=flux2, zimage=z_image)
+for kind in sys.argv[1:] or KINDS:
+    FULL = False
+    torch.manual_seed(0)
+    KINDS[kind]()
+    FULL = True
+    with torch.device("meta"):
+        KINDS[kind]()
