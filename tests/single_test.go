@@ -43,12 +43,16 @@ func (h hollow) ReadAt(p []byte, at int64) (int, error) {
 // gave them, the built-in configs are those of the publishers, the tensors
 // those that diffusers makes of them, and the engine takes what it draws.
 func TestFullSizeSingleFiles(t *testing.T) {
-	for kind, drawn := range map[string]bool{"sd1": true, "sd2": true, "sdxl": true, "inpainting": false, "refiner": false, "sd3": true, "flux": false, "flux2": false, "zimage": false} {
+	for kind, drawn := range map[string]bool{"sd1": true, "sd2": true, "sdxl": true, "inpainting": false, "refiner": false, "sd3": true, "flux": false, "flux2": true, "zimage": true} {
 		t.Run(kind, func(t *testing.T) {
 			configs, file, want := fullSize(t, kind)
 			checkpoint := single.File{Name: kind + ".safetensors", Open: func() (safetensors.Blob, error) { return file, nil }}
 			words := single.File{Name: "tokenizer.json", Open: func() (safetensors.Blob, error) {
-				b, err := os.ReadFile(filepath.Join("golden", "pipeline", "sd3", "model", "tokenizer_3", "tokenizer.json"))
+				name := "sd3/model/tokenizer_3"
+				if kind == "flux2" || kind == "zimage" {
+					name = "z_image/model/tokenizer"
+				}
+				b, err := os.ReadFile(filepath.Join("golden", "pipeline", name, "tokenizer.json"))
 				return hollow{b, int64(len(b))}, err
 			}}
 			m, err := single.Open([]single.File{checkpoint, words}, nil)
