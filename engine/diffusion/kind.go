@@ -190,6 +190,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"PNDMPipeline":                   newUnconditional(50, ""),
 	"PixArtAlphaPipeline":            newPixArt,
 	"PixArtSigmaPipeline":            newPixArt,
+	"ScoreSdeVePipeline":             newScoreSDE,
 	"StableDiffusion3Pipeline":       newStableDiffusion3,
 	"StableDiffusionPipeline":        newInsistentSD,
 	"StableDiffusionXLPipeline":      newStableDiffusionXL,

@@ -20,19 +20,15 @@ type unconditional struct {
 	facts  model.UNet2DFacts
 	vae    *decoder // nil: the sample is the picture
 	steps  int
+	time   string // its time_embedding_type
 }
 
 // newUnconditional makes the kind with that many steps by default and with that
 // decoder, "" for none.
 func newUnconditional(steps int, decoder string) func(Configs) (Kind, error) {
 	return func(m Configs) (Kind, error) {
-		k := &unconditional{steps: steps}
-		var ok bool
-		if k.config, ok = m.Config("unet"); !ok {
-			return nil, errors.New("the model has no unet")
-		}
-		var err error
-		if k.facts, err = model.ReadUNet2D(k.config); err != nil {
+		k := &unconditional{steps: steps, time: "positional"}
+		if err := k.read(m); err != nil {
 			return nil, err
 		}
 		if decoder != "" {
@@ -46,10 +42,19 @@ func newUnconditional(steps int, decoder string) func(Configs) (Kind, error) {
 	}
 }
 
+func (k *unconditional) read(m Configs) (err error) {
+	var ok bool
+	if k.config, ok = m.Config("unet"); !ok {
+		return errors.New("the model has no unet")
+	}
+	k.facts, err = model.ReadUNet2D(k.config)
+	return err
+}
+
 func (k *unconditional) fits() error {
 	f := k.facts
 	switch {
-	case f.Time != "positional":
+	case f.Time != k.time:
 		return fmt.Errorf("unet: time_embedding_type %q is not drawn by this pipeline", f.Time)
 	case f.ClassWidth != 0:
 		return errors.New("unet: class_embed_type is not drawn by this pipeline")

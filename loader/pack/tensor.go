@@ -32,6 +32,8 @@ import (
 //   - position embeddings, and the patch embedding and output projection of
 //     transformers.
 //
+// Random frequencies of a time stay f32: their products are angles of many turns.
+//
 // F8 inputs become f16, which holds them exactly, and what is scaled f16 or f32;
 // integers become i32. GGUF's Q8_0 and Q4_0 are q8 and q4 bit for bit and stay
 // so, but where "q4" asks for less than Q8_0 has; its other types are values
@@ -50,6 +52,8 @@ func Policy(quantisation string, t safetensors.Tensor) string {
 	switch {
 	case t.DType == "BF16" && t.Scale == 0:
 		return "bf16"
+	case strings.HasSuffix(t.Name, "time_proj.weight") && t.DType == "F32":
+		return "f32"
 	case quantisation == "f32" && wide(t):
 		return "f32"
 	}

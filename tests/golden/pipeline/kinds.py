@@ -16,7 +16,7 @@ import torch
 import transformers
 from diffusers import (
     AutoencoderKL, CMStochasticIterativeScheduler, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler, LCMScheduler, UNet2DConditionModel, UNet2DModel, VQModel,
+    FlowMatchEulerDiscreteScheduler, LCMScheduler, ScoreSdeVeScheduler, UNet2DConditionModel, UNet2DModel, VQModel,
 )
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -25,7 +25,7 @@ from transformers import (
 )
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seeded import fill, freeze, scale  # noqa: E402
+from seeded import fill, freeze, give, scale  # noqa: E402
 import flow  # noqa: E402
 from tiny import taesd, tokenizer  # noqa: E402
 
@@ -250,6 +250,14 @@ def consistency(path):
     return diffusers.ConsistencyModelPipeline(net, CMStochasticIterativeScheduler())
 
 
+def score_sde(path):
+    """NCSN++'s way: random frequencies of the noise level's logarithm, blocks that carry the picture along."""
+    net = unet2d(99, time_embedding_type="fourier", down_block_types=("SkipDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "SkipUpBlock2D"))
+    give(net.time_proj.weight, 990, 4.0)
+    scale(net.conv_out.weight, 0.3)
+    return diffusers.ScoreSdeVePipeline(net, ScoreSdeVeScheduler(sigma_min=0.1, sigma_max=0.7))
+
+
 def ddim(path):
     return diffusers.DDIMPipeline(unet2d(92, sample=24, flip_sin_to_cos=False, freq_shift=1), DDIMScheduler(clip_sample=True))
 
@@ -286,6 +294,7 @@ KINDS = {
         dict(prompt="[red] cat BREAK", guidance=1.0, prompt_syntax="comfyui", parts=[[("[red]", 1), ("cat", 1), ("BREAK", 1)]])]),
     "ddpm": (ddpm, [dict(width=16, height=16), dict(width=16, height=16, seed=5, steps=11)]),
     "ddpm_learned": (ddpm_learned, [dict(width=16, height=16, steps=9)]),
+    "score_sde": (score_sde, [dict(width=16, height=16, steps=7)]),
     "ddim": (ddim, [dict(width=24, height=24, steps=9)]),
     "ldm": (ldm, [dict(width=16, height=16, steps=5)]),
     "dit": (dit, [dict(class_=7, guidance=4.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
