@@ -21,7 +21,7 @@ func Check(m Model, shapes map[string]map[string][]int) error {
 		}
 		g, err := n.Graph(n.Size(p.Defaults()))
 		if err == nil {
-			err = checkWeights(g, n.Host, shapes[n.Component])
+			err = checkWeights(g, n, shapes[n.Component])
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrBadModel, n.Component, err)
@@ -30,13 +30,13 @@ func Check(m Model, shapes map[string]map[string][]int) error {
 	return nil
 }
 
-// checkWeights looks for the graph's weights, and the host's, among the shapes.
-func checkWeights(g *engine.Graph, host []string, shapes map[string][]int) error {
+// checkWeights looks for the network's weights among the shapes.
+func checkWeights(g *engine.Graph, net Net, shapes map[string][]int) error {
 	have := map[string][]int{}
 	for name, shape := range shapes {
 		have[plainName(name)] = shape
 	}
-	for _, name := range host {
+	for _, name := range net.Host {
 		if _, ok := have[name]; !ok {
 			return fmt.Errorf("it has no weight %q", name)
 		}
@@ -46,7 +46,7 @@ func checkWeights(g *engine.Graph, host []string, shapes map[string][]int) error
 		if !ok {
 			return fmt.Errorf("it has no weight %q", n.Name)
 		}
-		if !slices.Equal(shape, []int(n.Shape)) {
+		if !slices.Equal(shape, []int(n.Shape)) && !(slices.Contains(net.Middle, n.Name) && isMiddle(shape, n.Shape)) {
 			return fmt.Errorf("the weight %q is %v, want %v", n.Name, shape, n.Shape)
 		}
 	}

@@ -46,6 +46,10 @@ type Net struct {
 	Graph     func(Size) (*engine.Graph, error)
 	Fixed     []string // inputs that stay the same over the steps of a picture
 
+	// Middle names weights that are square tables of places, of which the graph
+	// may want the middle alone.
+	Middle []string
+
 	// Derive adds the inputs that follow from weights kept on the host, those
 	// that Host names, and from what is given.
 	Host   []string

@@ -147,6 +147,9 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 			return nil
 		}
 		d, err := engine.ParseDType(dtype)
+		if slices.Contains(n.Middle, name) && isMiddle(shape, w.Shape) && !quantised(d) {
+			shape, fill = w.Shape, middle(d, shape, w.Shape, fill)
+		}
 		if err != nil || d == engine.I32 || !w.Shape.Equal(shape) {
 			return fmt.Errorf("%w: weight %q is %s %v, the config wants numbers %v", ErrBadModel, name, dtype, shape, w.Shape)
 		}

@@ -34,7 +34,7 @@ func newStableDiffusion3(m Configs) (Kind, error) {
 	if k.t5, err = newT5(m, "_3", t5Tokens, false); err != nil {
 		return nil, err
 	}
-	if k.transformer, err = newTransformer(m, sd3Graph); err != nil {
+	if k.transformer, err = newTransformer(m, nil); err != nil {
 		return nil, err
 	}
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
@@ -62,8 +62,10 @@ func (k *stableDiffusion3) Nets() []Net {
 		nets = append(nets, k.t5.net())
 	}
 	net := k.transformer.net(k, k.texts[0].tokens()+t5Tokens)
+	net.Middle = []string{"pos_embed.pos_embed"}
+	largest := maxSize / (k.vae.facts.Factor * k.transformer.facts.Multiple)
 	net.Graph = func(s Size) (*engine.Graph, error) {
-		return model.SD3(k.transformer.config, s.Batch, s.Height, s.Width, s.Tokens, model.SkipLayers(s.without()...))
+		return model.SD3(k.transformer.config, s.Batch, s.Height, s.Width, s.Tokens, model.SkipLayers(s.without()...), model.MiddlePlaces(largest))
 	}
 	return append(nets, net, k.vae.net(), k.vae.encoder())
 }
@@ -145,8 +147,4 @@ func widened(t engine.Tensor, width int) engine.Tensor {
 func below(a, b engine.Tensor) engine.Tensor {
 	data := append(append([]byte{}, a.Data...), b.Data...)
 	return engine.Tensor{DType: engine.F32, Shape: engine.Shape{1, a.Shape[1] + b.Shape[1], a.Shape[2]}, Data: data}
-}
-
-func sd3Graph(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
-	return model.SD3(config, batch, h, w, tokens)
 }

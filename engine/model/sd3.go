@@ -35,6 +35,18 @@ type SD3Option func(*sd3Config)
 // steers away from.
 func SkipLayers(layers ...int) SD3Option { return func(c *sd3Config) { c.skip = layers } }
 
+// MiddlePlaces is for a table of places, "pos_embed.pos_embed", of which the
+// rows and columns beyond so many around the middle were left out, or one more
+// to keep the middle where it is. The whole of that of Stable Diffusion 3.5
+// medium is 0.9 GB in f32.
+func MiddlePlaces(side int) SD3Option {
+	return func(c *sd3Config) {
+		if side < c.Places {
+			c.Places = side + (c.Places-side)%2
+		}
+	}
+}
+
 func parseSD3(config []byte) (sd3Config, error) {
 	out := 16
 	c := sd3Config{
