@@ -203,7 +203,7 @@ func build(ctx context.Context, f *flag.FlagSet, args []string) error {
 }
 
 func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
-	o := pack.Options{Progress: os.Stdout}
+	o := pack.Options{Progress: os.Stdout, Needs: components}
 	f.StringVar(&o.In, "in", "", "a pipeline or component directory, as diffusers and transformers save it, a single-file checkpoint (.safetensors, .gguf), hf:owner/name[@revision], or hf:owner/name/FILE[@revision] for one checkpoint of a repository")
 	config := f.String("config", "", "for a single file: a pipeline of the same kind, directory or hf:owner/name, for other configs and tokenizers than the usual ones, and for the networks that the file lacks")
 	var with []string
@@ -253,6 +253,9 @@ func onTerminal(f *os.File) bool {
 	s, err := f.Stat()
 	return err == nil && s.Mode()&os.ModeCharDevice != 0
 }
+
+// components are those that the engine reads of a pipeline.
+func components(m *loader.Manifest) ([]string, error) { return diffusion.Components(m) }
 
 // drawable fails where the engine cannot draw with a pipeline. A component by
 // itself draws nothing; it is a part for another.

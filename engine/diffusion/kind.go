@@ -227,6 +227,21 @@ func Nets(m Configs) ([]Net, error) {
 	return slices.DeleteFunc(k.Nets(), func(n Net) bool { return n.Late }), nil
 }
 
+// Components lists those whose weights a pipeline of a model reads, in the order
+// of need, for who packs them. It needs the configurations only.
+func Components(m Configs) (list []string, err error) {
+	k, err := newKind(m)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadModel, err)
+	}
+	for _, n := range k.Nets() {
+		if !slices.Contains(list, n.Component) {
+			list = append(list, n.Component)
+		}
+	}
+	return list, nil
+}
+
 // parse decodes a component's config into v.
 func parse(m Configs, name string, v any) error {
 	config, ok := m.Config(name)

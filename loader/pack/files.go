@@ -62,7 +62,7 @@ func (p *packer) fileNames() ([]string, error) {
 			break
 		}
 	}
-	for _, folder := range []string{"tokenizer", "tokenizer_2", "tokenizer_3"} {
+	for _, folder := range p.files {
 		files, err := p.tokenizerFiles(folder)
 		if err != nil {
 			return nil, err

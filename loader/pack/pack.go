@@ -15,8 +15,6 @@ import (
 	"os"
 	"path"
 	"regexp"
-	"slices"
-	"strings"
 
 	"wisp/loader"
 	"wisp/loader/safetensors"
@@ -36,6 +34,10 @@ type Options struct {
 	// OnProgress, which may be nil, is told how much of the checkpoint is
 	// converted, of [Plan].Input bytes; the report leaves that out then.
 	OnProgress func(done int64)
+	// Needs, which may be nil, lists the components that a pipeline's engine
+	// reads, in the order of need: others are left out. Without, all with
+	// weights are packed, by name.
+	Needs func(*loader.Manifest) ([]string, error)
 	// OnPlan, which may be nil, sees what [Run] is about to do before anything
 	// is written; its error ends the pack.
 	OnPlan func(*Plan) error
@@ -189,12 +191,13 @@ func newPacker(in Input, out Output, o Options) (*packer, error) {
 }
 
 type packer struct {
-	in   Input
-	opts Options
-	man  *loader.Manifest
-	w    *writer
-	seen int64     // bytes of tensors converted so far
-	sum  hash.Hash // of the tensor being converted; nil where there is no journal
+	in    Input
+	opts  Options
+	man   *loader.Manifest
+	w     *writer
+	files []string  // folders of components without a config
+	seen  int64     // bytes of tensors converted so far
+	sum   hash.Hash // of the tensor being converted; nil where there is no journal
 	// measure is whether anybody asks for the errors, which take longer to
 	// compute than the weights do.
 	measure bool
@@ -203,6 +206,7 @@ type packer struct {
 // part is a component with weights.
 type part struct {
 	name, class string
+	weighted    bool   // it has a config.json, so it has weights
 	weights     string // path of its .safetensors or index file
 }
 
@@ -257,131 +261,6 @@ func (p *packer) progress(n int64) {
 }
 
 func mb(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
-
-// survey finds the components, fills in the manifest's head and returns those
-// with weights in the order in which a pipeline needs them.
-func (p *packer) survey() ([]part, error) {
-	index, err := p.json("model_index.json")
-	if errors.Is(err, fs.ErrNotExist) {
-		return p.surveySingle()
-	}
-	if err != nil {
-		return nil, err
-	}
-	var entries map[string]json.RawMessage
-	if err := json.Unmarshal(index, &entries); err != nil {
-		return nil, fmt.Errorf("model_index.json: %w", err)
-	}
-	p.man.Index = index
-	if err := json.Unmarshal(entries["_class_name"], &p.man.Pipeline); err != nil {
-		return nil, errors.New("model_index.json: it has no _class_name")
-	}
-	var parts []part
-	for name, entry := range entries {
-		var pair []*string // [library, class]; [null, null] for an absent component
-		if strings.HasPrefix(name, "_") || json.Unmarshal(entry, &pair) != nil || len(pair) != 2 || pair[0] == nil || pair[1] == nil {
-			continue
-		}
-		c, err := p.surveyComponent(name, *pair[0], *pair[1])
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if c.weights != "" {
-			parts = append(parts, c)
-		}
-	}
-	slices.SortFunc(parts, func(a, b part) int {
-		return cmp.Or(cmp.Compare(rank(a.name), rank(b.name)), cmp.Compare(a.name, b.name))
-	})
-	return parts, nil
-}
-
-// rank orders components by when a pipeline needs them.
-func rank(name string) int {
-	switch {
-	case strings.HasPrefix(name, "text_encoder"):
-		return 0
-	case name == "unet", name == "transformer", name == "prior":
-		return 1
-	case strings.HasPrefix(name, "vae"):
-		return 2
-	}
-	return 3
-}
-
-// left out: wisp does not run them.
-var leftOut = []string{"safety_checker", "feature_extractor"}
-
-// surveyComponent registers a component of a pipeline. One without weights (a
-// scheduler) has only a config; a tokenizer has neither, only files.
-func (p *packer) surveyComponent(name, library, class string) (part, error) {
-	if slices.Contains(leftOut, name) {
-		p.report("%s: left out, wisp does not run it", name)
-		return part{}, nil
-	}
-	if strings.HasPrefix(name, "tokenizer") {
-		return part{}, nil
-	}
-	if !fs.ValidPath(name) || strings.ContainsAny(name, `/\:`) {
-		return part{}, errors.New("not the name of a folder")
-	}
-	config, err := p.config(name + "/config.json")
-	if errors.Is(err, fs.ErrNotExist) {
-		config, err = p.json(name + "/scheduler_config.json")
-		if err != nil {
-			return part{}, fmt.Errorf("it has neither config.json nor scheduler_config.json: %w", err)
-		}
-		p.man.Components[name] = loader.Component{Library: library, Class: class, Config: config}
-		return part{}, nil
-	}
-	if err != nil {
-		return part{}, err
-	}
-	p.man.Components[name] = loader.Component{Library: library, Class: class, Config: config}
-	weights, err := p.findWeights(name)
-	return part{name, class, weights}, err
-}
-
-// surveySingle registers the component whose directory the input is.
-func (p *packer) surveySingle() ([]part, error) {
-	config, err := p.config("config.json")
-	if err != nil {
-		return nil, fmt.Errorf("the input has neither model_index.json (a pipeline) nor config.json (a component): %w", err)
-	}
-	var head struct {
-		Class         string   `json:"_class_name"`
-		Architectures []string `json:"architectures"`
-	}
-	if err := json.Unmarshal(config, &head); err != nil {
-		return nil, fmt.Errorf("config.json: %w", err)
-	}
-	library := "diffusers"
-	if head.Class == "" && len(head.Architectures) > 0 {
-		library, head.Class = "transformers", head.Architectures[0]
-	}
-	if head.Class == "" {
-		return nil, errors.New("config.json names no class (_class_name or architectures)")
-	}
-	name := componentOf(head.Class)
-	p.man.Components[name] = loader.Component{Library: library, Class: head.Class, Config: config}
-	weights, err := p.findWeights("")
-	return []part{{name, head.Class, weights}}, err
-}
-
-// componentOf is the name that pipelines give to a component of that class.
-func componentOf(class string) string {
-	switch {
-	case strings.HasPrefix(class, "UNet"):
-		return "unet"
-	case strings.HasPrefix(class, "Autoencoder"), strings.HasPrefix(class, "VQ"):
-		return "vae"
-	case strings.Contains(class, "Transformer2D"), strings.Contains(class, "Transformer3D"):
-		return "transformer"
-	case strings.HasPrefix(class, "CLIPText"), strings.HasPrefix(class, "T5"):
-		return "text_encoder"
-	}
-	return "model"
-}
 
 // findWeights returns the checkpoint in a folder, the most precise where there
 // are several, and refuses a folder that only has pickled ones.

@@ -280,7 +280,13 @@ func TestRoundTrip(t *testing.T) {
 
 func TestManifestOfPipeline(t *testing.T) {
 	in, _ := pipeline(t)
-	dir, report := packTo(t, in, Options{Quant: "q8", Name: "tiny"})
+	writeTree(t, in, map[string][]byte{"safety_checker/config.json": []byte("{}")})
+	dir, report := packTo(t, in, Options{Quant: "q8", Name: "tiny", Needs: func(m *loader.Manifest) ([]string, error) {
+		if _, ok := m.Config("unet"); !ok {
+			t.Error("there is no config yet")
+		}
+		return []string{"unet", "text_encoder", "vae"}, nil
+	}})
 	m, err := loader.Open(t.Context(), loader.Dir(dir), nil, loader.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -312,7 +318,7 @@ func TestManifestOfPipeline(t *testing.T) {
 		}
 		chunkOf[x.Component+"/"+x.Name] = x.Chunk
 	}
-	if !slices.Equal(order, []string{"text_encoder", "unet", "vae"}) {
+	if !slices.Equal(order, []string{"unet", "text_encoder", "vae"}) {
 		t.Errorf("component order %v", order)
 	}
 	if chunkOf["vae/decoder.conv.weight"] != chunkOf["vae/post_quant_conv.weight"] ||
@@ -360,7 +366,7 @@ func TestSingleComponent(t *testing.T) {
 		"diffusion_pytorch_model.safetensors": checkpoint(t, map[string]array{"decoder.layers.0.weight": gaussian(rng, "F32", 64, 4, 3, 3)}),
 	})
 	out, _ := packTo(t, dir, Options{})
-	if got := loadAll(t, out); len(got) != 1 || got["vae/decoder.layers.0.weight"].DType != "f16" {
+	if got := loadAll(t, out); len(got) != 1 || got["model/decoder.layers.0.weight"].DType != "f16" {
 		t.Errorf("loaded %v", got)
 	}
 }
@@ -373,7 +379,7 @@ func TestBeyondF16StaysF32(t *testing.T) {
 		"model.safetensors": checkpoint(t, map[string]array{"a": big}),
 	})
 	out, report := packTo(t, dir, Options{Quant: "f16"})
-	if got := loadAll(t, out)["text_encoder/a"]; got.DType != "f32" || !bytes.Equal(got.Data, big.data) {
+	if got := loadAll(t, out)["model/a"]; got.DType != "f32" || !bytes.Equal(got.Data, big.data) {
 		t.Errorf("loaded %v", got)
 	}
 	if !strings.Contains(report, "beyond the range of f16") {

@@ -137,11 +137,16 @@ func importModel(ctx context.Context, args bridge.Arguments) (any, error) {
 	if err := checkRoom(ctx, plan.Packed[cmp.Or(o.Quant, "f16")]); err != nil {
 		return nil, err
 	}
+	o.Needs = components
 	return write(ctx, in, o)
 }
 
+// components are those that the engine reads of a pipeline.
+func components(m *loader.Manifest) ([]string, error) { return diffusion.Components(m) }
+
 // makePlan plans a pack of a model that the engine can draw with.
 func makePlan(in pack.Input, o pack.Options) (*pack.Plan, error) {
+	o.Needs = components
 	if err := pack.CheckQuant(o.Quant); err != nil {
 		return nil, fmt.Errorf("%w: %w", bridge.ErrBadRequest, err)
 	}
