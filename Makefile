@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check unit test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size setup check lint lint-js unit test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -28,7 +28,7 @@ size: build
 	for m in models/*/; do printf '%-28s %10d\n' "$$m" "$$(cat "$$m"* | wc -c)"; done
 
 # Everything but test-faults, in the order of what fails soonest.
-test: setup check unit test-browser test-page
+test: setup check lint unit test-browser test-page
 
 # The browsers, where they are missing and may be installed.
 setup:
@@ -45,6 +45,16 @@ check:
 	@for f in site/*.js site/compat/*.js tests/browser/run/*.js; do \
 		if command -v node >/dev/null; then node --check --input-type=module <"$$f"; fi; done
 	@if command -v node >/dev/null; then node --test site/compat/test/*.test.js >build/compat.txt || { grep -A 12 '^not ok' build/compat.txt; exit 1; }; fi
+
+# What gofmt and vet do not see. Go fetches staticcheck; npm fetches ESLint, so
+# that lint-js is no part of test.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+lint:
+	printf 'host: -tags=browser,audit,soak,vite\njs: GOOS=js GOARCH=wasm\n' | go run $(STATICCHECK) -matrix ./...
+
+lint-js:
+	@mkdir -p build/lint && cp tests/lint/* build/lint/ && cd build/lint && npm install --silent --no-audit --no-fund
+	rm -rf build/lint/site && cp -r site build/lint/site && cd build/lint && npx eslint site
 
 # No browser, network or GPU.
 unit:

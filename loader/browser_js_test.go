@@ -756,7 +756,7 @@ func TestAheadInBrowser(t *testing.T) {
 	}
 	f.close()
 	for _, stream := range []bool{true, false} {
-		got := map[string][]byte{}
+		var got map[string][]byte
 		if stream {
 			got, _ = streamAll(t, src, nil)
 		} else if got, err = collect(t.Context(), m); err != nil {

@@ -40,6 +40,9 @@ var served = sync.OnceValue(func() memory {
 			return err
 		}
 		data, err := embedded.ReadFile(name)
+		if err != nil {
+			return err
+		}
 		if data, err = lean(name, data); err != nil {
 			return err
 		}

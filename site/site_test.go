@@ -562,8 +562,9 @@ func TestAssembleVersions(t *testing.T) {
 		version, _, _ := workerFiles(t, files)
 		return version
 	}
-	if build("1") != build("1") || build("1") == build("2") {
-		t.Error("versions:", build("1"), build("1"), build("2"))
+	first, again, other := build("1"), build("1"), build("2")
+	if first != again || first == other {
+		t.Error("versions:", first, again, other)
 	}
 	if _, err := Assemble(Files()); err == nil {
 		t.Error("a page without an engine was assembled")

@@ -73,12 +73,6 @@ func (w *weight) conv() (taps, channels int) {
 	return 1, k
 }
 
-// k4 is the number of vectors of four in a row, padding included.
-func (w *weight) k4() int {
-	taps, channels := w.conv()
-	return taps * align(channels, 4) / 4
-}
-
 // blocks is the number of scales of a row.
 func (w *weight) blocks() int {
 	_, k := w.shape.Rows()

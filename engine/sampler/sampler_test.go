@@ -196,10 +196,10 @@ func TestWithSchedule(t *testing.T) {
 		switch schedule.Name {
 		case "karras", "exponential", "beta":
 			asked += `,"use_` + schedule.Name + `_sigmas":true}`
-		default:
-			continue // TestSchedules
 		case "leading", "trailing", "linspace":
 			asked += `,"timestep_spacing":"` + schedule.Name + `"}`
+		default:
+			continue // TestSchedules
 		}
 		with, err := c.WithSchedule(schedule.Name)
 		if err != nil {

@@ -274,11 +274,3 @@ func linspace32(a, b float64, n int) []float32 {
 }
 
 func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }
-
-func toFloat32(x []float64) []float32 {
-	out := make([]float32, len(x))
-	for i, v := range x {
-		out[i] = float32(v)
-	}
-	return out
-}

@@ -1,6 +1,7 @@
 package simd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -98,7 +99,7 @@ func oracle(t *testing.T, g *engine.Graph, weights, in map[string]engine.Tensor)
 // native code can be cached.
 func TestDeterministic(t *testing.T) {
 	for _, fl := range []flavour{relaxedTile, baselineTile, wazeroTile} {
-		if string(emitModule(fl)) != string(emitModule(fl)) {
+		if first, second := emitModule(fl), emitModule(fl); !bytes.Equal(first, second) {
 			t.Errorf("%+v: two modules differ", fl)
 		}
 	}

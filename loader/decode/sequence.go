@@ -2,14 +2,6 @@ package decode
 
 import "wisp/wasm/emit"
 
-// The ways in which a block gives the table of a kind.
-const (
-	modeDefault = iota
-	modeRLE
-	modeDescribed
-	modeRepeat
-)
-
 // emitPrepare adds prepare(src, n): it reads the header of a block's sequences,
 // which take n bytes, and makes their tables (RFC 8878, section 3.1.1.3.2). It
 // sets stNumber and stBits, and returns the length of the bitstream.
@@ -47,7 +39,8 @@ func (e *emitter) emitPrepare() *emit.Func {
 	return f
 }
 
-// prepareKind makes the table of a kind in one of the modes.
+// prepareKind makes the table of a kind in the mode that the block names: the
+// default one, one of a single code (RLE), one described here, the last again.
 func (e *emitter) prepareKind(f *emit.Func, i int, mode, src, n emit.Int, skip func(emit.Int)) {
 	k, own, values := kindTable[i], atSeq+i*seqBytes, atValues+i*64*8
 	set := func(table int, log emit.Int) {

@@ -128,7 +128,7 @@ function one(generator, { request, count }, i, signal) {
 	return generator.generate({ ...request, seed: request.seed + i, count: 1, previews: true, signal, onStep, busy: "queue" });
 }
 
-async function answer(results, body, { request, notices }, { name, id, samplers }, page) {
+async function answer(results, body, { notices }, { name, id, samplers }, page) {
 	const each = (f) => results.map(f);
 	const [{ settings, seed }] = results;
 	const images = body.send_images === false ? [] : await Promise.all(each(async (r) => base64(await page.encode(r, 0))));

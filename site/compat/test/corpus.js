@@ -1,6 +1,6 @@
 // Made-up pictures in the form of each program, ten of each, from a seed: what
 // goes in, and what must come out.
-import { app1, avif, commentSegment, exif, iTXt, jpeg, png, tEXt, webp, xmpSegment, zTXt } from "./files.js";
+import { app1, avif, commentSegment, exif, iTXt, jpeg, png, tEXt, webp, xmpSegment } from "./files.js";
 
 const words = ["a red heart", "рука 手 😀", "a cat,\nsoft light", "kettle: copper, \"shiny\"", "ein Übergang", "50 % grey <b>"];
 const pick = (random, list) => list[random(list.length)];
