@@ -17,7 +17,7 @@ type stableDiffusionXL struct {
 	texts [2]*clipText
 	unet  unetPart
 	vae   decoder
-	zeros bool // an empty negative prompt is zeros, not an encoded text
+	zeros bool // an empty negative prompt is zeros, not an encoded text; ComfyUI always encodes it
 }
 
 func newStableDiffusionXL(m Configs) (Kind, error) {
@@ -107,7 +107,7 @@ func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (C
 		return Conditioning{}, fmt.Errorf("the tokenizers cut the prompt into %d and %d tokens", a, b)
 	}
 	context, pooled := beside(first["hidden"], second["hidden"]), second["pooled"].Float32s()
-	if p.Negative && p.Text == "" && k.zeros {
+	if p.Negative && p.Text == "" && k.zeros && p.Syntax != syntaxComfyUI {
 		clear(context.Data)
 		clear(pooled)
 	}
