@@ -16,6 +16,7 @@ import (
 // case, as with clean_caption False.
 type pixart struct {
 	text        *t5Text
+	few         distilled
 	transformer transformer
 	vae         decoder
 }
@@ -39,6 +40,9 @@ func newPixArt(m Configs) (Kind, error) {
 	if k.text == nil {
 		return nil, errors.New("the model has no text_encoder")
 	}
+	if k.few, err = readDistilled(m, 4); err != nil {
+		return nil, err
+	}
 	if k.transformer, err = newTransformer(m, model.PixArt); err != nil {
 		return nil, err
 	}
@@ -61,6 +65,7 @@ func (k *pixart) Open(m Model) error { return k.text.open(m) }
 func (k *pixart) Defaults() Request {
 	r := k.transformer.defaults(k.vae, 64)
 	r.Steps, r.Guidance = 20, 4.5
+	k.few.apply(&r)
 	return r
 }
 

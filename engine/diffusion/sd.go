@@ -17,6 +17,7 @@ type stableDiffusion struct {
 	text *clipText
 	unet unetPart
 	vae  decoder
+	few  distilled
 }
 
 // insistentSD is StableDiffusionPipeline itself, which mends the schedulers of
@@ -47,6 +48,9 @@ func newStableDiffusion(m Configs) (Kind, error) {
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
 	}
+	if k.few, err = readDistilled(m, 1); err != nil {
+		return nil, err
+	}
 	t, u := k.text.facts, k.unet.facts
 	switch {
 	case t.Width != u.Context:
@@ -65,7 +69,8 @@ func (k *stableDiffusion) Open(m Model) error { return k.text.open(m) }
 
 func (k *stableDiffusion) Defaults() Request {
 	r := k.unet.size(k.vae.facts.Factor)
-	if r.Steps, r.Guidance = 20, 7.5; k.unet.facts.TimestepCond != 0 {
+	r.Steps, r.Guidance = 20, 7.5
+	if k.few.apply(&r); k.unet.facts.TimestepCond != 0 {
 		r.Steps, r.Guidance = 4, 8.5
 	}
 	return r

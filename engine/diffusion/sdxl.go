@@ -15,6 +15,7 @@ import (
 // Lightning, SSD-1B, Vega and Playground v2.5 are configurations of it.
 type stableDiffusionXL struct {
 	texts [2]*clipText
+	few   distilled
 	unet  unetPart
 	vae   decoder
 	zeros bool // an empty negative prompt is zeros, not an encoded text; ComfyUI always encodes it
@@ -33,6 +34,9 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 		return nil, err
 	}
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
+		return nil, err
+	}
+	if k.few, err = readDistilled(m, 4); err != nil {
 		return nil, err
 	}
 	index := struct {
@@ -79,6 +83,9 @@ func (k *stableDiffusionXL) Open(m Model) error {
 func (k *stableDiffusionXL) Defaults() Request {
 	r := k.unet.size(k.vae.facts.Factor)
 	r.Steps, r.Guidance = 30, 5
+	if k.few.apply(&r); k.unet.facts.TimestepCond != 0 {
+		r.Steps, r.Guidance = 4, 8.5
+	}
 	return r
 }
 

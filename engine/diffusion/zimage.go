@@ -15,6 +15,7 @@ type zImage struct {
 	text        *qwenText
 	transformer transformer
 	vae         decoder
+	turbo       bool // distilled
 }
 
 func newZImage(m Configs) (Kind, error) {
@@ -31,6 +32,11 @@ func newZImage(m Configs) (Kind, error) {
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
 	}
+	scheduler := struct{ Shift float64 }{1}
+	if err := parseScheduler(m, &scheduler); err != nil {
+		return nil, err
+	}
+	k.turbo = scheduler.Shift == 3
 	f := k.transformer.facts
 	if k.text.facts.Width != f.Context {
 		return nil, fmt.Errorf("text_encoder makes states of width %d, transformer takes %d", k.text.facts.Width, f.Context)
@@ -48,10 +54,13 @@ func (k *zImage) Nets() []Net {
 func (k *zImage) Open(m Model) error { return k.text.open(m) }
 
 // Defaults are those of the pipeline, or of the distilled model's card, which
-// differs by its scheduler's shift alone.
+// differs by its scheduler's shift alone: 3 for 6.
 func (k *zImage) Defaults() Request {
 	r := k.transformer.defaults(k.vae, 128)
 	r.Steps, r.Guidance, r.Schedule = 50, 5, "trailing"
+	if k.turbo {
+		r.Steps, r.Guidance = 9, 0
+	}
 	return r
 }
 
