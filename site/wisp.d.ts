@@ -199,6 +199,8 @@ export interface Request {
 	skipLayers?: string;
 	/** The share of fresh noise, 0 to 1, in samplers that have one; left out, the sampler's own. */
 	eta?: number;
+	/** Stochasticity of the samplers euler, heun and dpm_2 (EDM's S_churn): "20 min=0.05 max=50 noise=1.003". */
+	churn?: string;
 	sampler?: string;
 	schedule?: string;
 	width?: number;

@@ -409,7 +409,7 @@ const imageData = ({ width, height, data }) => new ImageData(data, width, height
 
 // What of a request goes to the engine.
 const settings = [
-	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "sampler", "schedule", "width", "height", "count", "image", "strength", "previews",
+	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn", "sampler", "schedule", "width", "height", "count", "image", "strength", "previews",
 ];
 
 // The failures after which an engine is ended, and the next picture starts

@@ -28,6 +28,7 @@ var RequestFields = []Field{
 	{"guidanceMethod", "guidance-method", "cfg, cfg_zero, apg, perp_neg or dynamic, with parameters: \"apg momentum=-0.5\"", func(r *Request) any { return &r.GuidanceMethod }},
 	{"skipLayers", "skip-layers", "layers left out by skip-layer guidance: \"7 8 9 scale=2.8 start=0.01 stop=0.2\"", func(r *Request) any { return &r.SkipLayers }},
 	{"eta", "eta", "share of fresh noise in samplers that have one, 0 to 1", func(r *Request) any { return &r.Eta }},
+	{"churn", "churn", "stochasticity of euler, heun and dpm_2: \"20 min=0.05 max=50 noise=1.003\"", func(r *Request) any { return &r.Churn }},
 	{"sampler", "sampler", "sampler", func(r *Request) any { return &r.Sampler }},
 	{"schedule", "schedule", "noise schedule", func(r *Request) any { return &r.Schedule }},
 	{"width", "width", "width in pixels", func(r *Request) any { return &r.Width }},

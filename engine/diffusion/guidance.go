@@ -229,6 +229,9 @@ func checkGuidance(r Request, f Fields) error {
 	if _, _, err := readMethod(r.GuidanceMethod); err != nil {
 		return err
 	}
+	if _, err := readChurn(r.Churn); err != nil {
+		return err
+	}
 	_, err := readSkipLayers(r.SkipLayers, f.Layers, 1)
 	return err
 }

@@ -90,6 +90,7 @@ func TestGuidanceIsChecked(t *testing.T) {
 		"guidance end": {GuidanceStart: 0.5, GuidanceEnd: 0.4}, "eta": {Eta: &nan}, "guidance method is \"magic\": choose cfg, cfg_zero": {GuidanceMethod: "magic"},
 		"momentum is \"x\"": {GuidanceMethod: "apg momentum=x"}, "\"speed=1\" is no parameter": {GuidanceMethod: "apg speed=1"},
 		"threshold is \"-1\"": {GuidanceMethod: "apg threshold=-1"}, "\"9\" is no layer: choose 0 to 5": {SkipLayers: "9"}, "stop is \"2\"": {SkipLayers: "3 stop=2"},
+		"churn is \"-1\"": {Churn: "-1"}, "min is 9: choose 0 to max, 3": {Churn: "4 min=9 max=3"}, "noise is \"x\"": {Churn: "noise=x"},
 		"scale is \"nan\"": {SkipLayers: "3,scale=nan"},
 	} {
 		if err := checkGuidance(r, Fields{Layers: 6}); err == nil || !strings.Contains(err.Error(), field) {

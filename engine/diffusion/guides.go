@@ -103,6 +103,25 @@ func readSkipLayers(text string, layers int, runs float64) (w weakened, err erro
 	return w, nil
 }
 
+// readChurn reads a request's Churn, S_churn and parameters: "20 min=0.05 max=50 noise=1.003".
+func readChurn(text string) (*sampler.Churn, error) {
+	words := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' })
+	if len(words) == 0 {
+		return nil, nil
+	}
+	if !strings.Contains(words[0], "=") {
+		words[0] = "churn=" + words[0]
+	}
+	set, err := readParameters("churn", []parameter{{"churn", 0, 0, 1e4}, {"min", 0, 0, 1e6}, {"max", 1e6, 0, 1e6}, {"noise", 1, 0, 10}}, words)
+	if err != nil {
+		return nil, err
+	}
+	if set[1] > set[2] {
+		return nil, fmt.Errorf("churn: min is %g: choose 0 to max, %g", set[1], set[2])
+	}
+	return &sampler.Churn{S: set[0], Min: set[1], Max: set[2], Noise: set[3]}, nil
+}
+
 // cfgZero is Fan et al. 2025, "CFG-Zero*": the negative prediction is first
 // scaled to fit the prompt's best, and the first steps stand still. diffusers'
 // ClassifierFreeZeroStarGuidance. For flow models.

@@ -37,6 +37,9 @@ func parameters(r Request, sampler, schedule, model string) string {
 	if r.Eta != nil {
 		fmt.Fprintf(&b, ", Eta: %g", *r.Eta)
 	}
+	if r.Churn != "" {
+		fmt.Fprintf(&b, ", Churn: %s", quote(r.Churn))
+	}
 	if r.GuidanceStart != 0 { // AUTOMATIC1111's name
 		fmt.Fprintf(&b, ", Skip Early CFG: %g", r.GuidanceStart)
 	}

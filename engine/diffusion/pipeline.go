@@ -179,6 +179,7 @@ func (p *Pipeline) sampler(name, schedule string, plan sampler.Plan) (sampler.Sa
 func (p *Pipeline) plan(r Request, modes ...mode) sampler.Plan {
 	token := p.kind.Fields().Multiple // pixels that a token of a transformer spans
 	plan := sampler.Plan{Steps: r.Steps, Tokens: r.Width / token * (r.Height / token), Varies: p.kind.Latent(r).Varies}
+	plan.Churn, _ = readChurn(r.Churn) // checked before
 	if k, ok := p.kind.(shifting); ok {
 		mu := k.shift(plan.Tokens, plan.Steps)
 		plan.Mu = &mu

@@ -7,7 +7,9 @@ import "math"
 //
 // Deterministic, with one evaluation a step; 50 steps are usual. It is Euler's method in other coordinates, and can be
 // run backwards, which is what inversion needs.
-func newDDIM(s settings, p Plan) (Sampler, error) {
+func newDDIM(s settings, p Plan) (Sampler, error) { return s.ddim(p, false) }
+
+func (s settings) ddim(p Plan, free bool) (Sampler, error) {
 	t, err := s.discreteSteps(p.Steps)
 	if err != nil {
 		return nil, err
@@ -23,8 +25,14 @@ func newDDIM(s settings, p Plan) (Sampler, error) {
 		alpha := bar[t[i]]
 		sigma := eta * math.Sqrt((1-prev)/(1-alpha)*(1-alpha/prev))
 		noise := levels[i].outNoise(s.PredictionType)
+		if free {
+			noise = noise.at(xOut, theFree)
+		}
 		move := theZero.times(math.Sqrt(prev)).plus(noise.times(math.Sqrt(max(1-prev-sigma*sigma, 0))))
 		runs = append(runs, run{level: levels[i], move: move.plus(theNoise.times(sigma)), noisy: eta > 0})
+	}
+	if free {
+		return s.split(runs, levels[p.Steps], 1), nil
 	}
 	return newSolver(s, runs, levels[p.Steps], 1), nil
 }

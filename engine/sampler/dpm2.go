@@ -22,9 +22,15 @@ func dpm2(s settings, p Plan, eta float64) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	hats, noise := levels, make([]float64, len(levels))
+	if eta == 0 {
+		if hats, noise, init, err = s.churn(p, levels, init); err != nil {
+			return nil, err
+		}
+	}
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
-		l, next := levels[i], levels[i+1]
+		l, next := hats[i], levels[i+1]
 		if s.family == vpFamily && s.UseKarrasSigmas {
 			l.t = math.RoundToEven(l.t)
 		}
@@ -36,6 +42,7 @@ func dpm2(s settings, p Plan, eta float64) (Sampler, error) {
 		middle := s.between(l, float64(float32(math.Exp((math.Log(l.sigma)+math.Log(down))/2))), logs)
 		runs = append(runs, run{level: l, keep: true, move: eulerStep(l, middle.sigma)},
 			run{level: middle, move: theKept.plus(middle.slope().times(down - l.sigma)).plus(theNoise.times(up)), noisy: eta > 0})
+		churning(&runs[len(runs)-1], noise[i+1])
 	}
 	return newSolver(s, runs, levels[p.Steps], init), nil
 }

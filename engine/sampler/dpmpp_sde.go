@@ -64,12 +64,15 @@ func (s settings) dpmppStochastic(p Plan, step func(l, next level, eta float64, 
 
 // newDPMpp2MSDE is k-diffusion's sample_dpmpp_2m_sde with a Brownian path: the multistep form of DPM-Solver++ as an SDE,
 // one evaluation a step. dpm.go has diffusers', whose noise is drawn anew at each step.
-func newDPMpp2MSDE(s settings, p Plan) (Sampler, error) { return s.dpmppMultistep(p, 2) }
+func newDPMpp2MSDE(s settings, p Plan) (Sampler, error) { return s.dpmppMultistep(p, 2, true) }
+
+// newDPMpp2MSDEHeun is the same with solver_type heun, the exact integral of its slope.
+func newDPMpp2MSDEHeun(s settings, p Plan) (Sampler, error) { return s.dpmppMultistep(p, 2, false) }
 
 // newDPMpp3MSDE is k-diffusion's sample_dpmpp_3m_sde: the same of third order, for 25 steps and more.
-func newDPMpp3MSDE(s settings, p Plan) (Sampler, error) { return s.dpmppMultistep(p, 3) }
+func newDPMpp3MSDE(s settings, p Plan) (Sampler, error) { return s.dpmppMultistep(p, 3, false) }
 
-func (s settings) dpmppMultistep(p Plan, order int) (Sampler, error) {
+func (s settings) dpmppMultistep(p Plan, order int, midpoint bool) (Sampler, error) {
 	levels, init, err := s.kLevels(p.Steps)
 	if err != nil {
 		return nil, err
@@ -91,9 +94,9 @@ func (s settings) dpmppMultistep(p Plan, order int) (Sampler, error) {
 			r0 := math.Log(levels[i-1].sigma/l.sigma) / h
 			slope := memory(n).minus(memory(n - 1)).times(1 / r0)
 			switch {
-			case order == 2: // k-diffusion's midpoint
+			case midpoint:
 				r.move = r.move.plus(slope.times(-0.5 * math.Expm1(-hEta)))
-			case n == 1:
+			case order == 2 || n == 1:
 				r.move = r.move.plus(slope.times(phi2))
 			default:
 				r1 := math.Log(levels[i-2].sigma/levels[i-1].sigma) / h

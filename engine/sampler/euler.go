@@ -12,13 +12,18 @@ func newEuler(s settings, p Plan) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	hats, noise, init, err := s.churn(p, levels, init)
+	if err != nil {
+		return nil, err
+	}
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
-		l, next := levels[i], levels[i+1]
+		l, next := hats[i], levels[i+1]
 		r := run{level: l, move: eulerStep(l, next.sigma)}
 		if s.StochasticSampling && !s.named { // of FlowMatchEulerDiscreteScheduler: all noise is fresh
 			r.move, r.noisy = theZero.times(next.alpha).plus(theNoise.times(next.sigma)), true
 		}
+		churning(&r, noise[i+1])
 		runs = append(runs, r)
 	}
 	return newSolver(s, runs, levels[p.Steps], init), nil

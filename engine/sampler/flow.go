@@ -1,6 +1,9 @@
 package sampler
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // flowSigmas is what set_timesteps(steps) of the flow-matching schedulers gives, and a last 0: evenly spaced from 1 to
 // the shifted 1/num_train_timesteps, then shifted (so the last is shifted twice, as in diffusers; the shift is eq. 23
@@ -33,7 +36,9 @@ func (s settings) flowSigmas(steps int) ([]float64, error) {
 	}
 	s.stretch(sigmas)
 	s.SigmaMin, s.SigmaMax = nil, nil // not fields of this class
-	sigmas, _ = s.respaced(sigmas[steps-1], sigmas[0], sigmas)
+	if sigmas, _ = s.respaced(sigmas[steps-1], sigmas[0], sigmas); sigmas[0] > 1 {
+		return nil, fmt.Errorf("sampler: the schedule %q does not go with flow models, whose noise levels end at 1: %w", s.schedule, ErrRequest)
+	}
 	return append(sigmas, 0), nil
 }
 

@@ -18,6 +18,7 @@ type golden struct {
 	Start     int
 	Tokens    int
 	Eta       *float64
+	Churn     string
 	Timesteps []float32
 	Sigmas    []float32 // none: the scheduler has none
 	Init      float32
@@ -39,7 +40,7 @@ func TestMatchesDiffusers(t *testing.T) {
 		{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 4}, {"unipc", "", 64}, {"lcm", "lcm", 1}, {"tcd", "tcd", 1},
 		{"pndm", "", 1}, {"lms", "lms", 1}, {"dpm_2", "dpm_2", 1}, {"dpm_2_a", "dpm_2_a", 1}, {"ddpm", "", 16}, {"deis", "", 512},
 		{"dpm_singlestep", "", 1}, {"dpmsolver", "", 1}, {"edm", "", 1},
-		{"flow_more", "", 1}, {"consistency_models", "", 1}, {"scm", "", 1}, {"sa_solver", "", 4096}, {"score_sde", "", 4}, {"k_diffusion", "", 128},
+		{"flow_more", "", 1}, {"consistency_models", "", 1}, {"scm", "", 1}, {"sa_solver", "", 4096}, {"score_sde", "", 4}, {"k_diffusion", "", 128}, {"comfyui", "", 4},
 	} {
 		data, err := os.ReadFile("../../tests/golden/sampler/" + f.file + ".json")
 		if err != nil {
@@ -70,7 +71,7 @@ func (c golden) check(t *testing.T, config Config, name string, rounding float64
 	if c.Name != "" {
 		name = c.Name
 	}
-	s, err := New(name, config, Plan{Steps: c.Steps, Start: c.Start, Tokens: c.Tokens, Eta: c.Eta, Varies: varies(config)})
+	s, err := New(name, config, Plan{Steps: c.Steps, Start: c.Start, Tokens: c.Tokens, Eta: c.Eta, Varies: varies(config), Churn: churnOf(t, c.Churn)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +84,10 @@ func (c golden) check(t *testing.T, config Config, name string, rounding float64
 	if len(s.Sigmas()) != len(s.Timesteps())+1 {
 		t.Fatalf("%d sigmas for %d timesteps", len(s.Sigmas()), len(s.Timesteps()))
 	}
-	near(t, "init", []float32{s.InitSigma()}, []float32{c.Init}, 0)
-	slack := rounding * float64(c.Init) * 0x1p-23 // x starts this large, and both sides hold it in float32
+	if c.Init != 0 {
+		near(t, "init", []float32{s.InitSigma()}, []float32{c.Init}, 0)
+	}
+	slack := rounding * float64(s.InitSigma()) * 0x1p-23 // x starts this large, and both sides hold it in float32
 	begin := begin(s, len(c.Final), c.Start)
 	if c.Begin != nil {
 		near(t, "begin", begin, c.Begin, slack)
@@ -170,4 +173,16 @@ func near(t *testing.T, what string, got, want []float32, slack float64) {
 	if allowed := 1e-5*scale + slack; !(worst <= allowed) {
 		t.Errorf("%s[%d]: got %v want %v (allowed %.2g)", what, at, got[at], want[at], allowed)
 	}
+}
+
+// churnOf reads what comfyui.py calls a churn.
+func churnOf(t *testing.T, text string) *Churn {
+	if text == "" {
+		return nil
+	}
+	c := &Churn{Max: math.MaxFloat64, Noise: 1}
+	if _, err := fmt.Sscanf(text, "%g min=%g max=%g noise=%g", &c.S, &c.Min, &c.Max, &c.Noise); err != nil && c.S == 0 {
+		t.Fatal(err)
+	}
+	return c
 }

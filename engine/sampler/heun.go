@@ -10,15 +10,20 @@ func newHeun(s settings, p Plan) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	hats, noise, init, err := s.churn(p, levels, init)
+	if err != nil {
+		return nil, err
+	}
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
-		l, next := levels[i], levels[i+1]
+		l, next := hats[i], levels[i+1]
 		n := len(runs)
 		runs = append(runs, run{level: l, keep: true, remember: l.slope(), move: eulerStep(l, next.sigma)})
 		if i+1 < p.Steps {
 			mean := memory(n).plus(next.slope()).times(0.5)
 			runs = append(runs, run{level: next, move: theKept.plus(mean.times(next.sigma - l.sigma))})
 		}
+		churning(&runs[len(runs)-1], noise[i+1])
 	}
 	return newSolver(s, runs, levels[p.Steps], init), nil
 }

@@ -38,7 +38,13 @@ func newIPNDM(s settings, p Plan) (Sampler, error) {
 // section 4).
 //
 // One evaluation a step, and steady where LMS's exact coefficients grow large.
-func newKIPNDM(s settings, p Plan) (Sampler, error) {
+func newKIPNDM(s settings, p Plan) (Sampler, error) { return s.ipndm(p, false) }
+
+// newIPNDMV is ComfyUI's ipndm_v, of zju-pi's diff-sampler: the same with coefficients for noise levels at any distance,
+// in that package's form.
+func newIPNDMV(s settings, p Plan) (Sampler, error) { return s.ipndm(p, true) }
+
+func (s settings) ipndm(p Plan, variable bool) (Sampler, error) {
 	levels, init, err := s.kLevels(p.Steps)
 	if err != nil {
 		return nil, err
@@ -51,11 +57,43 @@ func newKIPNDM(s settings, p Plan) (Sampler, error) {
 			slopes = append(slopes, memory(n-k))
 		}
 		l, next := levels[i], levels[i+1]
-		r := run{level: l, remember: l.slope(), move: theX.plus(adamsBashforth(slopes).times(next.sigma - l.sigma))}
+		mean := adamsBashforth(slopes)
+		if variable {
+			var h []float64 // the way ahead, and those behind
+			for k := range len(slopes) {
+				h = append(h, levels[i+1-k].sigma-levels[i-k].sigma)
+			}
+			mean = variableAdams(slopes, h)
+		}
+		r := run{level: l, remember: l.slope(), move: theX.plus(mean.times(next.sigma - l.sigma))}
 		if next.sigma == 0 {
 			r.move = theZero
 		}
 		runs = append(runs, r)
 	}
 	return newSolver(s, runs, levels[p.Steps], init), nil
+}
+
+// variableAdams is the mean slope over a step of length h[0] after those of h[1] and so on, of slopes newest first.
+func variableAdams(d []vec, h []float64) vec {
+	if len(d) == 1 {
+		return d[0]
+	}
+	c := []float64{(2 + h[0]/h[1]) / 2, -h[0] / h[1] / 2, 0, 0}
+	if len(d) > 2 {
+		bend := (1 - h[0]/(3*(h[0]+h[1]))*(h[0]*(h[0]+h[1]))/(h[1]*(h[1]+h[2]))) / 2
+		c[0], c[1], c[2] = c[0]+bend, c[1]-(1+h[1]/h[2])*bend, bend*h[1]/h[2]
+	}
+	if len(d) > 3 {
+		third := ((1-h[0]/(3*(h[0]+h[1])))/2 + (1-h[0]/(2*(h[0]+h[1])))*h[0]/(6*(h[0]+h[1]+h[2]))) *
+			(h[0] * (h[0] + h[1]) * (h[0] + h[1] + h[2])) / (h[1] * (h[1] + h[2]) * (h[1] + h[2] + h[3]))
+		ratio := h[1] * (h[1] + h[2]) / (h[2] * (h[2] + h[3]))
+		c[0], c[1] = c[0]+third, c[1]-(1+h[1]/h[2]+ratio)*third
+		c[2], c[3] = c[2]+(h[1]/h[2]+ratio*(1+h[2]/h[3]))*third, -third*ratio*h[1]/h[2]
+	}
+	var mean vec
+	for k, slope := range d {
+		mean = mean.plus(slope.times(c[k]))
+	}
+	return mean
 }

@@ -17,6 +17,7 @@ const (
 	xZero        // the prediction of the picture, clipped where the config says so
 	xKept        // x as the last run with keep had it
 	xNew         // fresh unit noise
+	xFree        // the network's output for the negative prompt alone
 	slots        // the first of four memories and two that are spare
 )
 
@@ -33,6 +34,7 @@ var (
 	theZero  = unit(xZero)
 	theKept  = unit(xKept)
 	theNoise = unit(xNew)
+	theFree  = unit(xFree)
 )
 
 // memory is what run i remembered, which the fourth run after it forgets.
@@ -181,6 +183,9 @@ func (p *solver) AddNoise(i int, x, noise []float32) {
 func (p *solver) Step(i int, x, out, noise []float32) {
 	s, e := &p.steps[i], &p.elements
 	e[xNow], e[xOut], e[xNew] = x, out, noise
+	if p.splits {
+		e[xFree] = out[len(x):]
+	}
 	if p.limit.on() {
 		e[xZero] = sized(e[xZero], len(x))
 		p.mix(e[xZero], s.zero)
@@ -205,7 +210,7 @@ func (p *solver) Step(i int, x, out, noise []float32) {
 		e[s.noiseInto] = sized(e[s.noiseInto], len(x))
 		copy(e[s.noiseInto], noise)
 	}
-	e[xNow], e[xOut], e[xNew] = nil, nil, nil // they are the caller's
+	e[xNow], e[xOut], e[xNew], e[xFree] = nil, nil, nil, nil // they are the caller's
 }
 
 func (p *solver) Span(i int) (from, to float64, ok bool) {

@@ -63,13 +63,15 @@ type Plan struct {
 	Eta    *float64 // the share of fresh noise, 0 to 1, where a sampler has one; nil for the sampler's own
 	Varies bool     // the network gives, after the prediction, a variance of the same size
 
-	asked *bool // set where a sampler asks for eta
+	Churn *Churn // of samplers that have it; nil for none
+
+	asked *asks // what the sampler asked for
 }
 
 // eta is the share of fresh noise, of which the sampler's own is given.
 func (p Plan) eta(own float64) float64 {
 	if p.asked != nil {
-		*p.asked = true
+		p.asked.eta = true
 	}
 	if p.Eta != nil {
 		return *p.Eta
@@ -77,11 +79,19 @@ func (p Plan) eta(own float64) float64 {
 	return own
 }
 
+// asks notes which settings of a plan a sampler asked for.
+type asks struct{ eta, churn bool }
+
+func (p Plan) churn() *Churn {
+	p.asked.churn = true
+	return p.Churn
+}
+
 // HasEta says whether Plan.Eta counts for the sampler that New would give.
 func HasEta(name string, c Config, p Plan) bool {
-	p.asked = new(bool)
+	p.asked = &asks{}
 	_, err := New(name, c, p)
-	return err == nil && *p.asked
+	return err == nil && p.asked.eta
 }
 
 var (
@@ -159,8 +169,29 @@ var table = []row{
 	{Info{"dpm_2_a", "DPM2 a"}, "KDPM2AncestralDiscreteScheduler", "", vpFamily, newDPM2Ancestral},
 	{Info{"lms", "LMS"}, "LMSDiscreteScheduler", "", vpFamily, newLMS},
 	{Info{"ipndm", "iPNDM"}, "", "", vpFamily, newKIPNDM},
+	{Info{"ipndm_v", "iPNDM v"}, "", "", vpFamily, newIPNDMV},
+	{Info{"heunpp2", "Heun++"}, "", "", vpFamily, newHeunPP},
+	{Info{"exp_heun_2_x0", "Exponential Heun"}, "", "", vpFamily, newExpHeun},
+	{Info{"exp_heun_2_x0_sde", "Exponential Heun SDE"}, "", "", vpFamily, newExpHeunSDE},
+	{Info{"dpm_fast", "DPM fast"}, "", "", vpFamily, newDPMFast},
+	{Info{"restart", "Restart"}, "", "", vpFamily, newRestart},
+	{Info{"res_multistep", "RES"}, "", "", vpFamily, newRES},
+	{Info{"res_multistep_a", "RES a"}, "", "", vpFamily, newRESAncestral},
+	{Info{"gradient_estimation", "Gradient estimation"}, "", "", vpFamily, newGradient},
+	{Info{"er_sde", "ER-SDE"}, "", "", vpFamily, newERSDE},
+	{Info{"seeds_2", "SEEDS 2"}, "", "", vpFamily, newSEEDS2},
+	{Info{"seeds_3", "SEEDS 3"}, "", "", vpFamily, newSEEDS3},
+	{Info{"deis_tab", "DEIS tAB"}, "", "", vpFamily, newDEISTab},
+	{Info{"euler_cfg_pp", "Euler CFG++"}, "", "", vpFamily, newEulerUnguided},
+	{Info{"euler_a_cfg_pp", "Euler a CFG++"}, "", "", vpFamily, newEulerAncestralUnguided},
+	{Info{"dpmpp_2m_cfg_pp", "DPM++ 2M CFG++"}, "", "", vpFamily, newDPMpp2MUnguided},
+	{Info{"dpmpp_2s_a_cfg_pp", "DPM++ 2S a CFG++"}, "", "", vpFamily, newDPMpp2SAncestralUnguided},
+	{Info{"res_multistep_cfg_pp", "RES CFG++"}, "", "", vpFamily, newRESUnguided},
+	{Info{"res_multistep_a_cfg_pp", "RES a CFG++"}, "", "", vpFamily, newRESAncestralUnguided},
+	{Info{"gradient_estimation_cfg_pp", "Gradient estimation CFG++"}, "", "", vpFamily, newGradientUnguided},
 	{Info{"ddim", "DDIM"}, "DDIMScheduler", "", vpFamily, newDDIM},
 	{Info{"ddim", "DDIM"}, "DDIMParallelScheduler", "", vpFamily, newDDIM},
+	{Info{"ddim_cfg_pp", "DDIM CFG++"}, "DDIMScheduler", "", vpFamily, newDDIMUnguided},
 	{Info{"ddpm", "DDPM"}, "DDPMScheduler", "", vpFamily, newDDPM},
 	{Info{"ddpm", "DDPM"}, "DDPMParallelScheduler", "", vpFamily, newDDPM},
 	{Info{"plms", "PLMS"}, "PNDMScheduler", `{"skip_prk_steps":true}`, vpFamily, newPNDM},
@@ -172,6 +203,7 @@ var table = []row{
 	{Info{"dpmpp_2s", "DPM++ 2S"}, "DPMSolverSinglestepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, vpFamily, newDPMSinglestep},
 	{Info{"dpmpp_2s_a", "DPM++ 2S a"}, "", "", vpFamily, newDPMpp2SAncestral},
 	{Info{"dpmpp_sde", "DPM++ SDE"}, "DPMSolverSDEScheduler", "", vpFamily, newDPMppSDE},
+	{Info{"dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun"}, "", "", vpFamily, newDPMpp2MSDEHeun},
 	{Info{"dpmpp_3m_sde", "DPM++ 3M SDE"}, "", "", vpFamily, newDPMpp3MSDE},
 	{Info{"sa_solver", "SA-Solver"}, "SASolverScheduler", "", vpFamily, newSASolver},
 	{Info{"deis", "DEIS"}, "DEISMultistepScheduler", "", vpFamily, newDEIS},
@@ -186,6 +218,17 @@ var table = []row{
 	{Info{"dpm_2", "DPM2"}, "", "", flowFamily, newDPM2},
 	{Info{"lms", "LMS"}, "", "", flowFamily, newLMS},
 	{Info{"ipndm", "iPNDM"}, "", "", flowFamily, newKIPNDM},
+	{Info{"ipndm_v", "iPNDM v"}, "", "", flowFamily, newIPNDMV},
+	{Info{"heunpp2", "Heun++"}, "", "", flowFamily, newHeunPP},
+	{Info{"exp_heun_2_x0", "Exponential Heun"}, "", "", flowFamily, newExpHeun},
+	{Info{"exp_heun_2_x0_sde", "Exponential Heun SDE"}, "", "", flowFamily, newExpHeunSDE},
+	{Info{"res_multistep", "RES"}, "", "", flowFamily, newRES},
+	{Info{"gradient_estimation", "Gradient estimation"}, "", "", flowFamily, newGradient},
+	{Info{"er_sde", "ER-SDE"}, "", "", flowFamily, newERSDE},
+	{Info{"seeds_2", "SEEDS 2"}, "", "", flowFamily, newSEEDS2},
+	{Info{"seeds_3", "SEEDS 3"}, "", "", flowFamily, newSEEDS3},
+	{Info{"euler_cfg_pp", "Euler CFG++"}, "", "", flowFamily, newEulerUnguided},
+	{Info{"euler_a_cfg_pp", "Euler a CFG++"}, "", "", flowFamily, newEulerAncestralUnguided},
 	{Info{"lcm", "LCM"}, "FlowMatchLCMScheduler", "", flowFamily, newFlowLCM},
 	{Info{"sa_solver", "SA-Solver"}, "SASolverScheduler", "", flowFamily, newSASolver},
 	{Info{"dpmpp_2m", "DPM++ 2M"}, "DPMSolverMultistepScheduler", `{"algorithm_type":"dpmsolver++","solver_order":2}`, flowFamily, newDPM},
@@ -203,6 +246,18 @@ var table = []row{
 	{Info{"dpm_2_a", "DPM2 a"}, "", "", edmFamily, newDPM2Ancestral},
 	{Info{"lms", "LMS"}, "", "", edmFamily, newLMS},
 	{Info{"ipndm", "iPNDM"}, "", "", edmFamily, newKIPNDM},
+	{Info{"ipndm_v", "iPNDM v"}, "", "", edmFamily, newIPNDMV},
+	{Info{"heunpp2", "Heun++"}, "", "", edmFamily, newHeunPP},
+	{Info{"exp_heun_2_x0", "Exponential Heun"}, "", "", edmFamily, newExpHeun},
+	{Info{"dpm_fast", "DPM fast"}, "", "", edmFamily, newDPMFast},
+	{Info{"restart", "Restart"}, "", "", edmFamily, newRestart},
+	{Info{"res_multistep", "RES"}, "", "", edmFamily, newRES},
+	{Info{"res_multistep_a", "RES a"}, "", "", edmFamily, newRESAncestral},
+	{Info{"gradient_estimation", "Gradient estimation"}, "", "", edmFamily, newGradient},
+	{Info{"er_sde", "ER-SDE"}, "", "", edmFamily, newERSDE},
+	{Info{"seeds_2", "SEEDS 2"}, "", "", edmFamily, newSEEDS2},
+	{Info{"seeds_3", "SEEDS 3"}, "", "", edmFamily, newSEEDS3},
+	{Info{"deis_tab", "DEIS tAB"}, "", "", edmFamily, newDEISTab},
 	{Info{"dpmpp_2s_a", "DPM++ 2S a"}, "", "", edmFamily, newDPMpp2SAncestral},
 	{Info{"dpmpp_sde", "DPM++ SDE"}, "", "", edmFamily, newDPMppSDE},
 	{Info{"dpmpp_3m_sde", "DPM++ 3M SDE"}, "", "", edmFamily, newDPMpp3MSDE},
@@ -256,7 +311,19 @@ func New(name string, c Config, p Plan) (Sampler, error) {
 	case p.Eta != nil && !(*p.Eta >= 0 && *p.Eta <= 1):
 		return nil, fmt.Errorf("sampler: eta is %v, need 0 to 1: %w", *p.Eta, ErrRequest)
 	}
-	return r.make(s, p)
+	if p.Churn != nil {
+		if err := p.Churn.check(); err != nil {
+			return nil, err
+		}
+	}
+	if p.asked == nil {
+		p.asked = &asks{}
+	}
+	made, err := r.make(s, p)
+	if err == nil && p.Churn != nil && !p.asked.churn {
+		return nil, fmt.Errorf("sampler: churn does not go with this sampler: choose euler, heun or dpm_2: %w", ErrRequest)
+	}
+	return made, err
 }
 
 // find looks for a sampler by its name, its label, or the class in diffusers that it is.

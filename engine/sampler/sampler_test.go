@@ -148,7 +148,7 @@ func TestEveryStepCountIsFinite(t *testing.T) {
 			for _, info := range List(c) {
 				for _, steps := range []int{1, 2, 3, 7, 61, 103, 999, 1000} {
 					s, err := New(info.Name, c, Plan{Steps: steps})
-					if errors.Is(err, ErrRequest) && (steps > 50 || info.Name == "pndm" && steps < 4) {
+					if errors.Is(err, ErrRequest) && (steps > 50 || info.Name == "pndm" && steps < 4 || info.Name == "dpm_fast" && steps < 2) {
 						continue // what these solvers cannot divide into
 					}
 					if err != nil {
@@ -169,16 +169,19 @@ func TestEveryStepCountIsFinite(t *testing.T) {
 func TestStepDoesNotAllocate(t *testing.T) {
 	for _, class := range []string{"EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"} {
 		c := parse(t, `{"_class_name":"`+class+`"}`)
-		x, out, noise := make([]float32, 64), make([]float32, 64), make([]float32, 64)
+		x, out, noise := make([]float32, 64), make([]float32, 128), make([]float32, 64)
 		for _, info := range List(c) {
 			s, err := New(info.Name, c, Plan{Steps: 8})
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Step(0, x, out, noise) // may set memory aside
+			for i := range s.Timesteps() { // may set memory aside
+				s.Step(i, x, out, noise)
+			}
 			i := 0
 			if n := testing.AllocsPerRun(6, func() {
 				i++
+				i %= len(s.Timesteps())
 				s.Scale(i, x)
 				s.Denoised(i, x, out, noise)
 				s.Step(i, x, out, noise)
@@ -342,6 +345,9 @@ func TestStartIsTheRestOfTheWalk(t *testing.T) {
 			whole, err := New(info.Name, c, Plan{Steps: 12})
 			if err != nil {
 				t.Fatal(info.Name, err)
+			}
+			if info.Name == "dpm_fast" {
+				continue // which spends what is left in its own way
 			}
 			for _, start := range []int{1, 5, 11} {
 				part, err := New(info.Name, c, Plan{Steps: 12, Start: start})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -65,7 +66,8 @@ func goesDown(t *testing.T, what string, s Sampler) {
 	t.Helper()
 	levels := s.Sigmas()
 	for i := 1; i < len(levels); i++ {
-		if !(levels[i] <= levels[i-1]) {
+		if !(levels[i] <= levels[i-1]) && !strings.Contains(what, "restart") && !strings.Contains(what, "heunpp2") { // which go back on purpose
+
 			t.Errorf("%s: level %d of %v", what, i, levels)
 		}
 	}
