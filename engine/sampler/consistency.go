@@ -89,7 +89,8 @@ func newSCM(s settings, p Plan) (Sampler, error) {
 }
 
 // newFlowLCM is diffusers' FlowMatchLCMScheduler: the consistency sampling of flow models, each step of which makes all
-// noise anew. For flow models distilled so, in two to eight steps.
+// noise anew. For flow models distilled so, in two to eight steps. For others it is ComfyUI's lcm, which goes by the
+// schedule's levels, not by those of the distillation.
 func newFlowLCM(s settings, p Plan) (Sampler, error) {
 	if s.ScaleFactors != nil {
 		return nil, bad("scale_factors", fmt.Sprint(s.ScaleFactors))

@@ -210,6 +210,7 @@ var table = []row{
 	{Info{"unipc", "UniPC"}, "UniPCMultistepScheduler", `{"solver_type":"bh2"}`, vpFamily, newUniPC},
 	{Info{"unipc_bh1", "UniPC bh1"}, "UniPCMultistepScheduler", `{"solver_type":"bh1"}`, vpFamily, newUniPC},
 	{Info{"lcm", "LCM"}, "LCMScheduler", "", vpFamily, newLCM},
+	{Info{"lcm_levels", "LCM, any schedule"}, "", "", vpFamily, newFlowLCM},
 	{Info{"tcd", "TCD"}, "TCDScheduler", "", vpFamily, newTCD},
 
 	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", "", flowFamily, newEuler},

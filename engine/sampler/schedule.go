@@ -173,8 +173,11 @@ func exponential(lo, hi float64, steps int) []float64 {
 
 // betaQuantile is the inverse of the regularised incomplete beta function with both parameters 0.6, by bisection.
 func betaQuantile(p float64) float64 {
-	if p > 0.5 {
+	switch {
+	case p > 0.5:
 		return 1 - betaQuantile(1-p)
+	case p == 0.5:
+		return 0.5
 	}
 	lo, hi := 0.0, 0.5
 	for range 60 {

@@ -11,7 +11,8 @@ var Schedules = []Info{
 	{"leading", "Leading"}, {"trailing", "Trailing"}, {"linspace", "Evenly spaced"}, {"simple", "Simple"},
 	{"normal", "Normal"}, {"sgm_uniform", "SGM Uniform"}, {"ddim_uniform", "DDIM Uniform"}, {"kl_optimal", "KL Optimal"},
 	{"linear_quadratic", "Linear-quadratic"}, {"laplace", "Laplace"}, {"ays", "Align Your Steps"},
-	{"ays_sdxl", "Align Your Steps, SDXL"}, {"lu", "Lambdas"},
+	{"ays_sdxl", "Align Your Steps, SDXL"}, {"gits", "Align Your Steps GITS"}, {"gits_sdxl", "Align Your Steps GITS, SDXL"},
+	{"beta_steps", "Beta over steps"}, {"lu", "Lambdas"},
 }
 
 // WithSchedule is the config with another schedule, as if its file asked for it; "" leaves it as it is. New refuses
@@ -75,6 +76,10 @@ func (s settings) table(steps int, train []float32) (t, sigmas []float64, err er
 		for i := range steps {
 			t = append(t, lerp(float64(n-1), 0, i, steps))
 		}
+	case "beta_steps": // rounded quantiles of the beta distribution
+		for i := range steps {
+			t = append(t, math.RoundToEven(betaQuantile(1-float64(i)/float64(steps))*float64(n-1)))
+		}
 	case "sgm_uniform":
 		for i := range steps {
 			t = append(t, lerp(float64(n-1), 0, i, steps+1))
@@ -124,8 +129,9 @@ func (s settings) respaced(lo, hi float64, sigmas []float64) ([]float64, bool) {
 		return linearQuadratic(hi, steps), true
 	case "laplace":
 		return laplace(lo, hi, steps), true
-	case "ays", "ays_sdxl":
-		return alignYourSteps(s.schedule == "ays_sdxl", steps), true
+	}
+	if levels, ok := found[s.schedule]; ok {
+		return alignYourSteps(levels, steps), true
 	}
 	return sigmas, false
 }
@@ -179,13 +185,17 @@ func laplace(lo, hi float64, steps int) []float64 {
 	return sigmas
 }
 
-// alignYourSteps are the levels that Sabour et al. 2024 found for ten steps, in between by interpolating logarithms, for
-// Stable Diffusion 1.5 or XL.
-func alignYourSteps(xl bool, steps int) []float64 {
-	levels := [11]float64{14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029}
-	if xl {
-		levels = [11]float64{14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029}
-	}
+// found are levels that a search gave for ten steps of Stable Diffusion 1.5 or XL: Sabour et al. 2024, "Align your
+// steps", and Chen et al. 2024, "On the trajectory regularity of ODE-based diffusion sampling" (GITS), as Forge has them.
+var found = map[string][11]float64{
+	"ays":       {14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029},
+	"ays_sdxl":  {14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029},
+	"gits":      {14.615, 4.617, 2.507, 1.236, 0.702, 0.402, 0.240, 0.156, 0.104, 0.094, 0.029},
+	"gits_sdxl": {14.615, 4.734, 2.567, 1.529, 0.987, 0.652, 0.418, 0.268, 0.179, 0.127, 0.029},
+}
+
+// alignYourSteps takes steps of the levels, in between by interpolating logarithms.
+func alignYourSteps(levels [11]float64, steps int) []float64 {
 	sigmas := make([]float64, steps)
 	for i := range sigmas {
 		at := lerp(0, 10, i, steps)

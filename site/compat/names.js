@@ -18,15 +18,17 @@ const discards = { a1111: "without the last noise level but one", comfy: "withou
 
 // The samplers. automatic is the schedule that AUTOMATIC1111 takes where none is
 // chosen; eta is the value that changes nothing, undefined where none does
-// (ancestral ones take 1 unless told otherwise, DDIM 0); differs is what a tool does
+// (ancestral ones take 1 unless told otherwise, DDIM 0); only is the schedule that
+// AUTOMATIC1111 draws it with, whatever was chosen; differs is what a tool does
 // beside the method, which is reported.
 export const samplers = [
-	{ name: "euler", a1111: ["Euler", "k_euler"], comfy: ["euler"], invoke: ["euler", "euler_k", "k_euler"], novelai: ["k_euler"], draw: ["Euler"] },
-	{ name: "euler_a", eta: 1, a1111: ["Euler a", "k_euler_a", "k_euler_ancestral"], comfy: ["euler_ancestral"], invoke: ["euler_a", "k_euler_a"], novelai: ["k_euler_ancestral"], draw: ["Euler A"] },
+	{ name: "euler", a1111: ["Euler", "k_euler"], comfy: ["euler", "ddim"], invoke: ["euler", "euler_k", "k_euler"], novelai: ["k_euler"], draw: ["Euler"] },
+	{ name: "euler_a", eta: 1, a1111: ["Euler a", "k_euler_a", "k_euler_ancestral"], comfy: ["euler_ancestral", "ddpm"], invoke: ["euler_a", "k_euler_a"], novelai: ["k_euler_ancestral"], draw: ["Euler A"] },
 	{ name: "heun", a1111: ["Heun", "k_heun"], comfy: ["heun"], invoke: ["heun", "heun_k", "k_heun"], novelai: ["k_heun"], draw: [] },
-	// ComfyUI's ddim is Euler's method on the same schedule, which is DDIM without noise.
-	{ name: "ddim", eta: 0, a1111: ["DDIM"], comfy: ["ddim"], invoke: ["ddim"], novelai: ["ddim", "ddim_v3"], draw: ["DDIM"] },
-	{ name: "plms", a1111: ["PLMS"], comfy: [], invoke: ["pndm", "plms"], novelai: ["plms"], draw: ["PLMS"] },
+	// ComfyUI's ddim is its euler, its ddpm is its euler_ancestral; AUTOMATIC1111's DDIM, PLMS and UniPC
+	// know one schedule only.
+	{ name: "ddim", eta: 0, only: "leading", a1111: ["DDIM"], comfy: [], invoke: ["ddim"], novelai: ["ddim", "ddim_v3"], draw: ["DDIM"] },
+	{ name: "plms", only: "leading", a1111: ["PLMS"], comfy: [], invoke: ["pndm", "plms"], novelai: ["plms"], draw: ["PLMS"] },
 	{ name: "pndm", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] },
 	{ name: "dpmpp_2m", automatic: "karras", a1111: ["DPM++ 2M", "k_dpmpp_2m"], comfy: ["dpmpp_2m"], invoke: ["dpmpp_2m", "dpmpp_2m_k", "k_dpmpp_2"], novelai: ["k_dpmpp_2m"], draw: ["DPM++ 2M"] },
 	{ name: "dpmpp_2m_sde", automatic: "exponential", eta: 1, a1111: ["DPM++ 2M SDE", "k_dpmpp_2m_sde"], comfy: ["dpmpp_2m_sde", "dpmpp_2m_sde_gpu"], invoke: ["dpmpp_2m_sde", "dpmpp_2m_sde_k"], novelai: ["k_dpmpp_2m_sde"], draw: [] },
@@ -35,9 +37,10 @@ export const samplers = [
 	{ name: "sa_solver", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] }, // ComfyUI's takes other shares of noise
 	// Two forms of one solver: B(h) = h in AUTOMATIC1111 (its option uni_pc_variant) and in
 	// ComfyUI's uni_pc, B(h) = e^h - 1 in diffusers, and so in wisp's unipc and in InvokeAI.
-	{ name: "unipc_bh1", differs: { a1111: "of order 3", comfy: "of order 3" }, a1111: ["UniPC"], comfy: ["uni_pc"], invoke: [], novelai: [], draw: [] },
+	{ name: "unipc_bh1", only: "leading", differs: { a1111: "of order 3", comfy: "of order 3" }, a1111: ["UniPC"], comfy: ["uni_pc"], invoke: [], novelai: [], draw: [] },
 	{ name: "unipc", differs: { comfy: "of order 3" }, a1111: [], comfy: ["uni_pc_bh2"], invoke: ["unipc", "unipc_k"], novelai: [], draw: ["UniPC"] },
-	{ name: "lcm", a1111: ["LCM"], comfy: ["lcm"], invoke: ["lcm"], novelai: [], draw: ["LCM"] },
+	{ name: "lcm_levels", a1111: [], comfy: ["lcm"], invoke: [], novelai: [], draw: [] }, // at the schedule's levels, not the distillation's
+	{ name: "lcm", a1111: ["LCM"], comfy: [], invoke: ["lcm"], novelai: [], draw: ["LCM"] },
 	{ name: "tcd", a1111: ["TCD"], comfy: ["tcd"], invoke: ["tcd"], novelai: [], draw: ["TCD"] },
 	{ name: "lms", a1111: ["LMS", "k_lms"], comfy: ["lms"], invoke: ["lms", "lms_k", "k_lms"], novelai: ["k_lms"], draw: [] },
 	{ name: "dpm_2", automatic: "karras", differs: discards, a1111: ["DPM2", "k_dpm_2"], comfy: ["dpm_2"], invoke: ["kdpm_2", "kdpm_2_k", "k_dpm_2"], novelai: ["k_dpm_2"], draw: [] },
@@ -47,37 +50,58 @@ export const samplers = [
 	{ name: "dpmpp_2s", a1111: [], comfy: [], invoke: ["dpmpp_2s", "dpmpp_2s_k"], novelai: [], draw: [] },
 	{ name: "dpmpp_3m", a1111: [], comfy: [], invoke: ["dpmpp_3m", "dpmpp_3m_k"], novelai: [], draw: [] },
 	{ name: "dpmpp_3m_sde", automatic: "exponential", eta: 1, a1111: ["DPM++ 3M SDE", "k_dpmpp_3m_sde"], comfy: ["dpmpp_3m_sde", "dpmpp_3m_sde_gpu"], invoke: [], novelai: [], draw: [] },
-	{ name: "dpmpp_2m_sde_heun", automatic: "exponential", eta: 1, a1111: ["DPM++ 2M SDE Heun", "k_dpmpp_2m_sde_heun"], comfy: ["dpmpp_2m_sde_heun"], invoke: [], novelai: [], draw: [] },
+	{ name: "dpmpp_2m_sde_heun", automatic: "exponential", eta: 1, a1111: ["DPM++ 2M SDE Heun", "k_dpmpp_2m_sde_heun"], comfy: ["dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu"], invoke: [], novelai: [], draw: [] },
 	{ name: "dpm_fast", a1111: ["DPM fast", "k_dpm_fast"], comfy: ["dpm_fast"], invoke: [], novelai: ["k_dpm_fast"], draw: [] },
 	{ name: "dpm_adaptive", a1111: ["DPM adaptive", "k_dpm_ad"], comfy: ["dpm_adaptive"], invoke: [], novelai: ["k_dpm_adaptive"], draw: [] },
 	{ name: "restart", automatic: "karras", a1111: ["Restart"], comfy: [], invoke: [], novelai: [], draw: [] },
-	{ name: "ddpm", a1111: [], comfy: ["ddpm"], invoke: ["ddpm"], novelai: [], draw: [] },
+	{ name: "ddpm", a1111: [], comfy: [], invoke: ["ddpm"], novelai: [], draw: [] },
 	{ name: "deis", a1111: [], comfy: [], invoke: ["deis", "deis_k"], novelai: [], draw: [] },
 	{ name: "deis_tab", a1111: [], comfy: ["deis"], invoke: [], novelai: [], draw: [] }, // of order 3, in another variable than diffusers'
 	{ name: "ipndm", a1111: [], comfy: ["ipndm"], invoke: [], novelai: [], draw: [] },
 	{ name: "heunpp2", a1111: [], comfy: ["heunpp2"], invoke: [], novelai: [], draw: [] },
+	{ name: "ipndm_v", a1111: [], comfy: ["ipndm_v"], invoke: [], novelai: [], draw: [] },
+	{ name: "exp_heun_2_x0", a1111: [], comfy: ["exp_heun_2_x0"], invoke: [], novelai: [], draw: [] },
+	{ name: "exp_heun_2_x0_sde", a1111: [], comfy: ["exp_heun_2_x0_sde"], invoke: [], novelai: [], draw: [] },
+	{ name: "res_multistep", a1111: [], comfy: ["res_multistep"], invoke: [], novelai: [], draw: [] },
+	{ name: "res_multistep_a", a1111: [], comfy: ["res_multistep_ancestral"], invoke: [], novelai: [], draw: [] },
+	{ name: "gradient_estimation", a1111: [], comfy: ["gradient_estimation"], invoke: [], novelai: [], draw: [] },
+	{ name: "er_sde", a1111: [], comfy: ["er_sde"], invoke: [], novelai: [], draw: [] },
+	{ name: "seeds_2", a1111: [], comfy: ["seeds_2"], invoke: [], novelai: [], draw: [] },
+	{ name: "seeds_3", a1111: [], comfy: ["seeds_3"], invoke: [], novelai: [], draw: [] },
+	{ name: "euler_cfg_pp", a1111: [], comfy: ["euler_cfg_pp"], invoke: [], novelai: [], draw: [] },
+	{ name: "euler_a_cfg_pp", a1111: [], comfy: ["euler_ancestral_cfg_pp"], invoke: [], novelai: [], draw: [] },
+	{ name: "dpmpp_2m_cfg_pp", a1111: [], comfy: ["dpmpp_2m_cfg_pp"], invoke: [], novelai: [], draw: [] },
+	{ name: "dpmpp_2s_a_cfg_pp", a1111: [], comfy: ["dpmpp_2s_ancestral_cfg_pp"], invoke: [], novelai: [], draw: [] },
+	{ name: "res_multistep_cfg_pp", a1111: [], comfy: ["res_multistep_cfg_pp"], invoke: [], novelai: [], draw: [] },
+	{ name: "res_multistep_a_cfg_pp", a1111: [], comfy: ["res_multistep_ancestral_cfg_pp"], invoke: [], novelai: [], draw: [] },
+	{ name: "gradient_estimation_cfg_pp", a1111: [], comfy: ["gradient_estimation_cfg_pp"], invoke: [], novelai: [], draw: [] },
+	{ name: "ddim_cfg_pp", only: "leading", differs: { a1111: "guidance divided by 12.5" }, a1111: ["DDIM CFG++"], comfy: [], invoke: [], novelai: [], draw: [] },
+	{ name: "comfy_sa_solver", a1111: [], comfy: ["sa_solver", "sa_solver_pece"], invoke: [], novelai: [], draw: [] }, // with other shares of noise than diffusers'
 ];
 
-// The schedules. "linspace" is k-diffusion's get_sigmas, evenly spaced training
-// steps from the last to the first. "trailing" differs from ComfyUI's simple by
-// rounding, and from sgm_uniform by at most one of the 1000 training steps;
-// "leading" is DDIM's own, from step 1 on.
+// The schedules. "normal" is k-diffusion's get_sigmas, too, evenly spaced training
+// steps from the last to the first, which diffusers' linspace interpolates otherwise;
+// "leading" is DDIM's own, from step 1 on. "beta" is AUTOMATIC1111's and diffusers',
+// over noise levels, beta_steps ComfyUI's, over training steps.
 export const schedules = [
 	{ name: "karras", a1111: ["Karras"], comfy: ["karras"], novelai: ["karras"], draw: ["Karras"] },
 	{ name: "exponential", a1111: ["Exponential"], comfy: ["exponential"], novelai: ["exponential"], draw: [] },
-	{ name: "linspace", a1111: ["Uniform", "Normal"], comfy: ["normal"], novelai: [], draw: [] },
-	{ name: "trailing", a1111: ["Simple", "SGM Uniform", "SGMUniform", "sgm_uniform"], comfy: ["simple", "sgm_uniform"], novelai: [], draw: ["Trailing"] },
-	{ name: "leading", a1111: ["DDIM"], comfy: ["ddim_uniform"], novelai: [], draw: [] },
-	{ name: "beta", a1111: [], comfy: ["beta"], novelai: [], draw: [] },
+	{ name: "linspace", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "trailing", a1111: [], comfy: [], novelai: [], draw: ["Trailing"] },
+	{ name: "leading", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "beta", a1111: ["Beta"], comfy: [], novelai: [], draw: [] },
+	{ name: "beta_steps", a1111: [], comfy: ["beta"], novelai: [], draw: [] },
 	{ name: "polyexponential", a1111: ["Polyexponential"], comfy: [], novelai: ["polyexponential"], draw: [] },
 	{ name: "ays", a1111: ["Align Your Steps"], comfy: ["align_your_steps"], novelai: [], draw: ["AYS"] },
 	{ name: "kl_optimal", a1111: ["KL Optimal", "kl_optimal"], comfy: ["kl_optimal"], novelai: [], draw: [] },
 	{ name: "linear_quadratic", a1111: [], comfy: ["linear_quadratic"], novelai: [], draw: [] },
-	{ name: "simple", a1111: [], comfy: [], novelai: [], draw: [] },
-	{ name: "normal", a1111: [], comfy: [], novelai: [], draw: [] },
-	{ name: "sgm_uniform", a1111: [], comfy: [], novelai: [], draw: [] },
-	{ name: "ddim_uniform", a1111: [], comfy: [], novelai: [], draw: [] },
+	{ name: "simple", a1111: ["Simple"], comfy: ["simple"], novelai: [], draw: [] },
+	{ name: "normal", a1111: ["Uniform", "Normal"], comfy: ["normal"], novelai: [], draw: [] },
+	{ name: "sgm_uniform", a1111: ["SGM Uniform", "SGMUniform", "sgm_uniform"], comfy: ["sgm_uniform"], novelai: [], draw: [] },
+	{ name: "ddim_uniform", a1111: ["DDIM"], comfy: ["ddim_uniform"], novelai: [], draw: [] },
 	{ name: "laplace", a1111: ["Laplace"], comfy: ["laplace"], novelai: [], draw: [] },
+	{ name: "gits", a1111: ["Align Your Steps GITS"], comfy: [], novelai: [], draw: [] },
+	{ name: "gits_sdxl", a1111: [], comfy: [], novelai: [], draw: [] },
 	{ name: "ays_sdxl", a1111: [], comfy: [], novelai: [], draw: [] },
 	{ name: "lu", a1111: [], comfy: [], novelai: [], draw: [] },
 	{ name: "turbo", a1111: ["Turbo"], comfy: ["turbo"], novelai: [], draw: [] },
@@ -130,7 +154,8 @@ function split(generator, tool, sampler) {
 // scheduleOf is the name of a schedule: what was wanted, or what AUTOMATIC1111
 // takes where nothing was.
 function scheduleOf(generator, tool, wanted, row) {
+	if (tool === "a1111" && row?.only) return offered(generator.schedules, row.only);
 	if (wanted) return offered(generator.schedules, rowOf(schedules, tool, wanted)?.name ?? "") ?? offered(generator.schedules, wanted);
 	if (tool !== "a1111" || !row) return undefined;
-	return offered(generator.schedules, row.automatic ?? (generator.defaults.schedule || "linspace"));
+	return offered(generator.schedules, row.automatic ?? (generator.defaults.schedule || "normal"));
 }

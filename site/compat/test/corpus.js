@@ -9,8 +9,8 @@ const pick = (random, list) => list[random(list.length)];
 export const generator = {
 	name: "emoji", settings: { styles: ["flat", "clay"] }, defaults: { steps: 4, guidance: 1, schedule: "trailing", width: 128, height: 128 },
 	fields: { prompt: true, negativePrompt: true, secondPrompt: false, weights: true, guidance: true, clipSkip: 12, classes: 0, multiple: 8, largest: 0 },
-	samplers: [["euler", "Euler"], ["euler_a", "Euler a"], ["heun", "Heun"], ["ddim", "DDIM"], ["dpmpp_2m", "DPM++ 2M"], ["dpmpp_2m_sde", "DPM++ 2M SDE"], ["unipc", "UniPC"], ["lcm", "LCM"]].map(([name, label]) => ({ name, label })),
-	schedules: [["karras", "Karras"], ["exponential", "Exponential"], ["leading", "Leading"], ["trailing", "Trailing"], ["linspace", "Evenly spaced"]].map(([name, label]) => ({ name, label })),
+	samplers: [["euler", "Euler"], ["euler_a", "Euler a"], ["heun", "Heun"], ["ddim", "DDIM"], ["dpmpp_2m", "DPM++ 2M"], ["dpmpp_2m_sde", "DPM++ 2M SDE"], ["unipc", "UniPC"], ["lcm", "LCM"], ["lcm_levels", "LCM, any schedule"]].map(([name, label]) => ({ name, label })),
+	schedules: [["karras", "Karras"], ["exponential", "Exponential"], ["leading", "Leading"], ["trailing", "Trailing"], ["linspace", "Evenly spaced"], ["normal", "Normal"], ["simple", "Simple"], ["sgm_uniform", "SGM Uniform"], ["ddim_uniform", "DDIM Uniform"]].map(([name, label]) => ({ name, label })),
 };
 
 // request is what a picture was made with, in wisp's names.
@@ -25,11 +25,11 @@ function request(random) {
 // model's own, and then the name is among what is lost.
 const a1111 = [
 	["Euler", undefined, "euler", "trailing"], ["Euler a", "Karras", "euler_a", "karras"], ["DPM++ 2M Karras", undefined, "dpmpp_2m", "karras"], ["DPM++ 2M", "Automatic", "dpmpp_2m", "karras"],
-	["DPM++ 2M SDE", "Automatic", "dpmpp_2m_sde", "exponential"], ["DPM++ SDE Karras", undefined, undefined, "karras"], ["Heun", "SGM Uniform", "heun", "trailing"], ["DDIM", "Normal", "ddim", "linspace"], ["UniPC", "Simple", undefined, "trailing"], ["Euler", "KL Optimal", "euler", undefined],
+	["DPM++ 2M SDE", "Automatic", "dpmpp_2m_sde", "exponential"], ["DPM++ SDE Karras", undefined, undefined, "karras"], ["Heun", "SGM Uniform", "heun", "sgm_uniform"], ["DDIM", "Normal", "ddim", "leading"], ["UniPC", "Simple", undefined, "leading"], ["Euler", "KL Optimal", "euler", undefined],
 ];
 const comfy = [
-	["euler", "normal", "euler", "linspace"], ["euler_ancestral", "karras", "euler_a", "karras"], ["dpmpp_2m", "sgm_uniform", "dpmpp_2m", "trailing"], ["dpmpp_2m_sde_gpu", "exponential", "dpmpp_2m_sde", "exponential"], ["uni_pc", "simple", undefined, "trailing"],
-	["uni_pc_bh2", "simple", "unipc", "trailing"], ["ddim", "ddim_uniform", "ddim", "leading"], ["lcm", "sgm_uniform", "lcm", "trailing"], ["heunpp2", "normal", undefined, "linspace"], ["euler", "beta", "euler", undefined],
+	["euler", "normal", "euler", "normal"], ["euler_ancestral", "karras", "euler_a", "karras"], ["dpmpp_2m", "sgm_uniform", "dpmpp_2m", "sgm_uniform"], ["dpmpp_2m_sde_gpu", "exponential", "dpmpp_2m_sde", "exponential"], ["uni_pc", "simple", undefined, "simple"],
+	["uni_pc_bh2", "simple", "unipc", "simple"], ["ddim", "ddim_uniform", "euler", "ddim_uniform"], ["lcm", "sgm_uniform", "lcm_levels", "sgm_uniform"], ["heunpp2", "normal", undefined, "normal"], ["euler", "beta", "euler", undefined],
 ];
 const invoke = [["euler", "euler"], ["euler_k", "euler", "karras"], ["euler_a", "euler_a"], ["dpmpp_2m", "dpmpp_2m"], ["dpmpp_2m_k", "dpmpp_2m", "karras"], ["dpmpp_2m_sde_k", "dpmpp_2m_sde", "karras"], ["unipc", "unipc"], ["deis"], ["ddim", "ddim"], ["lms_k", undefined, "karras"]]
 	.map(([name, sampler, schedule]) => [name, undefined, sampler, schedule]);

@@ -145,17 +145,17 @@ test("the table of names", () => {
 		}
 	}
 	for (const row of samplers) for (const tool of Object.keys(row.differs ?? {})) assert.ok(["a1111", "comfy", "novelai"].includes(tool));
-	for (const row of samplers) if (row.automatic) assert.ok(schedules.some(({ name }) => name === row.automatic));
+	for (const row of samplers) for (const name of [row.automatic, row.only]) assert.ok(!name || schedules.some((s) => s.name === name));
 	const of = (...args) => (({ sampler, schedule, lost }) => [sampler, schedule, lost])(methodOf(generator, ...args));
 	assert.deepEqual(of("a1111", "DPM++ 2M", "Automatic"), ["dpmpp_2m", "karras", []]);
 	assert.deepEqual(of("a1111", "DPM++ 2M SDE"), ["dpmpp_2m_sde", "exponential", []]);
 	assert.deepEqual(of("a1111", "Euler"), ["euler", "trailing", []]); // what the model recommends
 	assert.deepEqual(of("a1111", "constructor", "constructor"), [undefined, undefined, ["Sampler: constructor", "Schedule type: constructor"]]);
-	assert.deepEqual(of("comfy", "uni_pc", "simple"), [undefined, "trailing", ["Sampler: uni_pc"]]);
+	assert.deepEqual(of("comfy", "uni_pc", "simple"), [undefined, "simple", ["Sampler: uni_pc"]]);
 	const both = { ...generator, samplers: [...generator.samplers, { name: "unipc_bh1", label: "UniPC bh1" }], defaults: { schedule: "" } };
 	assert.deepEqual(["uni_pc", "uni_pc_bh2"].map((name) => methodOf(both, "comfy", name).sampler), ["unipc_bh1", "unipc"]);
 	assert.deepEqual([methodOf(both, "a1111", "UniPC").sampler, methodOf(both, "a1111", "UniPC").lost], ["unipc_bh1", ["Sampler: UniPC (of order 3)"]]);
 	assert.equal(methodOf(both, "", "UniPC").sampler, "unipc");
-	assert.equal(methodOf(both, "a1111", "Euler").schedule, "linspace");
+	assert.equal(methodOf(both, "a1111", "Euler").schedule, "normal");
 	assert.deepEqual(of("", "dpmpp_2m", "Karras"), ["dpmpp_2m", "karras", []]);
 });

@@ -3,7 +3,7 @@
     python schedules.py      # numpy 1.26.4, scipy 1.17.1
 
 No library has all: karras, exponential, polyexponential are k-diffusion's functions, simple, normal, sgm_uniform,
-ddim_uniform, linear_quadratic and kl_optimal ComfyUI's, laplace and beta those of AUTOMATIC1111's forks, written out.
+ddim_uniform, beta_steps, linear_quadratic and kl_optimal ComfyUI's, laplace and beta those of AUTOMATIC1111's forks, written out.
 """
 import json
 import pathlib
@@ -53,6 +53,10 @@ def ays(levels, n):
     return np.exp(np.interp(np.linspace(0, 1, n), np.linspace(0, 1, 11), np.log(levels)))
 
 
+def beta_steps(n):
+    return train[np.rint(stats.beta.ppf(1 - np.linspace(0, 1, n, endpoint=False), 0.6, 0.6) * 999).astype(int)]
+
+
 def arcs(n):
     share = np.arange(n) / max(n - 1, 1)
     return np.tan(share * np.arctan(lo) + (1 - share) * np.arctan(hi))
@@ -73,6 +77,9 @@ SCHEDULES = {
     "laplace": laplace,
     "ays": lambda n: ays([14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029], n),
     "ays_sdxl": lambda n: ays([14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029], n),
+    "gits": lambda n: ays([14.615, 4.617, 2.507, 1.236, 0.702, 0.402, 0.240, 0.156, 0.104, 0.094, 0.029], n),
+    "gits_sdxl": lambda n: ays([14.615, 4.734, 2.567, 1.529, 0.987, 0.652, 0.418, 0.268, 0.179, 0.127, 0.029], n),
+    "beta_steps": beta_steps,
 }
 cases = [{"name": name, "steps": n, "sigmas": [float(str(np.float32(v))) for v in f(n)] + [0.0]}
          for name, f in SCHEDULES.items() for n in (2, 5, 10, 20)]
