@@ -166,6 +166,25 @@ function setPrompt(text) {
 // The settings that are inputs of the same id, and how they read.
 const inputs = { secondPrompt: String, promptSyntax: String, clipSkip: Number, class: Number, steps: Number, guidance: Number, sampler: String, schedule: String, width: Number, height: Number, count: Number };
 
+// The tools beside the prompt come when somebody wants them.
+let studio = null; // studio.js
+let arriving = null; // the promise of it
+function atStudio() {
+	return arriving ??= import("./studio.js").then(async (module) => {
+		await module.install({ generator: () => generator, changed: drawLive });
+		return studio = module;
+	}).catch((err) => {
+		arriving = null;
+		throw err;
+	});
+}
+
+// begin draws from a picture: one of the page, or a file.
+async function begin(blob, name, options) {
+	await (await atStudio()).begin(blob, name, options);
+	drawLive(0);
+}
+
 // setForm shows settings in the form, those of them that wanted says.
 function setForm(settings, wanted = () => true) {
 	for (const name of Object.keys(inputs)) {
@@ -190,6 +209,7 @@ const modelsOwn = () => ({ count: 1, negativePrompt: "", ...plain, ...generator?
 // next picture has it, and Generate then rolls a new one. What they leave out is
 // the model's own, never what the form had.
 function restore(settings) {
+	studio?.end();
 	const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 	for (const name of Object.keys(inputs)) {
 		if (given[name] === undefined) touched.delete(name);
@@ -206,7 +226,7 @@ function restore(settings) {
 // drawSaid draws what a file or a link says, once the model is there that knows
 // its samplers, and tells what cannot be had.
 async function drawSaid(said, name, always) {
-	const { settle } = await import("./said.js");
+	const { settle } = await import("./compat.js");
 	const { settings, lost, model: other } = settle(said, await session.ready());
 	restore(settings);
 	draw();
@@ -228,20 +248,27 @@ const needsWords = () => (generator ? generator.fields.prompt && generator.field
 
 // request reads the form, as far as the model does. fresh rolls a new seed unless one is kept; otherwise
 // the one that is shown is used again.
-function request({ fresh = false, count } = {}) {
-	const words = translate(prompt.value.trim());
-	if (words === "" && needsWords()) throw new WispError("bad-request", "the prompt is empty: say what to draw");
+async function request({ fresh = false, count, words: typedWords = prompt.value } = {}) {
+	if (typedWords.trim() === "" && needsWords()) throw new WispError("bad-request", "the prompt is empty: say what to draw");
 	const style = chosenStyle();
 	const typed = seed.value.trim();
 	const keep = typed !== "" && (pressed(lock) || !fresh);
 	if (keep && !(/^\d{1,16}$/.test(typed) && Number.isSafeInteger(Number(typed)))) throw new WispError("bad-request", t("badSeed"));
+	let drawn = keep ? Number(typed) : undefined;
+	let words = typedWords.trim();
+	if (/[{}]|__/.test(words)) {
+		const { vary } = await import("./compat.js");
+		words = vary(words, drawn ??= crypto.getRandomValues(new Uint32Array(1))[0], studio?.wildcards);
+	}
+	words = translate(words);
 	const read = Object.entries(inputs).map(([name, kind]) => [name, !reads(name) || $(name).value === "" ? undefined : kind($(name).value)]);
 	return {
 		...Object.fromEntries(read),
+		...studio?.request({ width: Number($("width").value), height: Number($("height").value), steps: Number($("steps").value) }),
 		...(count && { count }),
 		prompt: style && words ? `${words}, ${style}` : words,
 		negativePrompt: reads("negative") ? $("negative").value.trim() : "",
-		seed: keep ? Number(typed) : undefined,
+		seed: drawn,
 	};
 }
 
@@ -263,14 +290,15 @@ async function draw(options = {}) {
 	showError(null);
 	if (!options.first) showNotice(null); // what loading had to tell stays
 	try {
-		request(options); // what is wrong with it is said before the model is there
+		await request(options); // what is wrong with it is said before the model is there
 		if (!generator && $("work").hidden) work(t("loading"));
 		const g = await abortable(session.ready(), signal);
 		work(t("words"));
 		if (!options.live) say(t("drawing"));
 		// A picture that is there in no time needs no previews, which take some.
 		const previews = !options.live || pace > 800;
-		const result = await session.generate({ ...request(options), signal, previews, onStep: (step) => onStep(step, mine) });
+		mine.beside = studio?.kept();
+		const result = await session.generate({ ...await request(options), signal, previews, onStep: (step) => onStep(step, mine) });
 		if (run === mine) await show(result, g, mine);
 	} catch (err) {
 		if (run !== mine) return; // a newer picture took its place
@@ -321,7 +349,7 @@ function onStep({ stage, step, steps, preview }, mine) {
 
 const rest = 1500; // milliseconds
 
-async function show(result, g, { live, told: before }) {
+async function show(result, g, { live, told: before, beside }) {
 	const pictures = await easel.show(await easel.fromResult(result), easel.factsOf(result));
 	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
@@ -332,18 +360,19 @@ async function show(result, g, { live, told: before }) {
 	if (profiling) (await import("./profile.js")).show(result);
 	root.pictures = Number(root.pictures ?? 0) + 1;
 	let kept = null;
-	keep = () => (kept ??= keepAll(pictures, g.name));
+	keep = () => (kept ??= keepAll(pictures, g.name, beside));
 	if (live) resting = setTimeout(keep, rest);
 	else keep();
 }
 
 let keeping = 0; // pictures on their way into the history
 
-async function keepAll(pictures, model) {
+// keepAll keeps pictures, and what beside returns of what they began with.
+async function keepAll(pictures, model, beside) {
 	keeping += pictures.length;
 	for (const p of pictures) {
 		try {
-			p.id = await past.history.add({ time: Date.now(), blob: p.blob, settings: p.settings, seed: p.seed, model, favourite: p.favourite === true });
+			p.id = await past.history.add({ time: Date.now(), blob: p.blob, settings: p.settings, seed: p.seed, model, favourite: p.favourite === true, ...await beside?.() });
 		} catch (err) {
 			showError(err);
 		}
@@ -426,11 +455,18 @@ $("star").addEventListener("click", async () => {
 	press($("star"), picture.favourite);
 	await past.history.setFavourite(picture.id, picture.favourite).catch(showError);
 });
+$("more-ways").addEventListener("click", () => atStudio().then((s) => s.toggle()).catch(showError));
+$("edit").addEventListener("click", () => begin(easel.current().blob, easel.current().settings.prompt).catch(showError));
 past.start(async (picture) => {
 	restore(picture.settings);
+	if (studio || picture.start) await (await atStudio()).restore(picture);
 	const line = [picture.settings.prompt, `${t("seed").toLowerCase()} ${picture.seed}`, new Date(picture.time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" })].join(" · ");
 	await easel.show([picture], () => ({ line }));
 	$("easel").scrollIntoView({ block: "nearest" });
+}, async (picture) => {
+	setPrompt(picture.settings.prompt);
+	await begin(picture.blob, picture.settings.prompt);
+	scrollTo({ top: 0 });
 });
 
 // A link carries the words and the settings behind the #, which browsers do
@@ -438,7 +474,7 @@ past.start(async (picture) => {
 $("link").addEventListener("click", async () => {
 	const { settings } = easel.current();
 	const url = new URL(`?${new URLSearchParams(inAddress())}`, location.href);
-	url.hash = (await import("./link.js")).writeLink(settings);
+	url.hash = (await import("./compat.js")).writeLink(settings);
 	try {
 		await navigator.clipboard.writeText(url.href);
 		showNotice(t("linkCopied"));
@@ -457,7 +493,7 @@ function inAddress() {
 }
 async function followLink() {
 	if (!location.hash.includes("prompt=")) return;
-	const said = (await import("./link.js")).readLink(location.hash);
+	const said = (await import("./compat.js")).readLink(location.hash);
 	if (!said) return;
 	setPrompt(said.settings.prompt ?? ""); // to be seen while the model loads
 	await drawSaid(said, t("theLink"), false);
@@ -475,6 +511,7 @@ gridDialog.start(() => ({
 }));
 watchDrops({
 	restore: (said, name) => drawSaid(said, name, true),
+	begin,
 	open: modelDialog.open,
 });
 goOffline({
@@ -482,18 +519,25 @@ goOffline({
 	ready: session.drawing, facts: () => generator, queue: programs, encode: toPNG, infotext: parametersOf,
 });
 
-chooseLanguage();
-if (elsewhere) showNotice(t("elsewhere", { name: elsewhere.slice(0, 200) }), { stays: true });
+chooseLanguage().then(() => {
+	if (elsewhere) showNotice(t("elsewhere", { name: elsewhere.slice(0, 200) }), { stays: true });
+	if (language() !== "en") retell();
+});
 fill($("language"), Object.entries(languages).map(([tag, { name }]) => [tag, name]));
 $("language").value = language();
-$("language").addEventListener("change", (event) => {
-	setLanguage(event.target.value);
+$("language").addEventListener("change", async (event) => {
 	remember("language", event.target.value);
+	await setLanguage(event.target.value);
+	retell();
+});
+
+// retell says in the page's language what scripts have said.
+function retell() {
 	busy(run !== null);
 	showModel();
 	if (generator) introduce(generator);
 	easel.retell();
-});
+}
 
 // A first visit that had no network goes on when there is one.
 addEventListener("online", () => root.state === "loading" && !session.started() && load());

@@ -15,6 +15,7 @@ const silence = 10_000; // milliseconds in which a file must come
 
 const sentences = {
 	en: "This page did not arrive whole: check the connection and load it again. If it stays so, its server may be changing to a new version: try again in a minute.",
+	zh: "此页面没有完整到达：请检查连接并重新加载。如果仍然如此，服务器可能正在更新版本：请一分钟后再试。",
 	de: "Diese Seite kam nicht ganz an: prüfe die Verbindung und lade sie noch einmal. Bleibt es dabei, wird sie auf dem Server vielleicht gerade erneuert: versuche es in einer Minute wieder.",
 };
 

@@ -1,11 +1,12 @@
-// Files dropped on the page: a picture gives its settings back, a workflow of
-// ComfyUI is drawn, the files of a model are opened.
+// Files dropped on the page: a picture gives its settings back, or is what the
+// next one begins with, a workflow of ComfyUI is drawn, the files of a model are
+// opened.
 import { maxFile } from "./limits.js";
 import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
 // start watches the page; on.restore(said, name) with what a file says (see
-// said.js), on.open([[path, file]]).
+// said.js), on.begin(file, name), on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
 	addEventListener("dragover", (event) => {
@@ -64,14 +65,17 @@ async function take(files, on) {
 	const [[, file]] = files;
 	const said = file.size <= maxFile ? await read(file) : undefined;
 	if (said === undefined) return showNotice(t("unknownFile", { name: file.name }));
-	if (said === null) return showNotice(t("noSettings", { name: file.name }));
+	if (said === null) {
+		await on.begin(file, file.name);
+		return showNotice(t("noSettings", { name: file.name }));
+	}
 	await on.restore(said, file.name);
 }
 
 // read returns what a file says, null where it says nothing, undefined where it
 // is no file of ours.
 async function read(file) {
-	const { parseJSON, parseWorkflow, readPicture } = await import("./said.js");
+	const { parseJSON, parseWorkflow, readPicture } = await import("./compat.js");
 	if (/\.json$/i.test(file.name)) return parseWorkflow(parseJSON(await file.text(), file.name));
 	return readPicture(new Uint8Array(await file.arrayBuffer()));
 }

@@ -74,7 +74,7 @@ $("axes").addEventListener("submit", async (event) => {
 
 async function draw(x, y, signal) {
 	const { ready, request } = source();
-	const base = { ...request(), count: 1, signal };
+	const base = { ...await request(), count: 1, signal };
 	base.seed ??= crypto.getRandomValues(new Uint32Array(1))[0]; // one for all
 	const generator = await ready();
 	const table = create("table", {}, create("thead", {}, create("tr", {}, create("td"), ...x.values.map((v) => heading(x.name, v, "col")))));

@@ -3,8 +3,9 @@
 // they are kept in memory for as long as the page is open, an event "unkept"
 // tells so, and they go into the database as soon as it takes one again.
 //
-// A picture is {id, time, blob, settings, seed, model, favourite}; settings
-// are those of one picture, its seed among them.
+// A picture is {id, time, blob, settings, seed, model, favourite}, and where it
+// began with another start, mask (Blobs) and outpaint; settings are those of one
+// picture, its seed among them.
 
 const name = "wisp-history";
 const store = "pictures";
@@ -21,10 +22,10 @@ function each(objects, range, f) {
 	return request;
 }
 
-// inBytes is a picture without a Blob, which WebKit keeps in no private window,
+// inBytes is a picture without Blobs, which WebKit keeps in no private window,
 // and whole is one as it was.
-const inBytes = async (picture) => ({ ...picture, blob: await picture.blob.arrayBuffer(), type: picture.blob.type });
-const whole = ({ type, ...picture }) => (picture.blob instanceof ArrayBuffer ? { ...picture, blob: new Blob([picture.blob], { type }) } : picture);
+const inBytes = async (picture) => Object.fromEntries(await Promise.all(Object.entries(picture).map(async ([name, value]) => [name, value instanceof Blob ? await value.arrayBuffer() : value])));
+const whole = ({ type = "image/png", ...picture }) => Object.fromEntries(Object.entries(picture).map(([name, value]) => [name, value instanceof ArrayBuffer ? new Blob([value], { type }) : value]));
 
 // openDatabase opens it in whatever version it is: a newer page of wisp may
 // have raised it, and still has the store.

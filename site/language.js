@@ -1,6 +1,6 @@
 // The page's language: which one it is, and its texts.
 import { recall } from "./memory.js";
-import { failureOf, known, languages, sentence as sentenceIn, text } from "./strings.js";
+import { arrive, failureOf, known, languages, sentence as sentenceIn, text } from "./strings.js";
 
 let current = "en";
 
@@ -18,14 +18,17 @@ export const translated = (message) => failureOf(message) !== undefined;
 // chooseLanguage takes the visitor's wish: from the address, from an earlier
 // visit, from the browser.
 export function chooseLanguage() {
-	setLanguage(known([new URLSearchParams(location.search).get("lang"), recall("language"), ...navigator.languages]) ?? "en");
+	return setLanguage(known([new URLSearchParams(location.search).get("lang"), recall("language"), ...navigator.languages]) ?? "en");
 }
 
-// setLanguage puts the words of a language into everything that names one:
-// data-t for the text, data-t-title, -placeholder and -aria-label for attributes.
-export function setLanguage(tag) {
+// setLanguage puts the words of a language, once they are there, into everything
+// that names one: data-t for the text, data-t-title, -placeholder and -aria-label
+// for attributes.
+export async function setLanguage(tag) {
 	current = tag;
-	document.documentElement.lang = tag;
+	await arrive(tag);
+	if (current !== tag) return; // another one was wished for meanwhile
+	document.documentElement.lang = languages[tag].script ?? tag;
 	document.documentElement.dir = languages[tag].direction;
 	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
 	for (const attribute of ["title", "placeholder", "aria-label"]) {

@@ -50,7 +50,7 @@ async function register(workers) {
 async function answer({ type, call, method, body, query } = {}, port, page) {
 	if (type === "idle") port?.postMessage({ idle: idle(page) });
 	if (type === "api?") port?.postMessage(true);
-	if (type === "api") port?.postMessage(await (await import("./sdapi.js")).call(call, method, body, query, page));
+	if (type === "api") port?.postMessage(await (await import("./compat.js")).call(call, method, body, query, page));
 }
 
 // allow asks the service worker to let the page fetch from another origin; the

@@ -8,12 +8,15 @@ const pageful = 48;
 let limit = pageful;
 let rows = new Map(); // id -> {item, url, picture, look}: what is in the list
 let onPick = () => {};
+let onEdit = () => {};
 
 export const history = new History();
 
-// start shows the list; pick is called with a picture that is clicked.
-export function start(pick) {
+// start shows the list; pick is called with a picture that is clicked, edit with
+// one that drawing is to begin with.
+export function start(pick, edit) {
 	onPick = pick;
+	onEdit = edit;
 	history.addEventListener("change", refresh);
 	history.addEventListener("unkept", () => showNotice(t("unkept"), { stays: true }));
 	refresh();
@@ -71,6 +74,9 @@ function row(picture, url) {
 	star.setAttribute("aria-label", `${t("favourite")}: ${picture.settings.prompt}`);
 	press(star, picture.favourite === true);
 	star.addEventListener("click", () => history.setFavourite(picture.id, !picture.favourite).catch(showError));
+	const pen = create("button", { type: "button", className: "mark pen", textContent: "✎" });
+	pen.setAttribute("aria-label", `${t("edit")}: ${picture.settings.prompt}`);
+	pen.addEventListener("click", () => Promise.resolve(onEdit(picture)).catch(showError));
 	const remove = create("button", { type: "button", className: "mark bin", textContent: "✕" });
 	remove.setAttribute("aria-label", `${t("remove")}: ${picture.settings.prompt}`);
 	remove.addEventListener("click", async (event) => {
@@ -82,7 +88,7 @@ function row(picture, url) {
 		showNotice(t("removed"), { undo: () => history.add(picture) });
 		if (event.detail === 0) $("undo").focus(); // pressed by keyboard: its place is gone
 	});
-	return create("li", {}, open, star, remove);
+	return create("li", {}, open, star, remove, pen);
 }
 
 let typing = 0;

@@ -3,8 +3,8 @@ import { ask, origins, revoke } from "./offline.js";
 import { chooseLanguage } from "./language.js";
 import { $, create, t } from "./ui.js";
 
-chooseLanguage();
 document.documentElement.dataset.started = ""; // for boot.js
+await chooseLanguage();
 const worker = navigator.serviceWorker?.controller;
 if (worker) {
 	new BroadcastChannel("wisp-requests").onmessage = ({ data }) => show(data);

@@ -139,7 +139,7 @@ func isolate(header http.Header, name string) {
 		header.Set("Content-Security-Policy", policy+unframed)
 		header.Set("X-Frame-Options", "DENY")
 	}
-	header.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
+	header.Set("Permissions-Policy", "camera=(self), microphone=(), geolocation=(), payment=(), usb=()")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 }

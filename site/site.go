@@ -22,7 +22,7 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest compat/*.js
+//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest compat/*.js languages/*.js studio/*.js studio/*.css
 var embedded embed.FS
 
 // Files returns the page and everything it loads but the programs and Go's
@@ -30,33 +30,41 @@ var embedded embed.FS
 // models.
 func Files() fs.FS { return served() }
 
-// served is the embedded files, their scripts and styles minified. The folders
-// are for readers: all files are served side by side, so that png.js keeps its
-// address.
+// served is the embedded files, their scripts and styles minified, some scripts
+// within others. The folders are for readers: all files are served side by side,
+// so that png.js keeps its address.
 var served = sync.OnceValue(func() memory {
-	files := memory{}
+	written, files := memory{}, memory{}
 	err := fs.WalkDir(embedded, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := embedded.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if data, err = lean(name, data); err != nil {
-			return err
-		}
-		if _, twice := files[path.Base(name)]; twice {
+		if _, twice := written[path.Base(name)]; twice {
 			return fmt.Errorf("site: two files are called %s", path.Base(name))
 		}
-		files[path.Base(name)] = data
+		written[path.Base(name)], err = embedded.ReadFile(name)
 		return err
 	})
+	for name, data := range written {
+		if err == nil && bundles[name] != nil {
+			files[name], err = bundle(name, written)
+		} else if err == nil && !inside(name) {
+			files[name], err = lean(name, data)
+		}
+	}
 	if err != nil {
 		panic(err) // of what was compiled in
 	}
 	return files
 })
+
+// minify is how scripts and styles are made small.
+func minify() api.TransformOptions {
+	return api.TransformOptions{
+		Target: api.ES2022, Charset: api.CharsetUTF8, LineLimit: 500, // for who reads a stack
+		MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true, LogLevel: api.LogLevelSilent,
+	}
+}
 
 // lean is a script or a style as it is served, and another file as it is.
 func lean(name string, data []byte) ([]byte, error) {
@@ -65,10 +73,9 @@ func lean(name string, data []byte) ([]byte, error) {
 	if !ok {
 		return data, nil
 	}
-	r := api.Transform(string(data), api.TransformOptions{
-		Loader: loader, Target: api.ES2022, Charset: api.CharsetUTF8, LineLimit: 500, // for who reads a stack
-		MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true, LogLevel: api.LogLevelSilent,
-	})
+	o := minify()
+	o.Loader = loader
+	r := api.Transform(string(data), o)
 	if len(r.Errors) > 0 {
 		return nil, fmt.Errorf("site: %s: %s", name, r.Errors[0].Text)
 	}

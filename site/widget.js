@@ -11,7 +11,7 @@
 // --wisp-paper, --wisp-round. Events, all of which bubble: wisp-ready,
 // wisp-progress, wisp-step, wisp-image ({result, blob}), wisp-error ({code,
 // message}).
-import { known, sentence, text } from "./strings.js";
+import { arrive, known, sentence, text } from "./strings.js";
 import { createGenerator, toPNG, WispError } from "./wisp.js";
 
 const css = `
@@ -133,7 +133,13 @@ export class WispGenerator extends Element {
 	}
 
 	// The page around the element says its language, as for any text.
-	#speak() {
+	async #speak() {
+		this.#label();
+		await arrive(this.#language);
+		this.#label();
+	}
+
+	#label() {
 		this.#language = known([this.closest("[lang]")?.lang, ...navigator.languages]) ?? "en";
 		this.#input.setAttribute("aria-label", this.#t("describe"));
 		this.#button.textContent = this.#t(this.#run ? "cancel" : "draw");

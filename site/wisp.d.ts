@@ -156,15 +156,19 @@ export interface GeneratorOptions {
 	busy?: Busy;
 }
 
-/**
- * Pixels, as ImageData has them: four bytes each, red, green, blue and alpha,
- * row by row from the top. What shows through is laid on white.
- */
-export interface Picture {
+/** As ImageData has them: four bytes each, red, green, blue and alpha, row by row from the top. */
+export interface Pixels {
 	width: number;
 	height: number;
 	data: Uint8ClampedArray | Uint8Array;
 }
+
+/**
+ * A picture: a file that the browser can decode (at most 64 million pixels, turned
+ * as its EXIF says), or what a page has in memory. What shows through is laid on
+ * white.
+ */
+export type Picture = Blob | ImageData | ImageBitmap | HTMLCanvasElement | OffscreenCanvas | Pixels;
 
 /** A field that is not among these is refused with `bad-request`. */
 export interface Request {

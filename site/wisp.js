@@ -412,6 +412,20 @@ const settings = [
 	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn", "sampler", "schedule", "width", "height", "count", "image", "strength", "previews",
 ];
 
+// Those of them that are pictures.
+const pictures = ["image", "mask"];
+
+// sentOf is what goes to the engine of a request: pictures as their pixels.
+async function sentOf(request) {
+	const sent = Object.fromEntries(settings.map((name) => [name, request[name]]));
+	for (const name of pictures) {
+		if (sent[name] === undefined || sent[name] === null) continue;
+		const { pixelsOf } = await import("./photo.js");
+		sent[name] = await pixelsOf(sent[name], name).catch((err) => Promise.reject(new WispError(err.code, err.message)));
+	}
+	return sent;
+}
+
 // The failures after which an engine is ended, and the next picture starts
 // another: what it holds of memory is given back only so.
 const deadly = ["out-of-memory", "device-lost", "internal"];
@@ -489,7 +503,7 @@ class Generator {
 	}
 
 	async #run(request, signal, onStep) {
-		const sent = Object.fromEntries(settings.map((name) => [name, request[name]]));
+		const sent = await sentOf(request);
 		const warnings = [];
 		sent.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
 		const { shared: { engine }, done } = await this.#turn(signal);

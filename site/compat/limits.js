@@ -12,3 +12,5 @@ export const maxPairs = 500; // "key: value" of a line of settings
 export const maxNodes = 5000; // of a workflow
 export const maxBody = 96 << 20; // bytes of a program's request, a picture in base64 at most
 export const maxJobs = 16; // pictures that programs may wait for at once
+export const maxPixels = 1 << 26; // of a picture that is decoded: 64 million
+export const maxSide = 1 << 14; // pixels of one of its sides

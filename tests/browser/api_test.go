@@ -260,7 +260,7 @@ func TestWorkflow(t *testing.T) {
 		{"numbers for nodes", `flow = [1, { class_type: 2 }]`, "no nodes"},
 	} {
 		got := eval[string](p, fmt.Sprintf(`(async () => {
-			const { parseWorkflow } = await import("/comfy.js");
+			const { parseWorkflow } = await import("/compat.js");
 			let flow = %s;
 			%s;
 			try { return "accepted " + JSON.stringify(parseWorkflow(flow)); } catch (err) { return err.code + " " + err.message; }

@@ -45,7 +45,7 @@ func TestControls(t *testing.T) {
 		p.run(chromedp.Click("#go"))
 		p.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures ?? 0) > %d || !document.getElementById("error").hidden`, before))
 		return eval[string](p, `(async () => {
-			const { readMetadata } = await import("/metadata.js");
+			const { readMetadata } = await import("/compat.js");
 			const file = await (await fetch(document.getElementById("save").href)).arrayBuffer();
 			return document.getElementById("error").textContent + (await readMetadata(new Uint8Array(file))).get("parameters");
 		})()`)

@@ -14,7 +14,7 @@ func TestNoSidewaysScrolling(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("settings").open = true`))
-	for _, language := range []string{"en", "de"} {
+	for _, language := range []string{"en", "de", "zh"} {
 		p.run(chromedp.Evaluate[chromedp.Void](`{ const l = document.getElementById("language"); l.value = "` + language + `"; l.dispatchEvent(new Event("change")); }`))
 		for _, width := range []int64{320, 360, 480, 520, 600, 640, 720, 800, 832, 900, 1024, 1440} {
 			p.look(width, 800, 1, false, "light")

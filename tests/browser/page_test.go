@@ -635,7 +635,7 @@ func TestChangesOfMind(t *testing.T) {
 		p.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures) > %d && document.getElementById("go").textContent === "Generate"`, before))
 		got := eval[bool](p, fmt.Sprintf(`(async () => {
 			const { readTexts } = await import("/png.js");
-			const { parametersText } = await import("/said.js");
+			const { parametersText } = await import("/compat.js");
 			const texts = await readTexts(new Uint8Array(await (await fetch(document.querySelector("#pictures img").src)).arrayBuffer()));
 			return parametersText(texts.get("parameters")).settings.prompt === %s.replaceAll("\0", "").trim();
 		})()`, quoted(text)))

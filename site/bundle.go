@@ -1,0 +1,56 @@
+package site
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+// bundles lists, by the script that is served, those that are served within it:
+// together they compress better and are one request.
+var bundles = map[string][]string{
+	"app.js":    {"controls.js", "drop.js", "grid.js", "hints.js", "import.js", "models.js", "past.js", "picture.js", "queue.js", "session.js", "words.js"},
+	"compat.js": {"a1111.js", "comfy.js", "exif.js", "fields.js", "json.js", "link.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
+	"studio.js": {"brush.js", "camera.js", "editor.js", "parts.js", "start.js"},
+}
+
+// inside tells whether a script is served within another.
+func inside(name string) bool {
+	for _, parts := range bundles {
+		if slices.Contains(parts, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// bundle is a script with its parts in it, minified. What it imports besides stays
+// an import.
+func bundle(name string, files memory) ([]byte, error) {
+	parts := bundles[name]
+	o := minify()
+	r := api.Build(api.BuildOptions{
+		EntryPoints: []string{name}, Bundle: true, Format: api.FormatESModule, Write: false, Outdir: "/",
+		Target: o.Target, Charset: o.Charset, LineLimit: o.LineLimit, LogLevel: o.LogLevel,
+		MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true,
+		Plugins: []api.Plugin{{Name: "embedded", Setup: func(b api.PluginBuild) {
+			b.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
+				base := path.Base(a.Path)
+				if base == name || slices.Contains(parts, base) {
+					return api.OnResolveResult{Path: base, Namespace: "embedded"}, nil
+				}
+				return api.OnResolveResult{Path: "./" + base, External: true}, nil
+			})
+			b.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: "embedded"}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
+				text := string(files[a.Path])
+				return api.OnLoadResult{Contents: &text, Loader: api.LoaderJS}, nil
+			})
+		}}},
+	})
+	if len(r.Errors) > 0 {
+		return nil, fmt.Errorf("site: %s: %s", name, r.Errors[0].Text)
+	}
+	return r.OutputFiles[0].Contents, nil
+}

@@ -1,0 +1,184 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+)
+
+// A picture of the page, one that is dropped, pasted or chosen from the history is
+// what the next one begins with; how much may change is the visitor's; nothing of it
+// shows before, or after it is put away.
+func TestStart(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	if n := eval[int](p, `document.querySelectorAll("#studio > *").length + performance.getEntriesByType("resource").filter((r) => /studio/.test(r.name)).length`); n != 0 {
+		t.Errorf("%d tools are loaded before anybody wants one", n)
+	}
+	p.run(chromedp.Click("#live"))
+	p.keepSeed("3")
+	p.draw("red heart")
+	red := p.mean("#pictures img")
+	p.run(chromedp.Click("#edit"))
+	p.until(`document.querySelector(".card.start") !== null`)
+	p.fill("prompt", "blue heart")
+	var far []float64 // how far the pictures are from the one that they begin with
+	for _, strength := range []string{"0.25", "1"} {
+		p.slide(".card.start input", strength)
+		p.draw("blue heart")
+		got := p.mean("#pictures img")
+		far = append(far, math.Abs(got[0]-red[0])+math.Abs(got[2]-red[2]))
+	}
+	if !(far[0] < far[1]/2 && far[1] > 20) {
+		t.Errorf("the mean colour moves by %.1f at a quarter of the strength, by %.1f at all of it", far[0], far[1])
+	}
+	// The history has what it began with; one that began with nothing has not.
+	p.until(`document.querySelectorAll("#past li").length === 3`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("#past .thumb")[2].click()`))
+	p.until(`document.querySelector(".card.start") === null`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("#past .thumb")[1].click()`))
+	p.until(`document.querySelector(".card.start input")?.value === "0.25"`)
+	p.run(chromedp.Click(".card.start .bar button"))
+	p.until(`document.querySelector(".card.start") === null && document.activeElement.id === "prompt"`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#past .pen").click()`))
+	p.until(`document.querySelector(".card.start") !== null`)
+	p.run(chromedp.Click(".card.start .bar button"))
+
+	// A wide photo keeps its shape.
+	const photo = `new Promise((done) => {
+		const canvas = Object.assign(document.createElement("canvas"), { width: 600, height: 300 });
+		const c = canvas.getContext("2d");
+		c.fillStyle = "teal";
+		c.fillRect(0, 0, 600, 300);
+		canvas.toBlob(done, "image/jpeg");
+	})`
+	p.run(dropped("photo.jpeg", "image/jpeg", photo))
+	p.until(`document.querySelector(".card.start") !== null && document.getElementById("notice").textContent.startsWith("photo.jpeg holds no settings")`)
+	p.draw("tree")
+	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.HasPrefix(facts, "184 × 88") && !strings.HasPrefix(facts, "176 × 88") && !strings.HasPrefix(facts, "192 × 96") {
+		t.Errorf("a photo of 600 × 300 becomes %q", facts)
+	}
+	p.run(chromedp.Click(".card.start .bar button"))
+	p.run(chromedp.Evaluate[chromedp.Void](`(`+photo+`).then((blob) => {
+		const data = new DataTransfer();
+		data.items.add(new File([blob], "pasted.jpeg", { type: "image/jpeg" }));
+		dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+	})`, chromedp.EvalAwaitPromise))
+	p.until(`document.querySelector(".card.start") !== null`)
+
+	// What is turned by its EXIF arrives upright.
+	p.run(dropped("turned.jpeg", "image/jpeg", `(`+photo+`).then(async (blob) => {
+		const bytes = new Uint8Array(await blob.arrayBuffer());
+		const exif = [0xff, 0xe1, 0, 34, 69, 120, 105, 102, 0, 0, 77, 77, 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
+		return new Blob([bytes.subarray(0, 2), new Uint8Array(exif), bytes.subarray(2)]);
+	})`))
+	p.until(`(({ width, height }) => height > width)(document.querySelector(".card.start .look"))`)
+
+	// Prompts that vary say the same for a seed.
+	p.run(chromedp.Click(".card.start .bar button"))
+	p.keepSeed("5")
+	p.draw("{red|blue|green} heart")
+	alt := eval[string](p, `document.querySelector("#pictures img").alt`)
+	if !regexp.MustCompile("^(red|blue|green) heart$").MatchString(alt) {
+		t.Errorf("a prompt that varies became %q", alt)
+	}
+	p.draw("{red|blue|green} heart")
+	if again := eval[string](p, `document.querySelector("#pictures img").alt`); again != alt {
+		t.Errorf("the same seed says %q, then %q", alt, again)
+	}
+	if code, text := p.refused("{red|blue heart"); code != "bad-request" || !strings.Contains(text, "without its }") {
+		t.Errorf("an open bracket: %s: %s", code, text)
+	}
+}
+
+// Pictures that cannot be are refused by their name, and the page goes on.
+func TestBadPictures(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	result, err := p.call(`
+		const generator = await createGenerator({ backend: "simd" });
+		const header = (w, h) => new Blob([new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, w >> 8, w & 255, 0, 0, h >> 8, h & 255, 8, 2, 0, 0, 0, 0, 0, 0, 0])]);
+		const canvas = new OffscreenCanvas(32, 32);
+		canvas.getContext("2d").fillRect(0, 0, 32, 32);
+		const whole = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+		const wrong = [];
+		for (const [name, image, want] of [
+			["a bomb", header(20000, 20000), "image is 20000 × 20000 pixels"],
+			["an empty one", header(0, 5), "image is 0 × 5 pixels"],
+			["half a file", new Blob([whole.subarray(0, whole.length / 2)]), "image cannot be decoded"],
+			["a text", new Blob(["hello"]), "image is no picture that wisp knows"],
+			["an address", "https://example.com/a.png", "image is no picture"],
+			["a number", 7, "image is no picture"],
+			["a detached bitmap", await createImageBitmap(canvas).then((b) => (b.close(), b)), "image is 0 × 0 pixels"],
+			["pixels of another size", { width: 4, height: 4, data: new Uint8ClampedArray(4) }, "image"],
+		]) {
+			const said = await generator.generate({ prompt: "tree", image, steps: 2 }).then(() => "drawn", (err) => (err instanceof WispError ? err.code + ": " + err.message : "not a WispError: " + err));
+			if (!said.startsWith("bad-request: ") || !said.includes(want)) wrong.push(name + ": " + said);
+		}
+		for (const strength of [NaN, -1, 2, "much"]) {
+			const said = await generator.generate({ prompt: "tree", image: canvas, strength }).then(() => "drawn", (err) => err.code);
+			if (said !== "bad-request") wrong.push("strength " + strength + ": " + said);
+		}
+		const same = [];
+		const bitmap = await createImageBitmap(canvas), data = canvas.getContext("2d").getImageData(0, 0, 32, 32);
+		for (const image of [canvas, bitmap, data, new Blob([whole]), { width: 32, height: 32, data: data.data }]) {
+			const { images } = await generator.generate({ prompt: "tree", image, strength: 0.5, seed: 1, width: 64, height: 64 });
+			same.push(images[0].data.reduce((sum, v, i) => (sum * 31 + v * i) % 1000003, 0));
+		}
+		if (new Set(same).size !== 1) wrong.push("the same picture in five forms makes " + same);
+		generator.dispose();
+		return wrong;
+	`)
+	if err != nil || string(result) != "[]" {
+		t.Errorf("%v: %s", err, result)
+	}
+	p.draw("tree")
+}
+
+// mean is the mean colour of a picture on the page.
+func (p *tab) mean(selector string) []float64 {
+	p.t.Helper()
+	return eval[[]float64](p, fmt.Sprintf(`(async () => {
+		const image = document.querySelector(%q);
+		await image.decode();
+		const c = Object.assign(document.createElement("canvas"), { width: 64, height: 64 }).getContext("2d");
+		c.drawImage(image, 0, 0, 64, 64);
+		const sum = [0, 0, 0], { data } = c.getImageData(0, 0, 64, 64);
+		for (let i = 0; i < data.length; i++) if (i %% 4 < 3) sum[i %% 4] += data[i] / 4096;
+		return sum;
+	})()`, selector))
+}
+
+// slide moves a slider.
+func (p *tab) slide(selector, value string) {
+	p.t.Helper()
+	p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{
+		const input = document.querySelector(%q);
+		input.value = %q;
+		input.dispatchEvent(new Event("input", { bubbles: true }));
+	}`, selector, value)))
+}
+
+// drag2 draws with the mouse.
+func (p *tab) drag2(x0, y0, x1, y1 float64) {
+	p.t.Helper()
+	mouse := func(kind input.DispatchMouseEventType, x, y float64, buttons int64) {
+		m := input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, Buttons: buttons, ClickCount: 1}
+		if _, err := chromedp.Call(p.ctx, input.DispatchMouseEvent, m); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	mouse(input.DispatchMouseEventTypeMousePressed, x0, y0, 1)
+	for i := 1; i <= 8; i++ {
+		f := float64(i) / 8
+		mouse(input.DispatchMouseEventTypeMouseMoved, x0+f*(x1-x0), y0+f*(y1-y0), 1)
+	}
+	mouse(input.DispatchMouseEventTypeMouseReleased, x1, y1, 0)
+}
