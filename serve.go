@@ -327,6 +327,12 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	model := f.String("model", "site/models/default", "model directory")
 	name := f.String("backend", "simd", "simd or cpu")
 	out := f.String("out", "wisp.png", "picture to write; of several, the number comes before the extension")
+	var loras []loraFlag
+	f.Func("lora", "a LoRA's file, or FILE:WEIGHT; may be given more than once, and named in the prompt as <lora:NAME:WEIGHT>", func(text string) error {
+		l, err := parseLora(text)
+		loras = append(loras, l)
+		return err
+	})
 	// The model's defaults stand for the flags that are not given.
 	var given diffusion.Request
 	for _, field := range diffusion.RequestFields {
@@ -355,6 +361,9 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	})
 	if given.Image != nil && given.Width == 0 && given.Height == 0 {
 		r.Width, r.Height = 0, 0 // the picture's
+	}
+	if r.Loras, err = addLoras(ctx, p, loras); err != nil {
+		return err
 	}
 	result, err := p.Generate(ctx, r, nil)
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 // a new package decides its place by adding a line. What lies under tests may
 // import anything but wasm, and needs none.
 var arrows = map[string][]string{
-	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "site"},
+	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/adapter", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "site"},
 	"engine":             {float16Module},
 	"engine/cpu":         {"engine"},
 	"engine/simd":        {"engine", "wasm/emit", wazeroModule, safejsModule},
@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"loader/safetensors": {"loader/budget", "loader/gguf", float16Module},
 	"loader/hub":         {"loader/safetensors"},
 	"loader/single":      {"loader/gguf", "loader/safetensors"},
+	"loader/adapter":     {"loader/safetensors", "loader/single"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "wasm/bridge", safejsModule},
 	"wasm/bridge":        {safejsModule},

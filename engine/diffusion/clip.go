@@ -76,8 +76,8 @@ func (c *clipText) net() Net {
 		Size:      func(Request) Size { return Size{Batch: 1, Tokens: c.tokens()} },
 		Graph: func(s Size) (*engine.Graph, error) {
 			options := c.options
-			if s.Skip > 0 {
-				options = append(options[:len(options):len(options)], model.ClipSkip(s.Skip))
+			if s.Skip != 0 {
+				options = append(options[:len(options):len(options)], model.ClipSkip(max(0, s.Skip)))
 			}
 			return model.CLIPText(c.config, s.Batch, s.Tokens, options...)
 		},

@@ -57,6 +57,7 @@ type Request struct {
 	Count           int          // pictures
 	Image           *image.NRGBA // to begin with; nil to begin with noise
 	Strength        float32      // of the change to Image: 1 is a picture of its own, near 0 the same
+	Loras           []Lora       // adapters to wear, beside those that the prompt names
 	Previews        bool         // decode the prediction of each step into Event.Preview
 }
 

@@ -111,7 +111,7 @@ func (c closeCounter) Close() error { *c.closed++; return nil }
 func TestProgramCacheDropsTheOldest(t *testing.T) {
 	var c programCache
 	closed := 0
-	key := func(h int) programKey { return programKey{"vae", Size{Height: h}} }
+	key := func(h int) programKey { return programKey{net: "vae", size: Size{Height: h}} }
 	for i := range cachedPrograms + 2 {
 		c.put(key(i), program{Program: closeCounter{&closed}})
 		if _, ok := c.get(key(0)); !ok {

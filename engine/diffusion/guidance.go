@@ -83,7 +83,7 @@ func (p *Pipeline) guidance(ctx context.Context, r Request, s sampler.Sampler, r
 // rows are those of a request: the prompt alone or, with guidance g, 1 − g
 // times the negative prompt's and g times the prompt's, in diffusers' order.
 func (p *Pipeline) rows(ctx context.Context, r Request, g *guidance, result *Result) ([]Row, error) {
-	positive := Prompt{Text: r.Prompt, Syntax: r.PromptSyntax, Second: r.SecondPrompt, ClipSkip: r.ClipSkip, Class: r.Class, Height: r.Height, Width: r.Width}
+	positive := Prompt{Text: r.Prompt, Syntax: r.PromptSyntax, Second: r.SecondPrompt, ClipSkip: r.ClipSkip, Class: r.Class, Height: r.Height, Width: r.Width, worn: textKey(p.residency.worn)}
 	cond, err := p.encode(ctx, positive, result)
 	if err != nil {
 		return nil, err

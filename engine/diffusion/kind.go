@@ -21,7 +21,7 @@ type Size struct {
 	Batch         int
 	Height, Width int    // of its image, in latents for a denoiser and a decoder
 	Tokens        int    // of its text
-	Skip          int    // last layers of a text encoder left out
+	Skip          int    // last layers of a text encoder left out; −1 to leave out none that the kind would
 	Without       uint64 // layers of a denoiser left out, a bit each
 }
 
@@ -76,6 +76,8 @@ type Prompt struct {
 	ClipSkip      int    // as in Request
 	Class         int    // as in Request
 	Height, Width int    // of the picture, in pixels
+
+	worn string // tells apart what the text encoders wear
 }
 
 // second is the text for the second text encoder.

@@ -33,6 +33,11 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		}
 		r.Width, r.Height = p.sizeFor(r.Image)
 	}
+	asked := r
+	r, worn, told, err := p.wear(r)
+	if err != nil {
+		return nil, badRequest(err)
+	}
 	if err := p.check(r); err != nil {
 		return nil, badRequest(err)
 	}
@@ -48,9 +53,9 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		}
 		return nil, badRequest(err)
 	}
-	p.residency.on = on
-	defer func() { p.residency.on = func(Event) {} }()
-	result := &Result{Seed: r.Seed, Notices: p.notices(r)}
+	p.residency.on, p.residency.worn = on, worn
+	defer func() { p.residency.on, p.residency.worn = func(Event) {}, nil }()
+	result := &Result{Seed: r.Seed, Notices: append(told, p.notices(r)...)}
 	start := time.Now()
 	on(Event{Stage: "text"})
 	guide, err := p.guidance(ctx, r, s, result)
@@ -58,7 +63,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		return nil, err
 	}
 	result.Timings.Text = time.Since(start)
-	d := &drawing{p: p, r: r, s: s, guide: guide, latent: p.kind.Latent(r), on: on, modes: modes}
+	d := &drawing{p: p, r: r, asked: asked, s: s, guide: guide, latent: p.kind.Latent(r), on: on, modes: modes}
 	nets := p.kind.Nets()
 	d.net = nets[slices.IndexFunc(nets, func(n Net) bool { return n.Denoiser })]
 	if err := d.draw(ctx, result); err != nil {
@@ -72,6 +77,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 type drawing struct {
 	p      *Pipeline
 	r      Request
+	asked  Request // r with the adapters' tags in its prompt
 	s      sampler.Sampler
 	net    Net // the denoiser
 	guide  *guidance
@@ -116,8 +122,8 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 			img = m.finish(d, img)
 		}
 		result.Images = append(result.Images, img)
-		r := d.r
-		r.Seed += uint64(i)
+		r := d.p.tagged(d.asked)
+		r.Seed, r.Width, r.Height = d.r.Seed+uint64(i), d.r.Width, d.r.Height
 		result.Parameters = append(result.Parameters,
 			parameters(r, d.p.samplerLabel(r.Sampler), label(sampler.Schedules, r.Schedule), d.p.defaults.Name))
 	}

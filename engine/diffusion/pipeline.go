@@ -19,6 +19,8 @@ type Pipeline struct {
 	defaults  Defaults
 	scheduler sampler.Config
 	encoded   map[Prompt]Conditioning
+	adapters  []*adapter
+	adapted   int // adapters that there ever were
 }
 
 // Option changes how a pipeline is made.

@@ -23,6 +23,7 @@ type residency struct {
 	nets     map[string]*resident
 	clock    int // ticks with every use
 	programs programCache
+	worn     []worn      // adapters that the networks wear
 	on       func(Event) // hears of loading and compiling; never nil
 }
 
@@ -31,6 +32,7 @@ type resident struct {
 	Net
 	weights map[string]engine.Buffer // nil before they are loaded
 	host    map[string][]float32     // those of Host
+	adapted map[string]engine.Buffer // weights of adapters
 	bytes   int64                    // of the weights
 	used    int                      // the clock at the last use
 }
@@ -45,6 +47,7 @@ type program struct {
 type programKey struct {
 	net  string
 	size Size
+	worn string // ids of adapters
 }
 
 func newResidency(b engine.Backend, m Model, nets []Net) *residency {
@@ -69,7 +72,7 @@ func (r *residency) Run(ctx context.Context, net string, s Size, in Inputs) (Inp
 	for name, shape := range p.outputs {
 		out[name] = engine.NewTensor(engine.F32, shape...)
 	}
-	if err := p.Run(ctx, in, out); err != nil {
+	if err := p.Run(ctx, r.strengths(net, in), out); err != nil {
 		return nil, fmt.Errorf("%s: %w", net, err)
 	}
 	for name, t := range out {
@@ -88,7 +91,7 @@ func (r *residency) program(ctx context.Context, net string, s Size) (program, e
 	}
 	r.clock++
 	n.used = r.clock
-	key := programKey{net, s}
+	key := programKey{net, s, r.ids(n.Component)}
 	if p, ok := r.programs.get(key); ok {
 		return p, nil
 	}
@@ -102,7 +105,7 @@ func (r *residency) program(ctx context.Context, net string, s Size) (program, e
 			return program{}, fmt.Errorf("%s: %w", net, err)
 		}
 	}
-	compiled, err := engine.CompileFixed(r.backend, g, n.weights, n.Fixed...)
+	compiled, err := r.compile(n, g)
 	if err != nil {
 		return program{}, fmt.Errorf("%s: %w", net, err)
 	}
@@ -212,10 +215,12 @@ func (r *residency) makeRoom(n *resident, more int64) {
 // evict frees a network's programs and weights.
 func (r *residency) evict(n *resident) {
 	r.programs.drop(func(k programKey) bool { return k.net == n.name() })
-	for _, w := range n.weights {
-		w.Release()
+	for _, weights := range []map[string]engine.Buffer{n.weights, n.adapted} {
+		for _, w := range weights {
+			w.Release()
+		}
 	}
-	n.weights, n.host, n.bytes = nil, nil, 0
+	n.weights, n.adapted, n.host, n.bytes = nil, nil, nil, 0
 }
 
 func (r *residency) close() {

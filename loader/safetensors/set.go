@@ -264,3 +264,11 @@ func (s *Set) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Metadata is that of the first file; nil without any.
+func (s *Set) Metadata() map[string]string {
+	if len(s.files) == 0 {
+		return nil
+	}
+	return s.files[0].Metadata
+}

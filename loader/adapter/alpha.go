@@ -1,0 +1,107 @@
+package adapter
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+
+	"wisp/loader/safetensors"
+)
+
+// alphas are PEFT's settings, by the prefix of the network in the file.
+type alphas map[string]peft
+
+// peft is what counts of PEFT's LoraConfig.
+type peft struct {
+	Rank    float64            `json:"r"`
+	Alpha   *float64           `json:"lora_alpha"`
+	Alphas  map[string]float64 `json:"alpha_pattern"`
+	Rooted  bool               `json:"use_rslora"`
+	Alpha2  *float64           `json:"alpha"` // of its LoHa and LoKr
+	Forward json.RawMessage    `json:"layer_replication"`
+}
+
+// maxSettings bounds the JSON of settings, in bytes.
+const maxSettings = 1 << 20
+
+// readAlphas reads diffusers' metadata, or the config that PEFT writes beside
+// the file.
+func readAlphas(metadata map[string]string, config []byte) (alphas, error) {
+	a := alphas{}
+	text := metadata["lora_adapter_metadata"]
+	if len(text) > maxSettings || len(config) > maxSettings {
+		return nil, fmt.Errorf("%w: the settings of PEFT are longer than %d bytes", ErrFile, maxSettings)
+	}
+	if text != "" {
+		all := map[string]json.RawMessage{}
+		if err := json.Unmarshal([]byte(text), &all); err != nil {
+			return nil, fmt.Errorf("%w: lora_adapter_metadata: %v", ErrFile, err)
+		}
+		nets := map[string]map[string]json.RawMessage{}
+		for key, v := range all {
+			at := strings.LastIndexByte(key, '.')
+			prefix, field := key[:at+1], key[at+1:]
+			if nets[prefix] == nil {
+				nets[prefix] = map[string]json.RawMessage{}
+			}
+			nets[prefix][field] = v
+		}
+		for prefix, fields := range nets {
+			b, _ := json.Marshal(fields) // of JSON
+			if err := a.add(prefix, b, "lora_adapter_metadata"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if config != nil {
+		return a, a.add("", config, "adapter_config.json")
+	}
+	return a, nil
+}
+
+func (a alphas) add(prefix string, text []byte, from string) error {
+	var p peft
+	if err := json.Unmarshal(text, &p); err != nil {
+		return fmt.Errorf("%w: %s: %v", ErrFile, from, err)
+	}
+	if p.Alpha == nil {
+		p.Alpha = p.Alpha2
+	}
+	a[prefix] = p
+	return nil
+}
+
+// of is the alpha of a layer as a tensor that the file lacks.
+func (a alphas) of(stem string, entries []entry) (entry, bool) {
+	rank := 0
+	for _, e := range entries {
+		switch {
+		case e.part == "alpha":
+			return entry{}, false
+		case len(e.Shape) == 0:
+		case e.part == "down" || e.part == "hada_w1_b" || e.part == "lokr_w2_b" || e.part == "lokr_w1_b":
+			rank = e.Shape[0]
+		}
+	}
+	for prefix, p := range a {
+		if rank == 0 || p.Alpha == nil || !strings.HasPrefix(stem, prefix) {
+			continue
+		}
+		alpha := *p.Alpha
+		for pattern, v := range p.Alphas {
+			if re, err := regexp.Compile(`(^|.*\.)(` + pattern + `)$`); err == nil && re.MatchString(stem) {
+				alpha = v
+			}
+		}
+		if p.Rooted {
+			alpha *= math.Sqrt(float64(rank))
+		}
+		if alpha != 0 {
+			t := safetensors.Tensor{Name: stem + ".alpha", DType: "F32", View: safetensors.View{Scale: float32(alpha)}}
+			return entry{t, "alpha"}, true
+		}
+	}
+	return entry{}, false
+}
