@@ -185,6 +185,7 @@ type insistent interface{ schedulerFields() map[string]any }
 // kinds are the pipelines that there are, by the _class_name of
 // model_index.json.
 var kinds = map[string]func(Configs) (Kind, error){
+	"AuraFlowPipeline":               newAuraFlow,
 	"ConsistencyModelPipeline":       newUnconditional(1, ""),
 	"DDIMPipeline":                   newUnconditional(50, ""),
 	"DDPMPipeline":                   newUnconditional(1000, ""),

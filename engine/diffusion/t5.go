@@ -2,7 +2,9 @@ package diffusion
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	"wisp/engine"
 	"wisp/engine/model"
@@ -16,7 +18,52 @@ type t5Text struct {
 	masked            bool   // padding is hidden from the encoder
 	config            []byte
 	facts             model.TextFacts
-	tokenizer         *token.Unigram // nil before open
+	tokenizer         padder // nil before open
+}
+
+// padder is a tokenizer that gives exactly length ids and which of them are not
+// padding.
+type padder interface {
+	Encode(text string, length int) (ids []int32, mask []float32, truncated bool)
+	VocabSize() int
+}
+
+// padded fills up what a [token.Pieces] gives.
+type padded struct{ *token.Pieces }
+
+func (p padded) Encode(text string, length int) (ids []int32, mask []float32, truncated bool) {
+	ids, truncated = p.Pieces.Encode(text, length)
+	mask = make([]float32, length)
+	for i := range ids {
+		mask[i] = 1
+	}
+	for len(ids) < length {
+		ids = append(ids, p.Pad())
+	}
+	return ids, mask, truncated
+}
+
+// openPieces reads a Gemma or Llama tokenizer from a folder; nil where it is
+// another's.
+func openPieces(m Model, folder string) (*token.Pieces, error) {
+	var f token.PiecesFiles
+	f.Model, _ = m.File(folder + "/tokenizer.model")
+	f.Tokenizer, _ = m.File(folder + "/tokenizer.json")
+	f.Options.Config, _ = m.File(folder + "/tokenizer_config.json")
+	var about struct {
+		Class string `json:"tokenizer_class"`
+	}
+	if json.Unmarshal(f.Options.Config, &about) != nil || !strings.HasPrefix(about.Class, "Gemma") && !strings.HasPrefix(about.Class, "Llama") {
+		return nil, nil
+	}
+	if f.Model == nil && f.Tokenizer == nil {
+		return nil, fmt.Errorf("the model has neither %s/tokenizer.model nor tokenizer.json", folder)
+	}
+	t, err := token.NewPieces(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", folder, err)
+	}
+	return t, nil
 }
 
 // newT5 reads the config of the text encoder with that suffix: "", "_2". It is
@@ -37,11 +84,18 @@ func (t *t5Text) open(m Model) (err error) {
 	f.Model, _ = m.File(t.folder + "/spiece.model")
 	f.Tokenizer, _ = m.File(t.folder + "/tokenizer.json")
 	f.Options.Config, _ = m.File(t.folder + "/tokenizer_config.json")
-	if f.Model == nil && f.Tokenizer == nil {
+	pieces, err := openPieces(m, t.folder)
+	switch {
+	case err != nil:
+		return err
+	case pieces != nil:
+		t.tokenizer = padded{pieces}
+	case f.Model == nil && f.Tokenizer == nil:
 		return fmt.Errorf("the model has neither %s/spiece.model nor tokenizer.json", t.folder)
-	}
-	if t.tokenizer, err = token.NewUnigram(f); err != nil {
-		return fmt.Errorf("%s: %w", t.folder, err)
+	default:
+		if t.tokenizer, err = token.NewUnigram(f); err != nil {
+			return fmt.Errorf("%s: %w", t.folder, err)
+		}
 	}
 	if n := t.tokenizer.VocabSize(); n > t.facts.Vocab {
 		return fmt.Errorf("%s has %d tokens, %s knows %d", t.folder, n, t.component, t.facts.Vocab)

@@ -27,6 +27,11 @@ func (b *bpe) load(ids map[string]int32, pairs []pair) error {
 			b.final[i] = id
 		}
 	}
+	return b.loadMerges(ids, pairs)
+}
+
+// loadMerges fills in what is merged, the first pair first.
+func (b *bpe) loadMerges(ids map[string]int32, pairs []pair) error {
 	b.merge = make(map[uint64]merge, len(pairs))
 	for rank, p := range pairs {
 		left, okLeft := ids[p.left]
@@ -85,7 +90,15 @@ func (m *merger) word(b *bpe, word string) []int32 {
 		}
 		m.symbols = append(m.symbols, s)
 	}
-	for i := range last {
+	return m.run(b)
+}
+
+// run merges the symbols of a word.
+func (m *merger) run(b *bpe) []int32 {
+	if len(m.symbols) == 0 {
+		return nil
+	}
+	for i := range int32(len(m.symbols) - 1) {
 		m.consider(b, i)
 	}
 	for len(m.queue) > 0 {

@@ -109,7 +109,7 @@ func (p *packer) addDefaults() error {
 
 // tokenizerFiles lists what a tokenizer needs. tokenizer.json repeats
 // vocab.json and merges.txt, so it is left out where those are there, unless
-// its added tokens count.
+// its added tokens count; and tokenizer.model, at four times the size.
 func (p *packer) tokenizerFiles(folder string) ([]string, error) {
 	files, err := p.in.List(folder)
 	if err != nil {
@@ -119,6 +119,9 @@ func (p *packer) tokenizerFiles(folder string) ([]string, error) {
 	for _, n := range files {
 		switch n {
 		case "tokenizer.json":
+			if slices.Contains(files, "tokenizer.model") {
+				continue
+			}
 			if slices.Contains(files, "vocab.json") && slices.Contains(files, "merges.txt") {
 				if counts, err := p.addedTokensCount(folder); err != nil {
 					return nil, err
@@ -126,7 +129,7 @@ func (p *packer) tokenizerFiles(folder string) ([]string, error) {
 					continue
 				}
 			}
-		case "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json":
+		case "vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json":
 		default:
 			continue
 		}

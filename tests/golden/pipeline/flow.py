@@ -2,11 +2,15 @@
 
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import diffusers
+import sentencepiece
 import torch
+import transformers
 from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler
-from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, UMT5Config, UMT5EncoderModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from seeded import fill, make, remember, scale
@@ -68,8 +72,44 @@ def z_image(path):
     return diffusers.ZImagePipeline(FlowMatchEulerDiscreteScheduler(shift=3.0), vae, text, tok, net)
 
 
+def pieces(path, config, pad=True):
+    """A byte-pair model of SentencePiece's in the pipeline's folder, as Gemma and Llama have it."""
+    path.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as d:
+        corpus = Path(d) / "corpus.txt"
+        corpus.write_text("\n".join(["red cat on the house", "the HOUSE on fire", "a blue dog in the rain", "green trees and a river"] * 30))
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(corpus), model_prefix=f"{d}/tokenizer", vocab_size=340, model_type="bpe", byte_fallback=True, normalization_rule_name="identity",
+            add_dummy_prefix=False, remove_extra_whitespaces=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", eos_piece="<eos>",
+            bos_piece="<bos>", minloglevel=2)
+        shutil.copy(f"{d}/tokenizer.model", path / "tokenizer.model")
+    names = {f"{role}_token": f"<{role}>" for role in ("bos", "eos", "unk", "pad")}
+    (path / "tokenizer_config.json").write_text(json.dumps(names | config))
+    return getattr(transformers, config["tokenizer_class"]).from_pretrained(path)
+
+
+LLAMA = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "add_eos_token": True, "padding_side": "right"}
+
+
+def auraflow(path):
+    tok = pieces(path / "tokenizer", LLAMA)
+    text = fill(UMT5EncoderModel(UMT5Config(
+        vocab_size=len(tok) + 4, d_model=16, d_kv=4, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")), 230)
+    scale(text.shared.weight, 4)
+    net = fill(diffusers.AuraFlowTransformer2DModel(
+        sample_size=8, patch_size=2, in_channels=4, num_mmdit_layers=1, num_single_dit_layers=1, attention_head_dim=8, num_attention_heads=3,
+        joint_attention_dim=16, caption_projection_dim=24, pos_embed_max_size=256), 231)
+    vae = fill(diffusers.AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, block_out_channels=(4, 8, 8), layers_per_block=1,
+        norm_num_groups=4, latent_channels=4, scaling_factor=0.7), 232, 0.7)
+    return diffusers.AuraFlowPipeline(tok, text, vae, net, FlowMatchEulerDiscreteScheduler(shift=1.73))
+
+
 def tidy(name, model):
-    """Tokenizers as publishers have them: Qwen's in the files of transformers 4 and in one of 5's."""
+    """Tokenizers as publishers have them: Qwen's in the files of transformers 4 and in one of 5's, SentencePiece's own models."""
+    if name == "auraflow":
+        shutil.rmtree(model / "tokenizer")
+        pieces(model / "tokenizer", LLAMA)
     if name == "flux2_klein":
         shutil.rmtree(model / "tokenizer")
         qwen_tokenizer(model / "tokenizer")
@@ -81,6 +121,7 @@ def tidy(name, model):
 
 
 KINDS = {
+    "auraflow": (auraflow, [dict(guidance=3.5), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=2.0, steps=3)]),
     "flux2_klein": (flux2_klein, [
         dict(guidance=1.0, steps=3, schedule="trailing"), dict(prompt="the HOUSE", seed=9, width=24, guidance=2.5, steps=2, schedule="trailing")]),
     "z_image": (z_image, [
