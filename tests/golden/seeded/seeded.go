@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math"
@@ -61,20 +62,19 @@ func (t Tensor) Elems() int {
 	return n
 }
 
-// Append appends the elements, little-endian.
-func (t Tensor) Append(b []byte) []byte {
-	n := t.Elems()
+// read writes into b, whole elements, those from element i on.
+func (t Tensor) read(b []byte, i int) {
 	base := mix(t.Key)
-	b = slices.Grow(b, n*safetensors.Width(t.DType))
-	for i := range n {
+	for ; len(b) > 0; i++ {
 		v := float32(float64(normal(base+uint64(i+1)*0x9e3779b97f4a7c15)*t.Deviation) + t.Mean)
 		if t.DType == "F16" {
-			b = binary.LittleEndian.AppendUint16(b, float16.Fromfloat32(v).Bits())
+			binary.LittleEndian.PutUint16(b, float16.Fromfloat32(v).Bits())
+			b = b[2:]
 		} else {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+			binary.LittleEndian.PutUint32(b, math.Float32bits(v))
+			b = b[4:]
 		}
 	}
-	return b
 }
 
 // normal is nearly normal: the sum of the four 16-bit parts of splitmix64's
@@ -112,34 +112,129 @@ func File(name string) ([]byte, error) {
 
 // build writes a safetensors file of tensors and those of another file.
 func build(name string, tensors map[string]Tensor, rest []byte) ([]byte, error) {
-	type place struct {
-		DType string `json:"dtype"`
-		Shape []int  `json:"shape"`
-		At    [2]int `json:"data_offsets"`
+	c := NewCheckpoint(tensors)
+	made := make([]byte, c.Size())
+	if _, err := c.ReadAt(made, 0); err != nil || rest == nil {
+		return made, err
 	}
-	header, data := map[string]place{}, []byte(nil)
-	for _, n := range slices.Sorted(maps.Keys(tensors)) {
-		t, begin := tensors[n], len(data)
-		data = t.Append(data)
-		header[n] = place{t.DType, t.Shape, [2]int{begin, len(data)}}
-	}
-	if rest != nil {
-		f, err := safetensors.Parse(bytes.NewReader(rest), int64(len(rest)))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		for _, e := range f.Tensors {
-			begin := len(data)
-			data = append(data, rest[e.Begin:e.Begin+e.Size]...)
-			header[e.Name] = place{e.DType, e.Shape, [2]int{begin, len(data)}}
-		}
-	}
-	head, err := json.Marshal(header)
+	a, err := safetensors.Parse(bytes.NewReader(made), int64(len(made)))
 	if err != nil {
 		return nil, err
 	}
+	b, err := safetensors.Parse(bytes.NewReader(rest), int64(len(rest)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	l := layout{}
+	for _, e := range append(slices.Clone(a.Tensors), b.Tensors...) {
+		l.add(e.Name, e.DType, e.Shape, int(e.Size))
+	}
+	out := l.encode()
+	for _, e := range a.Tensors {
+		out = append(out, made[e.Begin:e.Begin+e.Size]...)
+	}
+	for _, e := range b.Tensors {
+		out = append(out, rest[e.Begin:e.Begin+e.Size]...)
+	}
+	return out, nil
+}
+
+// layout is the header of a safetensors file.
+type layout struct {
+	entries map[string]entry
+	size    int // of the data
+}
+
+type entry struct {
+	DType string `json:"dtype"`
+	Shape []int  `json:"shape"`
+	At    [2]int `json:"data_offsets"`
+}
+
+func (l *layout) add(name, dtype string, shape []int, size int) {
+	if l.entries == nil {
+		l.entries = map[string]entry{}
+	}
+	l.entries[name] = entry{dtype, shape, [2]int{l.size, l.size + size}}
+	l.size += size
+}
+
+// encode is what comes before the data.
+func (l layout) encode() []byte {
+	head, err := json.Marshal(l.entries)
+	if err != nil || l.entries == nil {
+		head = []byte("{}")
+	}
 	head = append(head, bytes.Repeat([]byte(" "), -len(head)&7)...)
-	return slices.Concat(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head, data), nil
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)
+}
+
+// Checkpoint is a .safetensors file whose elements are made when they are
+// read: one of any size takes no room.
+type Checkpoint struct {
+	head    []byte
+	tensors []Tensor // in order
+	ends    []int64  // of their bytes, from the start of the file
+}
+
+// NewCheckpoint lays tensors out by name.
+func NewCheckpoint(tensors map[string]Tensor) *Checkpoint {
+	c, l := &Checkpoint{}, layout{}
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		t := tensors[name]
+		l.add(name, t.DType, t.Shape, t.Elems()*safetensors.Width(t.DType))
+		c.tensors, c.ends = append(c.tensors, t), append(c.ends, int64(l.size))
+	}
+	c.head = l.encode()
+	for i := range c.ends {
+		c.ends[i] += int64(len(c.head))
+	}
+	return c
+}
+
+// Size is that of the file.
+func (c *Checkpoint) Size() int64 {
+	if len(c.ends) == 0 {
+		return int64(len(c.head))
+	}
+	return c.ends[len(c.ends)-1]
+}
+
+// Close does nothing.
+func (c *Checkpoint) Close() error { return nil }
+
+// ReadAt reads at any offset.
+func (c *Checkpoint) ReadAt(p []byte, at int64) (int, error) {
+	n := 0
+	if at < int64(len(c.head)) {
+		n = copy(p, c.head[at:])
+	}
+	for i, t := range c.tensors {
+		begin := int64(len(c.head))
+		if i > 0 {
+			begin = c.ends[i-1]
+		}
+		if here := at + int64(n); n < len(p) && here < c.ends[i] {
+			n += t.part(p[n:], here-begin)
+		}
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// part fills p from a byte of the tensor on, as far as it goes.
+func (t Tensor) part(p []byte, at int64) int {
+	width := int64(safetensors.Width(t.DType))
+	first, last := at/width, min((at+int64(len(p))+width-1)/width, int64(t.Elems()))
+	if whole := (last - first) * width; at%width == 0 && whole <= int64(len(p)) {
+		t.read(p[:whole], int(first))
+		return int(whole)
+	}
+	b := make([]byte, (last-first)*width)
+	t.read(b, int(first))
+	return copy(p, b[at%width:])
 }
 
 // Files lists the .safetensors files of a folder by what they are called when

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,10 +19,34 @@ func TestBits(t *testing.T) {
 		"F32": "849443be66cdd878347d34c46100bef5944ec37533dad351041bb6895bd6c4e1",
 		"F16": "c2f9deb51332f38ab825514cd02b45ac55053ae69fc6ae685140c22b20151a05",
 	} {
-		b := Tensor{dtype, []int{100_000}, 1<<40 + 7, 0.3, 1}.Append(nil)
+		x := Tensor{dtype, []int{100_000}, 1<<40 + 7, 0.3, 1}
+		b := make([]byte, x.Elems()*safetensors.Width(dtype))
+		x.read(b, 0)
 		if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != want {
 			t.Errorf("%s: %s, want %s", dtype, got, want)
 		}
+	}
+}
+
+// TestCheckpoint: it reads the same in any pieces.
+func TestCheckpoint(t *testing.T) {
+	c := NewCheckpoint(map[string]Tensor{"a": {"F32", []int{3, 5}, 1, 1, 0}, "b": {"F16", []int{7}, 2, 1, 0}, "c": {"F32", []int{0}, 2, 1, 0}, "d": {"F32", []int{2}, 3, 1, 0}})
+	whole := make([]byte, c.Size())
+	if n, err := c.ReadAt(whole, 0); n != len(whole) || err != nil {
+		t.Fatal(n, err)
+	}
+	for size := 1; size < 40; size++ {
+		piece := make([]byte, size)
+		for at := range whole {
+			n, err := c.ReadAt(piece, int64(at))
+			if want := whole[at:min(at+size, len(whole))]; !bytes.Equal(piece[:n], want) || (err == io.EOF) != (n < size) {
+				t.Fatalf("%d bytes at %d: %x, %v, want %x", size, at, piece[:n], err, want)
+			}
+		}
+	}
+	f, err := safetensors.Parse(c, c.Size())
+	if err != nil || len(f.Tensors) != 4 {
+		t.Fatal(f, err)
 	}
 }
 
