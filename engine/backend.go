@@ -57,6 +57,14 @@ type Remote interface {
 	Remote()
 }
 
+// Rounder is a [Backend] that may keep values in f16 between ops, but for the
+// [Graph.Precise]: what leaves its range, 65504, is infinite.
+type Rounder interface {
+	Backend
+	// Rounds tells whether it does, here.
+	Rounds() bool
+}
+
 // Stream makes a weight of the bytes that fill writes, on any backend.
 func Stream(b Backend, d DType, s Shape, fill func(w io.WriterAt) error) (Buffer, error) {
 	if err := CheckType(d, s); err != nil {

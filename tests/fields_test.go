@@ -13,10 +13,10 @@ import (
 // silent are the fields of configurations that do not touch what is computed:
 // they concern training, number formats, or blocks that are refused.
 var silent = []string{
-	"dropout", "upcast_attention", "force_upcast", "PixArtTransformer2DModel num_embeds_ada_norm",
+	"dropout", "upcast_attention", "AutoencoderTiny force_upcast", "VQModel force_upcast", "PixArtTransformer2DModel num_embeds_ada_norm",
 	"latent_magnitude", "latent_shift", // of pictures of latents
 	"resnet_skip_time_act", "resnet_out_scale_factor", "mid_block_only_cross_attention", "cross_attention_norm", // of SimpleCrossAttn blocks
-	"AutoencoderKL sample_size", "AutoencoderKLFlux2 sample_size", "AutoencoderKLFlux2 batch_norm_momentum", "ZImageTransformer2DModel n_kv_heads", "VQModel sample_size", "ControlNetModel sample_size", // any size will do
+	"AutoencoderKLFlux2 batch_norm_momentum", "ZImageTransformer2DModel n_kv_heads", "VQModel sample_size", "ControlNetModel sample_size", // any size will do
 	"PixArtTransformer2DModel norm_num_groups", "DiTTransformer2DModel norm_num_groups", // of a transformer over pixels
 	"addition_embed_type_num_heads", // of addition_embed_type "text"
 }

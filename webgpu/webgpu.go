@@ -95,6 +95,9 @@ func (b *Backend) Name() string { return "webgpu" }
 // a text sooner than it is sent at each step.
 func (b *Backend) Remote() {}
 
+// Rounds implements [engine.Rounder].
+func (b *Backend) Rounds() bool { return b.elem == engine.F16 }
+
 // Info says what the backend runs on.
 func (b *Backend) Info() Info { return b.info }
 

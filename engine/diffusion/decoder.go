@@ -16,6 +16,7 @@ type decoder struct {
 	component string
 	config    []byte
 	facts     model.AutoencoderFacts
+	precise   bool // f16 is too narrow for it
 }
 
 func newDecoder(m Configs, component string) (d decoder, err error) {
@@ -35,9 +36,20 @@ func (d decoder) net() Net {
 			l := d.latent(r)
 			return Size{Batch: 1, Height: l.Height, Width: l.Width}
 		},
-		Graph: func(s Size) (*engine.Graph, error) { return model.Decoder(d.config, s.Batch, s.Height, s.Width) },
+		Graph: func(s Size) (*engine.Graph, error) {
+			return d.graph(model.Decoder(d.config, s.Batch, s.Height, s.Width))
+		},
+		Tile: Tile{d.facts.Sample / d.facts.Factor, d.facts.Sample},
 	}
 	return d.normed(n)
+}
+
+// graph marks a half as what it must be.
+func (d decoder) graph(g *engine.Graph, err error) (*engine.Graph, error) {
+	if err == nil {
+		g.Precise = g.Precise || d.precise
+	}
+	return g, err
 }
 
 // normed is a half that is fed the moments of the batch norm, where there is one.
@@ -80,8 +92,11 @@ func (d decoder) encoderName() string { return d.component + " encoder" }
 func (d decoder) encoder() Net {
 	return d.normed(Net{
 		Component: d.component, Name: d.encoderName(), Late: true, Prefixes: []string{"encoder.", "quant_conv."},
-		Size:  func(r Request) Size { return Size{Batch: 1, Height: r.Height, Width: r.Width} },
-		Graph: func(s Size) (*engine.Graph, error) { return model.Encoder(d.config, s.Batch, s.Height, s.Width) },
+		Size: func(r Request) Size { return Size{Batch: 1, Height: r.Height, Width: r.Width} },
+		Graph: func(s Size) (*engine.Graph, error) {
+			return d.graph(model.Encoder(d.config, s.Batch, s.Height, s.Width))
+		},
+		Tile: Tile{d.facts.Sample, d.facts.Sample / d.facts.Factor},
 	})
 }
 

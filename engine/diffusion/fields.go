@@ -81,6 +81,7 @@ func (p *Pipeline) notices(r Request) (list []string) {
 	if r.Strength != 0 && r.Strength != defaultStrength && r.Image == nil {
 		list = append(list, "strength: it counts where there is an image")
 	}
+	list = append(list, p.tiled(r)...)
 	plain := Prompt{Syntax: r.PromptSyntax}.plain()
 	if !plain && !f.Weights && f.Prompt {
 		list = append(list, "prompt syntax: this model's text encoder reads brackets as they stand")

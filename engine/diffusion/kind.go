@@ -49,6 +49,7 @@ type Net struct {
 	// Middle names weights that are square tables of places, of which the graph
 	// may want the middle alone.
 	Middle []string
+	Tile   Tile // how an autoencoder is cut where memory is short; zero for never
 
 	// Derive adds the inputs that follow from weights kept on the host, those
 	// that Host names, and from what is given.

@@ -52,7 +52,7 @@ func New(ctx context.Context, b engine.Backend, m Model, on func(Event), options
 	}
 	nets := slices.DeleteFunc(p.kind.Nets(), func(n Net) bool { return n.Late })
 	for i, n := range nets {
-		if _, err := p.residency.program(ctx, n.name(), n.Size(p.Defaults())); err != nil {
+		if err := p.residency.prepare(ctx, n, p.Defaults()); err != nil {
 			p.Close()
 			return nil, err
 		}

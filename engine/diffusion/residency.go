@@ -17,14 +17,16 @@ import (
 // where there is a budget, those used last that fit into it. One component is
 // always there, however large.
 type residency struct {
-	backend  engine.Backend
-	model    Model
-	budget   int64 // in bytes of weights; 0 for no bound
-	nets     map[string]*resident
-	clock    int // ticks with every use
-	programs programCache
-	worn     []worn      // adapters that the networks wear
-	on       func(Event) // hears of loading and compiling; never nil
+	backend   engine.Backend
+	model     Model
+	budget    int64 // in bytes of weights; 0 for no bound
+	workspace int64 // in bytes of an autoencoder's values
+	nets      map[string]*resident
+	clock     int // ticks with every use
+	programs  programCache
+	tiles     map[programKey]Tile
+	worn      []worn      // adapters that the networks wear
+	on        func(Event) // hears of loading and compiling; never nil
 }
 
 // resident is a network with its weights on the backend.
@@ -33,6 +35,7 @@ type resident struct {
 	weights map[string]engine.Buffer // nil before they are loaded
 	host    map[string][]float32     // those of Host
 	adapted map[string]engine.Buffer // weights of adapters
+	precise bool                     // f16 was too narrow for it
 	bytes   int64                    // of the weights
 	used    int                      // the clock at the last use
 }
@@ -51,7 +54,7 @@ type programKey struct {
 }
 
 func newResidency(b engine.Backend, m Model, nets []Net) *residency {
-	r := &residency{backend: b, model: m, nets: map[string]*resident{}, on: func(Event) {}}
+	r := &residency{backend: b, model: m, workspace: defaultWorkspace, nets: map[string]*resident{}, tiles: map[programKey]Tile{}, on: func(Event) {}}
 	for _, n := range nets {
 		r.nets[n.name()] = &resident{Net: n}
 	}
@@ -60,11 +63,39 @@ func newResidency(b engine.Backend, m Model, nets []Net) *residency {
 
 // Run implements [Runner].
 func (r *residency) Run(ctx context.Context, net string, s Size, in Inputs) (Inputs, error) {
-	p, err := r.program(ctx, net, s)
+	n, ok := r.nets[net]
+	if !ok {
+		return nil, fmt.Errorf("the pipeline has no %s", net)
+	}
+	t, err := r.tile(n, s)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", net, err)
+	}
+	if t.In != 0 {
+		return r.runTiles(ctx, n, s, t, in)
+	}
+	return r.runWhole(ctx, n, s, in)
+}
+
+// runWhole runs a network. Where its values leave the range of f16, it is
+// compiled again, in f32, once and for all.
+func (r *residency) runWhole(ctx context.Context, n *resident, s Size, in Inputs) (Inputs, error) {
+	out, err := r.runOnce(ctx, n, s, in)
+	if b, ok := r.backend.(engine.Rounder); ok && b.Rounds() && !n.precise && errors.Is(err, errNotFinite) {
+		n.precise = true
+		r.programs.drop(func(k programKey) bool { return k.net == n.name() })
+		return r.runOnce(ctx, n, s, in)
+	}
+	return out, err
+}
+
+func (r *residency) runOnce(ctx context.Context, n *resident, s Size, in Inputs) (Inputs, error) {
+	net := n.name()
+	p, err := r.program(ctx, n, s)
 	if err != nil {
 		return nil, err
 	}
-	if n := r.nets[net]; n.Derive != nil {
+	if n.Derive != nil {
 		in = maps.Clone(in)
 		n.Derive(n.host, in)
 	}
@@ -84,11 +115,8 @@ func (r *residency) Run(ctx context.Context, net string, s Size, in Inputs) (Inp
 }
 
 // program returns the compiled network, loading and compiling what is not there.
-func (r *residency) program(ctx context.Context, net string, s Size) (program, error) {
-	n, ok := r.nets[net]
-	if !ok {
-		return program{}, fmt.Errorf("the pipeline has no %s", net)
-	}
+func (r *residency) program(ctx context.Context, n *resident, s Size) (program, error) {
+	net := n.name()
 	r.clock++
 	n.used = r.clock
 	key := programKey{net, s, r.ids(n.Component)}
@@ -99,6 +127,7 @@ func (r *residency) program(ctx context.Context, net string, s Size) (program, e
 	if err != nil {
 		return program{}, fmt.Errorf("%s: %w", net, err)
 	}
+	g.Precise = g.Precise || n.precise
 	if !n.holds(g) {
 		if err := r.load(ctx, n, g); err != nil {
 			r.evict(n) // what there is of it
@@ -124,6 +153,16 @@ var errNoWeight = errors.New("it has no weight")
 // one at some sizes only.
 func (n *resident) holds(g *engine.Graph) bool {
 	return n.weights != nil && !slices.ContainsFunc(g.Weights(), func(w *engine.Node) bool { return n.weights[w.Name] == nil })
+}
+
+// prepare loads and compiles a network for a request.
+func (r *residency) prepare(ctx context.Context, net Net, q Request) error {
+	n := r.nets[net.name()]
+	s, err := r.first(n, n.Size(q))
+	if err == nil {
+		_, err = r.program(ctx, n, s)
+	}
+	return err
 }
 
 // load has the weights that the graph needs written to the backend, in place

@@ -39,6 +39,7 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 	if k.few, err = readDistilled(m, 4); err != nil {
 		return nil, err
 	}
+	k.vae.precise = k.vae.facts.Upcast
 	index := struct {
 		Zeros bool `json:"force_zeros_for_empty_prompt"`
 	}{true}

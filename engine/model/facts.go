@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"wisp/engine"
@@ -148,6 +149,8 @@ type AutoencoderFacts struct {
 	Factor  int     // pixels that a latent spans in each direction
 	Scaling float32 // latents are divided by it before decoding
 	Shift   float32 // and this is added to them
+	Sample  int     // pixels on a side of an AutoencoderKL's tiles, a multiple of Factor; 0 where it has none
+	Upcast  bool    // f16 is too narrow for it, in the eyes of pipelines that look at force_upcast
 	NormEps float32 // batch_norm_eps of AutoencoderKLFlux2, whose decoder takes the mean and std; 0 for the others
 
 	mean, std []float32 // of each channel, where the config has them
@@ -244,6 +247,9 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 		}
 		f.Latent, f.Factor = c.Latent, 1<<(len(c.Channels)-1)
 	}
+	if err := f.readTiles(config); err != nil {
+		return f, err
+	}
 	if err := parse(class.Name, config, &latents); err != nil {
 		return f, err
 	}
@@ -258,6 +264,24 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 	}
 	k.within("pixels to a latent", f.Factor, 1, 1024)
 	return f, k.err
+}
+
+// readTiles reads what the classes with tiles have beside the rest.
+func (f *AutoencoderFacts) readTiles(config []byte) error {
+	c := struct {
+		Sample json.RawMessage `json:"sample_size"`
+		Upcast bool            `json:"force_upcast"`
+	}{Upcast: true}
+	if f.class != "AutoencoderKL" && f.class != "AutoencoderKLFlux2" {
+		return nil
+	}
+	if err := parse(f.class, config, &c); err != nil {
+		return err
+	}
+	k := checker{component: f.class}
+	size, _ := sampleSize(&k, c.Sample)
+	f.Upcast, f.Sample = c.Upcast, max(cmp.Or(size, 512)/f.Factor, 4)*f.Factor
+	return k.err
 }
 
 // Decoder is [AutoencoderTinyDecoder], [AutoencoderKLDecoder] or

@@ -31,15 +31,16 @@ func TestAutoencoderFacts(t *testing.T) {
 	for config, want := range map[string]AutoencoderFacts{
 		`{"_class_name": "AutoencoderTiny"}`: {Latent: 4, Factor: 8, Scaling: 1, class: "AutoencoderTiny"},
 		// As Stable Diffusion 1.5 has it: without a scaling_factor.
-		`{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "down_block_types": ` + four + `}`: {Latent: 4, Factor: 8, Scaling: 0.18215, class: "AutoencoderKL"},
-		`{"_class_name": "AutoencoderKL", "latent_channels": 16, "scaling_factor": 1.5, "shift_factor": 0.25}`:           {Latent: 16, Factor: 1, Scaling: 1.5, Shift: 0.25, class: "AutoencoderKL"},
-		`{"_class_name": "VQModel", "vq_embed_dim": 5}`:                                                                  {Latent: 5, Factor: 1, Scaling: 0.18215, class: "VQModel"},
+		`{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "down_block_types": ` + four + `}`: {Latent: 4, Factor: 8, Scaling: 0.18215, Sample: 512, Upcast: true, class: "AutoencoderKL"},
+		`{"_class_name": "AutoencoderKL", "latent_channels": 16, "scaling_factor": 1.5, "shift_factor": 0.25, "sample_size": [96, 32], "force_upcast": false}`: {
+			Latent: 16, Factor: 1, Scaling: 1.5, Shift: 0.25, Sample: 96, class: "AutoencoderKL"},
+		`{"_class_name": "VQModel", "vq_embed_dim": 5}`: {Latent: 5, Factor: 1, Scaling: 0.18215, class: "VQModel"},
 	} {
 		if got, err := ReadAutoencoder([]byte(config)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s gives %+v, %v, want %+v", config, got, err, want)
 		}
 	}
-	for _, config := range []string{`{}`, `{"_class_name": "AsymmetricAutoencoderKL"}`, `{"_class_name": "AutoencoderKL", "scaling_factor": 0}`, `{"_class_name": "AutoencoderKL", "latents_mean": [1], "latents_std": [1]}`, `[`} {
+	for _, config := range []string{`{}`, `{"_class_name": "AsymmetricAutoencoderKL"}`, `{"_class_name": "AutoencoderKL", "scaling_factor": 0}`, `{"_class_name": "AutoencoderKL", "sample_size": -1}`, `{"_class_name": "AutoencoderKL", "latents_mean": [1], "latents_std": [1]}`, `[`} {
 		if _, err := ReadAutoencoder([]byte(config)); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s gives %v", config, err)
 		}
