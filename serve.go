@@ -6,6 +6,7 @@
 //	go run . pack -in DIR -out DIR           a model from a diffusers directory
 //	go run . verify DIR                      every chunk of a model against its hash
 //	go run . generate -prompt "red heart"    a picture
+//	go run . tune -model DIR -steps 4        the timesteps that suit a model best
 //
 // Each verb reads its flags and calls one package.
 package main
@@ -50,6 +51,7 @@ var verbs = []struct {
 	{"pack", "turn a diffusers directory into a model for the page", packModel},
 	{"verify", "check every chunk of a model, and that the engine can draw with it", verify},
 	{"generate", "draw a picture without a browser", generate},
+	{"tune", "find the timesteps that suit a model best", tune},
 }
 
 func main() {

@@ -88,4 +88,7 @@ type Defaults struct {
 	Steps    int     `json:"steps"`
 	Guidance float32 `json:"guidance"`
 	Schedule string  `json:"schedule"` // one of sampler.Schedules
+	// Timesteps has, by the number of steps, those that the model's own sampler visits with the schedule above: what
+	// tune found.
+	Timesteps map[string][]float64 `json:"timesteps"`
 }

@@ -125,7 +125,7 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 		r := d.p.tagged(d.asked)
 		r.Seed, r.Width, r.Height = d.r.Seed+uint64(i), d.r.Width, d.r.Height
 		result.Parameters = append(result.Parameters,
-			parameters(r, d.p.samplerLabel(r.Sampler), label(sampler.Schedules, r.Schedule), d.p.defaults.Name))
+			parameters(r, d.p.samplerLabel(r.Sampler), scheduleLabel(r.Schedule), d.p.defaults.Name))
 	}
 	result.Timings.Decode = time.Since(start)
 	return nil

@@ -102,6 +102,9 @@ func (p *Pipeline) readDefaults(m Model) error {
 		if _, err := p.sampler("", p.defaults.Schedule, p.plan(p.Defaults())); err != nil {
 			return fmt.Errorf("the model's defaults: %w", err)
 		}
+		if err := p.checkTimesteps(); err != nil {
+			return fmt.Errorf("the model's defaults: %w", err)
+		}
 	}
 	r := p.Defaults()
 	r.Prompt = "any"
@@ -170,7 +173,7 @@ func (p *Pipeline) Schedules() []sampler.Info { return sampler.Schedules }
 
 // sampler sets up a sampler by name; "" is the model's own and no other.
 func (p *Pipeline) sampler(name, schedule string, plan sampler.Plan) (sampler.Sampler, error) {
-	config, err := p.scheduler.WithSchedule(schedule)
+	config, err := p.scheduler.WithSchedule(p.tuned(name, schedule, plan.Steps))
 	if err != nil {
 		return nil, err
 	}
@@ -205,6 +208,12 @@ func (p *Pipeline) samplerLabel(name string) string {
 		return l
 	}
 	return list[0].Label // the model's own
+}
+
+// scheduleLabel is the name people know a schedule by; a list of timesteps is
+// its own.
+func scheduleLabel(name string) string {
+	return cmp.Or(label(sampler.Schedules, name), strings.ReplaceAll(name, ",", " "))
 }
 
 // label is that of the named one; "" where there is none.

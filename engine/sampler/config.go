@@ -15,7 +15,8 @@ type Config struct {
 	class    string
 	family   family
 	raw      json.RawMessage
-	schedule string // see WithSchedule
+	schedule string    // see WithSchedule
+	visits   []float64 // the timesteps of a schedule that lists them
 }
 
 // ParseConfig reads a scheduler_config.json. What Python writes for numbers that JSON does not have (diffusers puts
@@ -132,7 +133,8 @@ type settings struct {
 	named       bool   // the caller named the sampler, whatever the file says
 	rescheduled bool   // WithSchedule was used
 	schedule    string // of it
-	steps       int    // of the plan, and so on
+	visits      []float64
+	steps       int // of the plan, and so on
 	tokens      int
 	ownMu       *float64
 	varies      bool

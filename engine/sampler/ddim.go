@@ -21,7 +21,13 @@ func (s settings) ddim(p Plan, free bool) (Sampler, error) {
 	eta := p.eta(0)
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
-		prev := s.barAt(bar, t[i]-s.NumTrainTimesteps/p.Steps)
+		next := t[i] - s.NumTrainTimesteps/p.Steps
+		if s.schedule == listed {
+			if next = -1; i+1 < p.Steps {
+				next = t[i+1]
+			}
+		}
+		prev := s.barAt(bar, next)
 		alpha := bar[t[i]]
 		sigma := eta * math.Sqrt((1-prev)/(1-alpha)*(1-alpha/prev))
 		noise := levels[i].outNoise(s.PredictionType)

@@ -47,11 +47,15 @@ func (s settings) discreteSteps(steps int) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := make([]int, steps)
-	for i, v := range spaced {
-		t[i] = int(math.RoundToEven(v))
+	return whole(spaced), nil
+}
+
+func whole(t []float64) []int {
+	out := make([]int, len(t))
+	for i, v := range t {
+		out[i] = int(math.RoundToEven(v))
 	}
-	return t, nil
+	return out
 }
 
 // outNoise is the prediction of the noise from x and the network's output, where the picture is not clipped.

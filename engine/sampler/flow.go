@@ -21,6 +21,12 @@ func (s settings) flowSigmas(steps int) ([]float64, error) {
 	if s.rescheduled && s.TimestepSpacing == "trailing" {
 		lo = 1 / float64(steps)
 	}
+	if t, err := s.visit(steps); t != nil || err != nil {
+		for i := range t {
+			t[i] /= n
+		}
+		return append(t, 0), err
+	}
 	if s.schedule != "" {
 		train := make([]float32, s.NumTrainTimesteps)
 		for i := range train {

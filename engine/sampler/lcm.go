@@ -36,6 +36,9 @@ func newLCM(s settings, p Plan) (Sampler, error) {
 // distilled is the schedule of LCM and TCD: evenly spaced picks from the original_inference_steps timesteps the
 // model was distilled at, latest first.
 func distilled(s settings, steps int) ([]int, error) {
+	if visits, err := s.visit(steps); visits != nil || err != nil {
+		return whole(visits), err
+	}
 	original := s.OriginalInferenceSteps
 	if original < 1 || original > s.NumTrainTimesteps {
 		return nil, bad("original_inference_steps", original)

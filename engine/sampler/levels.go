@@ -154,7 +154,7 @@ func (s settings) edmLevels(steps int) ([]level, float64, error) {
 	default:
 		return nil, 0, bad("sigma_schedule", s.SigmaSchedule)
 	}
-	if t, _, err := s.table(steps, []float32{1, 2}); t != nil || err != nil {
+	if t, _, err := s.table(steps, []float32{1, 2}); t != nil || err != nil || s.schedule == listed {
 		return nil, 0, fmt.Errorf("sampler: the schedule %q does not go with this model, which has no training steps: %w", s.schedule, ErrRequest)
 	}
 	sigmas, _ = s.respaced(lo, hi, sigmas)
@@ -307,6 +307,9 @@ func (s settings) solverSigmas(steps int, q stepQuirks) (t, sigmas []float64, er
 
 // spacedOpen is spaced for these solvers; top is the training step below which to start.
 func spacedOpen(s settings, steps, top int) ([]float64, error) {
+	if t, err := s.visit(steps); t != nil || err != nil {
+		return t, err
+	}
 	t := make([]float64, steps)
 	for i := range t {
 		switch s.TimestepSpacing {

@@ -15,6 +15,9 @@ func newPNDM(s settings, p Plan) (Sampler, error) {
 	if s.PredictionType != "epsilon" && s.PredictionType != "v_prediction" {
 		return nil, bad("prediction_type", s.PredictionType)
 	}
+	if s.schedule == listed {
+		return nil, fmt.Errorf("sampler: a list of timesteps does not go with this sampler, which steps evenly: %w", ErrRequest)
+	}
 	spaced, err := s.discreteSteps(p.Steps)
 	if err != nil {
 		return nil, err

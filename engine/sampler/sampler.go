@@ -312,6 +312,9 @@ func New(name string, c Config, p Plan) (Sampler, error) {
 	case p.Eta != nil && !(*p.Eta >= 0 && *p.Eta <= 1):
 		return nil, fmt.Errorf("sampler: eta is %v, need 0 to 1: %w", *p.Eta, ErrRequest)
 	}
+	if s.schedule == listed && s.family > edmFamily {
+		return nil, fmt.Errorf("sampler: a list of timesteps does not go with this model: %w", ErrRequest)
+	}
 	if p.Churn != nil {
 		if err := p.Churn.check(); err != nil {
 			return nil, err

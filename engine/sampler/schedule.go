@@ -131,6 +131,9 @@ func trainSigmas(bar []float32) []float32 {
 // the others whole numbers. Where rounding makes diffusers' trailing run one step too many, at timestep -1 (61
 // steps of 1000, for one), this does not.
 func spaced(s settings, steps int) ([]float64, error) {
+	if t, err := s.visit(steps); t != nil || err != nil {
+		return t, err
+	}
 	t := make([]float64, steps)
 	n := float64(s.NumTrainTimesteps)
 	switch s.TimestepSpacing {

@@ -3,6 +3,8 @@ package sampler
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // Schedules are the names WithSchedule takes besides "", in the order shown to people.
@@ -15,8 +17,10 @@ var Schedules = []Info{
 	{"beta_steps", "Beta over steps"}, {"lu", "Lambdas"},
 }
 
-// WithSchedule is the config with another schedule, as if its file asked for it; "" leaves it as it is. New refuses
-// one that the sampler cannot have. The error wraps ErrRequest.
+// WithSchedule is the config with another schedule, as if its file asked for it; "" leaves it as it is. A list of
+// timesteps, latest first, is one, too: "999 749 499 249", which is what the network is told, for as many steps; a flow
+// model's are a thousandth of its noise levels where it was trained on a thousand. New refuses one that the sampler
+// cannot have. The error wraps ErrRequest.
 func (c Config) WithSchedule(name string) (Config, error) {
 	for _, s := range Schedules {
 		if s.Name == name {
@@ -27,7 +31,40 @@ func (c Config) WithSchedule(name string) (Config, error) {
 	if name == "" {
 		return c, nil
 	}
+	if name[0] >= '0' && name[0] <= '9' {
+		visits, err := readTimesteps(name)
+		c.schedule, c.visits = listed, visits
+		return c, err
+	}
 	return c, fmt.Errorf("sampler: no schedule %q%s: %w", name, meant(name, Schedules), ErrRequest)
+}
+
+// listed is the schedule that lists its timesteps.
+const listed = "timesteps"
+
+func readTimesteps(text string) ([]float64, error) {
+	var list []float64
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' }) {
+		v, err := strconv.ParseFloat(word, 64)
+		if err != nil || !(v >= 0 && v < 1e5) || len(list) > 0 && v >= list[len(list)-1] || len(list) == MaxSteps {
+			return nil, fmt.Errorf("sampler: the schedule's timestep %.40q: give numbers from the latest down to 0, each below the one before: %w", word, ErrRequest)
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// visit gives the timesteps that the schedule lists; nil where it lists none.
+func (s settings) visit(steps int) ([]float64, error) {
+	switch {
+	case s.schedule != listed:
+		return nil, nil
+	case len(s.visits) != steps:
+		return nil, fmt.Errorf("sampler: the schedule lists %d timesteps, of %d steps: %w", len(s.visits), steps, ErrRequest)
+	case s.visits[0] > float64(s.NumTrainTimesteps) || s.family != flowFamily && s.visits[0] > float64(s.NumTrainTimesteps-1):
+		return nil, fmt.Errorf("sampler: the schedule begins at timestep %g of %d: %w", s.visits[0], s.NumTrainTimesteps, ErrRequest)
+	}
+	return append([]float64{}, s.visits...), nil
 }
 
 // reschedule puts into s what WithSchedule asked for. Its names are diffusers' fields and values, and for the rest
@@ -36,7 +73,7 @@ func (c Config) reschedule(s *settings) {
 	if c.schedule == "" {
 		return
 	}
-	s.rescheduled, s.schedule = true, c.schedule
+	s.rescheduled, s.schedule, s.visits = true, c.schedule, c.visits
 	s.UseKarrasSigmas, s.UseExponentialSigmas = c.schedule == "karras", c.schedule == "exponential"
 	s.UseBetaSigmas, s.UseLuLambdas = c.schedule == "beta", c.schedule == "lu"
 	switch c.schedule {
@@ -48,7 +85,7 @@ func (c Config) reschedule(s *settings) {
 // spacingOnly refuses schedules that a sampler of whole training steps cannot have.
 func (s settings) spacingOnly() error {
 	switch s.schedule {
-	case "", "leading", "trailing", "linspace":
+	case "", "leading", "trailing", "linspace", listed:
 		return nil
 	}
 	return fmt.Errorf("sampler: the schedule %q does not go with this sampler, which visits training steps: choose leading, trailing or linspace: %w",
