@@ -433,6 +433,9 @@ type setting struct {
 
 func (s *setting) String() string { return s.text }
 
+// IsBoolFlag tells package flag that the name alone means true.
+func (s *setting) IsBoolFlag() bool { _, ok := s.to.(*bool); return ok }
+
 // Set parses the flag's value.
 func (s *setting) Set(text string) (err error) {
 	s.text = text
@@ -441,6 +444,8 @@ func (s *setting) Set(text string) (err error) {
 		*to = text
 	case **image.NRGBA:
 		*to, err = readPicture(text)
+	case *bool:
+		*to, err = strconv.ParseBool(text)
 	case *int:
 		*to, err = strconv.Atoi(text)
 	case *uint64:

@@ -213,6 +213,21 @@ export interface Request {
 	image?: Picture;
 	/** How far to leave the image behind: near 0 it stays as it is, at 1 nothing of it. Of the steps, this share is walked. */
 	strength?: number;
+	/** For a model that changes pictures (`fields.image` is "needed"): how closely to keep to the image. */
+	imageGuidance?: number;
+	/** As large as the image: what is white is drawn anew, the rest stays. */
+	mask?: Picture;
+	/** Radius of the mask's soft edge, in pixels of the image. */
+	maskBlur?: number;
+	/** Draw the part around the mask at width and height, and put it into the image: the result is of the image's size. */
+	onlyMasked?: boolean;
+	/** Pixels around the mask that onlyMasked draws, too. */
+	maskPadding?: number;
+	/** Pixels to be drawn around the image. */
+	outpaintLeft?: number;
+	outpaintTop?: number;
+	outpaintRight?: number;
+	outpaintBottom?: number;
 	/** Picture i is drawn with seed + i. */
 	count?: number;
 	/** Decode each step's prediction for onStep. */
@@ -249,7 +264,7 @@ export interface Result {
 	/** The settings, as AUTOMATIC1111 writes them into PNG files. */
 	parameters: string;
 	/** The settings, with the model's defaults filled in. */
-	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "eta">> & Pick<Request, "eta">;
+	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "mask" | "eta">> & Pick<Request, "eta">;
 }
 
 /** What the model reads of a request; the rest is refused or changes nothing. */
@@ -264,6 +279,8 @@ export interface Fields {
 	clipSkip: number;
 	/** How many classes there are; 0 for none. */
 	classes: number;
+	/** What it makes of an image: it may begin with one, changes one, or paints over a part of one. */
+	image: "taken" | "needed" | "masked";
 	/** Width and height are multiples of it. */
 	multiple: number;
 	/** The most that they may be; 0 for the engine's own bound. */

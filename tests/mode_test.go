@@ -1,10 +1,13 @@
 package tests
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/draw"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,8 +21,37 @@ var modesDir = filepath.Join("golden", "modes")
 // modeCase is one entry of golden/modes/golden.json.
 type modeCase struct {
 	Name, Model string
-	Scheduler   json.RawMessage // in place of the model's; empty for that
+	Scheduler   json.RawMessage   // in place of the model's; empty for that
+	Pipeline    string            // diffusers' class, in place of the model's
+	Parts       map[string]string // components in place of the model's: their directories in golden/modes
 	Request     map[string]json.RawMessage
+}
+
+// patched is a model of whose components some are another's.
+type patched struct {
+	diffusion.Model
+	t     *testing.T
+	parts map[string]string // directories by component
+}
+
+// part is a directory as a pipeline that has nothing but this part.
+func (p patched) part(component string) (directory, bool) {
+	name, ok := p.parts[component]
+	return directory{p.t, filepath.Join(modesDir, name)}, ok
+}
+
+func (p patched) Config(component string) (json.RawMessage, bool) {
+	if d, ok := p.part(component); ok {
+		return d.File("config.json")
+	}
+	return p.Model.Config(component)
+}
+
+func (p patched) Stream(ctx context.Context, component string, prefixes []string, each func(name, dtype string, shape []int, fill func(io.WriterAt) error) error) error {
+	if d, ok := p.part(component); ok {
+		return d.Stream(ctx, "", prefixes, each)
+	}
+	return p.Model.Stream(ctx, component, prefixes, each)
 }
 
 func modeCases(t *testing.T) []modeCase {
@@ -89,6 +121,10 @@ func (c modeCase) check(t *testing.T, b labelled, bound float64) {
 	if len(c.Scheduler) > 0 {
 		m = altered{m, "scheduler", string(c.Scheduler)}
 	}
+	if c.Pipeline != "" {
+		m = altered{m, "model_index", fmt.Sprintf(`{"_class_name": %q}`, c.Pipeline)}
+	}
+	m = patched{m, t, c.Parts}
 	p, err := diffusion.New(t.Context(), b.Backend, m, nil)
 	if err != nil {
 		t.Fatal(err)

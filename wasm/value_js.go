@@ -86,6 +86,8 @@ func settings(r diffusion.Request) map[string]any {
 			all[field.Name] = *v
 		case *float32:
 			all[field.Name] = *v
+		case *bool:
+			all[field.Name] = *v
 		case *uint64:
 			all[field.Name] = *v
 		case **float32:

@@ -108,18 +108,21 @@ func (d decoder) posterior(ctx context.Context, run Runner, r Request, rgb []flo
 		return posterior{}, err
 	}
 	if latents, ok := out["latents"]; ok {
-		return posterior{mean: d.facts.Normalise(latents.Float32s())}, nil
+		raw := latents.Float32s()
+		return posterior{mean: d.facts.Normalise(raw), raw: raw}, nil
 	}
 	deviation := out["logvar"].Float32s()
 	for i, v := range deviation {
 		deviation[i] = d.facts.Deviation(i%d.facts.Latent, float32(math.Exp(0.5*float64(v))))
 	}
-	return posterior{d.facts.Normalise(out["mean"].Float32s()), deviation}, nil
+	mean := out["mean"].Float32s()
+	return posterior{d.facts.Normalise(mean), deviation, mean}, nil
 }
 
 // posterior is where the latents of a picture lie, as a sampler walks them: a
-// mean, and a standard deviation where the encoder gives one.
-type posterior struct{ mean, deviation []float32 }
+// mean, and a standard deviation where the encoder gives one. raw is the mean as
+// the encoder gives it.
+type posterior struct{ mean, deviation, raw []float32 }
 
 // sample draws latents, with noise where there is a deviation.
 func (p posterior) sample(n *noise) []float32 {
@@ -135,7 +138,7 @@ func (p posterior) sample(n *noise) []float32 {
 
 // pack packs both as [noise] is packed.
 func (p posterior) pack(l Latent) posterior {
-	p.mean = l.pack(p.mean)
+	p.mean, p.raw = l.pack(p.mean), l.pack(p.raw)
 	if p.deviation != nil {
 		p.deviation = l.pack(p.deviation)
 	}

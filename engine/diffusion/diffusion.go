@@ -59,6 +59,15 @@ type Request struct {
 	Strength        float32      // of the change to Image: 1 is a picture of its own, near 0 the same
 	Loras           []Lora       // adapters to wear, beside those that the prompt names
 	Previews        bool         // decode the prediction of each step into Event.Preview
+
+	ImageGuidance float32      // of a model that changes pictures: how closely to keep to Image; under 1 turns its guidance off
+	Mask          *image.NRGBA // of Image's size: what is white is drawn anew
+	MaskBlur      int          // radius of the mask's soft edge, in pixels of Image
+	OnlyMasked    bool         // draw the part around the mask at the request's size, and put it into Image at its own
+	MaskPadding   int          // pixels around the mask that OnlyMasked draws, too
+
+	// Pixels to be drawn around Image.
+	OutpaintLeft, OutpaintTop, OutpaintRight, OutpaintBottom int
 }
 
 // Event reports progress: of weights in "load", networks in "compile", steps

@@ -36,6 +36,15 @@ var RequestFields = []Field{
 	{"count", "count", "how many pictures", func(r *Request) any { return &r.Count }},
 	{"image", "image", "picture to begin with, a PNG, JPEG or GIF file", func(r *Request) any { return &r.Image }},
 	{"strength", "strength", "how far to leave the picture behind, 0 to 1", func(r *Request) any { return &r.Strength }},
+	{"imageGuidance", "image-guidance", "for a model that changes pictures: how closely to keep to the picture", func(r *Request) any { return &r.ImageGuidance }},
+	{"mask", "mask", "picture of the same size, white where to draw", func(r *Request) any { return &r.Mask }},
+	{"maskBlur", "mask-blur", "radius of the mask's soft edge in pixels", func(r *Request) any { return &r.MaskBlur }},
+	{"onlyMasked", "only-masked", "draw the part around the mask at full size", func(r *Request) any { return &r.OnlyMasked }},
+	{"maskPadding", "mask-padding", "pixels around the mask that -only-masked draws, too", func(r *Request) any { return &r.MaskPadding }},
+	{"outpaintLeft", "outpaint-left", "pixels to draw at the picture's left", func(r *Request) any { return &r.OutpaintLeft }},
+	{"outpaintTop", "outpaint-top", "pixels to draw above it", func(r *Request) any { return &r.OutpaintTop }},
+	{"outpaintRight", "outpaint-right", "pixels to draw at its right", func(r *Request) any { return &r.OutpaintRight }},
+	{"outpaintBottom", "outpaint-bottom", "pixels to draw below it", func(r *Request) any { return &r.OutpaintBottom }},
 	{"previews", "", "", func(r *Request) any { return &r.Previews }},
 }
 

@@ -18,7 +18,8 @@ type Row struct {
 	In      Inputs
 	Weight  float32
 	Role    Role
-	Without uint64 // layers that the denoiser leaves out, a bit each; as in Size
+	Beside  []float32 // (h, w, ·): channels after the sample's; see Latent
+	Without uint64    // layers that the denoiser leaves out, a bit each; as in Size
 }
 
 // Role is what a row is to guidance.
@@ -300,4 +301,15 @@ func predictions(out engine.Tensor, l Latent) (list [][]float32) {
 		list = append(list, row)
 	}
 	return list
+}
+
+// besides is the sample of rows that read more channels: (batch, h, w, ·).
+func besides(rows []Row, x []float32, l Latent) engine.Tensor {
+	values := make([]float32, 0, len(rows)*l.Height*l.Width*(l.Channels+l.Beside))
+	for _, r := range rows {
+		for i := range l.Height * l.Width {
+			values = append(append(values, x[i*l.Channels:][:l.Channels]...), r.Beside[i*l.Beside:][:l.Beside]...)
+		}
+	}
+	return engine.FromFloat32s(values, len(rows), l.Height, l.Width, l.Channels+l.Beside)
 }

@@ -20,12 +20,16 @@ type imageToImage struct {
 	latent posterior
 }
 
-// defaultStrength is AUTOMATIC1111's.
-const defaultStrength = 0.75
+// AUTOMATIC1111's defaults.
+const (
+	defaultStrength      = 0.75
+	defaultImageGuidance = 1.5
+	defaultPadding       = 32
+)
 
 func newImageToImage(p *Pipeline, r Request) (mode, error) {
-	if r.Image == nil {
-		return nil, nil
+	if r.Image == nil || r.Mask != nil || r.outpaint() != (margins{}) || p.kind.Latent(r).Beside != 0 {
+		return nil, nil // or another mode's
 	}
 	if err := checkPicture("image", r.Image); err != nil {
 		return nil, err

@@ -111,11 +111,12 @@ type Fields struct {
 	Weights                              bool // PromptSyntax counts
 	Labels                               bool // Prompt may name a class
 	Guidance                             bool
-	ClipSkip                             int // the most
-	Classes                              int // that Class may name, from 0; 0 where it may not
-	Multiple                             int // of width and height, in pixels
-	Largest                              int // the most that both may be, in pixels; 0 for the engine's own bound
-	Layers                               int // that SkipLayers may name, from 0; 0 where it may not
+	ClipSkip                             int    // the most
+	Classes                              int    // that Class may name, from 0; 0 where it may not
+	Image                                string // "needed", "masked" with a mask, "taken"; see [Pipeline.Fields]
+	Multiple                             int    // of width and height, in pixels
+	Largest                              int    // the most that both may be, in pixels; 0 for the engine's own bound
+	Layers                               int    // that SkipLayers may name, from 0; 0 where it may not
 }
 
 // Conditioning is what a prompt becomes.
@@ -129,6 +130,8 @@ type Conditioning struct {
 // square of p × p latents: so much is the noise drawn for.
 type Latent struct {
 	Height, Width, Channels, Patch int
+	Beside                         int  // channels that the denoiser reads after the sample's: as many, a picture's to be changed; one more, a mask before them and what lies outside of it
+	Scaled                         bool // the picture to be changed is scaled as the sample is
 	Varies                         bool // the denoiser gives a variance after the prediction, for the sampler
 }
 
@@ -186,23 +189,31 @@ type insistent interface{ schedulerFields() map[string]any }
 // kinds are the pipelines that there are, by the _class_name of
 // model_index.json.
 var kinds = map[string]func(Configs) (Kind, error){
-	"AuraFlowPipeline":               newAuraFlow,
-	"ConsistencyModelPipeline":       newUnconditional(1, ""),
-	"DDIMPipeline":                   newUnconditional(50, ""),
-	"DDPMPipeline":                   newUnconditional(1000, ""),
-	"DiTPipeline":                    newDiT,
-	"Flux2KleinPipeline":             newFlux2Klein,
-	"FluxPipeline":                   newFlux,
-	"LDMPipeline":                    newUnconditional(50, "vqvae"),
-	"LatentConsistencyModelPipeline": newStableDiffusion,
-	"PNDMPipeline":                   newUnconditional(50, ""),
-	"PixArtAlphaPipeline":            newPixArt,
-	"PixArtSigmaPipeline":            newPixArt,
-	"ScoreSdeVePipeline":             newScoreSDE,
-	"StableDiffusion3Pipeline":       newStableDiffusion3,
-	"StableDiffusionPipeline":        newInsistentSD,
-	"StableDiffusionXLPipeline":      newStableDiffusionXL,
-	"ZImagePipeline":                 newZImage,
+	"AuraFlowPipeline":                         newAuraFlow,
+	"ConsistencyModelPipeline":                 newUnconditional(1, ""),
+	"DDIMPipeline":                             newUnconditional(50, ""),
+	"DDPMPipeline":                             newUnconditional(1000, ""),
+	"DiTPipeline":                              newDiT,
+	"Flux2KleinPipeline":                       newFlux2Klein,
+	"FluxPipeline":                             newFlux,
+	"LDMPipeline":                              newUnconditional(50, "vqvae"),
+	"LatentConsistencyModelPipeline":           newStableDiffusion,
+	"PNDMPipeline":                             newUnconditional(50, ""),
+	"PixArtAlphaPipeline":                      newPixArt,
+	"PixArtSigmaPipeline":                      newPixArt,
+	"ScoreSdeVePipeline":                       newScoreSDE,
+	"StableDiffusion3Img2ImgPipeline":          newStableDiffusion3,
+	"StableDiffusion3InpaintPipeline":          newStableDiffusion3,
+	"StableDiffusion3Pipeline":                 newStableDiffusion3,
+	"StableDiffusionImg2ImgPipeline":           newInsistentSD("clip_sample", false),
+	"StableDiffusionInpaintPipeline":           newInsistentSD("skip_prk_steps", true),
+	"StableDiffusionInstructPix2PixPipeline":   newStableDiffusion,
+	"StableDiffusionPipeline":                  newInsistentSD("clip_sample", false),
+	"StableDiffusionXLImg2ImgPipeline":         newStableDiffusionXL,
+	"StableDiffusionXLInpaintPipeline":         newStableDiffusionXL,
+	"StableDiffusionXLInstructPix2PixPipeline": newStableDiffusionXL,
+	"StableDiffusionXLPipeline":                newStableDiffusionXL,
+	"ZImagePipeline":                           newZImage,
 }
 
 // newKind makes the kind that the model's index names.

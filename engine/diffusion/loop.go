@@ -28,10 +28,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 		on = func(Event) {}
 	}
 	if r.Image != nil && r.Width == 0 && r.Height == 0 {
-		if err := checkPicture("image", r.Image); err != nil {
-			return nil, badRequest(err)
-		}
-		r.Width, r.Height = p.sizeFor(r.Image)
+		r.Width, r.Height = p.sizeFor(r)
 	}
 	asked := r
 	r, worn, told, err := p.wear(r)
@@ -180,7 +177,9 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 	scaled := slices.Clone(x)
 	d.s.Scale(i, scaled)
 	varying := d.p.kind.Inputs(d.r, t)
-	varying["sample"] = engine.FromFloat32s(scaled, 1, l.Height, l.Width, l.Channels)
+	if l.Beside == 0 {
+		varying["sample"] = engine.FromFloat32s(scaled, 1, l.Height, l.Width, l.Channels)
+	}
 	var all [][]float32
 	for _, rows := range batches(rows) {
 		size := d.net.Size(d.r)
@@ -189,6 +188,9 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 			size.Tokens = context.Shape[1]
 		}
 		in := stack(rows, varying)
+		if l.Beside != 0 {
+			in["sample"] = besides(rows, scaled, l)
+		}
 		for _, m := range d.modes {
 			if err := m.before(ctx, d, i, rows, in); err != nil {
 				return nil, err

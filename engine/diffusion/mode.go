@@ -42,6 +42,8 @@ func (unchanged) finish(_ *drawing, img *image.NRGBA) *image.NRGBA           { r
 // modes make those that a request asks for, in the order in which they change a
 // drawing; nil where one is not asked for. Errors name the field.
 var modes = []func(*Pipeline, Request) (mode, error){
+	newEdit,
+	newInpaint,
 	newImageToImage,
 }
 
@@ -55,6 +57,9 @@ func (p *Pipeline) modes(r Request) (list []mode, err error) {
 		if m != nil {
 			list = append(list, m)
 		}
+	}
+	if len(list) == 0 && p.kind.Latent(r).Beside != 0 {
+		return nil, errors.New("image and mask: this model paints over a part of a picture: give both")
 	}
 	return list, nil
 }
@@ -89,10 +94,15 @@ func checkPicture(field string, img *image.NRGBA) error {
 }
 
 // sizeFor is the size at which to draw from a picture where a request names
-// none: the picture's own, rounded down to what the model takes, or for a
-// large one that of the model's usual area in the picture's proportions.
-func (p *Pipeline) sizeFor(img *image.NRGBA) (width, height int) {
-	d, w, h := p.Defaults(), float64(img.Rect.Dx()), float64(img.Rect.Dy())
+// none: the picture's own with its margins, rounded down to what the model
+// takes, or for a large one that of the model's usual area in the picture's
+// proportions. A part of it is drawn at the model's usual size.
+func (p *Pipeline) sizeFor(r Request) (width, height int) {
+	d, m := p.Defaults(), r.outpaint()
+	if r.OnlyMasked {
+		return d.Width, d.Height
+	}
+	w, h := float64(r.Image.Rect.Dx()+m.left+m.right), float64(r.Image.Rect.Dy()+m.top+m.bottom)
 	if area := float64(d.Width * d.Height); w*h > 4*area {
 		w, h = fitted(w, h, area)
 	}

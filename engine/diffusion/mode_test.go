@@ -54,6 +54,15 @@ func TestResized(t *testing.T) {
 	}
 }
 
+// Masks are blurred to Pillow's very bits.
+func TestBlurred(t *testing.T) {
+	for _, radius := range []int{1, 4, 25} {
+		if got, want := blurred(golden(t, "mask.png"), radius), golden(t, fmt.Sprintf("blurred_%d.png", radius)); !bytes.Equal(got.Pix, want.Pix) {
+			t.Errorf("radius %d: differs from Pillow's", radius)
+		}
+	}
+}
+
 // modePipeline is one of 8 pixels to a latent, without networks.
 func modePipeline(scheduler string) *Pipeline {
 	c, err := sampler.ParseConfig([]byte(`{"_class_name": "` + scheduler + `"}`))
@@ -93,6 +102,12 @@ func TestBadPictures(t *testing.T) {
 	for name, change := range map[string]func(*Request){
 		"image is 20000×20000": func(r *Request) { r.Image = &image.NRGBA{Rect: image.Rect(0, 0, 20000, 20000)} },
 		"image is 0×5":         func(r *Request) { r.Image = image.NewNRGBA(image.Rect(0, 0, 0, 5)) },
+		"image is 0×0":         func(r *Request) { r.Image, r.Width, r.Height = &image.NRGBA{}, 0, 0 },
+		"mask is black":        func(r *Request) { r.Mask = image.NewNRGBA(good.Rect) },
+		"mask is (32,64)":      func(r *Request) { r.Mask = image.NewNRGBA(image.Rect(0, 0, 32, 64)) },
+		"mask: there is no":    func(r *Request) { r.Image, r.Mask = nil, good },
+		"mask blur":            func(r *Request) { r.Mask, r.MaskBlur = good, -1 },
+		"image with outpaint":  func(r *Request) { r.OutpaintLeft = maxSide },
 		"image: 9×9 pixels": func(r *Request) {
 			r.Image = &image.NRGBA{Rect: image.Rect(0, 0, 9, 9), Stride: 36, Pix: make([]byte, 9)}
 		},
@@ -114,7 +129,7 @@ func TestBadPictures(t *testing.T) {
 func TestSizeFor(t *testing.T) {
 	p := modePipeline("DDIMScheduler") // 512 × 512
 	for _, c := range [][4]int{{512, 768, 512, 768}, {71, 5, 64, 8}, {1024, 1024, 1024, 1024}, {4000, 1000, 1024, 256}, {3, 3, 8, 8}} {
-		w, h := p.sizeFor(image.NewNRGBA(image.Rect(0, 0, c[0], c[1])))
+		w, h := p.sizeFor(Request{Image: image.NewNRGBA(image.Rect(0, 0, c[0], c[1]))})
 		if w != c[2] || h != c[3] {
 			t.Errorf("%d×%d: %d×%d, want %d×%d", c[0], c[1], w, h, c[2], c[3])
 		}

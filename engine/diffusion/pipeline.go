@@ -115,13 +115,24 @@ func (p *Pipeline) readDefaults(m Model) error {
 }
 
 // Fields are the settings that the model reads beside those that all do.
-func (p *Pipeline) Fields() Fields { return p.kind.Fields() }
+func (p *Pipeline) Fields() Fields {
+	f, l := p.kind.Fields(), p.kind.Latent(p.Defaults())
+	switch l.Beside {
+	case 0:
+		f.Image = "taken"
+	case l.Channels:
+		f.Image = "needed"
+	default:
+		f.Image = "masked"
+	}
+	return f
+}
 
 // Defaults is the request that the model's publisher recommends, without a prompt.
 func (p *Pipeline) Defaults() Request {
 	r := p.kind.Defaults()
 	r.Steps, r.Guidance, r.Schedule = p.defaults.Steps, p.defaults.Guidance, p.defaults.Schedule
-	r.Strength = defaultStrength
+	r.Strength, r.ImageGuidance, r.MaskPadding = defaultStrength, defaultImageGuidance, defaultPadding
 	r.GuidanceEnd = 1
 	return r
 }

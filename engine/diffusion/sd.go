@@ -22,18 +22,22 @@ type stableDiffusion struct {
 
 // insistentSD is StableDiffusionPipeline itself, which mends the schedulers of
 // its early checkpoints.
-type insistentSD struct{ *stableDiffusion }
-
-func (insistentSD) schedulerFields() map[string]any {
-	return map[string]any{"steps_offset": 1, "clip_sample": false}
+type insistentSD struct {
+	*stableDiffusion
+	fields map[string]any
 }
 
-func newInsistentSD(m Configs) (Kind, error) {
-	k, err := newStableDiffusion(m)
-	if err != nil {
-		return nil, err
+func (k insistentSD) schedulerFields() map[string]any { return k.fields }
+
+// newInsistentSD makes the kind that sets a field beside steps_offset.
+func newInsistentSD(field string, value bool) func(Configs) (Kind, error) {
+	return func(m Configs) (Kind, error) {
+		k, err := newStableDiffusion(m)
+		if err != nil {
+			return nil, err
+		}
+		return insistentSD{k.(*stableDiffusion), map[string]any{"steps_offset": 1, field: value}}, nil
 	}
-	return insistentSD{k.(*stableDiffusion)}, nil
 }
 
 func newStableDiffusion(m Configs) (Kind, error) {
@@ -80,7 +84,7 @@ func (k *stableDiffusion) Fields() Fields {
 	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Multiple: k.vae.facts.Factor}
 }
 
-func (k *stableDiffusion) Latent(r Request) Latent { return k.vae.latent(r) }
+func (k *stableDiffusion) Latent(r Request) Latent { return k.unet.latent(k.vae, r) }
 
 func (k *stableDiffusion) Guided(r Request) bool { return k.unet.guided(r) }
 
@@ -116,10 +120,20 @@ func newUNet(m Configs) (u unetPart, err error) {
 
 // fits validates that the UNet's latents are those that the decoder takes.
 func (u unetPart) fits(d decoder) error {
-	if u.facts.In != d.facts.Latent || u.facts.Out != d.facts.Latent {
+	if beside := u.beside(); u.facts.Out != d.facts.Latent || beside != 0 && beside != u.facts.Out && beside != u.facts.Out+1 {
 		return fmt.Errorf("unet makes %d of %d channels, vae decodes %d", u.facts.Out, u.facts.In, d.facts.Latent)
 	}
 	return nil
+}
+
+// beside is how many channels it reads after the sample's.
+func (u unetPart) beside() int { return u.facts.In - u.facts.Out }
+
+// latent is what the UNet walks.
+func (u unetPart) latent(d decoder, r Request) Latent {
+	l := d.latent(r)
+	l.Beside = u.beside()
+	return l
 }
 
 // guided tells whether guidance takes a second row: a UNet that embeds it does
@@ -134,6 +148,9 @@ func (u unetPart) net(factor int, tokens func() int) Net {
 			s := Size{Batch: 1, Height: r.Height / factor, Width: r.Width / factor, Tokens: tokens()}
 			if u.guided(r) {
 				s.Batch = 2
+			}
+			if u.beside() == u.facts.Out && s.Batch == 2 { // see edit
+				s.Batch = 3
 			}
 			return s
 		},

@@ -14,11 +14,12 @@ import (
 // on the pooled text and on the picture's size. Podell et al. 2023. Turbo,
 // Lightning, SSD-1B, Vega and Playground v2.5 are configurations of it.
 type stableDiffusionXL struct {
-	texts [2]*clipText
-	few   distilled
-	unet  unetPart
-	vae   decoder
-	zeros bool // an empty negative prompt is zeros, not an encoded text; ComfyUI always encodes it
+	texts  [2]*clipText
+	few    distilled
+	unet   unetPart
+	vae    decoder
+	scaled bool // a picture to be changed is scaled as the latents are: CosXL's
+	zeros  bool // an empty negative prompt is zeros, not an encoded text; ComfyUI always encodes it
 }
 
 func newStableDiffusionXL(m Configs) (Kind, error) {
@@ -41,12 +42,13 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 	}
 	k.vae.precise = k.vae.facts.Upcast
 	index := struct {
-		Zeros bool `json:"force_zeros_for_empty_prompt"`
-	}{true}
+		Zeros  bool `json:"force_zeros_for_empty_prompt"`
+		Scaled bool `json:"is_cosxl_edit"`
+	}{Zeros: true}
 	if err := parse(m, "model_index", &index); err != nil {
 		return nil, err
 	}
-	k.zeros = index.Zeros
+	k.zeros, k.scaled = index.Zeros, index.Scaled
 	return k, cmp.Or(k.fits(), k.unet.fits(k.vae))
 }
 
@@ -97,7 +99,11 @@ func (k *stableDiffusionXL) Fields() Fields {
 	}
 }
 
-func (k *stableDiffusionXL) Latent(r Request) Latent { return k.vae.latent(r) }
+func (k *stableDiffusionXL) Latent(r Request) Latent {
+	l := k.unet.latent(k.vae, r)
+	l.Scaled = k.scaled
+	return l
+}
 
 func (k *stableDiffusionXL) Guided(r Request) bool { return k.unet.guided(r) }
 

@@ -13,9 +13,12 @@ import diffusers
 import numpy as np
 import torch
 import transformers
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "pipeline")]
+from seeded import fill, freeze, laid  # noqa: E402
+
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
 BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 ANCESTRAL = diffusers.EulerAncestralDiscreteScheduler(**BETAS, steps_offset=1)
@@ -23,23 +26,28 @@ HEUN = diffusers.HeunDiscreteScheduler(**BETAS)
 
 
 def sketch():
-    """photo.png: waves of colour around a disc."""
+    """photo.png: waves of colour around a disc; mask.png: a slanted square, grey at an edge."""
     y, x = np.mgrid[0:34, 0:45]
     waves = np.stack([np.sin(x / 5 + y / 9), np.cos(x / 11 - y / 4), np.sin((x + y) / 7)], -1) * 90 + 128
     waves[(x - 25) ** 2 + (y - 15) ** 2 < 90] = (230, 40, 60)
     Image.fromarray(waves.round().astype("uint8")).save(HERE / "photo.png", optimize=True)
+    mask = Image.new("L", (45, 34))
+    ImageDraw.Draw(mask).polygon([(12, 6), (30, 10), (26, 24), (9, 19)], fill=255)
+    mask.save(HERE / "mask.png", optimize=True)
 
 
-def photo(width, height):
-    return Image.open(HERE / "photo.png").convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+def photo(width=None, height=None, name="photo.png"):
+    picture = Image.open(HERE / name)
+    return picture if width is None else picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def request(**fields):
     return dict(prompt="red cat", negativePrompt="", seed=3, steps=4, guidance=3.0, width=40, height=32) | fields
 
 
-def load(model, cls, scheduler=None):
-    pipe = cls.from_pretrained(HERE.parent / "pipeline" / model / "model", torch_dtype=torch.float32, local_files_only=True)
+def load(model, cls, scheduler=None, **parts):
+    with laid(HERE.parent / "pipeline" / model / "model") as d:
+        pipe = cls.from_pretrained(d, torch_dtype=torch.float32, local_files_only=True, **parts)
     pipe.set_progress_bar_config(disable=True)
     if scheduler is not None:
         pipe.scheduler = scheduler
@@ -47,18 +55,96 @@ def load(model, cls, scheduler=None):
 
 
 def call(pipe, r, **more):
-    given = dict(prompt=r["prompt"], num_inference_steps=r["steps"], guidance_scale=r["guidance"], output_type="np",
+    given = dict(prompt=r["prompt"], num_inference_steps=r["steps"], guidance_scale=r["guidance"], output_type="pil",
                  generator=torch.Generator("cpu").manual_seed(r["seed"]))
     if r["negativePrompt"]:
         given["negative_prompt"] = r["negativePrompt"]
     return pipe(**given, **more).images[0]
 
 
+def unet(like, seed, **config):
+    """A UNet as a tiny pipeline has it, but for some fields."""
+    own = json.loads((HERE.parent / "pipeline" / like / "model" / "unet" / "config.json").read_text())
+    return fill(diffusers.UNet2DConditionModel.from_config(own | config), seed)
+
+
+# Parts that take the place of a model's, each in a directory of its own.
+PARTS = {
+    "unet_inpaint": lambda: unet("tiny_ddim_kl", 50, in_channels=9),
+    "unet_edit": lambda: unet("tiny_ddim_kl", 51, in_channels=8),
+    "unet_edit_xl": lambda: unet("sdxl", 52, in_channels=8),
+}
+made = {}
+
+
+def part(name):
+    """A part, written once."""
+    if name not in made:
+        made[name] = PARTS[name]()
+        made[name].save_pretrained(HERE / name)
+        freeze(HERE / name)
+    return made[name]
+
+
+def case(model, r, picture, scheduler=None, cls=None, parts=None):
+    """What golden.json says of a picture, and the picture."""
+    entry = dict(model=model, request=r)
+    if scheduler is not None:
+        entry["scheduler"] = json.loads(scheduler.to_json_string().replace("-Infinity", "null"))
+    if cls is not None:
+        entry["pipeline"] = cls.__name__
+    if parts is not None:
+        entry["parts"] = parts
+    return entry, picture
+
+
 def img2img(model, cls=diffusers.StableDiffusionImg2ImgPipeline, scheduler=None, **fields):
     r = request(image="photo.png", **fields)
-    picture = call(load(model, cls, scheduler), r, image=photo(r["width"], r["height"]), strength=r["strength"])
-    return model, scheduler, r, picture
+    more = dict(image=photo(r["width"], r["height"]), strength=r["strength"])
+    if cls in (SD3, FLUX):
+        more |= dict(width=r["width"], height=r["height"])
+    return case(model, r, call(load(model, cls, scheduler), r, **more), scheduler)
 
+
+def inpaint(model, cls=diffusers.StableDiffusionInpaintPipeline, scheduler=None, own=None, under="photo.png", white="mask.png", **fields):
+    """own is the UNet for inpainting; a picture that is drawn whole gets back what lies outside of the mask, as one that is drawn in part does."""
+    r = request(**(dict(image="photo.png", mask="mask.png") | fields))
+    pipe = load(model, cls, scheduler, **({"unet": part(own)} if own else {}))
+    white, under = photo(name=white), photo(name=under)
+    if "maskBlur" in r:
+        white = pipe.mask_processor.blur(white, r["maskBlur"])
+    size = dict(width=r["width"], height=r["height"])
+    more = dict(image=under, mask_image=white, strength=r["strength"], **size)
+    if "onlyMasked" in r:
+        picture = call(pipe, r, **more, padding_mask_crop=r["maskPadding"])
+    else:
+        picture = call(pipe, r, **more)
+        picture = pipe.image_processor.apply_overlay(
+            white.resize((r["width"], r["height"]), Image.Resampling.LANCZOS), under.resize((r["width"], r["height"]), Image.Resampling.LANCZOS), picture)
+    return case(model, r, picture, scheduler, cls if own else None, {"unet": own} if own else None)
+
+
+def outpaint(model, **fields):
+    r = request(image="photo.png", outpaintLeft=11, outpaintTop=3, outpaintRight=0, outpaintBottom=7, width=56, height=44, **fields)
+    sides = ((3, 7), (11, 0))
+    Image.fromarray(np.pad(np.asarray(photo()), (*sides, (0, 0)), mode="edge")).save("/tmp/wisp_under.png")
+    Image.fromarray(np.pad(np.zeros((34, 45), "uint8"), sides, constant_values=255)).save("/tmp/wisp_white.png")
+    entry, picture = inpaint(model, under="/tmp/wisp_under.png", white="/tmp/wisp_white.png", **r)
+    entry["request"].pop("mask")
+    return entry, picture
+
+
+def edit(model, cls, own, **fields):
+    r = request(image="photo.png", **fields)
+    more = dict(image=photo(r["width"], r["height"]), image_guidance_scale=r["imageGuidance"])
+    if "XL" in cls.__name__:
+        more |= dict(width=r["width"], height=r["height"])
+    return case(model, r, call(load(model, cls, unet=part(own)), r, **more), None, cls, {"unet": own})
+
+
+XL, SD3, FLUX = diffusers.StableDiffusionXLImg2ImgPipeline, diffusers.StableDiffusion3Img2ImgPipeline, diffusers.FluxImg2ImgPipeline
+XL_INPAINT, FLUX_INPAINT = diffusers.StableDiffusionXLInpaintPipeline, diffusers.FluxInpaintPipeline
+EDIT, XL_EDIT = diffusers.StableDiffusionInstructPix2PixPipeline, diffusers.StableDiffusionXLInstructPix2PixPipeline
 
 CASES = {
     "img2img": lambda: img2img("tiny_ddim_kl", strength=0.6),
@@ -66,6 +152,23 @@ CASES = {
     "img2img_taesd": lambda: img2img("tiny_euler_v", strength=0.75, seed=2**32 + 9),
     "img2img_ancestral": lambda: img2img("tiny_ddim_kl", strength=0.7, steps=10, scheduler=ANCESTRAL),
     "img2img_second_order": lambda: img2img("tiny_ddim_kl", strength=0.5, steps=6, scheduler=HEUN),
+    "img2img_sdxl": lambda: img2img("sdxl", XL, strength=0.5),
+    "img2img_sdxl_means": lambda: img2img("sdxl_means", XL, strength=0.6),
+    "img2img_sd3": lambda: img2img("sd3", SD3, strength=0.55, steps=6),
+    "img2img_flux": lambda: img2img("flux_schnell", FLUX, strength=0.6, guidance=0.0, schedule="trailing"),
+    "inpaint": lambda: inpaint("tiny_ddim_kl", strength=1.0),
+    "inpaint_ancestral": lambda: inpaint("tiny_ddim_kl", strength=0.75, scheduler=ANCESTRAL),
+    "inpaint_blur": lambda: inpaint("tiny_euler_v", strength=0.75, maskBlur=3),
+    "inpaint_own": lambda: inpaint("tiny_ddim_kl", own="unet_inpaint", strength=1.0),
+    "inpaint_own_half": lambda: inpaint("tiny_ddim_kl", own="unet_inpaint", strength=0.6, scheduler=ANCESTRAL),
+    "inpaint_crop": lambda: inpaint("tiny_ddim_kl", strength=0.8, onlyMasked=True, maskPadding=4, maskBlur=2),
+    "inpaint_crop_wide": lambda: inpaint("tiny_ddim_kl", strength=1.0, onlyMasked=True, maskPadding=0, width=48, height=24),
+    "inpaint_sdxl": lambda: inpaint("sdxl", XL_INPAINT, strength=0.8),
+    "inpaint_flux": lambda: inpaint("flux_schnell", FLUX_INPAINT, strength=0.8, guidance=0.0, schedule="trailing"),
+    "outpaint": lambda: outpaint("tiny_ddim_kl", strength=1.0),
+    "edit": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=1.5, negativePrompt="house"),
+    "edit_unguided": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=0.5),
+    "edit_sdxl": lambda: edit("sdxl", XL_EDIT, "unet_edit_xl", imageGuidance=2.0),
 }
 
 
@@ -74,18 +177,17 @@ def main(names):
     sketch()
     for w, h in (45, 20), (17, 34), (90, 51), (8, 8):
         photo(w, h).save(HERE / f"resized_{w}x{h}.png", optimize=True)
+    for radius in 1, 4, 25:
+        photo(name="mask.png").filter(ImageFilter.GaussianBlur(radius)).save(HERE / f"blurred_{radius}.png", optimize=True)
     file = HERE / "golden.json"
     cases = {c["name"]: c for c in json.loads(file.read_text())["cases"]} if names else {}
     for name in names or CASES:
-        model, scheduler, fields, picture = CASES[name]()
-        assert np.isfinite(picture).all()
-        picture = (picture * 255).round().astype("uint8")
-        Image.fromarray(picture).save(HERE / f"{name}.png", optimize=True)
+        entry, picture = CASES[name]()
+        picture.save(HERE / f"{name}.png", optimize=True)
+        picture = np.asarray(picture)
         print(f"{name}: {picture.shape}, mean {picture.mean():.1f}, std {picture.std():.1f}, "
               f"at the limits {np.mean((picture == 0) | (picture == 255)):.2f}", flush=True)
-        cases[name] = dict(name=name, model=model, request=fields)
-        if scheduler is not None:
-            cases[name]["scheduler"] = json.loads(scheduler.to_json_string().replace("-Infinity", "null"))
+        cases[name] = dict(name=name) | entry
     text = ",\n".join(json.dumps(cases[name]) for name in CASES if name in cases)
     file.write_text('{"versions": ' + json.dumps(VERSIONS) + ', "cases": [\n' + text + "\n]}\n")
 
