@@ -214,7 +214,8 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return nil
 	})
 	f.StringVar(&o.Out, "out", "", "the model directory to write")
-	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8 or q4")
+	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8, q4, ternary (the denoiser's layers in 2 bits, the rest in q4), or auto (layer by layer, as -size allows)")
+	size := f.String("size", "", "for -quant auto: the size to fill, such as 1.2GB")
 	f.StringVar(&o.Name, "name", "", "the model's name (default: from wisp.json, else its directory)")
 	f.StringVar(&o.Licence, "licence", "", "the model's licence (default: from its card)")
 	f.BoolVar(&o.PerTensor, "tensors", false, "report the quantisation error of every tensor, not only the worst of each component")
@@ -225,6 +226,11 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return errors.New("say what to pack with -in and where to with -out")
 	}
 	var err error
+	if *size != "" {
+		if o.Size, err = bytesOf(*size); err != nil {
+			return err
+		}
+	}
 	var bar *pack.Bar
 	log := io.Writer(os.Stdout)
 	if onTerminal(os.Stdout) {
@@ -248,6 +254,18 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return drawable(plan, plan.Manifest)
 	}
 	return pack.Run(ctx, o)
+}
+
+// bytesOf reads a size: "1.2GB", "800 MB", "512MiB", or a number of bytes.
+func bytesOf(text string) (int64, error) {
+	number := strings.TrimRight(text, "BGKMTbgikmt ")
+	unit := strings.ToUpper(strings.TrimSpace(text[len(number):]))
+	v, err := strconv.ParseFloat(number, 64)
+	factor, known := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}[unit]
+	if err != nil || !known || v*factor < 1 || v*factor > 1<<50 {
+		return 0, fmt.Errorf("-size %q is no size such as 1.2GB", text)
+	}
+	return int64(v * factor), nil
 }
 
 // onTerminal reports whether somebody watches what is written to f.

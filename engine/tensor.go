@@ -12,7 +12,7 @@ import (
 // DType is the storage type of a tensor's elements.
 type DType uint8
 
-// The storage types. Q8 and Q4 are block-quantised: see [QuantBlock].
+// The storage types. Q8, Q4 and Q2 are block-quantised: see [DType.Block].
 const (
 	F32 DType = iota
 	F16
@@ -20,9 +20,10 @@ const (
 	I32
 	Q8
 	Q4
+	Q2
 )
 
-var dtypeNames = [...]string{"f32", "f16", "bf16", "i32", "q8", "q4"}
+var dtypeNames = [...]string{"f32", "f16", "bf16", "i32", "q8", "q4", "q2"}
 
 // String returns the lower-case name, as used in model manifests.
 func (d DType) String() string {
@@ -41,12 +42,29 @@ func ParseDType(s string) (DType, error) {
 }
 
 // QuantBlock is the number of consecutive weights of a row that share a scale
-// in Q8 and Q4. A tensor's rows are its first dimension, a row's length k the
-// product of the others; a row's last block may be short. The bytes are
-// planar: first every scale (f16, rows × ceil(k/32)), then the weights: Q8 one
-// int8 each, value = scale·q; Q4 two to a byte, low nibble first, each row
-// padded to whole bytes, value = scale·(q−8). See loader/FORMAT.md.
+// in Q8 and Q4.
 const QuantBlock = 32
+
+// Block is the number of consecutive weights of a row that share a scale: 32 in
+// Q8 and Q4, 128 in Q2, 0 where there are no scales. A tensor's rows are its
+// first dimension, a row's length k the product of the others; a row's last
+// block may be short. The bytes are planar: first every scale (f16, rows ×
+// ceil(k/block)), then the weights, each row padded to whole bytes: Q8 one int8
+// each, value = scale·q; Q4 two to a byte, low nibble first, value =
+// scale·(q−8); Q2 four to a byte, low bits first, value = scale·(q−1), which is
+// ternary where no q is 3. See loader/FORMAT.md.
+func (d DType) Block() int {
+	switch d {
+	case Q8, Q4:
+		return QuantBlock
+	case Q2:
+		return 4 * QuantBlock
+	}
+	return 0
+}
+
+// Quantised reports whether the type has scales.
+func (d DType) Quantised() bool { return d.Block() > 0 }
 
 // Shape lists the extents of a tensor, outermost first.
 type Shape []int
@@ -96,14 +114,17 @@ func ByteSize(d DType, s Shape) int {
 	case F16, BF16:
 		return 2 * s.Elems()
 	case Q8:
-		return rows * (2*blocks(k) + k)
+		return rows * (2*d.blocks(k) + k)
 	case Q4:
-		return rows * (2*blocks(k) + (k+1)/2)
+		return rows * (2*d.blocks(k) + (k+1)/2)
+	case Q2:
+		return rows * (2*d.blocks(k) + (k+3)/4)
 	}
 	panic("engine: size of " + d.String())
 }
 
-func blocks(k int) int { return (k + QuantBlock - 1) / QuantBlock }
+// blocks is the number of scales of a row of k weights.
+func (d DType) blocks(k int) int { return (k + d.Block() - 1) / d.Block() }
 
 // CheckType checks that there can be a tensor of this type and shape.
 func CheckType(d DType, s Shape) error {
@@ -203,7 +224,7 @@ func (t Tensor) Float32s() []float32 {
 		for i := range out {
 			out[i] = float32(int32(le.Uint32(t.Data[4*i:])))
 		}
-	case Q8, Q4:
+	case Q8, Q4, Q2:
 		t.dequantise(out)
 	}
 	return out
@@ -211,17 +232,23 @@ func (t Tensor) Float32s() []float32 {
 
 func (t Tensor) dequantise(out []float32) {
 	rows, k := t.Shape.Rows()
-	nb := blocks(k)
+	nb, block := t.DType.blocks(k), t.DType.Block()
 	scales, q := t.Data[:2*rows*nb], t.Data[2*rows*nb:]
 	for r := range rows {
 		for i := range k {
-			scale := float16.Frombits(binary.LittleEndian.Uint16(scales[2*(r*nb+i/QuantBlock):])).Float32()
-			if t.DType == Q8 {
-				out[r*k+i] = scale * float32(int8(q[r*k+i]))
-				continue
-			}
-			b := q[r*((k+1)/2)+i/2] >> (4 * (i & 1)) & 15
-			out[r*k+i] = scale * float32(int(b)-8)
+			scale := float16.Frombits(binary.LittleEndian.Uint16(scales[2*(r*nb+i/block):])).Float32()
+			out[r*k+i] = scale * float32(t.DType.code(q[len(q)/rows*r:], i))
 		}
 	}
+}
+
+// code is what a scale is multiplied by for weight i of a row.
+func (d DType) code(row []byte, i int) int {
+	switch d {
+	case Q4:
+		return int(row[i/2]>>(4*(i&1))&15) - 8
+	case Q2:
+		return int(row[i/4]>>(2*(i&3))&3) - 1
+	}
+	return int(int8(row[i]))
 }

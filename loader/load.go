@@ -12,7 +12,7 @@ import (
 // callee and stays valid.
 type Tensor struct {
 	Name  string
-	DType string // "f32", "f16", "bf16", "i32", "q8", "q4"
+	DType string // "f32", "f16", "bf16", "i32", "q8", "q4", "q2"
 	Shape []int  // outermost first; not to be changed
 	Data  []byte
 }

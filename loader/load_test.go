@@ -44,7 +44,7 @@ type builder struct {
 }
 
 func newBuilder(chunk int) *builder {
-	return &builder{files: files{}, size: chunk, man: Manifest{Format: "wisp", Version: Version, Name: "test",
+	return &builder{files: files{}, size: chunk, man: Manifest{Format: "wisp", Version: 1, Name: "test",
 		Licence: "CC0-1.0", Components: map[string]Component{}}}
 }
 

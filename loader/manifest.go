@@ -16,7 +16,7 @@ import (
 // Limits of the format; FORMAT.md states them.
 const (
 	ManifestName = "manifest.json"
-	Version      = 1        // of the format, in the manifest
+	Version      = 2        // of the format, in the manifest: the newest; [Manifest.Oldest] is what is written
 	MaxChunk     = 16 << 20 // bytes of a chunk, stored and raw
 	MaxTensor    = math.MaxInt32
 
@@ -31,7 +31,7 @@ const (
 // Manifest describes a model: everything but the bytes of its tensors and files.
 type Manifest struct {
 	Format   string `json:"format"`         // "wisp"
-	Version  int    `json:"version"`        // Version
+	Version  int    `json:"version"`        // 1, or 2 where a tensor is q2
 	Name     string `json:"name"`           // for people
 	Licence  string `json:"licence"`        // SPDX identifier or a few words
 	Card     string `json:"card,omitempty"` // the entry of Files that is the model card
@@ -86,7 +86,7 @@ type FileInfo struct {
 type TensorInfo struct {
 	Component string `json:"component"`
 	Name      string `json:"name"`  // as in the checkpoint
-	DType     string `json:"dtype"` // "f32", "f16", "bf16", "i32", "q8", "q4"
+	DType     string `json:"dtype"` // "f32", "f16", "bf16", "i32", "q8", "q4", "q2"
 	Shape     []int  `json:"shape"` // outermost first
 	Place
 	Encoding string `json:"encoding,omitempty"` // "planes", or empty for plain bytes
@@ -104,6 +104,22 @@ func (m *Manifest) Config(component string) (json.RawMessage, bool) {
 		c = m.Defaults
 	}
 	return c, len(c) > 0
+}
+
+// Oldest is the least version of the format that has what the manifest needs.
+func (m *Manifest) Oldest() int {
+	v := 1
+	for i := range m.Tensors {
+		v = max(v, m.Tensors[i].version())
+	}
+	return v
+}
+
+func (t *TensorInfo) version() int {
+	if t.DType == "q2" {
+		return 2
+	}
+	return 1
 }
 
 // PeakBytes estimates the memory of a loaded model: its weights as f32, and as
@@ -223,6 +239,9 @@ func (m *Manifest) checkTensor(i int, bases []int64) (span, error) {
 		return span{}, badModel("tensor %q belongs to the component %q, which the manifest does not have", t.Name, t.Component)
 	}
 	err := t.check()
+	if err == nil && m.Version < t.version() {
+		err = fieldError("is %s, which version %d of the format has not", t.DType, m.Version)
+	}
 	if err == nil {
 		var s span
 		if s, err = t.span(m, bases); err == nil {
@@ -356,6 +375,8 @@ func tensorSize(dtype string, shape []int) (int64, error) {
 		size = rows * int64(quant.RowBytes(8, int(elems/rows)))
 	case "q4":
 		size = rows * int64(quant.RowBytes(4, int(elems/rows)))
+	case "q2":
+		size = rows * int64(quant.RowBytes(2, int(elems/rows)))
 	default:
 		return 0, fieldError("has the unknown dtype %q", dtype)
 	}

@@ -35,11 +35,14 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	}
 	r := &manifestReader{JSON: budget.NewJSON(ManifestName, b, limits), man: &Manifest{}, digest: digest}
 	err := r.read()
-	if err == nil && r.man.Format == "wisp" && r.man.Version == Version {
+	if err == nil && r.man.Format == "wisp" && known(int64(r.man.Version)) {
 		return r.man, r.man.check()
 	}
 	return nil, refusal(b, err)
 }
+
+// known reports whether a version of the format is read.
+func known(version int64) bool { return version >= 1 && version <= Version }
 
 // refusal says why a manifest that is not one of this version's is none: a
 // later version may mean something else by all keys but two.
@@ -64,7 +67,7 @@ func refusal(b []byte, why error) error {
 	switch {
 	case errors.Is(err, budget.ErrCutShort):
 		return badModel("%s: %w", ManifestName, errCutShort)
-	case err != nil && why != nil && format == "wisp" && version == Version:
+	case err != nil && why != nil && format == "wisp" && known(version):
 		return badModel("%s: %v", ManifestName, why)
 	case err != nil:
 		return badModel("%s is not a manifest: %v; check the model's address", ManifestName, err)
@@ -72,7 +75,7 @@ func refusal(b []byte, why error) error {
 		return badModel("%s is not a wisp manifest; make one with `go run . pack`", ManifestName)
 	case version > Version:
 		return badModel("the model has format version %d, this build reads %d: update wisp", version, Version)
-	case version < Version:
+	case version < 1:
 		return badModel("the model has format version %d, this build reads %d: pack it again", version, Version)
 	}
 	return badModel("%s: %v", ManifestName, why)

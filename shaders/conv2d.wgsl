@@ -14,7 +14,7 @@
 override rows_per_thread: u32 = 8; // or 4
 override kw: u32 = 3;
 override up: u32 = 1;
-override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4
+override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4, 5 q2
 
 struct Dims {
 	first: u32,  // first row of workgroups: a grid may run in several pieces
@@ -79,6 +79,11 @@ fn weight4(row: u32, k: u32) -> vec4<f32> {
 			let q = vec4<u32>(v & 15u, (v >> 4u) & 15u, (v >> 8u) & 15u, (v >> 12u) & 15u);
 			return (vec4<f32>(q) - 8.0) * scale4(row, k);
 		}
+		case 5u: {
+			let v = w[base + k / 8u][(k / 4u) & 1u] >> (8u * (k & 3u));
+			let q = vec4<u32>(v & 3u, (v >> 2u) & 3u, (v >> 4u) & 3u, (v >> 6u) & 3u);
+			return (vec4<f32>(q) - 1.0) * scale4(row, k);
+		}
 		default: {
 			return bitcast<vec4<f32>>(vec4<u32>(w[base + 2u * k], w[base + 2u * k + 1u]));
 		}
@@ -93,7 +98,7 @@ fn scale4(row: u32, k: u32) -> vec4<f32> {
 }
 
 fn scale(row: u32, at: u32) -> f32 {
-	let i = row * dims.blocks + min(at / 32u, dims.blocks - 1u); // channels of the padding have none
+	let i = row * dims.blocks + min(at / select(32u, 128u, weights == 5u), dims.blocks - 1u); // channels of the padding have none
 	return unpack2x16float(scales[i / 2u])[i & 1u];
 }
 

@@ -6,7 +6,7 @@
 // Bindings: 0 dims, 1 ids, 2 table and 3 its scales (see webgpu/weights.go), 4
 // out (ids, d). Mirrors engine/cpu/move.go.
 
-override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4
+override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4, 5 q2
 
 struct Dims {
 	first: u32,  // first row of workgroups
@@ -32,12 +32,13 @@ fn weight(row: u32, k: u32) -> f32 {
 		case 2u: { return bitcast<f32>((table[base + k / 2u] >> (16u * (k & 1u))) << 16u); }
 		case 3u: { return f32(extractBits(bitcast<i32>(table[base + k / 4u]), 8u * (k & 3u), 8u)) * scale(row, k); }
 		case 4u: { return (f32(extractBits(table[base + k / 8u], 4u * (k & 7u), 4u)) - 8.0) * scale(row, k); }
+		case 5u: { return (f32(extractBits(table[base + k / 16u], 2u * (k & 15u), 2u)) - 1.0) * scale(row, k); }
 		default: { return bitcast<f32>(table[base + k]); }
 	}
 }
 
 fn scale(row: u32, k: u32) -> f32 {
-	let i = row * dims.blocks + k / 32u;
+	let i = row * dims.blocks + k / select(32u, 128u, weights == 5u);
 	return unpack2x16float(scales[i / 2u])[i & 1u];
 }
 

@@ -9,7 +9,7 @@
 //
 // Bindings as in linear.wgsl. Mirrors engine/cpu/matmul.go.
 
-override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4
+override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4, 5 q2
 
 struct Dims {
 	first: u32,  // first row of workgroups: a grid may run in several pieces
@@ -63,6 +63,11 @@ fn weight4(row: u32, k: u32) -> vec4<f32> {
 			let v = w[base + k / 4u][(k / 2u) & 1u] >> (16u * (k & 1u));
 			let q = vec4<u32>(v & 15u, (v >> 4u) & 15u, (v >> 8u) & 15u, (v >> 12u) & 15u);
 			return (vec4<f32>(q) - 8.0) * scale(row, k / 8u);
+		}
+		case 5u: {
+			let v = w[base + k / 8u][(k / 4u) & 1u] >> (8u * (k & 3u));
+			let q = vec4<u32>(v & 3u, (v >> 2u) & 3u, (v >> 4u) & 3u, (v >> 6u) & 3u);
+			return (vec4<f32>(q) - 1.0) * scale(row, k / 32u);
 		}
 		default: {
 			return bitcast<vec4<f32>>(vec4<u32>(w[base + 2u * k], w[base + 2u * k + 1u]));

@@ -7,7 +7,7 @@
 //
 // Bindings: 0 dims, 1 x (the file's bytes), 2 out (rows, stride).
 
-override bits: u32 = 32; // of an element: 32, 16, 8 or 4
+override bits: u32 = 32; // of an element: 32, 16, 8, 4 or 2
 
 struct Dims {
 	first: u32,  // first row of workgroups

@@ -6,7 +6,7 @@
 //
 // Bindings: 0 dims, 1 w and 2 its scales (see webgpu/weights.go), 3 out.
 
-override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4
+override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4, 5 q2
 
 struct Dims {
 	first: u32,  // first row of workgroups
@@ -32,12 +32,13 @@ fn weight(row: u32, k: u32, at: u32) -> f32 {
 		case 2u: { return bitcast<f32>((w[base + k / 2u] >> (16u * (k & 1u))) << 16u); }
 		case 3u: { return f32(extractBits(bitcast<i32>(w[base + k / 4u]), 8u * (k & 3u), 8u)) * scale(row, at); }
 		case 4u: { return (f32(extractBits(w[base + k / 8u], 4u * (k & 7u), 4u)) - 8.0) * scale(row, at); }
+		case 5u: { return (f32(extractBits(w[base + k / 16u], 2u * (k & 15u), 2u)) - 1.0) * scale(row, at); }
 		default: { return bitcast<f32>(w[base + k]); }
 	}
 }
 
 fn scale(row: u32, at: u32) -> f32 {
-	let i = row * dims.blocks + at / 32u;
+	let i = row * dims.blocks + at / select(32u, 128u, weights == 5u);
 	return unpack2x16float(scales[i / 2u])[i & 1u];
 }
 

@@ -78,7 +78,7 @@ export type Checkpoint = Iterable<File | [path: string, file: Blob]>;
  * How weights are stored: as they are, in 16 bits, or quantised in blocks to 8
  * or 4 bits.
  */
-export type Quantisation = "f32" | "f16" | "q8" | "q4";
+export type Quantisation = "f32" | "f16" | "q8" | "q4" | "ternary";
 
 export interface Inspection {
 	/** Of the folder or file. */

@@ -15,7 +15,7 @@ import (
 // first, each row padded with zero bits to a multiple of 8 bytes. A
 // convolution's k runs over (i, j, c) with c padded to a multiple of four,
 // else k is as in the file. Scales of quantised weights are as in the file:
-// f16, rows × ceil(k/32) in the file's order of k. What exceeds a binding is
+// f16, rows × ceil(k/block) in the file's order of k. What exceeds a binding is
 // cut into parts of whole rows.
 type weight struct {
 	dev    device
@@ -58,11 +58,11 @@ func (w *weight) Release() {
 // bits is the size of an element by storage type, and code its number in the
 // kernels' override `weights`.
 var (
-	bits = map[engine.DType]int{engine.F32: 32, engine.F16: 16, engine.BF16: 16, engine.Q8: 8, engine.Q4: 4}
-	code = map[engine.DType]float64{engine.F32: 0, engine.F16: 1, engine.BF16: 2, engine.Q8: 3, engine.Q4: 4}
+	bits = map[engine.DType]int{engine.F32: 32, engine.F16: 16, engine.BF16: 16, engine.Q8: 8, engine.Q4: 4, engine.Q2: 2}
+	code = map[engine.DType]float64{engine.F32: 0, engine.F16: 1, engine.BF16: 2, engine.Q8: 3, engine.Q4: 4, engine.Q2: 5}
 )
 
-func (w *weight) quantised() bool { return w.dtype == engine.Q8 || w.dtype == engine.Q4 }
+func (w *weight) quantised() bool { return w.dtype.Quantised() }
 
 // conv splits a row into the places of a convolution kernel and channels.
 func (w *weight) conv() (taps, channels int) {
@@ -73,10 +73,13 @@ func (w *weight) conv() (taps, channels int) {
 	return 1, k
 }
 
-// blocks is the number of scales of a row.
+// blocks is the number of scales of a row, 1 where there are none.
 func (w *weight) blocks() int {
 	_, k := w.shape.Rows()
-	return (k + engine.QuantBlock - 1) / engine.QuantBlock
+	if !w.quantised() {
+		return 1
+	}
+	return (k + w.dtype.Block() - 1) / w.dtype.Block()
 }
 
 func align(n, to int) int { return (n + to - 1) / to * to }

@@ -62,7 +62,7 @@ func convCases() []Case {
 	} {
 		cases = append(cases, one("conv2d/"+c.name, c.node))
 	}
-	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4, engine.Q2} {
 		weights := one("conv2d/3x3_"+d.String(), conv{1, 8, 8, 20, 24, 3, 1, same}.node)
 		weights.Weights = d
 		cases = append(cases, weights)
@@ -112,7 +112,7 @@ func depthwiseCases() []Case {
 	} {
 		cases = append(cases, one("depthwise_conv2d/"+c.name, c.depthwise))
 	}
-	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4, engine.Q2} {
 		weights := one("depthwise_conv2d/3x3_"+d.String(), conv{1, 8, 8, 20, 20, 3, 1, same}.depthwise)
 		weights.Weights = d
 		cases = append(cases, weights)
@@ -163,7 +163,7 @@ func foldCases() []Case {
 	} {
 		cases = append(cases, one("conv_transpose2d/"+t.name, node(t.transposed)))
 	}
-	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4, engine.Q2} {
 		weights := one("conv_transpose2d/4x4_s2_"+d.String(), node(transposed{1, 5, 6, 20, 12, 4, 2, 1, 0}))
 		weights.Weights = d
 		cases = append(cases, weights)
@@ -187,9 +187,14 @@ func matmulCases() []Case {
 			return linear(g, s[1], s[2], s[0])
 		}))
 	}
-	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+	for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4, engine.Q2} {
 		c := one("linear/"+d.String(), func(g *engine.Graph) *engine.Node { return linear(g, 75, 24, 2, 9) })
 		c.Weights = d
+		cases = append(cases, c)
+	}
+	for _, rows := range []int{1, 3, 40} { // several blocks of 128
+		c := one(fmt.Sprintf("linear/q2_%d_rows", rows), func(g *engine.Graph) *engine.Node { return linear(g, 420, 72, rows) })
+		c.Weights = engine.Q2
 		cases = append(cases, c)
 	}
 	for _, act := range []engine.Op{engine.OpSiLU, engine.OpGELU, engine.OpGELUTanh, engine.OpQuickGELU, engine.OpReLU, engine.OpTanh, engine.OpSigmoid} {
@@ -407,6 +412,9 @@ func moveCases() []Case {
 		}),
 		Case{Name: "embedding/q8", Weights: engine.Q8, Build: func(g *engine.Graph) {
 			g.Output("y", engine.Embedding(g.Weight("table", 10, 40), g.Input("ids", engine.I32, 9)))
+		}},
+		Case{Name: "embedding/q2", Weights: engine.Q2, Build: func(g *engine.Graph) {
+			g.Output("y", engine.Embedding(g.Weight("table", 10, 300), g.Input("ids", engine.I32, 9)))
 		}},
 		Case{Name: "embedding/of_reshaped", Weights: engine.F16, Build: reshapedTable},
 		Case{Name: "embedding/of_reshaped_q8", Weights: engine.Q8, Build: reshapedTable},

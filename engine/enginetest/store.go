@@ -31,6 +31,8 @@ func Store(t engine.Tensor, d engine.DType) engine.Tensor {
 		storeBlocks(out, v, 127, func(rowStart, i, q int) { out.Data[rowStart+i] = byte(int8(q)) })
 	case engine.Q4:
 		storeBlocks(out, v, 7, func(rowStart, i, q int) { out.Data[rowStart+i/2] |= byte(q+8) << (4 * (i & 1)) })
+	case engine.Q2:
+		storeBlocks(out, v, 1, func(rowStart, i, q int) { out.Data[rowStart+i/4] |= byte(q+1+(i%7/6)) << (2 * (i & 3)) }) // 2 is there too
 	}
 	return out
 }
@@ -39,12 +41,13 @@ func Store(t engine.Tensor, d engine.DType) engine.Tensor {
 // first byte, its place in the row and its quantised value in −top..top.
 func storeBlocks(out engine.Tensor, v []float32, top int, put func(rowStart, i, q int)) {
 	rows, k := out.Shape.Rows()
-	nb := (k + engine.QuantBlock - 1) / engine.QuantBlock
+	size := out.DType.Block()
+	nb := (k + size - 1) / size
 	rowBytes := (len(out.Data) - 2*rows*nb) / max(rows, 1)
 	for r := range rows {
 		row := v[r*k : (r+1)*k]
 		for b := range nb {
-			block := row[b*engine.QuantBlock : min(k, (b+1)*engine.QuantBlock)]
+			block := row[b*size : min(k, (b+1)*size)]
 			var absmax float64
 			for _, x := range block {
 				absmax = max(absmax, math.Abs(float64(x)))
@@ -56,7 +59,7 @@ func storeBlocks(out engine.Tensor, v []float32, top int, put func(rowStart, i, 
 				if s := scale.Float32(); s != 0 {
 					q = min(max(int(math.RoundToEven(float64(x/s))), -top), top)
 				}
-				put(2*rows*nb+r*rowBytes, b*engine.QuantBlock+i, q)
+				put(2*rows*nb+r*rowBytes, b*size+i, q)
 			}
 		}
 	}

@@ -182,7 +182,7 @@ func (b *backend) unpack(p packing, s *form, values []float32) error {
 // matrix of rows of d elements: plain numbers, or quantised in blocks that end
 // where the rows do.
 func (w *buffer) rowsAnyway(d int) bool {
-	return w.dtype != engine.Q8 && w.dtype != engine.Q4 || d%engine.QuantBlock == 0
+	return !w.dtype.Quantised() || d%w.dtype.Block() == 0
 }
 
 // raw returns the address of the stored form for a program to read.
@@ -251,7 +251,7 @@ func (w *buffer) pack(p packing) (*form, error) {
 	}
 	fl := w.b.fl
 	s := &form{dtype: w.dtype, bytes: fl.panelBytes(w.dtype, p.k)}
-	if rows, _ := w.shape.Rows(); rows != p.rows && (w.dtype == engine.Q8 || w.dtype == engine.Q4) {
+	if rows, _ := w.shape.Rows(); rows != p.rows && w.dtype.Quantised() {
 		return nil, fmt.Errorf("a quantised weight %v cannot be read as %d rows", w.shape, p.rows)
 	}
 	var err error

@@ -79,7 +79,7 @@ func (e *emitter) linear8(f *emit.Func) {
 // unpacked8 is the size of what unpack8 writes for a panel of k elements a
 // column; the sums of tile8 follow. It is less than unpackedBytes.
 func unpacked8(k emit.Int, nr int) emit.Int {
-	return k.Times(2 * nr).Add(quantBlocks(k).Times(4 * nr))
+	return k.Times(2 * nr).Add(quantBlocks(k, engine.Q8).Times(4 * nr))
 }
 
 // emitUnpack8 adds unpack8(src, dst, k): a Q8 panel to 16-bit integers as
@@ -128,7 +128,7 @@ func (e *emitter) emitTile8() *emit.Func {
 		f.StoreV(sums, 16*i, f.Splat(0))
 	}
 	scale := f.Let(at.Add(k.Times(2 * e.nr)))
-	last := f.Let(scale.Add(quantBlocks(k).Times(4 * e.nr)))
+	last := f.Let(scale.Add(quantBlocks(k, engine.Q8).Times(4 * e.nr)))
 	f.While(scale.Ne(last), func() {
 		for i := range engine.QuantBlock / 2 { // pairs of k
 			for v := range b {

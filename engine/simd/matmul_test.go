@@ -15,7 +15,7 @@ func TestUnpackedProduct(t *testing.T) {
 		defer func() { b.limits = limits }()
 		for _, weights := range []int{limits.weights, 1} {
 			b.limits.weights = weights
-			for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4} {
+			for _, d := range []engine.DType{engine.F16, engine.BF16, engine.Q8, engine.Q4, engine.Q2} {
 				enginetest.Check(t, b, enginetest.Case{Name: "linear", Weights: d, Build: func(g *engine.Graph) {
 					x := g.Input("x", engine.F32, 32*b.fl.mr+5, 70)
 					y := engine.Linear(x, g.Weight("w", 43, 70), g.Weight("b", 43))

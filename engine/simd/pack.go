@@ -42,34 +42,45 @@ func (e *emitter) emitConvertRow() *emit.Func {
 		half(bf16), // BF16
 		func() { f.Copy(dst, src.Add(row.Mul(k).Shl(2)), k.Shl(2)) }, // I32
 		func() { // Q8
-			q := f.Let(src.Add(quantBytes(rows, k)).Add(row.Mul(k)))
-			e.dequantise(f, row, func(i emit.Int) emit.Int { return q.Add(i).LoadS8(0) })
+			q := f.Let(src.Add(quantBytes(rows, k, engine.Q8)).Add(row.Mul(k)))
+			e.dequantise(f, row, engine.Q8, func(i emit.Int) emit.Int { return q.Add(i).LoadS8(0) })
 		},
 		func() { // Q4
-			q := f.Let(src.Add(quantBytes(rows, k)).Add(row.Mul(k.Plus(1).Shr(1))))
-			e.dequantise(f, row, func(i emit.Int) emit.Int {
+			q := f.Let(src.Add(quantBytes(rows, k, engine.Q4)).Add(row.Mul(k.Plus(1).Shr(1))))
+			e.dequantise(f, row, engine.Q4, func(i emit.Int) emit.Int {
 				return q.Add(i.Shr(1)).LoadU8(0).ShrBy(i.And(emit.Num(1)).Shl(2)).And(emit.Num(15)).Plus(-8)
 			})
+		},
+		func() { // Q2
+			q := f.Let(src.Add(quantBytes(rows, k, engine.Q2)).Add(row.Mul(k.Plus(3).Shr(2))))
+			e.dequantise(f, row, engine.Q2, func(i emit.Int) emit.Int { return pair(q, i).Plus(-1) })
 		},
 	)
 	return f
 }
 
 // quantBytes is the size of the scales that precede a quantised tensor's weights.
-func quantBytes(rows, k emit.Int) emit.Int { return rows.Mul(quantBlocks(k)).Shl(1) }
+func quantBytes(rows, k emit.Int, d engine.DType) emit.Int {
+	return rows.Mul(quantBlocks(k, d)).Shl(1)
+}
 
-func quantBlocks(k emit.Int) emit.Int {
-	return k.Plus(engine.QuantBlock - 1).Div(emit.Num(engine.QuantBlock))
+func quantBlocks(k emit.Int, d engine.DType) emit.Int {
+	return k.Plus(d.Block() - 1).Div(emit.Num(d.Block()))
+}
+
+// pair is the two bits of element i of a row of Q2.
+func pair(row, i emit.Int) emit.Int {
+	return row.Add(i.Shr(2)).LoadU8(0).ShrBy(i.And(emit.Num(3)).Shl(1)).And(emit.Num(3))
 }
 
 // dequantise writes scale·q(i) for the elements of a row of convertRow.
-func (e *emitter) dequantise(f *emit.Func, row emit.Int, q func(i emit.Int) emit.Int) {
+func (e *emitter) dequantise(f *emit.Func, row emit.Int, d engine.DType, q func(i emit.Int) emit.Int) {
 	src, dst, k := f.Param(0), f.Param(1), f.Param(4)
-	scales := f.Let(src.Add(row.Mul(quantBlocks(k)).Shl(1)))
+	scales := f.Let(src.Add(row.Mul(quantBlocks(k, d)).Shl(1)))
 	scale := f.Float()
 	f.Each(emit.Num(0), k, func(i emit.Int) {
-		f.When(i.Rem(emit.Num(engine.QuantBlock)).Eqz(), func() {
-			f.SetF(scale, e.f16(f, scales.Add(i.Div(emit.Num(engine.QuantBlock)).Shl(1)).LoadU16(0).Splat()).Lane(0))
+		f.When(i.Rem(emit.Num(d.Block())).Eqz(), func() {
+			f.SetF(scale, e.f16(f, scales.Add(i.Div(emit.Num(d.Block())).Shl(1)).LoadU16(0).Splat()).Lane(0))
 		})
 		f.StoreF(dst.Add(i.Shl(2)), 0, q(i).Float().Mul(scale))
 	})

@@ -11,11 +11,13 @@ import (
 // channel of a convolution (one tap for a linear layer), one element of each
 // column, in their order as [tap][channel][nr]; a quantised one begins with the
 // scales, f16 as [block][nr], so that it is no larger than what was stored. Blocks run over the stored order (channel, tap).
-// In Q4 each byte holds columns j (low) and j+4 (high) of a group of eight.
+// In Q4 each byte holds columns j (low) and j+4 (high) of a group of eight, in
+// Q2 four columns, the first in the lowest bits.
 
 // panelBytes is the size of a panel of k elements a column.
 func (fl flavour) panelBytes(d engine.DType, k int) int {
-	scales := 2 * fl.nr * ((k + engine.QuantBlock - 1) / engine.QuantBlock)
+	block := max(1, d.Block())
+	scales := 2 * fl.nr * ((k + block - 1) / block)
 	switch d {
 	case engine.F16, engine.BF16:
 		return 2 * fl.nr * k
@@ -23,6 +25,8 @@ func (fl flavour) panelBytes(d engine.DType, k int) int {
 		return scales + fl.nr*k
 	case engine.Q4:
 		return scales + fl.nr*k/2
+	case engine.Q2:
+		return scales + fl.nr*k/4
 	}
 	return 4 * fl.nr * k
 }
@@ -73,8 +77,8 @@ func (e *emitter) packWeights(f *emit.Func) {
 			})
 		}
 	}
-	scales := func() { // copies them, and leaves rows at the weights
-		blocks := f.Let(quantBlocks(k))
+	scales := func(d engine.DType) { // copies them, and leaves rows at the weights
+		blocks := f.Let(quantBlocks(k, d))
 		f.Loop(at, emit.Num(0), blocks, 1, func() {
 			for j := range rows {
 				f.Store16(dst, 2*j, src.Add(row[j].Mul(blocks).Add(at).Shl(1)).LoadU16(0))
@@ -82,7 +86,7 @@ func (e *emitter) packWeights(f *emit.Func) {
 			f.Set(dst, dst.Plus(2*e.nr))
 		})
 		for j := range rows {
-			f.Set(rows[j], src.Add(quantBytes(n, k)))
+			f.Set(rows[j], src.Add(quantBytes(n, k, d)))
 		}
 	}
 	units(f, func(u emit.Int) {
@@ -96,7 +100,7 @@ func (e *emitter) packWeights(f *emit.Func) {
 			plain(2, func(j int) { f.Store16(dst, 2*j, rows[j].Add(at).LoadU16(0)) }),
 			func() {}, // I32 is no weight
 			func() { // Q8
-				scales()
+				scales(engine.Q8)
 				for j := range rows {
 					f.Set(rows[j], rows[j].Add(row[j].Mul(k)))
 				}
@@ -108,7 +112,7 @@ func (e *emitter) packWeights(f *emit.Func) {
 				})
 			},
 			func() { // Q4
-				scales()
+				scales(engine.Q4)
 				for j := range rows {
 					f.Set(rows[j], rows[j].Add(row[j].Mul(k.Plus(1).Shr(1))))
 				}
@@ -122,6 +126,19 @@ func (e *emitter) packWeights(f *emit.Func) {
 						}
 					}
 					f.Set(dst, dst.Plus(e.nr/2))
+				})
+			},
+			func() { // Q2
+				scales(engine.Q2)
+				for j := range rows {
+					f.Set(rows[j], rows[j].Add(row[j].Mul(k.Plus(3).Shr(2))))
+				}
+				elements(func() {
+					for j := 0; j < e.nr; j += 4 {
+						low, high := pair(rows[j], i).Or(pair(rows[j+1], i).Shl(2)), pair(rows[j+2], i).Or(pair(rows[j+3], i).Shl(2))
+						f.Store8(dst, j/4, low.Or(high.Shl(4)))
+					}
+					f.Set(dst, dst.Plus(e.nr/4))
 				})
 			},
 		)
@@ -149,11 +166,11 @@ func (e *emitter) emitUnpack() *emit.Func {
 	// quantised unpacks rows of bytes each holding nr elements, after the scales.
 	// With one tap a block's scales serve its rows one after the other.
 	s := f.Vectors(e.nr / 4)
-	quantised := func(bytes int, row func()) func() {
+	quantised := func(d engine.DType, bytes int, row func()) func() {
 		return func() {
 			f.Set(at, src)
 			f.Set(scale, end)
-			f.Set(last, end.Add(quantBlocks(k).Times(4*e.nr)))
+			f.Set(last, end.Add(quantBlocks(k, d).Times(4*e.nr)))
 			f.While(scale.Ne(last), func() {
 				f.StoreV(scale, 0, f16Finite(f, at.LoadU16x4(0)))
 				f.Set(scale, scale.Plus(16))
@@ -171,14 +188,14 @@ func (e *emitter) emitUnpack() *emit.Func {
 						f.SetV(s[v], scale.LoadV(16*v))
 					}
 					f.Set(scale, scale.Plus(4*e.nr))
-					f.Set(last, dst.Plus(engine.QuantBlock*4*e.nr))
+					f.Set(last, dst.Plus(d.Block()*4*e.nr))
 					f.When(end.Below(last), func() { f.Set(last, end) })
 					f.Repeat(dst.Ne(last), next)
 				})
 			}, func() {
 				f.Loop(tap, emit.Num(0), taps, 1, func() {
 					f.Loop(i, tap, k, 0, func() {
-						f.Set(scale, end.Add(i.Div(emit.Num(engine.QuantBlock)).Times(4*e.nr)))
+						f.Set(scale, end.Add(i.Div(emit.Num(d.Block())).Times(4*e.nr)))
 						for v := range s {
 							f.SetV(s[v], scale.LoadV(16*v))
 						}
@@ -190,23 +207,30 @@ func (e *emitter) emitUnpack() *emit.Func {
 		}
 	}
 	x := f.Vector()
+	mask, fold := f.LetV(emit.Lanes(3, 3<<2, 3<<4, 3<<6)), f.LetV(emit.Lanes(0x3f800000, 0x3e800000, 0x3d800000, 0x3c800000))
 	f.Choice(f.Param(4),
 		func() { f.Copy(dst, src, k.Times(4*e.nr)) },
 		half(func(x emit.Vec) emit.Vec { return f16Finite(f, x) }),
 		half(bf16),
 		func() {}, // I32 is no weight
-		quantised(e.nr, func() {
+		quantised(engine.Q8, e.nr, func() {
 			for v := 0; v < e.nr/4; v += 2 {
 				f.SetV(x, at.LoadS8x8(4*v))
 				f.StoreV(dst, 16*v, x.LowS16().ToFloat().Mul(s[v]))
 				f.StoreV(dst, 16*v+16, x.HighS16().ToFloat().Mul(s[v+1]))
 			}
 		}),
-		quantised(e.nr/2, func() {
+		quantised(engine.Q4, e.nr/2, func() {
 			for v := 0; v < e.nr/4; v += 2 {
 				f.SetV(x, at.LoadU8x8(2*v).LowS16())
 				f.StoreV(dst, 16*v, x.And(f.SplatBits(15)).AddI(f.SplatBits(0xfffffff8)).ToFloat().Mul(s[v]))
 				f.StoreV(dst, 16*v+16, x.ShrI(4).AddI(f.SplatBits(0xfffffff8)).ToFloat().Mul(s[v+1]))
+			}
+		}),
+		quantised(engine.Q2, e.nr/4, func() { // each lane keeps its two bits where they are, and powers of two bring them down
+			for v := range e.nr / 4 {
+				f.SetV(x, at.LoadU8(v).Splat().And(mask).ToFloat().Mul(fold).Sub(f.Splat(1)))
+				f.StoreV(dst, 16*v, x.Mul(s[v]))
 			}
 		}),
 	)

@@ -131,7 +131,7 @@ const fixedKey = "fixed "
 func journalKey(o Options) (key string, ok bool) {
 	fixed := fixedKey
 	sum := sha256.New()
-	fmt.Fprintf(sum, "2 %d %q %q %q %d\n", loader.Version, o.Quant, o.Name, o.Licence, o.ChunkSize)
+	fmt.Fprintf(sum, "3 %d %q %d %q %q %d\n", loader.Version, o.Quant, o.Size, o.Name, o.Licence, o.ChunkSize)
 	for _, name := range slices.Sorted(maps.Keys(o.seen)) {
 		stamp := o.seen[name]
 		if stamp == "" {

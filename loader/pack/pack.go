@@ -25,7 +25,10 @@ type Options struct {
 	In    string // a directory written by diffusers' or transformers' save_pretrained
 	From  Input  // what to pack in place of In, where not nil
 	Out   string // the model directory; made if need be, may hold an earlier pack
-	Quant string // "f32" (as in the checkpoint), "f16", "q8" or "q4"; empty is "f16". See [Policy]
+	Quant string // "f32" (as in the checkpoint), "f16", "q8", "q4", "ternary" or "auto"; empty is "f16". See [Policy]
+	// Size is the budget of "auto", in bytes of weights and files before
+	// compression: each layer gets the type that fills it with the least error.
+	Size int64
 
 	Name, Licence string    // for the manifest; by default from wisp.json, the model card, the directory's name
 	ChunkSize     int       // raw bytes; 0 is 4 MiB, at most loader.MaxChunk
@@ -41,6 +44,8 @@ type Options struct {
 	// OnPlan, which may be nil, sees what [Run] is about to do before anything
 	// is written; its error ends the pack.
 	OnPlan func(*Plan) error
+
+	chosen map[string]string // by component and name, for "auto"
 
 	done *journal          // what an earlier pack did; nil for nothing
 	seen map[string]string // stamps of the files that the plan was made of
@@ -171,6 +176,9 @@ func newPacker(in Input, out Output, o Options) (*packer, error) {
 	if err := CheckQuant(o.Quant); err != nil {
 		return nil, err
 	}
+	if (o.Quant == "auto") != (o.Size > 0) {
+		return nil, errors.New("pack: a size goes with the quantisation auto, and auto needs one")
+	}
 	if o.ChunkSize == 0 {
 		o.ChunkSize = defaultChunk
 	}
@@ -184,7 +192,7 @@ func newPacker(in Input, out Output, o Options) (*packer, error) {
 	if o.seen == nil {
 		o.seen = map[string]string{}
 	}
-	p := &packer{in: in, opts: o, measure: measure, man: &loader.Manifest{Format: "wisp", Version: loader.Version, Name: o.Name,
+	p := &packer{in: in, opts: o, measure: measure, man: &loader.Manifest{Format: "wisp", Version: 1, Name: o.Name,
 		Licence: o.Licence, Components: map[string]loader.Component{}}}
 	p.w = &writer{out: out, size: o.ChunkSize, man: p.man, done: o.done}
 	return p, nil
@@ -229,6 +237,11 @@ func (p *packer) run(ctx context.Context) error {
 	if err := p.addFiles(ctx); err != nil {
 		return err
 	}
+	if p.opts.Quant == "auto" {
+		if err := p.choose(ctx, parts); err != nil {
+			return err
+		}
+	}
 	for _, c := range parts {
 		if err := p.addComponent(ctx, c); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
@@ -237,6 +250,7 @@ func (p *packer) run(ctx context.Context) error {
 	if err := p.unchanged(); err != nil {
 		return err
 	}
+	p.man.Version = p.man.Oldest()
 	text, err := p.man.Encode()
 	if err != nil {
 		return err

@@ -193,7 +193,7 @@ func values(t testing.TB, x loader.Tensor) []float32 {
 	}
 	out := make([]float32, n)
 	switch x.DType {
-	case "q8", "q4":
+	case "q8", "q4", "q2":
 		m := quant.Matrix{Bits: int(x.DType[1] - '0'), Rows: x.Shape[0], K: n / x.Shape[0], Data: x.Data}
 		for r := range m.Rows {
 			m.Row(r, out[r*m.K:(r+1)*m.K])
@@ -401,7 +401,7 @@ func TestRefusals(t *testing.T) {
 			"safe_serialization=True", safetensors.ErrPickle},
 		{"pickle in disguise", map[string][]byte{"config.json": []byte(`{"_class_name":"UNet2DModel"}`),
 			"model.safetensors": []byte("PK\x03\x04\x00\x00\x08\x08 and so on")}, Options{}, "pickled", safetensors.ErrPickle},
-		{"bad quant", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`), "model.safetensors": good}, Options{Quant: "q5"}, "use f32, f16, q8 or q4", nil},
+		{"bad quant", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`), "model.safetensors": good}, Options{Quant: "q5"}, "use f32, f16, q8, q4, ternary or auto", nil},
 		{"bad config", map[string][]byte{"config.json": []byte(`[1]`)}, Options{}, "config.json", nil},
 		{"no weights", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`)}, Options{}, "there is no", os.ErrNotExist},
 		{"component escapes", map[string][]byte{"model_index.json": []byte(`{"_class_name":"X","../up":["a","b"]}`)}, Options{}, "not the name of a folder", nil},

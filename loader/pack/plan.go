@@ -75,13 +75,13 @@ func (plan *Plan) fill(p *packer) error {
 	return nil
 }
 
-// quants are the choices of [Options].Quant.
-var quants = []string{"f32", "f16", "q8", "q4"}
+// quants are the choices of [Options].Quant but "auto".
+var quants = []string{"f32", "f16", "q8", "q4", "ternary"}
 
 // CheckQuant refuses what is no choice of [Options].Quant.
 func CheckQuant(quant string) error {
-	if quant != "" && !slices.Contains(quants, quant) {
-		return fmt.Errorf("pack: unknown quantisation %q: use f32, f16, q8 or q4", quant)
+	if quant != "" && quant != "auto" && !slices.Contains(quants, quant) {
+		return fmt.Errorf("pack: unknown quantisation %q: use f32, f16, q8, q4, ternary or auto", quant)
 	}
 	return nil
 }
@@ -101,9 +101,9 @@ func (plan *Plan) addComponent(p *packer, c part) error {
 			continue
 		}
 		for _, q := range quants {
-			plan.Packed[q] += packedBytes(t, Policy(q, t))
+			plan.Packed[q] += packedBytes(t, Policy(q, c.name, t))
 		}
-		p.man.Tensors = append(p.man.Tensors, tensorInfo(c.name, t, Policy(p.opts.Quant, t)))
+		p.man.Tensors = append(p.man.Tensors, tensorInfo(c.name, t, p.policy(c.name, t)))
 	}
 	return nil
 }

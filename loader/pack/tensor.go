@@ -36,18 +36,33 @@ import (
 //
 // F8 inputs become f16, which holds them exactly, and what is scaled f16 or f32;
 // integers become i32. GGUF's Q8_0 and Q4_0 are q8 and q4 bit for bit and stay
-// so, but where "q4" asks for less than Q8_0 has; its other types are values
+// so, but where less is asked for than Q8_0 has; its other types are values
 // like any, exact in "f32".
-func Policy(quantisation string, t safetensors.Tensor) string {
+//
+// "ternary" is q2 for the layers of a pipeline's denoiser that have a block of
+// weights a row or more, and q4 for what else q4 quantises: text encoders and
+// embeddings do not stand it.
+func Policy(quantisation, component string, t safetensors.Tensor) string {
 	switch t.DType {
 	case "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL":
 		return "i32"
 	}
-	if kept := keeps(t); kept != "" && quantisable(t) && (quantisation != "q4" || kept == "q4") {
-		return kept
-	}
-	if (quantisation == "q8" || quantisation == "q4") && quantisable(t) {
-		return quantisation
+	if quantisable(t) {
+		kept := keeps(t)
+		if quantisation == "ternary" && rank(component) == 1 && len(t.Shape) == 2 && t.Shape[1] >= quant.BlockOf(2) {
+			return "q2"
+		}
+		switch quantisation {
+		case "q8", "f16", "f32":
+			if kept != "" {
+				return kept
+			}
+		case "ternary":
+			quantisation = "q4"
+		}
+		if bitsOf[quantisation] > 0 {
+			return quantisation
+		}
 	}
 	switch {
 	case t.DType == "BF16" && t.Scale == 0:
@@ -58,6 +73,20 @@ func Policy(quantisation string, t safetensors.Tensor) string {
 		return "f32"
 	}
 	return "f16"
+}
+
+// bitsOf are those of the quantised types.
+var bitsOf = map[string]int{"q8": 8, "q4": 4, "q2": 2}
+
+// policy is [Policy], or what was chosen for "auto".
+func (p *packer) policy(component string, t safetensors.Tensor) string {
+	if dtype := p.opts.chosen[component+"/"+t.Name]; dtype != "" {
+		return dtype
+	}
+	if p.opts.Quant == "auto" {
+		return Policy("f16", component, t)
+	}
+	return Policy(p.opts.Quant, component, t)
 }
 
 // wide reports whether f16 does not hold every value of a tensor's type.
@@ -193,7 +222,7 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 		}
 		return p.skipTensor(ctx, t, was)
 	}
-	dtype := Policy(p.opts.Quant, t)
+	dtype := p.policy(component, t)
 	if dtype == "f16" && wide(t) {
 		fits, err := fitsF16(ctx, t, r)
 		if err != nil {
@@ -210,8 +239,8 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 		p.sum = sourceHash(t)
 	}
 	var err error
-	switch dtype {
-	case "q8", "q4":
+	switch {
+	case bitsOf[dtype] > 0:
 		info.Place, err = p.addQuantised(ctx, t, r, &e)
 	default:
 		if info.Place, err = p.w.begin(ctx, packedBytes(t, dtype), planes(dtype)); err == nil {
@@ -270,11 +299,8 @@ func planes(dtype string) int {
 
 // packedBytes is the size of a tensor in the dtype it is packed in.
 func packedBytes(t safetensors.Tensor, dtype string) int64 {
-	switch dtype {
-	case "q8":
-		return int64(t.Shape[0]) * int64(quant.RowBytes(8, t.Elems()/t.Shape[0]))
-	case "q4":
-		return int64(t.Shape[0]) * int64(quant.RowBytes(4, t.Elems()/t.Shape[0]))
+	if bits := bitsOf[dtype]; bits > 0 {
+		return int64(t.Shape[0]) * int64(quant.RowBytes(bits, t.Elems()/t.Shape[0]))
 	}
 	if planes(dtype) == 2 {
 		return 2 * int64(t.Elems())
@@ -338,14 +364,10 @@ func (p *packer) addInts(ctx context.Context, t safetensors.Tensor, r io.Reader)
 	})
 }
 
-// addQuantised writes a q8 or q4 tensor, row by row into one buffer.
+// addQuantised writes a quantised tensor, row by row into one buffer.
 func (p *packer) addQuantised(ctx context.Context, t safetensors.Tensor, r io.Reader, e *tensorError) (loader.Place, error) {
 	k := t.Elems() / t.Shape[0]
-	bits := 8
-	if e.dtype == "q4" {
-		bits = 4
-	}
-	m := quant.New(bits, t.Shape[0], k)
+	m := quant.New(bitsOf[e.dtype], t.Shape[0], k)
 	back, at := make([]float32, k), 0
 	if keeps(t) == e.dtype {
 		return p.addBlocks(ctx, t, r, m)

@@ -1,5 +1,5 @@
-// Package quant is the block quantisation of model weights, q8 and q4: rows of
-// a matrix in blocks of 32 that share an f16 scale. FORMAT.md beside the
+// Package quant is the block quantisation of model weights, q8, q4 and q2: rows
+// of a matrix in blocks of 32, in q2 of 128, that share an f16 scale. FORMAT.md beside the
 // parent package has the bit layout and golden vectors; engine reads the same
 // bytes without knowing this package.
 package quant
@@ -8,36 +8,40 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/x448/float16"
 )
 
-// Block is the number of consecutive weights of a row that share a scale. The
-// last block of a row may be shorter.
+// Block is the number of consecutive weights of a row that share a scale at 8
+// and 4 bits. The last block of a row may be shorter.
 const Block = 32
 
-// RowBytes is the size of a row of k weights of 8 or 4 bits with its scales.
-func RowBytes(bits, k int) int { return 2*blocks(k) + weightBytes(bits, k) }
-
-func blocks(k int) int { return (k + Block - 1) / Block }
-
-func weightBytes(bits, k int) int {
-	if bits == 8 {
-		return k
+// BlockOf is the number of weights that share a scale: 128 at 2 bits.
+func BlockOf(bits int) int {
+	if bits == 2 {
+		return 4 * Block
 	}
-	return (k + 1) / 2
+	return Block
 }
+
+// RowBytes is the size of a row of k weights of 8, 4 or 2 bits with its scales.
+func RowBytes(bits, k int) int { return 2*blocks(bits, k) + weightBytes(bits, k) }
+
+func blocks(bits, k int) int { return (k + BlockOf(bits) - 1) / BlockOf(bits) }
+
+func weightBytes(bits, k int) int { return (k*bits + 7) / 8 }
 
 // Matrix is a quantised weight: Rows rows of K values. Data holds every scale
 // first (f16, little-endian, row by row), then the values row by row: an int8
-// each at 8 bits; at 4 bits q + 8 in a nibble, low nibble first, each row
-// padded to whole bytes with zero bits.
+// each at 8 bits; at 4 bits q + 8 in a nibble, low nibble first, at 2 bits q + 1,
+// lowest bits first, each row padded to whole bytes with zero bits.
 type Matrix struct {
 	Bits, Rows, K int
 	Data          []byte
 }
 
-// New makes a matrix of zeros. Bits is 8 or 4.
+// New makes a matrix of zeros. Bits is 8, 4 or 2.
 func New(bits, rows, k int) Matrix {
 	return Matrix{bits, rows, k, make([]byte, rows*RowBytes(bits, k))}
 }
@@ -46,15 +50,18 @@ func New(bits, rows, k int) Matrix {
 // too large for an f16 scale, is an error and leaves the row undefined.
 func (m Matrix) PutRow(r int, v []float32) error {
 	scales, q := m.row(r)
-	for b := 0; b*Block < m.K; b++ {
-		x := v[b*Block : min(m.K, (b+1)*Block)]
+	for b, size := 0, BlockOf(m.Bits); b*size < m.K; b++ {
+		x := v[b*size : min(m.K, (b+1)*size)]
 		peak, err := peakOf(x)
 		if err != nil {
 			return fmt.Errorf("row %d: %w", r, err)
 		}
 		scale := float16.Fromfloat32(abs(peak) / 127)
-		if m.Bits == 4 {
+		switch m.Bits {
+		case 4:
 			scale = bestScale4(x, peak)
+		case 2:
+			scale = bestScale2(x)
 		}
 		if scale&0x7fff == 0 {
 			scale = 0 // never −0: one way to write a block of zeros
@@ -63,10 +70,13 @@ func (m Matrix) PutRow(r int, v []float32) error {
 			return fmt.Errorf("row %d: the value %g is too large to quantise", r, peak)
 		}
 		binary.LittleEndian.PutUint16(scales[2*b:], scale.Bits())
-		if m.Bits == 8 {
+		switch m.Bits {
+		case 8:
 			put8(q[b*Block:], x, scale.Float32())
-		} else {
+		case 4:
 			put4(q[b*Block/2:], x, scale.Float32())
+		case 2:
+			put2(q[b*size/4:], x, scale.Float32())
 		}
 	}
 	return nil
@@ -92,17 +102,20 @@ func (m Matrix) PutBlock(b int, src []byte) {
 func (m Matrix) Row(r int, dst []float32) {
 	scales, q := m.row(r)
 	for i := range m.K {
-		s := float16.Frombits(binary.LittleEndian.Uint16(scales[i/Block*2:])).Float32()
-		if m.Bits == 8 {
+		s := float16.Frombits(binary.LittleEndian.Uint16(scales[i/BlockOf(m.Bits)*2:])).Float32()
+		switch m.Bits {
+		case 8:
 			dst[i] = s * float32(int8(q[i]))
-		} else {
+		case 4:
 			dst[i] = s * float32(int(q[i/2]>>(4*(i&1))&15)-8)
+		case 2:
+			dst[i] = s * float32(int(q[i/4]>>(2*(i&3))&3)-1)
 		}
 	}
 }
 
 func (m Matrix) row(r int) (scales, q []byte) {
-	nb, nw := 2*blocks(m.K), weightBytes(m.Bits, m.K)
+	nb, nw := 2*blocks(m.Bits, m.K), weightBytes(m.Bits, m.K)
 	weights := m.Data[m.Rows*nb:]
 	return m.Data[r*nb : (r+1)*nb], weights[r*nw : (r+1)*nw]
 }
@@ -140,6 +153,25 @@ func bestScale4(x []float32, peak float32) float16.Float16 {
 		return float16.Fromfloat32(peak / divisors[0])
 	}
 	return best
+}
+
+// bestScale2 returns the scale of least squared error for the values −1, 0 and
+// 1: the mean of the n largest magnitudes, for the n that saves most. A block
+// that is ternary already comes out as it is.
+func bestScale2(x []float32) float16.Float16 {
+	sizes := make([]float64, len(x))
+	for i, v := range x {
+		sizes[i] = -math.Abs(float64(v))
+	}
+	slices.Sort(sizes)
+	var sum, most, best float64
+	for i, v := range sizes {
+		sum -= v
+		if saved := sum * sum / float64(i+1); saved > most {
+			most, best = saved, sum/float64(i+1)
+		}
+	}
+	return float16.Fromfloat32(float32(best))
 }
 
 func squaredError4(x []float32, scale float32) (sum float64) {
@@ -181,6 +213,17 @@ func put4(q []byte, x []float32, scale float32) {
 		} else {
 			q[i/2] |= n << 4
 		}
+	}
+}
+
+// put2 writes round(v/scale) in −1..1, 0 where the scale is 0.
+func put2(q []byte, x []float32, scale float32) {
+	if scale == 0 {
+		scale = float32(math.Inf(1))
+	}
+	clear(q[:(len(x)+3)/4])
+	for i, v := range x {
+		q[i/4] |= byte(int32(nearest(v, scale, -1, 1))+1) << (2 * (i & 3))
 	}
 }
 
