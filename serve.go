@@ -125,9 +125,13 @@ func serve(ctx context.Context, f *flag.FlagSet, args []string) error {
 	model := f.String("model", "", "a model directory to serve as the default model")
 	cert := f.String("cert", "", "certificate (PEM): HTTPS and HTTP/2")
 	key := f.String("key", "", "the certificate's private key (PEM)")
+	hubToo := f.Bool("hub", true, "let pages fetch models that a visitor asks for from the Hugging Face hub")
 	log := f.String("log", "", "append a line for each answer to this file; - is the terminal")
 	if err := parse(f, args, 0); err != nil {
 		return err
+	}
+	if !*hubToo {
+		site.WithoutHub()
 	}
 	files, err := pageFiles(ctx, *dir, *model)
 	if err != nil {
@@ -190,9 +194,13 @@ func build(ctx context.Context, f *flag.FlagSet, args []string) error {
 	o := site.BuildOptions{Log: os.Stdout}
 	f.StringVar(&o.Out, "out", "dist", "directory to write")
 	f.IntVar(&o.Brotli, "brotli", 11, "level of the .br twins, 0 to 11; 9 makes the engine an eighth larger and saves half a minute")
+	hubToo := f.Bool("hub", true, "name the hosts of the Hugging Face hub in the pages' policy")
 	npm := f.String("npm", "", "a directory for the npm package")
 	if err := parse(f, args, 0); err != nil {
 		return err
+	}
+	if !*hubToo {
+		site.WithoutHub()
 	}
 	page, models, err := checkout(ctx)
 	if err != nil {

@@ -22,6 +22,8 @@ type Draft struct {
 	noted  time.Time       // when the record was written last
 	unlock func()
 	id     string // of the model, once it is one
+	from   string // where it comes from, for the model's record
+	lines  int    // of its journal
 }
 
 // Locks tells drafts that are being written from those whose program has
@@ -117,11 +119,14 @@ func (d *Draft) finish(ctx context.Context, manifest []byte) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := d.l.remember(ctx, "", manifest, m, false); err != nil {
+	if err := d.l.remember(ctx, d.from, manifest, m, false); err != nil {
 		return err
 	}
 	d.id = sumHex(manifest)
 	d.unlock()
+	if err := d.Forget(); err != nil {
+		return err
+	}
 	return d.l.kv.Delete(ctx, d.name)
 }
 
@@ -136,8 +141,11 @@ func (d *Draft) Discard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.Forget(); err != nil {
+		return err
+	}
 	if slices.ContainsFunc(s.drafts, func(name string) bool { return name != d.name }) {
-		return nil
+		return d.l.kv.Delete(ctx, d.name)
 	}
 	gone := slices.DeleteFunc(s.loose, func(key string) bool { return !d.keys[key] })
 	return d.l.kv.Delete(ctx, append(gone, d.name)...)
@@ -184,13 +192,23 @@ func (l *Library) drafting(ctx context.Context, keys map[string]bool) (drafts, d
 			dead = append(dead, key)
 		}
 	}
+	for key := range keys {
+		if of, ok := strings.CutPrefix(key, journalKey); ok {
+			if of, _, _ = strings.Cut(of, ":"); !slices.Contains(drafts, resumableKey+of) {
+				dead = append(dead, key)
+			}
+		}
+	}
 	return drafts, dead, nil
 }
 
 // draftLives asks who has the draft's lock. Without locks the time of its last
 // write counts, which a clock that was changed since may put into the future.
 func (l *Library) draftLives(ctx context.Context, key string) (bool, error) {
-	if l.Locks != nil {
+	patience := draftPatience
+	if strings.HasPrefix(key, resumableKey) {
+		patience = resumablePatience
+	} else if l.Locks != nil {
 		held, err := l.Locks.Held(ctx, key)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
@@ -204,5 +222,5 @@ func (l *Library) draftLives(ctx context.Context, key string) (bool, error) {
 		return false, ctx.Err()
 	}
 	var last time.Time
-	return err == nil && json.Unmarshal(text, &last) == nil && l.now().Sub(last).Abs() < draftPatience, nil
+	return err == nil && json.Unmarshal(text, &last) == nil && l.now().Sub(last).Abs() < patience, nil
 }

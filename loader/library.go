@@ -118,9 +118,16 @@ func (l *Library) protect(m *Manifest) {
 	}
 }
 
-// remember notes that a model was opened, and whether it is superseded.
+// remember notes that a model was opened, and whether it is superseded. Opened
+// without a location it keeps the one that it has.
 func (l *Library) remember(ctx context.Context, location string, text []byte, m *Manifest, superseded bool) error {
 	id := sumHex(text)
+	if location == "" {
+		var was Entry
+		if b, err := l.kv.Get(ctx, modelKey+id); err == nil && json.Unmarshal(b, &was) == nil {
+			location = was.Location
+		}
+	}
 	record, err := json.Marshal(Entry{ID: id, Name: m.Name, Licence: m.Licence, Location: location, Opened: l.now(), Superseded: superseded})
 	if err != nil {
 		return err
@@ -316,6 +323,14 @@ func (l *Library) evict(ctx context.Context) (freed bool, err error) {
 	}
 	if orphans := l.spare(append(s.orphans(), s.dead...)); len(orphans) > 0 {
 		return true, l.kv.Delete(ctx, orphans...)
+	}
+	for _, name := range s.drafts { // what waits to be gone on with waits no longer
+		if !strings.HasPrefix(name, resumableKey) || l.Locks == nil {
+			continue
+		}
+		if held, err := l.Locks.Held(ctx, name); err == nil && !held {
+			return true, l.kv.Delete(ctx, name)
+		}
 	}
 	for i := len(s.entries) - 1; i >= 0 && !l.KeepModels; i-- {
 		if l.uses(s.entries[i]) {

@@ -37,7 +37,7 @@ function modelInAddress() {
 	if (!name) return undefined;
 	const url = URL.canParse(name, location.href) ? new URL(name, location.href) : null;
 	if (url?.origin === location.origin) return url.href;
-	elsewhere = name;
+	if (!name.startsWith("hf:")) elsewhere = name; // which the dialog of models asks about
 	return undefined;
 }
 

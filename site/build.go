@@ -133,6 +133,7 @@ func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 	if page[worker], err = assemble(page, slices.Collect(maps.Keys(page))); err != nil {
 		return err
 	}
+	page[catalogue] = served()[catalogue]
 	printIntegrity(o.Log, page)
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return err

@@ -14,7 +14,8 @@ export function start(use, generator) {
 	inUse = generator;
 	importDialog.start(use);
 	// Back from allowing an origin: the visitor still has to say "Use".
-	const address = new URLSearchParams(location.search).get("address");
+	const query = new URLSearchParams(location.search);
+	const address = query.get("address") ?? /^hf:.+/.exec(query.get("model"))?.[0];
 	if (!address) return;
 	$("open-models").click();
 	$("address").value = address;
@@ -112,6 +113,7 @@ $("add").addEventListener("submit", async (event) => {
 
 // foreign says so where the page's policy forbids to fetch from there.
 async function foreign(address) {
+	if (address.startsWith("hf:")) return false;
 	const { origin } = new URL(address, location.href);
 	if (origin === location.origin) return false;
 	const known = await origins(origin);

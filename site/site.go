@@ -22,7 +22,7 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest compat/*.js languages/*.js studio/*.js studio/*.css
+//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest catalogue.json compat/*.js languages/*.js studio/*.js studio/*.css
 var embedded embed.FS
 
 // Files returns the page and everything it loads but the programs and Go's
@@ -82,13 +82,31 @@ func lean(name string, data []byte) ([]byte, error) {
 	return r.Code, nil
 }
 
-// names lists the files of the page.
-func names() []string { return slices.Sorted(maps.Keys(served())) }
+// catalogue lists open models, for the page to show. A publisher may put another
+// in its place, so no version of the page covers it.
+const catalogue = "catalogue.json"
 
-// policy lets a page run its own code and connect to its own site, and nothing
-// else. sw.js adds the origins of models that the visitor allowed.
-const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; " +
-	"img-src 'self' blob: data:; connect-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'"
+// names lists the files of the page.
+func names() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(served())), func(name string) bool { return name == catalogue })
+}
+
+// policy lets a page run its own code and connect to its own site and, where a
+// visitor asks for a model from there, to the hub, and nothing else. sw.js adds
+// the origins of models that the visitor allowed.
+var policy = policyOf(hubHosts)
+
+// hubHosts are those of the Hugging Face hub and of its files.
+const hubHosts = " https://huggingface.co https://*.huggingface.co https://*.hf.co https://*.xethub.hf.co"
+
+func policyOf(more string) string {
+	return "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; " +
+		"img-src 'self' blob: data:; connect-src 'self' blob:" + more + "; object-src 'none'; base-uri 'none'; form-action 'none'"
+}
+
+// WithoutHub has what this process builds and serves from now on forbid its
+// pages to connect to the hub.
+func WithoutHub() { policy = policyOf("") }
 
 // worker is the service worker's own file, starter that of the script that
 // starts a page, and care that whose text both have before their own.

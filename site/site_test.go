@@ -593,3 +593,23 @@ func TestUnder(t *testing.T) {
 		}
 	}
 }
+
+// A site that is built without the hub names none of its hosts, in any file.
+func TestWithoutHub(t *testing.T) {
+	with := policy
+	defer func() { policy = with }()
+	if !strings.Contains(with, "connect-src 'self' blob: https://huggingface.co ") {
+		t.Errorf("the policy is %q", with)
+	}
+	for _, allowed := range []bool{true, false} {
+		if !allowed {
+			WithoutHub()
+		}
+		out, _ := builtSite(t)
+		for _, name := range []string{"_headers", ".htaccess", "vercel.json", "nginx.conf", "Caddyfile", "sw.js"} {
+			if text := string(must(os.ReadFile(filepath.Join(out, name)))); strings.Contains(text, "https://*.hf.co") != allowed {
+				t.Errorf("%s: the hub is there: %v", name, !allowed)
+			}
+		}
+	}
+}

@@ -44,7 +44,7 @@ export interface Capabilities {
 export type Model = string | URL | Iterable<File>;
 
 /** Tells what would run, and what it would cost, before any weights are downloaded. */
-export function capabilities(model?: Model): Promise<Capabilities>;
+export function capabilities(model?: Model | Repository): Promise<Capabilities>;
 
 export interface StoredModel {
 	id: string;
@@ -60,6 +60,32 @@ export interface StoredModel {
 	/** Of the cached bytes, those that other models need, too. */
 	sharedBytes: number;
 }
+
+/** A model of the catalogue that lies beside wisp.js. */
+export interface CatalogueEntry {
+	/** For createGenerator. */
+	model: Repository;
+	name: string;
+	pipeline: string;
+	/** As the hub has it. */
+	licence: string;
+	/** Whether that allows commercial use as it stands. */
+	commercial: boolean;
+	/** Whether its terms must be accepted on its page first. */
+	gated?: boolean;
+	/** Of all networks together. */
+	parameters: number;
+	/** What it is best packed in. */
+	quantise: Quantisation;
+	width: number;
+	height: number;
+	steps: number;
+	/** What it is good for, in English. */
+	good: string;
+}
+
+/** Lists some open models that wisp draws with. catalogue.json may be replaced. */
+export function catalogue(): Promise<CatalogueEntry[]>;
 
 /** Lists the models that this browser keeps, the one opened last first. */
 export function models(): Promise<StoredModel[]>;
@@ -104,14 +130,31 @@ export interface Inspection {
  * model, `bad-model` for one that wisp cannot draw with, with the reason and
  * what to do.
  */
-export function inspectModel(files: Checkpoint): Promise<Inspection>;
+export function inspectModel(files: Checkpoint | Repository, options?: HubOptions): Promise<Inspection>;
 
-export interface ImportOptions {
+/**
+ * A diffusers pipeline on the Hugging Face hub: `hf:owner/name`, or
+ * `hf:owner/name@revision`. Where the repository is gated, private or not there,
+ * that is a `bad-model` before anything large is fetched. What it cannot be held
+ * to the hub's own hashes by is `corrupt`. Other pages need the hub's hosts in
+ * their policy's connect-src: https://huggingface.co https://*.huggingface.co
+ * https://*.hf.co https://*.xethub.hf.co.
+ */
+export type Repository = `hf:${string}`;
+
+export interface HubOptions {
+	/** Address of another hub with the same protocol; by default https://huggingface.co. */
+	hub?: string;
+	/** An access token, sent to the hub's own address alone. */
+	token?: string;
+}
+
+export interface ImportOptions extends HubOptions {
 	/** Default "f16". */
 	quantise?: Quantisation;
 	/** What the model is called; by default as its folder or file. */
 	name?: string;
-	/** Ends the import, which then leaves nothing behind. */
+	/** Ends the import, which then leaves nothing behind; of a repository what came is kept for a week, to go on from. */
 	signal?: AbortSignal;
 	/** With stage "pack" and bytes of weights. */
 	onProgress?: (progress: Progress) => void;
@@ -124,7 +167,7 @@ export interface ImportOptions {
  * leaves the others alone: where there is no room for it, it fails with
  * `quota`. The program that packs is fetched with the first call.
  */
-export function importModel(files: Checkpoint, options?: ImportOptions): Promise<string>;
+export function importModel(files: Checkpoint | Repository, options?: ImportOptions): Promise<string>;
 
 export interface Progress {
 	/** Bytes of the download, bytes handed to the engine, networks compiled, or bytes of a checkpoint packed. */
@@ -139,9 +182,15 @@ export interface Progress {
  */
 export type Busy = "queue" | "abort" | "reject";
 
-export interface GeneratorOptions {
-	/** Without one, the default model beside wisp.js. */
-	model?: Model;
+export interface GeneratorOptions extends HubOptions {
+	/**
+	 * Without one, the default model beside wisp.js. A repository streams in, is
+	 * quantised on the way, and is kept as any model; a download that was cut off
+	 * is gone on with by the next call.
+	 */
+	model?: Model | Repository;
+	/** How a repository's weights are stored; default "q8". */
+	quantise?: Quantisation;
 	backend?: "auto" | "webgpu" | "simd" | "cpu";
 	/** Upper bound; 1 unless the page is cross-origin isolated. */
 	threads?: number;

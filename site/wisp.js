@@ -79,11 +79,15 @@ async function compile(program) {
 // The default model lies beside this module.
 const defaultModel = new URL("models/default/", here).href;
 
+// inHub tells a repository on the hub: "hf:owner/name@revision".
+const inHub = (model) => typeof model === "string" && model.startsWith("hf:");
+
 // named returns what the engine takes for a model: an address, "stored:" and
 // the id of one that is kept, or an array of files.
 function named(model) {
 	if (model === undefined || model === null) return defaultModel;
 	if (typeof model === "string" && model.startsWith("stored:")) return model;
+	if (inHub(model)) throw new WispError("bad-request", `${model} is a repository: a model of it is made by createGenerator or importModel`);
 	if (typeof model === "string" || model instanceof URL) return absolute(model);
 	if (typeof model[Symbol.iterator] === "function") return [...model];
 	throw new WispError("bad-model", "the model is neither an address nor files");
@@ -297,7 +301,14 @@ async function ask(method, argument) {
 	}
 }
 
-export const capabilities = async (model) => ask("capabilities", named(model));
+export async function capabilities(model) {
+	if (!inHub(model)) return ask("capabilities", named(model));
+	const { licence, inputBytes, peakBytes } = await inspectModel(model);
+	const device = await ask("capabilities", defaultModel).catch(() => ({ runs: true, backend: "simd", threads: 1, reason: "" }));
+	return { ...device, cachedBytes: 0, downloadBytes: inputBytes, peakBytes, licence };
+}
+
+export const catalogue = async () => JSON.parse(new TextDecoder().decode((await whole(new URL("catalogue.json", here).href)).body)).models;
 export const models = () => ask("models");
 export const removeModel = (id) => ask("removeModel", id);
 
@@ -342,9 +353,10 @@ function share(key, options) {
 // keyOf is the same for options that one engine serves. Files are always new.
 const keyOf = (options) => (typeof options.model === "string" ? JSON.stringify(options) : Symbol("files"));
 
-export async function createGenerator({ model, backend = "auto", threads, profile = false, signal, onProgress, onWarning, busy = "queue" } = {}) {
+export async function createGenerator({ model, quantise, hub, token, backend = "auto", threads, profile = false, signal, onProgress, onWarning, busy = "queue" } = {}) {
 	checkBusy(busy);
 	if (signal?.aborted) throw aborted();
+	if (inHub(model)) model = await fromHub(model, { quantise, hub, token, signal, onProgress });
 	const generator = new Generator({ model: named(model), backend, threads, profile }, busy, (event) => {
 		if (event.type === "warning") onWarning?.(event.message);
 		else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
@@ -360,6 +372,16 @@ export async function createGenerator({ model, backend = "auto", threads, profil
 	}
 }
 
+// fromHub is the address of a model from the hub: packed as it comes, unless
+// that was done before.
+async function fromHub(model, { quantise = "q8", onProgress, ...options }) {
+	const kept = (await models().catch(() => [])).find(({ location, bytes, cachedBytes }) => location === `${model}?quantise=${quantise}` && bytes === cachedBytes);
+	return kept ? `stored:${kept.id}` : importModel(model, { ...options, quantise, onProgress: (event) => onProgress?.({ ...event, stage: "download" }) });
+}
+
+// source is what the packer reads: files, or a repository.
+const source = (files, { hub, token } = {}) => (inHub(files) ? { hub: files, endpoint: hub, token } : { files: listed(files) });
+
 // listed returns what the packer takes for files: their paths and bytes.
 function listed(files) {
 	return [...files].map((file) => (Array.isArray(file) ? file : [file.webkitRelativePath || file.name, file]));
@@ -374,10 +396,11 @@ function takePacker() {
 	return packer;
 }
 
-export async function inspectModel(files) {
+export async function inspectModel(files, options) {
 	const packer = takePacker();
 	try {
-		const facts = await packer.call("inspect", listed(files));
+		const from = source(files, options);
+		const facts = await packer.call("inspect", from.files ?? from);
 		const { usage, quota } = await navigator.storage?.estimate?.() ?? {};
 		return { ...facts, freeBytes: quota === undefined ? Infinity : quota - usage };
 	} finally {
@@ -386,13 +409,13 @@ export async function inspectModel(files) {
 	}
 }
 
-export async function importModel(files, { quantise = "f16", name, signal, onProgress } = {}) {
+export async function importModel(files, { quantise = "f16", name, hub, token, signal, onProgress } = {}) {
 	if (signal?.aborted) throw aborted();
 	const packer = takePacker();
 	const stop = () => packer.call("cancelImport").catch(() => {}); // it may be gone already
 	signal?.addEventListener("abort", stop, { once: true });
 	try {
-		const id = await packer.call("importModel", { files: listed(files), quantise, name }, onProgress);
+		const id = await packer.call("importModel", { ...source(files, { hub, token }), quantise, name }, onProgress);
 		navigator.storage?.persist?.().catch(() => {});
 		return `stored:${id}`;
 	} finally {

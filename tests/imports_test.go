@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "wasm/bridge", safejsModule},
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
-	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
+	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
 	"site":               {zstdModule, brotliModule, minifyModule},
 }
 

@@ -71,8 +71,6 @@ func newSource(model safejs.Value, stored bool, o *loader.Options) (loader.Sourc
 // nowhere is the source of a model that must be in the library.
 type nowhere string
 
-func (n nowhere) Location() string { return string(n) }
-
 func (n nowhere) Open(context.Context, string) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("this model is no longer kept here: %w", fs.ErrNotExist)
 }

@@ -1,3 +1,5 @@
+//go:build !js
+
 package hub
 
 import (
@@ -36,9 +38,6 @@ type blob struct {
 
 // errChanged: the file is not the one that was opened.
 var errChanged = errors.New("the file changed while it was read")
-
-// ErrCorrupt: a file is not what the hub says that it is.
-var ErrCorrupt = errors.New("its SHA-256 is not the one that the hub has")
 
 // open reads the first piece.
 func (b *blob) open() error {

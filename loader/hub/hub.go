@@ -1,9 +1,5 @@
-// Package hub reads a model repository over the Hugging Face HTTP API, as an
-// input of package loader/pack: files are listed once at a fixed commit, small
-// ones and the heads of large ones are read by Range requests, and a large one
-// whose body is wanted is downloaded to disk, in several pieces at once, and
-// held to the SHA-256 that the hub has of it. It knows nothing of what the
-// files mean. Start at [Open]; blob.go is a file, request.go a request.
+//go:build !js
+
 package hub
 
 import (
@@ -15,17 +11,12 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"wisp/loader/safetensors"
 )
-
-// Scheme begins the address of a repository: "hf:owner/name", with
-// "@revision" after it for another than the main one.
-const Scheme = "hf:"
 
 // Options says where the hub is. The zero value takes the environment's word.
 type Options struct {
@@ -53,24 +44,17 @@ type Repo struct {
 	files  []string
 }
 
-// repoName is what the hub allows.
-var repoName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*$`)
-
 // Open looks a repository up, by an address that begins with [Scheme], and
 // fixes the commit that its revision is at. Requests end with ctx.
 func Open(ctx context.Context, address string, o Options) (*Repo, error) {
-	name, revision, _ := strings.Cut(strings.TrimPrefix(address, Scheme), "@")
-	if !repoName.MatchString(name) || !fs.ValidPath(name) {
-		return nil, fmt.Errorf("hub: %q is not hf:owner/name or hf:owner/name@revision", address)
-	}
-	if revision == "" {
-		revision = "main"
+	name, revision, err := split(address)
+	if err != nil {
+		return nil, err
 	}
 	if err := o.fill(); err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
 	r := &Repo{o: o, ctx: ctx, name: name}
-	var err error
 	if r.origin, err = url.Parse(o.Endpoint); err != nil || r.origin.Host == "" {
 		return nil, fmt.Errorf("hub: HF_ENDPOINT %q is not an address: %w", o.Endpoint, err)
 	}
@@ -124,24 +108,6 @@ func (o *Options) fill() (err error) {
 	}
 	return err
 }
-
-// File splits the address of one file, "hf:owner/name/path@revision", into its
-// repository's and its path there; ok is false for a repository's own.
-func File(address string) (repository, file string, ok bool) {
-	rest, inHub := strings.CutPrefix(address, Scheme)
-	where, revision, _ := strings.Cut(rest, "@")
-	parts := strings.SplitN(where, "/", 3)
-	if !inHub || len(parts) < 3 {
-		return "", "", false
-	}
-	if repository = Scheme + parts[0] + "/" + parts[1]; revision != "" {
-		repository += "@" + revision
-	}
-	return repository, parts[2], true
-}
-
-// maxInfo bounds the list of a repository's files.
-const maxInfo = 32 << 20
 
 // Commit is the commit that is read, whatever happens to the revision.
 func (r *Repo) Commit() string { return r.commit }

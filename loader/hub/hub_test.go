@@ -1,8 +1,12 @@
+//go:build !js
+
 package hub
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -39,6 +43,8 @@ type server struct {
 	busy     int            // answers under way, and the most at once
 	most     int
 	etag     string
+	gated    string // as the API has it
+	sent     int    // bytes of the store
 	linked   string // X-Linked-Etag of every file, instead of its own hash
 }
 
@@ -78,10 +84,19 @@ func serve(t *testing.T, files map[string][]byte) *server {
 			return
 		}
 		var siblings []string
-		for name := range s.files {
-			siblings = append(siblings, fmt.Sprintf(`{"rfilename":%q}`, name))
+		for name, b := range s.files {
+			git := sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(b), b))
+			lfs := ""
+			if strings.HasSuffix(name, ".safetensors") {
+				hash := fmt.Sprintf("%x", sha256.Sum256(b))
+				if s.linked != "" {
+					hash = s.linked
+				}
+				lfs = fmt.Sprintf(`,"lfs":{"sha256":%q,"size":%d,"pointerSize":134}`, hash, len(b))
+			}
+			siblings = append(siblings, fmt.Sprintf(`{"rfilename":%q,"size":%d,"blobId":"%x"%s}`, name, len(b), git, lfs))
 		}
-		fmt.Fprintf(w, `{"id":"owner/name","sha":%q,"siblings":[%s]}`, commit, strings.Join(siblings, ","))
+		fmt.Fprintf(w, `{"id":"owner/name","sha":%q,"gated":%s,"cardData":{"license":"mit"},"siblings":[%s]}`, commit, cmp.Or(s.gated, "false"), strings.Join(siblings, ","))
 	})
 	mux.HandleFunc("/owner/name/resolve/"+commit+"/{file...}", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer secret" {
@@ -134,7 +149,20 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		}
 		return
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	http.ServeContent(counted{w, s}, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// counted counts the bytes of an answer.
+type counted struct {
+	http.ResponseWriter
+	s *server
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	c.s.mu.Lock()
+	c.s.sent += len(p)
+	c.s.mu.Unlock()
+	return c.ResponseWriter.Write(p)
 }
 
 func (s *server) open(t *testing.T, address string, o Options) (*Repo, error) {
@@ -511,7 +539,7 @@ func TestRetryAfter(t *testing.T) {
 		{"Retry-After", "240", 4 * time.Minute}, {"Retry-After", "Fri, 02 Jan 2026 03:05:05 GMT", time.Minute}, {"Retry-After", "Fri, 02 Jan 2026 03:00:05 GMT", 0},
 		{"Retry-After", "soon", 0}, {"Retry-After", "-5", 0}, {"RateLimit", `"resolvers";r=0;t=123`, 123 * time.Second}, {"Retry-After", "99999999999999999999", 0},
 	} {
-		if got := retryAfter(http.Header{http.CanonicalHeaderKey(c.name): {c.value}}, now); got != c.want {
+		if got := retryAfter(http.Header{http.CanonicalHeaderKey(c.name): {c.value}}.Get, now); got != c.want {
 			t.Errorf("%s: %s: %v, want %v", c.name, c.value, got, c.want)
 		}
 	}

@@ -1,3 +1,5 @@
+//go:build !js
+
 package hub
 
 import (
@@ -7,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -24,41 +25,6 @@ type answer struct {
 	linkedHash string
 	linkedSize int64
 }
-
-// errNoRanges: the server sends whole files only.
-var errNoRanges = errors.New("the server does not answer Range requests")
-
-// statusError is an answer that is not the file.
-type statusError struct {
-	status    int
-	after     time.Duration // to wait before asking again
-	message   string        // the server's own
-	tokenFrom string        // where the token that was sent is from; "" for none
-	home      string        // of the hub
-}
-
-func (e statusError) Error() string {
-	text := fmt.Sprintf("HTTP status %d", e.status)
-	switch {
-	case e.status == 401 && e.tokenFrom != "":
-		text += fmt.Sprintf(": the token from %s is not accepted; it may have expired: make another at %s/settings/tokens, or take it away, since a public repository needs none", e.tokenFrom, e.home)
-	case e.status == 403 && e.tokenFrom != "":
-		text += fmt.Sprintf(": the token from %s may not read this: accept the repository's terms on its page, or give the token the right to", e.tokenFrom)
-	case e.status == 401 || e.status == 403:
-		text += ": the repository is gated, private or not there; accept its terms on its page, and log in by `hf auth login` or set HF_TOKEN"
-	}
-	if e.message != "" {
-		text += fmt.Sprintf(" (the hub says %q)", e.message)
-	}
-	return text
-}
-
-// The longest wait that a server may ask for, and the longest that comes of
-// doubling.
-const (
-	maxAfter = 5 * time.Minute
-	maxPause = 60
-)
 
 // get requests a URL, again where that may help, and reads at most limit bytes.
 func (r *Repo) get(ctx context.Context, address, bytes string, limit int64) (a answer, err error) {
@@ -168,11 +134,9 @@ func (a *answer) link(h http.Header) {
 	}
 }
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 // refusal is what an answer says that is not the file.
 func (r *Repo) refusal(got *http.Response, own bool) error {
-	e := statusError{status: got.StatusCode, after: retryAfter(got.Header, time.Now()), home: r.o.Endpoint}
+	e := statusError{status: got.StatusCode, after: retryAfter(got.Header.Get, time.Now()), home: r.o.Endpoint}
 	if r.o.Token != "" && own {
 		e.tokenFrom = r.o.tokenFrom
 		if e.tokenFrom == "" {
@@ -184,25 +148,6 @@ func (r *Repo) refusal(got *http.Response, own bool) error {
 		e.message = e.message[:min(len(e.message), 300)]
 	}
 	return e
-}
-
-// rateReset is where the hub says in how many seconds a limit of rate ends.
-var rateReset = regexp.MustCompile(`;\s*t=(\d{1,9})`)
-
-// retryAfter is how long a server asks to wait: seconds, or a date.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	text := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if date, err := http.ParseTime(text); err == nil {
-		return max(0, date.Sub(now))
-	}
-	if m := rateReset.FindStringSubmatch(h.Get("RateLimit")); m != nil {
-		seconds, _ := strconv.Atoi(m[1])
-		return time.Duration(seconds) * time.Second
-	}
-	return 0
 }
 
 // readBody reads at most limit bytes, all that were announced.
@@ -219,23 +164,4 @@ func readBody(got *http.Response, ranged bool, limit int64) ([]byte, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return body, nil
-}
-
-// contentRange reads the header of that name.
-var contentRangeForm = regexp.MustCompile(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18})$`)
-
-// contentRange checks the range of an answer of n bytes from at on, and returns
-// the size of the file.
-func contentRange(text string, at, n int64) (size int64, err error) {
-	m := contentRangeForm.FindStringSubmatch(text)
-	if m == nil {
-		return 0, fmt.Errorf("it answers the range %q", text)
-	}
-	from, _ := strconv.ParseInt(m[1], 10, 64)
-	to, _ := strconv.ParseInt(m[2], 10, 64)
-	size, _ = strconv.ParseInt(m[3], 10, 64)
-	if from != at || to-from+1 != n || to >= size {
-		return 0, fmt.Errorf("it answers the range %q with %d bytes for byte %d on", text, n, at)
-	}
-	return size, nil
 }

@@ -3,6 +3,7 @@ package pack
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -27,6 +28,9 @@ type layer struct {
 // for as long as there is room. The noise is measured: a layer's share of
 // error comes out of its product as it went in, relative to the result.
 func (p *packer) choose(ctx context.Context, parts []part) error {
+	if _, once := p.in.(sequential); once {
+		return errors.New("auto reads every layer twice, and these files are read once: choose another quantisation, or pack them by the command")
+	}
 	left := p.opts.Size
 	for _, f := range p.man.Files {
 		left -= f.Length
@@ -41,11 +45,11 @@ func (p *packer) choose(ctx context.Context, parts []part) error {
 			if t.Elems() == 0 {
 				continue
 			}
-			if !quantisable(t) || Policy("q8", c.name, t) == "i32" {
+			if !quantisable(t) || Policy("q8", false, t) == "i32" {
 				left -= packedBytes(t, p.policy(c.name, t))
 				continue
 			}
-			l, err := measure(ctx, c.name, set, t)
+			l, err := measure(ctx, c.name, p.denoises(c.name), set, t)
 			if err != nil {
 				set.Close()
 				return fmt.Errorf("%s: tensor %s: %w", c.name, t.Name, err)
@@ -95,13 +99,13 @@ func fill(layers []*layer, left int64) {
 const sampled = 64
 
 // measure quantises some rows of a layer to every type.
-func measure(ctx context.Context, component string, set *safetensors.Set, t safetensors.Tensor) (*layer, error) {
+func measure(ctx context.Context, component string, denoises bool, set *safetensors.Set, t safetensors.Tensor) (*layer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	rows, k := t.Shape[0], t.Elems()/t.Shape[0]
 	l := &layer{name: component + "/" + t.Name}
-	if rank(component) != 1 || len(t.Shape) != 2 || k < quant.BlockOf(2) { // as in "ternary"
+	if !denoises || len(t.Shape) != 2 || k < quant.BlockOf(2) { // as in "ternary"
 		l.level = 1
 	}
 	for i, dtype := range levels {

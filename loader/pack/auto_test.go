@@ -31,7 +31,7 @@ func layered(t *testing.T) (dir string, tensors map[string]array) {
 	text := map[string]array{"fc1.weight": gaussian(rng, "F32", 128, 256), "bias": gaussian(rng, "F32", 128)}
 	dir = t.TempDir()
 	writeTree(t, dir, map[string][]byte{
-		"model_index.json":                         []byte(`{"_class_name":"P","unet":["diffusers","U"],"text_encoder":["transformers","T"]}`),
+		"model_index.json":                         []byte(`{"_class_name":"P","unet":["diffusers","UNet"],"text_encoder":["transformers","T"]}`),
 		"unet/config.json":                         []byte(`{}`),
 		"unet/diffusion_pytorch_model.safetensors": checkpoint(t, unet),
 		"text_encoder/config.json":                 []byte(`{}`),

@@ -1,13 +1,14 @@
 package pack
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -22,13 +23,31 @@ import (
 // manifest is there.
 const journalName = "journal.part"
 
+// Journal is where a pack notes what it has done, so that one that was
+// interrupted goes on. It is kept by whoever keeps the chunks.
+type Journal interface {
+	// Lines is what was noted, each line with its end; nothing where nothing was.
+	Lines(ctx context.Context) ([]byte, error)
+	// Begin empties it.
+	Begin(ctx context.Context) error
+	// Note appends a line.
+	Note(ctx context.Context, line []byte) error
+	// Whole fails where a chunk that was noted is not there.
+	Whole(ctx context.Context, c loader.Chunk) error
+	// End is called when nothing more is noted, Forget where nothing that was
+	// noted holds any more.
+	End() error
+	Forget() error
+}
+
 // journal is what an interrupted pack had done: the chunks that it wrote, in
 // order, and for each tensor what else the manifest and the report need.
 type journal struct {
 	chunks  []loader.Chunk
 	tensors map[string]packed // by component and name
 	fixed   bool              // the input cannot have changed
-	w       *os.File          // nil: nothing is noted
+	ctx     context.Context
+	w       Journal // nil: nothing is noted
 }
 
 // packed is a tensor that has been converted. Source is the SHA-256 of what it
@@ -36,6 +55,7 @@ type journal struct {
 type packed struct {
 	Component, Name, DType string
 	Source                 string
+	Mark                   string `json:",omitempty"` // to which its file had been read, see [marker]
 	Max, Sum, Num, Den     float64
 	N                      int
 }
@@ -49,33 +69,71 @@ type entry struct {
 
 // openJournal reads what an earlier pack with the same key left, as far as its
 // chunks are whole, and goes on from there.
-func openJournal(ctx context.Context, dir outDir, key string) (*journal, error) {
-	j := &journal{tensors: map[string]packed{}, fixed: strings.HasPrefix(key, fixedKey)}
-	name := filepath.Join(string(dir), journalName)
-	lines := []entry{{Key: key}}
-	if old, err := os.Open(name); err == nil {
-		lines = append(lines, j.read(ctx, old, dir, key)...)
-		old.Close()
+func openJournal(ctx context.Context, w Journal, key string) (*journal, error) {
+	j := &journal{tensors: map[string]packed{}, fixed: strings.HasPrefix(key, fixedKey), ctx: ctx, w: w}
+	old, err := w.Lines(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
 	}
+	lines := append([]entry{{Key: key}}, j.read(ctx, bytes.NewReader(old), key)...)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
 	}
-	var err error
-	if j.w, err = os.Create(name); err != nil {
+	if err := w.Begin(ctx); err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
 	}
 	for _, e := range lines {
 		if err := j.note(e); err != nil {
-			return nil, errors.Join(err, j.w.Close())
+			return nil, errors.Join(err, w.End())
 		}
 	}
 	return j, nil
 }
 
+// fileJournal is a [Journal] in the directory of the chunks.
+type fileJournal struct {
+	dir  outDir
+	file *os.File
+}
+
+func (j *fileJournal) name() string { return filepath.Join(string(j.dir), journalName) }
+
+// Lines reads the file.
+func (j *fileJournal) Lines(context.Context) ([]byte, error) {
+	b, err := os.ReadFile(j.name())
+	if err != nil { // it is only what saves work
+		return nil, nil
+	}
+	return b, nil
+}
+
+// Begin makes the file anew.
+func (j *fileJournal) Begin(context.Context) (err error) {
+	j.file, err = os.Create(j.name())
+	return err
+}
+
+// Note appends to it.
+func (j *fileJournal) Note(_ context.Context, line []byte) error {
+	_, err := j.file.Write(line)
+	return err
+}
+
+// Whole checks the chunk's hash.
+func (j *fileJournal) Whole(_ context.Context, c loader.Chunk) error {
+	return verifyChunk(string(j.dir), c)
+}
+
+// End closes the file.
+func (j *fileJournal) End() error { return j.file.Close() }
+
+// Forget removes it.
+func (j *fileJournal) Forget() error { return os.Remove(j.name()) }
+
 // read returns the lines that still hold, to the last tensor: chunks after that
 // hold the beginning of one that was not noted, whose source nobody knows.
-func (j *journal) read(ctx context.Context, old *os.File, dir outDir, key string) (lines []entry) {
-	dec := json.NewDecoder(bufio.NewReader(old))
+func (j *journal) read(ctx context.Context, old io.Reader, key string) (lines []entry) {
+	dec := json.NewDecoder(old)
 	whole, chunks := 0, 0 // lines and chunks up to the last tensor
 	for first := true; ; first = false {
 		var e entry
@@ -83,7 +141,7 @@ func (j *journal) read(ctx context.Context, old *os.File, dir outDir, key string
 			break // its end, a line cut short, or another pack's
 		}
 		if e.Chunk != nil {
-			if verifyChunk(string(dir), *e.Chunk) != nil {
+			if j.w.Whole(ctx, *e.Chunk) != nil {
 				break
 			}
 			j.chunks = append(j.chunks, *e.Chunk)
@@ -115,7 +173,7 @@ func (j *journal) note(e entry) error {
 	}
 	line, err := json.Marshal(e)
 	if err == nil {
-		_, err = j.w.Write(append(line, '\n'))
+		err = j.w.Note(j.ctx, append(line, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)

@@ -12,7 +12,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"regexp"
 
@@ -91,7 +90,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer unlock()
 	o.seen = plan.seen
-	m, err := resume(ctx, in, out, o)
+	m, err := resume(ctx, in, out, &fileJournal{dir: out}, o)
 	if err != nil {
 		return err
 	}
@@ -99,25 +98,25 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // resume packs, going on where an earlier pack of the same stopped.
-func resume(ctx context.Context, in Input, out outDir, o Options) (*loader.Manifest, error) {
+func resume(ctx context.Context, in Input, out Output, j Journal, o Options) (*loader.Manifest, error) {
 	for {
 		key, ok := journalKey(o)
 		if !ok { // of no source that could be known again
 			return Pack(ctx, in, out, o)
 		}
 		var err error
-		if o.done, err = openJournal(ctx, out, key); err != nil {
+		if o.done, err = openJournal(ctx, j, key); err != nil {
 			return nil, err
 		}
 		m, err := Pack(ctx, in, out, o)
-		o.done.w.Close()
+		j.End()
 		if !errors.Is(err, errStale) {
 			return m, err
 		}
 		if o.Progress != nil {
 			fmt.Fprintln(o.Progress, "the input changed since the pack was begun: beginning again")
 		}
-		if err := os.Remove(o.done.w.Name()); err != nil {
+		if err := j.Forget(); err != nil {
 			return nil, fmt.Errorf("pack: %w", err)
 		}
 	}
@@ -130,6 +129,20 @@ type Input interface {
 	// List names the files in a folder, "" for the top; none where there is no folder.
 	List(folder string) ([]string, error)
 }
+
+// sequential is an [Input] whose files are read once, from their beginnings to
+// their ends.
+type sequential interface{ Sequential() }
+
+// marker is a file that can tell where reading it has come to, and go on from
+// there: a pack that was interrupted does not read it again.
+type marker interface {
+	Mark() string
+	Return(mark string) error
+}
+
+// finisher is a file that is checked once it has been read to its end.
+type finisher interface{ Finish() error }
 
 // weighted is an [Input] that finds the weights of a component itself.
 type weighted interface {
@@ -203,9 +216,10 @@ type packer struct {
 	opts  Options
 	man   *loader.Manifest
 	w     *writer
-	files []string  // folders of components without a config
-	seen  int64     // bytes of tensors converted so far
-	sum   hash.Hash // of the tensor being converted; nil where there is no journal
+	files []string      // folders of components without a config
+	seen  int64         // bytes of tensors converted so far
+	sum   hash.Hash     // of the tensor being converted; nil where there is no journal
+	mark  func() string // where the file of the tensor being converted was read to
 	// measure is whether anybody asks for the errors, which take longer to
 	// compute than the weights do.
 	measure bool
@@ -293,7 +307,11 @@ func (p *packer) findWeights(folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	best, also := safetensors.Best(names)
+	var order []string
+	if _, once := p.in.(sequential); once && p.opts.Quant != "f32" { // half of it need not come
+		order = []string{"fp16", "", "bf16"}
+	}
+	best, also := safetensors.Best(names, order...)
 	switch {
 	case also != "":
 		return "", fmt.Errorf("%s and %s are variants of which neither is the usual one: leave only one of them", best, also)

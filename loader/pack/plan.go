@@ -101,11 +101,18 @@ func (plan *Plan) addComponent(p *packer, c part) error {
 			continue
 		}
 		for _, q := range quants {
-			plan.Packed[q] += packedBytes(t, Policy(q, c.name, t))
+			plan.Packed[q] += packedBytes(t, Policy(q, p.denoises(c.name), t))
 		}
 		p.man.Tensors = append(p.man.Tensors, tensorInfo(c.name, t, p.policy(c.name, t)))
 	}
 	return nil
+}
+
+// Resume is [Pack] of the plan's input by the same options, going on where an
+// earlier one with the same journal stopped.
+func (plan *Plan) Resume(ctx context.Context, out Output, j Journal, o Options) (*loader.Manifest, error) {
+	o.seen = plan.seen
+	return resume(ctx, plan.in, out, j, o)
 }
 
 // Config, File and Stream are those of the model to be, as far as an engine

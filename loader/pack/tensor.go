@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -39,17 +40,17 @@ import (
 // so, but where less is asked for than Q8_0 has; its other types are values
 // like any, exact in "f32".
 //
-// "ternary" is q2 for the layers of a pipeline's denoiser that have a block of
+// "ternary" is q2 for the layers of a network that denoises, where they have a block of
 // weights a row or more, and q4 for what else q4 quantises: text encoders and
 // embeddings do not stand it.
-func Policy(quantisation, component string, t safetensors.Tensor) string {
+func Policy(quantisation string, denoises bool, t safetensors.Tensor) string {
 	switch t.DType {
 	case "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL":
 		return "i32"
 	}
 	if quantisable(t) {
 		kept := keeps(t)
-		if quantisation == "ternary" && rank(component) == 1 && len(t.Shape) == 2 && t.Shape[1] >= quant.BlockOf(2) {
+		if quantisation == "ternary" && denoises && len(t.Shape) == 2 && t.Shape[1] >= quant.BlockOf(2) {
 			return "q2"
 		}
 		switch quantisation {
@@ -78,15 +79,22 @@ func Policy(quantisation, component string, t safetensors.Tensor) string {
 // bitsOf are those of the quantised types.
 var bitsOf = map[string]int{"q8": 8, "q4": 4, "q2": 2}
 
+// denoises reports whether a component is a network of diffusers' that draws:
+// no text encoder, and no autoencoder.
+func (p *packer) denoises(component string) bool {
+	c := p.man.Components[component]
+	return c.Library == "diffusers" && !strings.HasPrefix(c.Class, "Autoencoder") && !strings.HasPrefix(c.Class, "VQ")
+}
+
 // policy is [Policy], or what was chosen for "auto".
 func (p *packer) policy(component string, t safetensors.Tensor) string {
 	if dtype := p.opts.chosen[component+"/"+t.Name]; dtype != "" {
 		return dtype
 	}
 	if p.opts.Quant == "auto" {
-		return Policy("f16", component, t)
+		return Policy("f16", false, t)
 	}
-	return Policy(p.opts.Quant, component, t)
+	return Policy(p.opts.Quant, p.denoises(component), t)
 }
 
 // wide reports whether f16 does not hold every value of a tensor's type.
@@ -132,13 +140,14 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 		return err
 	}
 	defer set.Close()
-	tensors := c.tensors(set)
+	tensors := p.order(c, set)
 	stored := p.w.stored
 	var sum summary
 	var size int64
 	for _, t := range tensors {
 		size += t.Size
 	}
+	_, once := p.in.(sequential)
 	for i, t := range tensors {
 		if i > 0 && group(c.class, t.Name) != group(c.class, tensors[i-1].Name) {
 			if err := p.w.flush(ctx); err != nil {
@@ -149,11 +158,7 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 			p.report("%s: %s is empty, left out", c.name, t.Name)
 			continue
 		}
-		r, err := set.Section(t)
-		var e tensorError
-		if err == nil {
-			e, err = p.addTensor(ctx, c.name, t, r)
-		}
+		e, err := p.addFrom(ctx, c.name, set, t, once)
 		if err != nil {
 			return fmt.Errorf("tensor %s: %w", t.Name, err)
 		}
@@ -169,8 +174,59 @@ func (p *packer) addComponent(ctx context.Context, c part) error {
 	if err := p.w.flush(ctx); err != nil {
 		return err
 	}
+	for _, f := range set.Files() {
+		if f, ok := f.(finisher); ok {
+			if err := f.Finish(); err != nil {
+				return err
+			}
+		}
+	}
 	p.report("%s: %d tensors, %s in the checkpoint, %s packed; %s", c.name, sum.tensors, mb(sum.before), mb(p.w.stored-stored), &sum)
 	return nil
+}
+
+// addFrom packs a tensor of a set. One of files that are read once is read
+// whole first, since some types are read twice.
+func (p *packer) addFrom(ctx context.Context, component string, set *safetensors.Set, t safetensors.Tensor, once bool) (tensorError, error) {
+	if m, ok := set.File(t).(marker); ok && p.skips(component, t) {
+		was, _ := p.w.done.find(component, t.Name)
+		if err := m.Return(was.Mark); err != nil {
+			return tensorError{}, err
+		}
+	}
+	p.mark = func() string {
+		if m, ok := set.File(t).(marker); ok {
+			return m.Mark()
+		}
+		return ""
+	}
+	r, err := set.Section(t)
+	if err == nil && once && !p.skips(component, t) {
+		whole := make([]byte, t.Size)
+		if _, err = io.ReadFull(r, whole); err == nil {
+			r = io.NewSectionReader(bytes.NewReader(whole), 0, t.Size)
+		}
+	}
+	if err != nil {
+		return tensorError{}, err
+	}
+	return p.addTensor(ctx, component, t, r)
+}
+
+// skips reports whether a tensor is in the chunks of an earlier pack.
+func (p *packer) skips(component string, t safetensors.Tensor) bool {
+	was, noted := p.w.done.find(component, t.Name)
+	return noted && p.w.known(packedBytes(t, was.DType)) && p.w.done.fixed
+}
+
+// order lists a component's tensors as they are packed, those of files that are
+// read once in the files' own order.
+func (p *packer) order(c part, set *safetensors.Set) []safetensors.Tensor {
+	tensors := c.tensors(set)
+	if _, once := p.in.(sequential); once {
+		slices.SortStableFunc(tensors, set.Order)
+	}
+	return tensors
 }
 
 // tensors lists a component's tensors as they are packed, in order.
@@ -254,7 +310,7 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 	if p.w.done == nil {
 		return e, nil
 	}
-	now := packed{component, t.Name, dtype, hex.EncodeToString(p.sum.Sum(nil)), e.max, e.sum, e.num, e.den, e.n}
+	now := packed{component, t.Name, dtype, hex.EncodeToString(p.sum.Sum(nil)), p.mark(), e.max, e.sum, e.num, e.den, e.n}
 	if noted && now.Source != was.Source { // chunks of the earlier pack may hold its beginning
 		return e, errStale
 	}

@@ -15,16 +15,20 @@ var checkpointName = regexp.MustCompile(`^(diffusion_pytorch_model|model)(?:\.([
 var shardName = regexp.MustCompile(`-\d+-of-\d+$`)
 
 // Best chooses among a folder's files: the one without a variant,
-// then fp16, then bf16, then the only one. Also is another of equal rank.
-func Best(names []string) (best, also string) {
+// then fp16, then bf16, unless another order is given, then the only one. Also
+// is another of equal rank.
+func Best(names []string, order ...string) (best, also string) {
 	least := 99
+	if len(order) == 0 {
+		order = []string{"", "fp16", "bf16"}
+	}
 	for _, n := range slices.Sorted(slices.Values(names)) {
 		m := checkpointName.FindStringSubmatch(n)
 		if m == nil || shardName.MatchString(m[2]) {
 			continue
 		}
 		variant := cmp.Or(m[2], m[3], m[4])
-		r := 4 * slices.Index([]string{"", "fp16", "bf16", variant}, variant)
+		r := 4 * slices.Index(append(order[:len(order):len(order)], variant), variant)
 		if strings.HasSuffix(n, ".json") {
 			r++
 		}

@@ -256,6 +256,22 @@ func (r *headerReader) weightMap(groups map[string]map[string]bool) error {
 	})
 }
 
+// File is the open file that a tensor is in; nil in a set that [Set.Map] made.
+func (s *Set) File(t Tensor) Blob {
+	if t.file < len(s.blobs) {
+		return s.blobs[t.file]
+	}
+	return nil
+}
+
+// Files are the open files.
+func (s *Set) Files() []Blob { return s.blobs }
+
+// Order compares tensors by where they are: by file, and in it.
+func (s *Set) Order(a, b Tensor) int {
+	return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.Begin, b.Begin))
+}
+
 // Close closes every file.
 func (s *Set) Close() error {
 	var errs []error

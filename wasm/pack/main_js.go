@@ -7,7 +7,8 @@
 //	wispPack.importModel({files, quantise, name}, onEvent) → the model's id
 //	wispPack.cancel()                                    ends either
 //
-// Files is an array of [path, Blob]. A promise is rejected with {code,
+// Files is an array of [path, Blob]; in place of it, {hub: "hf:owner/name@revision",
+// endpoint, token} is a repository, which streams in. A promise is rejected with {code,
 // message}. Start at importModel.
 package main
 
@@ -24,6 +25,7 @@ import (
 	"wisp/engine/diffusion"
 	"wisp/loader"
 	"wisp/loader/gguf"
+	"wisp/loader/hub"
 	"wisp/loader/pack"
 	"wisp/loader/safetensors"
 	"wisp/loader/single"
@@ -45,6 +47,10 @@ var kinds = []bridge.Kind{
 	{Err: loader.ErrQuota, Code: "quota", Lead: "the browser has no room for the model: free some disk space, or leave private browsing"},
 	{Err: loader.ErrSilent, Code: "quota", Lead: "another tab of this site keeps the browser's storage busy: close it or look at it, and try again"},
 	{Err: bridge.ErrBadRequest, Code: "bad-request"},
+	{Err: hub.ErrGated, Code: "bad-model", Lead: "the repository is gated, private or not there: accept its terms on its page and give a token, or choose another model"},
+	{Err: hub.ErrNetwork, Code: "network", Lead: "the hub cannot be reached: look at the connection, and try again; what has come is kept"},
+	{Err: hub.ErrCorrupt, Code: "corrupt", Lead: "a file from the hub is not what the hub says that it is: try again"},
+	{Err: loader.ErrBusy, Code: "bad-request"},
 	{Err: errNothing, Code: "bad-request", Lead: "there is no model among the files: choose a folder that diffusers wrote, with model_index.json in it"},
 	{Err: errSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
 	{Err: errGone, Code: "bad-request", Lead: "a file changed or is gone: choose the model again"},
@@ -85,11 +91,15 @@ func main() {
 // inspect tells what an import would make: inspect(files). Nothing but configs
 // and headers is read.
 func inspect(ctx context.Context, args bridge.Arguments) (any, error) {
-	in, name, err := newInput(ctx, args.At(0))
+	in, name, err := inspected(ctx, args.At(0))
 	if err != nil {
 		return nil, err
 	}
-	plan, err := makePlan(in, pack.Options{Name: name})
+	o := pack.Options{Name: name}
+	if s, ok := in.(*hub.Stream); ok {
+		o.Licence = s.Licence
+	}
+	plan, err := makePlan(in, o)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +119,17 @@ func inspect(ctx context.Context, args bridge.Arguments) (any, error) {
 	}, nil
 }
 
+// inspected is what inspect looks at: files, or a repository.
+func inspected(ctx context.Context, v safejs.Value) (pack.Input, string, error) {
+	if r, ok, err := readRepository(v); ok || err != nil {
+		if err != nil {
+			return nil, "", err
+		}
+		return r.open(ctx)
+	}
+	return newInput(ctx, v)
+}
+
 // importModel packs a model into the library and returns its id:
 // importModel({files, quantise, name}, onEvent). It leaves nothing behind
 // where it fails.
@@ -120,6 +141,13 @@ func importModel(ctx context.Context, args bridge.Arguments) (any, error) {
 	files, _ := f.Get("files")
 	if f.Err != nil {
 		return nil, f.Err
+	}
+	o.Quant = cmp.Or(o.Quant, "f16")
+	if r, ok, err := readRepository(args.At(0)); ok || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return importHub(ctx, r, o, args.Callback(1))
 	}
 	in, name, err := newInput(ctx, files)
 	if err != nil {
