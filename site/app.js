@@ -517,6 +517,7 @@ watchDrops({
 goOffline({
 	idle: () => run === null && keeping === 0 && !gridDialog.drawing() && !importing(),
 	ready: session.drawing, facts: () => generator, queue: programs, encode: toPNG, infotext: parametersOf,
+	pixels: async (bytes, name) => (await import("./photo.js")).pixelsOf(new Blob([bytes]), name),
 });
 
 chooseLanguage().then(() => {

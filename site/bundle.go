@@ -12,7 +12,7 @@ import (
 // together they compress better and are one request.
 var bundles = map[string][]string{
 	"app.js":    {"controls.js", "drop.js", "grid.js", "hints.js", "import.js", "models.js", "past.js", "picture.js", "queue.js", "session.js", "words.js"},
-	"compat.js": {"a1111.js", "comfy.js", "exif.js", "fields.js", "json.js", "link.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
+	"compat.js": {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "link.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
 	"studio.js": {"brush.js", "camera.js", "editor.js", "parts.js", "start.js"},
 }
 

@@ -1,9 +1,11 @@
 // The part of AUTOMATIC1111's interface (/sdapi/v1) that wisp can answer, in its
 // JSON (modules/api/api.py and models.py there). The service worker passes the
 // calls on to a page that is open. A page, as the calls have it, is {ready(),
-// facts(), queue, encode(result, i), infotext(result, i)}: the promise of the
-// generator, the generator or null, a Queue, a picture's file, its settings.
+// facts(), queue, encode(result, i), infotext(result, i), pixels(bytes, name)}: the
+// promise of the generator, the generator or null, a Queue, a picture's file, its
+// settings, the pixels of a file.
 import { txt2imgOf, optionsOf } from "./a1111.js";
+import { decode64, img2imgOf } from "./img2img.js";
 import { isObject, parseJSON } from "./json.js";
 import { maxBody } from "./limits.js";
 import { readMetadata } from "./metadata.js";
@@ -14,7 +16,8 @@ const idle = { step: 0, steps: 0, preview: null, prompt: "", began: 0 };
 let progress = idle;
 
 const calls = {
-	"POST txt2img": txt2img,
+	"POST txt2img": (page, body) => draw(page, body, txt2imgOf),
+	"POST img2img": (page, body) => draw(page, body, (asked, generator, styles) => img2imgOf(asked, generator, styles, page.pixels)),
 	"GET options": ({ facts }) => ({ sd_model_checkpoint: facts()?.name ?? null, sd_vae: "Automatic", CLIP_stop_at_last_layers: 1 }),
 	"POST options": ({ facts }, body) => (optionsOf(body, facts()), null),
 	"GET sd-models": ({ facts }) => (facts() ? [model(facts())] : []),
@@ -83,41 +86,36 @@ const timestamp = (time) => new Date(time).toISOString().replace(/\D/g, "").slic
 
 // pngInfo reads the settings in a picture of any format.
 async function pngInfo(page, { image }) {
-	if (typeof image !== "string") refuse("image is not a text");
-	const texts = await readMetadata(decode64(image.replace(/^data:[^,]{0,100},/, ""))) ?? new Map();
+	const texts = await readMetadata(decode64(image, "image")) ?? new Map();
 	const said = texts.size > 0 ? saidBy(texts) : null;
 	return { info: texts.get("parameters") ?? texts.get("UserComment") ?? "", items: Object.fromEntries(texts), parameters: said ? { ...said.settings, lost: said.lost } : {} };
 }
 
-function decode64(text) {
-	try {
-		return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-	} catch {
-		return refuse("image is not base64");
-	}
-}
-
-// txt2img draws picture by picture, so that the visitor's may come between.
-async function txt2img(page, body) {
+// draw draws picture by picture, so that the visitor's may come between; of reads
+// the body.
+async function draw(page, body, of) {
 	const results = [];
 	let asked = null;
 	return page.queue.run(async (signal, cancelled) => {
 		try {
 			const generator = await page.ready();
-			asked ??= txt2imgOf(body, generator, stylesOf(generator));
+			asked ??= await of(body, generator, stylesOf(generator));
 			asked.request.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
 			while (results.length < asked.count) results.push(await one(generator, asked, results.length, signal));
-			return await answer(results, body, asked, generator, page);
+			return await answer(results, shown(body), asked, generator, page);
 		} catch (err) {
 			if (!cancelled()) throw err;
 			const { preview } = progress; // an interrupted picture is answered as far as it came
 			const images = await Promise.all(results.map((r) => page.encode(r, 0).then(base64)));
-			return { images: preview ? [...images, await unfinished(preview, page)] : images, parameters: body, info: JSON.stringify({ prompt: body.prompt ?? "", interrupted: true }) };
+			return { images: preview ? [...images, await unfinished(preview, page)] : images, parameters: shown(body), info: JSON.stringify({ prompt: body.prompt ?? "", interrupted: true }) };
 		} finally {
 			progress = idle;
 		}
 	});
 }
+
+// shown is a body as it is sent back: without its pictures, unless it asks for them.
+const shown = (body) => (body.include_init_images === true || !body.init_images ? body : { ...body, init_images: null, mask: null });
 
 // one draws picture i of a request.
 function one(generator, { request, count }, i, signal) {
@@ -140,7 +138,7 @@ async function answer(results, body, { notices }, { name, id, samplers }, page) 
 		width: settings.width, height: settings.height, sampler_name: (samplers.find((s) => s.name === settings.sampler) ?? samplers[0]).label,
 		cfg_scale: settings.guidance, steps: settings.steps, batch_size: results.length, restore_faces: false, face_restoration_model: null,
 		sd_model_name: name, sd_model_hash: hash(id), sd_vae_name: null, sd_vae_hash: null, seed_resize_from_w: -1, seed_resize_from_h: -1,
-		denoising_strength: null, extra_generation_params: settings.schedule ? { "Schedule type": settings.schedule } : {}, index_of_first_image: 0,
+		denoising_strength: body.init_images === undefined ? null : settings.strength, extra_generation_params: settings.schedule ? { "Schedule type": settings.schedule } : {}, index_of_first_image: 0,
 		infotexts: each((r) => page.infotext(r, 0)), styles: body.styles ?? [], job_timestamp: timestamp(Date.now()), clip_skip: settings.clipSkip || 1,
 		is_using_inpainting_conditioning: false, version: "wisp", notices: [...new Set(told)],
 	};

@@ -16,7 +16,7 @@ function page(draw = async () => {}) {
 		drawn.push(request);
 		return { images: [{}], seed: request.seed, settings: { ...generator.defaults, sampler: "euler", ...request }, warnings: [], truncated: false, parameters: "" };
 	} };
-	return { drawn, ready: async () => made, facts: () => made, queue: new Queue(2), encode: async (r) => new Blob([String(r.seed)]), infotext: (r) => `Seed: ${r.seed}` };
+	return { drawn, ready: async () => made, facts: () => made, queue: new Queue(2), encode: async (r) => new Blob([String(r.seed)]), infotext: (r) => `Seed: ${r.seed}`, pixels: async (bytes) => ({ width: bytes[0], height: bytes[1], data: new Uint8ClampedArray(4 * bytes[0] * bytes[1]).map((_, i) => bytes[2 + i % 4 + 4 * (i >> 2) * (bytes.length > 6 ? 1 : 0)] ?? 255) }) };
 }
 
 const post = (p, name, body) => call(name, "POST", new Blob([typeof body === "string" ? body : JSON.stringify(body)]), {}, p);
@@ -41,6 +41,43 @@ test("what cannot be is refused with its status", async () => {
 	assert.equal((await call("txt2img", "POST", { size: maxBody + 1 }, {}, p)).status, 413);
 	assert.equal((await post(p, "constructor", {})).status, 404);
 	assert.equal((await call("txt2img", "GET", null, {}, p)).status, 404);
+	assert.equal(p.drawn.length, 0);
+});
+
+// picture is a file as page has them: width, height, and one colour, or that of
+// each pixel.
+const picture = (...bytes) => Buffer.from(bytes).toString("base64");
+
+test("pictures to begin with", async () => {
+	const p = page();
+	const { status, answer } = await post(p, "img2img", { prompt: "a", seed: 7, init_images: [`data:image/png;base64,${picture(4, 2, 9, 9, 9, 255)}`], denoising_strength: 0.3, image_cfg_scale: 1.5, include_init_images: false });
+	const info = JSON.parse(answer.info);
+	assert.deepEqual([status, info.denoising_strength, answer.parameters.init_images, info.notices], [200, 0.3, null, []]);
+	const [{ image, strength, imageGuidance, mask }] = p.drawn;
+	assert.deepEqual([image.width, image.height, [...image.data.subarray(0, 4)], strength, imageGuidance, mask], [4, 2, [9, 9, 9, 255], 0.3, 1.5, undefined]);
+	// cropped to the wished shape, its mask with it
+	await post(p, "img2img", { prompt: "a", init_images: [picture(4, 2, 9, 9, 9, 255)], mask: picture(2, 1, 0, 0, 0, 255, 255, 255, 255, 255), resize_mode: 1, width: 64, height: 64 });
+	const cut = p.drawn[1];
+	assert.deepEqual([cut.image.width, cut.image.height, cut.mask.width, cut.mask.height], [2, 2, 2, 2]);
+	assert.deepEqual([...cut.mask.data], [0, 0, 0, 255, 255, 255, 255, 255, 0, 0, 0, 255, 255, 255, 255, 255]);
+	assert.deepEqual([cut.maskBlur, cut.onlyMasked, cut.maskPadding], [4, true, 0]);
+	const { answer: inverted } = await post(p, "img2img", { prompt: "a", init_images: [picture(2, 1, 9, 9, 9, 255)], mask: picture(2, 1, 0, 0, 0, 255, 255, 255, 255, 0), inpainting_mask_invert: 1, mask_blur: 0, inpaint_full_res: false, inpaint_full_res_padding: 32, inpainting_fill: 0 });
+	assert.deepEqual([[...p.drawn[2].mask.data], p.drawn[2].maskBlur, p.drawn[2].onlyMasked, p.drawn[2].maskPadding], [[0, 0, 0, 255, 255, 255, 255, 255], 0, false, 32]);
+	assert.deepEqual(JSON.parse(inverted.info).notices, ["inpainting_fill: 0"]);
+});
+
+test("pictures that cannot be begun with", async () => {
+	const p = page(), one = picture(1, 1, 0, 0, 0, 255);
+	for (const [body, detail] of [
+		[{}, "init_images has no picture"], [{ init_images: [] }, "init_images has no picture"], [{ init_images: [one, one] }, "init_images has 2 pictures: wisp begins with one"],
+		[{ init_images: ["%"] }, "init_images is not base64"], [{ init_images: [7] }, "init_images is not a text"], [{ init_images: [one], mask: 7 }, "mask is not a text"],
+		[{ init_images: [one], resize_mode: 3 }, "wisp does not support a resize_mode of 3: choose 0 (just resize) or 1 (crop and resize)"],
+		[{ init_images: [one], denoising_strength: "much" }, "denoising_strength is not a number"], [{ init_images: [one], latent_mask: one }, "wisp does not support latent_mask"],
+		[{ init_images: [one], tiling: true }, "wisp does not support tiling"], [{ init_images: [one], initial_noise_multiplier: 0.5 }, "wisp does not support initial_noise_multiplier"],
+	]) {
+		const r = await post(p, "img2img", { prompt: "a", ...body });
+		assert.deepEqual([r.status, r.answer.detail], [422, detail]);
+	}
 	assert.equal(p.drawn.length, 0);
 });
 
