@@ -205,6 +205,22 @@ function showRange(input) {
 // modelsOwn is what the form holds where nobody chose anything.
 const modelsOwn = () => ({ count: 1, negativePrompt: "", ...plain, ...generator?.defaults, sampler: generator?.samplers[0]?.name });
 
+// Settings that came with a picture and have no place in the form: they are shown,
+// and count until they are taken away.
+const further = ["guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn"];
+let extras = {};
+
+function showExtras() {
+	const list = Object.entries(extras).map(([name, value]) => `${name} ${value}`);
+	$("extras").hidden = list.length === 0;
+	$("extras-list").textContent = list.join(", ");
+}
+$("extras-off").addEventListener("click", () => {
+	extras = {};
+	showExtras();
+	drawLive(0);
+});
+
 // restore puts the settings of a picture back into the form, seed included: the
 // next picture has it, and Generate then rolls a new one. What they leave out is
 // the model's own, never what the form had.
@@ -217,18 +233,21 @@ function restore(settings) {
 	}
 	const all = { prompt: "", ...modelsOwn(), ...given };
 	setForm(all);
-	setPrompt(all.prompt);
+	setPrompt(all.prompt.replace(/[{}]|__/g, "\\$&")); // which is to be said as it stands
 	$("negative").value = all.negativePrompt;
+	extras = Object.fromEntries(further.filter((name) => ![undefined, "", 0].includes(given[name])).map((name) => [name, given[name]]));
+	showExtras();
 	seed.value = all.seed ?? "";
 	press(lock, all.seed !== undefined && !session.started());
 }
 
 // drawSaid draws what a file or a link says, once the model is there that knows
 // its samplers, and tells what cannot be had.
-async function drawSaid(said, name, always) {
+async function drawSaid(said, name, always, files = new Map()) {
 	const { settle } = await import("./compat.js");
-	const { settings, lost, model: other } = settle(said, await session.ready());
-	restore(settings);
+	const { settings, lost, model: other, begins } = settle(said, await session.ready());
+	if (begins) await beginAsSaid(begins, settings, files);
+	else restore(settings);
 	draw();
 	const drawing = run;
 	const missing = [...lost, ...(other ? [t("otherModel", { name: other })] : [])];
@@ -238,6 +257,18 @@ async function drawSaid(said, name, always) {
 		showNotice(told, { stays: true });
 		if (drawing) drawing.told = told; // with what the engine tells
 	} else if (always) showNotice(t("restored", { name }));
+}
+
+// beginAsSaid begins with the picture that a workflow names: of the files that came
+// with it, else with the one that is there.
+async function beginAsSaid({ image, mask, crop }, settings, files) {
+	const there = studio?.kept();
+	const pictures = files.has(image) ? { start: files.get(image) } : await there?.();
+	if (!pictures) throw new WispError("bad-request", t("needsFile", { name: image }));
+	if (mask && !files.has(mask.name) && !pictures.mask) throw new WispError("bad-request", t("needsFile", { name: mask.name }));
+	restore(settings);
+	const painted = mask && files.has(mask.name) ? { mask: files.get(mask.name), channel: mask.channel, inverted: mask.inverted } : { mask: pictures.mask };
+	await (await atStudio()).begin(pictures.start, image, { strength: settings.strength, crop, ...(mask && painted) });
 }
 
 const mostLost = 12; // of what is lost, named one by one
@@ -264,6 +295,7 @@ async function request({ fresh = false, count, words: typedWords = prompt.value 
 	const read = Object.entries(inputs).map(([name, kind]) => [name, !reads(name) || $(name).value === "" ? undefined : kind($(name).value)]);
 	return {
 		...Object.fromEntries(read),
+		...extras,
 		...studio?.request({ width: Number($("width").value), height: Number($("height").value), steps: Number($("steps").value) }),
 		...(count && { count }),
 		prompt: style && words ? `${words}, ${style}` : words,
@@ -440,6 +472,8 @@ $("vary").addEventListener("click", () => {
 $("reset").addEventListener("click", () => {
 	touched.clear();
 	setForm(modelsOwn());
+	extras = {};
+	showExtras();
 	$("negative").value = "";
 	drawLive(0);
 });
@@ -510,7 +544,7 @@ gridDialog.start(() => ({
 	hold: (on) => programs.hold("sheet", on),
 }));
 watchDrops({
-	restore: (said, name) => drawSaid(said, name, true),
+	restore: (said, name, files) => drawSaid(said, name, true, files),
 	begin,
 	open: modelDialog.open,
 });

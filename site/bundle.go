@@ -11,19 +11,22 @@ import (
 // bundles lists, by the script that is served, those that are served within it:
 // together they compress better and are one request.
 var bundles = map[string][]string{
-	"app.js":    {"controls.js", "drop.js", "grid.js", "hints.js", "import.js", "models.js", "past.js", "picture.js", "queue.js", "session.js", "words.js"},
-	"compat.js": {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "link.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
-	"studio.js": {"brush.js", "camera.js", "editor.js", "parts.js", "start.js"},
+	"app.js":     {"controls.js", "drop.js", "grid.js", "hints.js", "import.js", "models.js", "past.js", "picture.js", "queue.js", "session.js", "words.js", "zip.js"},
+	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "link.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
+	"photo.js":   {"size.js"},
+	"privacy.js": {}, // whose imports may be served within others
+	"ui.js":      {"language.js", "memory.js"},
+	"studio.js":  {"brush.js", "camera.js", "editor.js", "parts.js", "start.js"},
 }
 
-// inside tells whether a script is served within another.
-func inside(name string) bool {
-	for _, parts := range bundles {
+// within names the script that a script is served in: another, or itself.
+func within(name string) string {
+	for whole, parts := range bundles {
 		if slices.Contains(parts, name) {
-			return true
+			return whole
 		}
 	}
-	return false
+	return name
 }
 
 // bundle is a script with its parts in it, minified. What it imports besides stays
@@ -41,7 +44,7 @@ func bundle(name string, files memory) ([]byte, error) {
 				if base == name || slices.Contains(parts, base) {
 					return api.OnResolveResult{Path: base, Namespace: "embedded"}, nil
 				}
-				return api.OnResolveResult{Path: "./" + base, External: true}, nil
+				return api.OnResolveResult{Path: "./" + within(base), External: true}, nil
 			})
 			b.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: "embedded"}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
 				text := string(files[a.Path])

@@ -5,7 +5,7 @@ import { maxFile } from "./limits.js";
 import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
-// start watches the page; on.restore(said, name) with what a file says (see
+// start watches the page; on.restore(said, name, files) with what a file says (see
 // said.js), on.begin(file, name), on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
@@ -62,14 +62,14 @@ async function take(files, on) {
 	showError(null);
 	const inFolder = files.some(([path]) => path.includes("/"));
 	if (inFolder || isPacked(files) || isCheckpoint(files)) return on.open(files);
-	const [[, file]] = files;
+	const file = (files.find(([path]) => /\.json$/i.test(path)) ?? files[0])[1];
 	const said = file.size <= maxFile ? await read(file) : undefined;
 	if (said === undefined) return showNotice(t("unknownFile", { name: file.name }));
 	if (said === null) {
 		await on.begin(file, file.name);
 		return showNotice(t("noSettings", { name: file.name }));
 	}
-	await on.restore(said, file.name);
+	await on.restore(said, file.name, new Map(files));
 }
 
 // read returns what a file says, null where it says nothing, undefined where it

@@ -48,7 +48,7 @@ var served = sync.OnceValue(func() memory {
 	for name, data := range written {
 		if err == nil && bundles[name] != nil {
 			files[name], err = bundle(name, written)
-		} else if err == nil && !inside(name) {
+		} else if err == nil && within(name) == name {
 			files[name], err = lean(name, data)
 		}
 	}

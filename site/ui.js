@@ -106,4 +106,5 @@ export function fill(select, options) {
 	if (options.some(([value]) => value === before)) select.value = before;
 }
 
-export { sentence, t, translated };
+export * from "./language.js";
+export * from "./memory.js";

@@ -11,7 +11,7 @@ export const tables = {
 	// AUTOMATIC1111 modules/processing.py (create_infotext), shared_options.py (infotext=),
 	// Forge backend; extensions' keys are lost by default.
 	a1111: {
-		done: { Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model", "Clip skip": "fromOne" },
+		done: { Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model", "Clip skip": "fromOne", Eta: "eta", "Skip Early CFG": "guidanceStart" },
 		facts: ["Version", "Model hash", "VAE hash", "Hashes", "Lora hashes", "TI hashes", "User", "Batch size", "Batch pos", "Wildcard prompt", "Negative wildcard prompt", "Created Date", "Civitai resources", "Civitai metadata", "Time taken"],
 		off: {
 			"Variation seed strength": ["0"], "Face restoration": [""], Tiling: ["False"], ENSD: ["0"], Refiner: ["", "None"], RNG: ["CPU"],
@@ -25,6 +25,7 @@ export const tables = {
 		done: {
 			Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model",
 			"Second prompt": "secondPrompt", "Prompt syntax": "promptSyntax", "Clip skip": "clipSkip", Class: "class",
+			Eta: "eta", Churn: "churn", "Skip Early CFG": "guidanceStart", "Guidance end": "guidanceEnd", "Guidance rescale": "guidanceRescale", "Guidance method": "guidanceMethod", "Skip layers": "skipLayers",
 		},
 		facts: ["Version"], off: {},
 	},
@@ -51,10 +52,10 @@ export const tables = {
 	},
 	// InvokeAI app/invocations/metadata.py (CoreMetadataInvocation) and its UI's additions.
 	invoke: {
-		done: { positive_prompt: "prompt", negative_prompt: "negativePrompt", width: "width", height: "height", seed: "seed", cfg_scale: "guidance", steps: "steps", scheduler: "sampler", model: "model", clip_skip: "fromZero" },
+		done: { positive_prompt: "prompt", negative_prompt: "negativePrompt", width: "width", height: "height", seed: "seed", cfg_scale: "guidance", steps: "steps", scheduler: "sampler", model: "model", clip_skip: "fromZero", cfg_rescale_multiplier: "rescale" },
 		facts: ["app_version", "app_id", "model_weights", "model_hash", "canvas_v2_metadata", "qwen3_encoder", "qwen3_source"],
 		off: {
-			generation_mode: ["txt2img", "sdxl_txt2img", "sd3_txt2img", "flux_txt2img"], rand_device: ["cpu"], cfg_rescale_multiplier: ["0"], controlnets: ["[]"], ipAdapters: ["[]"], t2iAdapters: ["[]"], loras: ["[]"],
+			generation_mode: ["txt2img", "sdxl_txt2img", "sd3_txt2img", "flux_txt2img"], rand_device: ["cpu"], controlnets: ["[]"], ipAdapters: ["[]"], t2iAdapters: ["[]"], loras: ["[]"],
 			ref_images: ["[]"], regions: ["[]"], seamless_x: ["false"], seamless_y: ["false"], hrf_enabled: ["false"], positive_style_prompt: [""], negative_style_prompt: [""],
 			// of the older sd-metadata
 			threshold: ["0"], perlin: ["0"], seamless: ["false"], hires_fix: ["false"], type: ["txt2img"], postprocessing: [""], variations: ["[]"],
@@ -62,10 +63,10 @@ export const tables = {
 	},
 	// NovelAI's "Comment".
 	novelai: {
-		done: { prompt: "prompt", uc: "negativePrompt", seed: "seed", steps: "steps", scale: "guidance", width: "width", height: "height", sampler: "sampler", noise_schedule: "schedule" },
+		done: { prompt: "prompt", uc: "negativePrompt", seed: "seed", steps: "steps", scale: "guidance", width: "width", height: "height", sampler: "sampler", noise_schedule: "schedule", cfg_rescale: "rescale" },
 		facts: ["request_type", "signed_hash", "version", "n_samples", "uncond_per_vibe", "wonky_vibe_correlation", "legacy", "legacy_v3_extend", "legacy_uc", "hide_debug_overlay", "add_original_image", "dynamic_thresholding_percentile", "dynamic_thresholding_mimic_scale", "cfg_sched_eligibility", "qualityToggle", "ucPreset", "params_version", "prefer_brownian", "deliberate_euler_ancestral_bug", "stream"],
 		off: {
-			sm: ["false"], sm_dyn: ["false"], dynamic_thresholding: ["false"], cfg_rescale: ["0"], uncond_scale: ["0", "1"], controlnet_strength: ["1"], skip_cfg_below_sigma: ["0"], explike_fine_detail: ["false"], minimize_sigma_inf: ["false"],
+			sm: ["false"], sm_dyn: ["false"], dynamic_thresholding: ["false"], uncond_scale: ["0", "1"], controlnet_strength: ["1"], skip_cfg_below_sigma: ["0"], explike_fine_detail: ["false"], minimize_sigma_inf: ["false"],
 			reference_information_extracted_multiple: ["[]"], reference_strength_multiple: ["[]"], extra_noise_seed: ["0"], noise: ["0"], strength: ["1"],
 		},
 	},
@@ -123,6 +124,7 @@ const readers = {
 	secondPrompt: text, promptSyntax: (value) => (["a1111", "comfyui", "none"].includes(value) ? value : undefined),
 	clipSkip: whole, class: whole, fromOne: (value) => skipped(whole(value)), fromZero: (value) => skipped(whole(value) + 1), fromEnd: (value) => skipped(-number(value), 1),
 	seed: whole, steps: whole, width: whole, height: whole, count: whole, guidance: number,
+	eta: number, guidanceStart: number, guidanceEnd: number, guidanceRescale: number, rescale: (value) => (number(value) === undefined ? undefined : number(value) === 0 ? {} : { guidanceRescale: number(value) }), guidanceMethod: text, skipLayers: text, churn: text,
 	model: (value) => (typeof value === "string" ? value : text(value?.model_name ?? value?.name)),
 	size: (value) => {
 		const [, width, height] = /^\(?\s{0,4}(\d{1,6})\s{0,4}[x×,*]\s{0,4}(\d{1,6})\s{0,4}\)?$/.exec(value) ?? [];

@@ -169,11 +169,11 @@ function exif(texts) {
 // lost then has what this model lacks, too, and model is the file's, where that is
 // another.
 export function settle({ tool, settings, lost = [] }, generator) {
-	const { sampler, schedule, model, ...rest } = settings;
+	const { sampler, schedule, model, begins, loras = [], ...rest } = settings;
 	const method = methodOf(generator, nameTable[tool] ?? "", sampler, schedule);
 	const cut = ["prompt", "negativePrompt"].filter((name) => rest[name]?.length > maxPrompt);
 	for (const name of cut) rest[name] = rest[name].slice(0, maxPrompt);
-	const without = unread(rest, generator.fields);
+	const without = [...unread(rest, generator.fields), ...worn(rest, loras, generator)];
 	if (generator.fields.weights && promptSyntax[tool]) rest.promptSyntax = promptSyntax[tool];
 	// wisp leaves the schedule out where it is the model's file's.
 	const chosen = schedule === "" || tool === "wisp" && schedule === undefined ? "" : method.schedule;
@@ -181,7 +181,17 @@ export function settle({ tool, settings, lost = [] }, generator) {
 		settings: { ...rest, sampler: method.sampler, schedule: chosen },
 		lost: [...cut.map((name) => `${name}: …`), ...lost, ...without, ...method.lost, ...emphasisIn(tool, rest, generator.fields)],
 		model: model && !sameModel(model, generator.name) ? model : undefined,
+		...(begins && { begins }),
 	};
+}
+
+// worn puts the LoRAs that the generator has into the prompt, as AUTOMATIC1111
+// writes them, and returns the others as text.
+function worn(settings, loras, generator) {
+	const stem = (name) => name.replace(/\.safetensors$/i, "").split(/[\\/]/).at(-1);
+	const has = ({ name }) => generator.loras?.some((l) => stem(l.name) === stem(name));
+	for (const l of loras.filter(has)) settings.prompt = `${settings.prompt} <lora:${stem(l.name)}:${l.text}:${l.weight}>`.trim();
+	return loras.filter((l) => !has(l) && (l.weight !== 0 || l.text !== 0)).map(({ name, weight }) => `lora_name: ${brief(name, 40)} (${weight})`);
 }
 
 // unread takes out what a model does not read, and returns it as text. The last

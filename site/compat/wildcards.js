@@ -2,12 +2,12 @@
 // them (sd-dynamic-prompts, docs/SYNTAX.md): {red|blue} is one of them, {2$$a|b|c}
 // two, {1-2$$ and $$a|b|c} one or two joined by " and ", {3::a|b} the first three
 // times as often, __colours__ a line of the file colours.txt; # begins a comment
-// line. They nest. A backslash before a bracket keeps it as it is.
+// line. They nest. A backslash before a bracket or a __ keeps it as it is.
 import { maxDepth, maxPrompt } from "./limits.js";
 import { brief, refuse } from "./refusal.js";
 
-// varies tells whether a prompt says different things.
-export const varies = (prompt) => /(?<!\\)\{|__[\w\-*/]{1,100}__/.test(prompt);
+// plainly is what says a prompt as it stands.
+export const plainly = (prompt) => prompt.replace(/[{}]|__/g, "\\$&");
 
 // vary returns what a prompt says for a seed: always the same for the same. files
 // are the lines of wildcard files by name.
@@ -48,7 +48,10 @@ class Reader {
 		while (this.at < this.text.length) {
 			const c = this.text[this.at++];
 			const name = c === "_" ? /^__([\w\-*/]{1,100}?)__/.exec(this.text.slice(this.at - 1, this.at + 104)) : null;
-			if (c === "\\" && "{}|".includes(this.text[this.at] ?? "-")) add(this.text[this.at++]);
+			if (c === "\\" && "{}|_".includes(this.text[this.at] ?? "-")) {
+				const kept = this.text.startsWith("__", this.at) ? 2 : 1;
+				add(this.text.slice(this.at, this.at += kept));
+			}
 			else if (c === "{") add(this.choice());
 			else if (c === "}" && marks.includes("}")) return parts;
 			else if (c === "|" && marks.includes("|")) parts.push("");

@@ -18,10 +18,10 @@ export function install(page) {
 export const current = () => start;
 
 // begin shows a file, or a picture of the page, as what drawing begins with.
-export async function begin(file, name, { strength = ownStrength, mask = null, outpaint = null } = {}) {
+export async function begin(file, name, { strength = ownStrength, mask = null, channel = "red", inverted = false, outpaint = null, crop = true } = {}) {
 	const bitmap = await reduced(await bitmapOf(file, name));
 	end();
-	start = { bitmap, mask: mask && await paintedOf(mask, bitmap), outpaint, strength, card: null };
+	start = { bitmap, mask: mask && await paintedOf(mask, bitmap, ["red", "green", "blue", "alpha"].indexOf(channel), inverted), outpaint, strength, crop, card: null };
 	start.card = card();
 	$("studio").prepend(start.card);
 	show();
@@ -44,8 +44,9 @@ async function reduced(bitmap) {
 	return smaller;
 }
 
-// paintedOf makes of a mask's file, white where it counts, what a Brush paints on.
-async function paintedOf(file, { width, height }) {
+// paintedOf makes of a mask's file, of which a channel tells where it counts, what a
+// Brush paints on.
+async function paintedOf(file, { width, height }, channel, inverted) {
 	const mask = await bitmapOf(file, "mask");
 	const canvas = create("canvas", { width, height });
 	const c = canvas.getContext("2d", { willReadFrequently: true });
@@ -53,7 +54,7 @@ async function paintedOf(file, { width, height }) {
 	mask.close();
 	const pixels = c.getImageData(0, 0, width, height);
 	for (let i = 0; i < pixels.data.length; i += 4) {
-		pixels.data[i + 3] = Math.round(pixels.data[i] * pixels.data[i + 3] / 255);
+		pixels.data[i + 3] = inverted ? 255 - pixels.data[i + channel] : pixels.data[i + channel];
 		pixels.data.set([97, 102, 255], i);
 	}
 	c.putImageData(pixels, 0, 0);
@@ -120,7 +121,7 @@ export function request({ width, height, steps }) {
 		start.strength = Math.ceil(20 / steps) / 20;
 		start.slider.set(start.strength);
 	}
-	const { bitmap, mask, outpaint, strength } = start;
+	const { bitmap, mask, outpaint, strength, crop } = start;
 	const added = outpaint ?? { left: 0, top: 0, right: 0, bottom: 0 };
 	const full = { width: bitmap.width + added.left + added.right, height: bitmap.height + added.top + added.bottom };
 	const factor = outpaint ? 1 : Math.sqrt(width * height / (full.width * full.height));
@@ -128,18 +129,18 @@ export function request({ width, height, steps }) {
 	const inner = outpaint ? { width: size(bitmap.width), height: size(bitmap.height) } : { width: size(full.width), height: size(full.height) };
 	return {
 		width: inner.width + added.left + added.right, height: inner.height + added.top + added.bottom,
-		image: scaled(bitmap, inner), strength,
-		...(mask && { mask: whitened(scaled(mask, inner)) }),
+		image: scaled(bitmap, inner, crop), strength,
+		...(mask && { mask: whitened(scaled(mask, inner, crop)) }),
 		...(outpaint && { outpaint }),
 	};
 }
 
-// scaled covers a size with a picture, in its middle.
-function scaled(picture, { width, height }) {
+// scaled covers a size with a picture, in its middle, or stretches it.
+function scaled(picture, { width, height }, crop) {
 	const canvas = new OffscreenCanvas(width, height);
 	const c = canvas.getContext("2d", { willReadFrequently: true });
 	const factor = Math.max(width / picture.width, height / picture.height);
-	const w = picture.width * factor, h = picture.height * factor;
+	const w = crop ? picture.width * factor : width, h = crop ? picture.height * factor : height;
 	c.imageSmoothingQuality = "high";
 	c.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
 	return c.getImageData(0, 0, width, height);

@@ -397,7 +397,7 @@ func TestPageArrives(t *testing.T) {
 		{"dropped", "/app.js", 2, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, arrives},
 		{"stalled", "/offline.js", 1, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, arrives},
 		{"missing", "/ui.js", 2, http.NotFound, arrives},
-		{"another build", "/language.js", 2, otherBuild, arrives},
+		{"another build", "/strings.js", 2, otherBuild, arrives},
 		{"no style", "/style.css", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, arrives},
 		{"never", "/history.js", 1000, http.NotFound, fails},
 	} {

@@ -9,8 +9,8 @@ import { methodOf, samplers, schedules } from "../names.js";
 import { settle } from "../said.js";
 import { generator, workflowOf } from "./corpus.js";
 
-const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128", secondPrompt: "o", promptSyntax: "a1111", clipSkip: 2, class: 1, fromOne: 2, fromZero: 1, fromEnd: -2 };
-const becomes = { size: { width: 64, height: 128 }, fromOne: { clipSkip: 2 }, fromZero: { clipSkip: 2 }, fromEnd: { clipSkip: 2 } };
+const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128", secondPrompt: "o", promptSyntax: "a1111", clipSkip: 2, class: 1, fromOne: 2, fromZero: 1, fromEnd: -2, eta: 0.5, churn: "20", guidanceStart: 0.1, guidanceEnd: 0.9, guidanceRescale: 0.7, rescale: 0.7, guidanceMethod: "apg", skipLayers: "7 8" };
+const becomes = { size: { width: 64, height: 128 }, fromOne: { clipSkip: 2 }, fromZero: { clipSkip: 2 }, fromEnd: { clipSkip: 2 }, rescale: { guidanceRescale: 0.7 } };
 
 for (const [tool, table] of Object.entries(tables)) {
 	test(`every field of ${tool}`, () => {
@@ -119,6 +119,90 @@ test("every input of a workflow's nodes", () => {
 	assert.throws(() => parseWorkflow(seeds), { message: "node 3 (KSampler): its seed 1234567890123456789 is not a whole number below 2^53" });
 });
 
+// node makes a graph's node.
+const node = (class_type, inputs) => ({ class_type, inputs });
+
+// Graphs that begin with a picture, wear a LoRA, or are made of other samplers.
+const flows = {
+	img2img: () => ({ ...workflowOf(example, ["euler", "normal"]), 5: node("VAEEncode", { pixels: ["20", 0], vae: ["4", 2] }), 20: node("LoadImage", { image: "a.png", upload: "image" }) }),
+	lora: () => ({
+		...workflowOf(example, ["euler", "normal"]), 30: node("LoraLoader", { model: ["4", 0], clip: ["4", 1], lora_name: "style/ink.safetensors", strength_model: 0.8, strength_clip: 0.5 }),
+		31: node("LoraLoaderModelOnly", { model: ["30", 0], lora_name: "fast.safetensors", strength_model: 1 }),
+	}),
+	flux: () => ({
+		1: node("SaveImage", { images: ["2", 0], filename_prefix: "x" }), 2: node("VAEDecode", { samples: ["3", 0], vae: ["4", 0] }), 4: node("VAELoader", { vae_name: "ae.safetensors" }),
+		3: node("SamplerCustomAdvanced", { noise: ["5", 0], guider: ["6", 0], sampler: ["7", 0], sigmas: ["8", 0], latent_image: ["9", 0] }),
+		5: node("RandomNoise", { noise_seed: 7 }), 6: node("BasicGuider", { model: ["10", 0], conditioning: ["11", 0] }), 7: node("KSamplerSelect", { sampler_name: "euler" }),
+		8: node("BasicScheduler", { model: ["10", 0], scheduler: "simple", steps: 4, denoise: 1 }), 9: node("EmptySD3LatentImage", { width: 64, height: 128, batch_size: 1 }),
+		10: node("ModelSamplingFlux", { model: ["12", 0], max_shift: 1.15, base_shift: 0.5, width: 64, height: 128 }), 11: node("FluxGuidance", { conditioning: ["13", 0], guidance: 3.5 }),
+		12: node("UNETLoader", { unet_name: "flux1-dev.safetensors", weight_dtype: "default" }), 13: node("CLIPTextEncode", { clip: ["14", 0], text: "a fox" }),
+		14: node("DualCLIPLoader", { clip_name1: "t5xxl.safetensors", clip_name2: "clip_l.safetensors", type: "flux" }),
+	}),
+};
+
+test("workflows that begin with a picture", () => {
+	const of = (change) => {
+		const g = flows.img2img();
+		change(g);
+		return parseWorkflow(g);
+	};
+	const half = of((g) => (g[3].inputs.denoise = 0.5));
+	assert.deepEqual([half.settings.begins, half.settings.steps, half.settings.strength, half.settings.width, half.lost], [{ image: "a.png" }, 6, 0.5, undefined, []]);
+	assert.deepEqual([of(() => {}).settings.steps, of(() => {}).settings.strength], [3, 1]);
+	const late = of((g) => (g[3] = node("KSamplerAdvanced", { ...g[3].inputs, add_noise: "enable", noise_seed: 7, start_at_step: 1, end_at_step: 10000, return_with_leftover_noise: "disable" })));
+	assert.deepEqual([late.settings.strength, late.settings.seed], [2 / 3, 7]);
+	const scaled = of((g) => Object.assign(g, { 5: node("VAEEncode", { pixels: ["21", 0], vae: ["4", 2] }), 21: node("ImageScale", { image: ["20", 0], upscale_method: "lanczos", width: 64, height: 64, crop: "center" }) }));
+	assert.deepEqual([scaled.settings.begins, scaled.settings.width], [{ crop: true, image: "a.png" }, 64]);
+	const painted = of((g) => Object.assign(g, { 5: node("SetLatentNoiseMask", { samples: ["22", 0], mask: ["20", 1] }), 22: node("VAEEncode", { pixels: ["20", 0], vae: ["4", 2] }) }));
+	assert.deepEqual(painted.settings.begins, { image: "a.png", mask: { name: "a.png", channel: "alpha", inverted: true } });
+	const other = of((g) => Object.assign(g, { 5: node("VAEEncodeForInpaint", { pixels: ["20", 0], vae: ["4", 2], mask: ["23", 0], grow_mask_by: 6 }), 23: node("InvertMask", { mask: ["24", 0] }), 24: node("LoadImageMask", { image: "m.png", channel: "red", upload: "image" }) }));
+	assert.deepEqual([other.settings.begins.mask, other.lost], [{ name: "m.png", channel: "red", inverted: true }, ["grow_mask_by: 6"]]);
+	assert.throws(() => of((g) => (g[5] = node("LatentUpscale", {}))), { message: /^node 5 \(LatentUpscale\) is not supported here/ });
+	assert.throws(() => of((g) => (g[3].inputs.denoise = 0)), { message: /^node 3 \(KSampler\): its input "denoise" is 0/ });
+	assert.throws(() => of((g) => (g[5] = node("SetLatentNoiseMask", { samples: ["5", 0], mask: ["20", 1] }))), { message: "the workflow goes in a circle" });
+	const plain = workflowOf(example, ["euler", "normal"]);
+	plain[3].inputs.denoise = 0.5;
+	assert.throws(() => parseWorkflow(plain), { message: "node 3 (KSampler): denoise must be 1 where nothing is begun with" });
+	assert.deepEqual(settle({ tool: "comfy", ...half }, generator).begins, { image: "a.png" });
+});
+
+test("workflows with LoRAs, and of other samplers", () => {
+	const worn = flows.lora();
+	worn[3].inputs.model = ["31", 0];
+	for (const id of [6, 7]) worn[id].inputs.clip = ["30", 1];
+	const said = parseWorkflow(worn);
+	assert.deepEqual([said.settings.loras, said.lost, said.settings.model], [[{ name: "fast.safetensors", weight: 1, text: 0 }, { name: "style/ink.safetensors", weight: 0.8, text: 0.5 }], [], "sd15.safetensors"]);
+	assert.deepEqual(settle(said, generator).lost, ["lora_name: fast.safetensors (1)", "lora_name: style/ink.safetensors (0.8)"]);
+	const has = settle(said, { ...generator, loras: [{ id: "lora-1", name: "ink" }] });
+	assert.deepEqual([has.settings.prompt, has.lost], ["p <lora:ink:0.5:0.8>", ["lora_name: fast.safetensors (1)"]]);
+	const flux = parseWorkflow(flows.flux());
+	assert.deepEqual(flux.settings, { prompt: "a fox", negativePrompt: "", seed: 7, steps: 4, guidance: 3.5, width: 64, height: 128, count: 1, sampler: "euler", schedule: "simple", model: "flux1-dev.safetensors" });
+	assert.deepEqual(flux.lost.sort(), ["base_shift: 0.5", "max_shift: 1.15", "vae_name: ae.safetensors"]);
+	const custom = flows.flux();
+	custom[3] = node("SamplerCustom", { model: ["10", 0], add_noise: true, noise_seed: 9, cfg: 1, positive: ["11", 0], negative: ["15", 0], sampler: ["7", 0], sigmas: ["8", 0], latent_image: ["9", 0] });
+	custom[15] = node("ConditioningZeroOut", { conditioning: ["13", 0] });
+	assert.deepEqual([parseWorkflow(custom).settings.seed, parseWorkflow(custom).settings.negativePrompt, parseWorkflow(custom).settings.guidance], [9, "", 3.5]);
+	const circle = flows.lora();
+	circle[30].inputs.model = ["31", 0];
+	circle[3].inputs.model = ["31", 0];
+	assert.throws(() => parseWorkflow(circle), { message: "the workflow goes in a circle" });
+	// No input of these nodes may be missing or unknown without a word.
+	for (const make of [flows.flux, flows.img2img]) {
+		for (const [id, { class_type: kind, inputs }] of Object.entries(make())) {
+			if (["Note", "PreviewImage"].includes(kind)) continue;
+			const more = make();
+			more[id].inputs.tomorrow = 1;
+			assert.ok(parseWorkflow(more).lost.includes("tomorrow: 1"), kind);
+			for (const [input, value] of Object.entries(inputs)) {
+				if (!Array.isArray(value)) continue;
+				const cut = make();
+				delete cut[id].inputs[input];
+				assert.throws(() => parseWorkflow(cut), { code: "bad-request", message: new RegExp(`^node ${id} \\(${kind}\\): its input "${input}" is not linked`) });
+			}
+		}
+	}
+});
+
 test("every setting of a link", () => {
 	const settings = { prompt: "a & b", negativePrompt: "", seed: 7, steps: 3, guidance: 1.5, sampler: "euler", schedule: "", width: 64, height: 64 };
 	const said = readLink(`#${writeLink({ ...settings, count: 4 })}`);
@@ -129,6 +213,9 @@ test("every setting of a link", () => {
 	assert.deepEqual(settle(readLink(`#${writeLink(more)}`), reads), { settings: more, lost: [], model: undefined });
 	const less = settle(readLink(`#${writeLink({ ...more, clipSkip: 13 })}`), { ...generator, fields: { ...generator.fields, weights: false } });
 	assert.deepEqual([less.settings, less.lost], [{ ...rest, prompt: "" }, ["Second prompt: oil", "Prompt syntax: comfyui", "Clip skip: 13", "Class: 3"]]);
+	const further = { prompt: "a", sampler: "euler", schedule: "", guidanceRescale: 0.7, guidanceStart: 0.1, guidanceEnd: 0.9, guidanceMethod: "apg momentum=-0.5", skipLayers: "7 8 9", eta: 0, churn: "20 min=0.05" };
+	assert.deepEqual(settle(readLink(`#${writeLink(further)}`), generator).settings, further);
+	assert.equal(writeLink({ prompt: "a", guidanceRescale: 0, guidanceStart: 0, guidanceMethod: "" }), "prompt=a");
 	assert.deepEqual(readLink("#prompt=a&promptSyntax=magic&clipSkip=-1").lost, ["promptSyntax: magic", "clipSkip: -1"]);
 	assert.deepEqual(settle(said, generator), { settings: rest, lost: [], model: undefined });
 	const odd = settle(readLink("#prompt=x&width=1e9x&sampler=magic&evil=1&schedule=karras"), generator);
