@@ -273,10 +273,7 @@ export interface Request {
 	/** Pixels around the mask that onlyMasked draws, too. */
 	maskPadding?: number;
 	/** Pixels to be drawn around the image. */
-	outpaintLeft?: number;
-	outpaintTop?: number;
-	outpaintRight?: number;
-	outpaintBottom?: number;
+	outpaint?: { left?: number; top?: number; right?: number; bottom?: number };
 	/** Picture i is drawn with seed + i. */
 	count?: number;
 	/** Decode each step's prediction for onStep. */

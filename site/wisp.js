@@ -441,7 +441,9 @@ const pictures = ["image", "mask"];
 
 // sentOf is what goes to the engine of a request: pictures as their pixels.
 async function sentOf(request) {
-	const sent = Object.fromEntries(settings.map((name) => [name, request[name]]));
+	const { outpaint, ...rest } = request;
+	const sent = Object.fromEntries(settings.map((name) => [name, rest[name]]));
+	for (const side of outpaint ? ["Left", "Top", "Right", "Bottom"] : []) sent[`outpaint${side}`] = outpaint[side.toLowerCase()] ?? 0;
 	for (const name of pictures) {
 		if (sent[name] === undefined || sent[name] === null) continue;
 		const { pixelsOf } = await import("./photo.js");
@@ -483,7 +485,7 @@ class Generator {
 	}
 
 	async generate({ signal, onStep, busy = this.#busy, ...request } = {}) {
-		const unknown = Object.keys(request).find((name) => !settings.includes(name) && request[name] !== undefined);
+		const unknown = Object.keys(request).find((name) => (!settings.includes(name) || name.startsWith("outpaint")) && name !== "outpaint" && request[name] !== undefined);
 		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request: left out, it would be another picture`);
 		checkBusy(busy);
 		if (busy === "reject" && this.#runs.size > 0) {

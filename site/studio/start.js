@@ -76,7 +76,7 @@ function card() {
 	});
 	const paint = pill("paintOver", () => open());
 	const box = create("section", { className: "card start" }, look,
-		create("div", {}, create("div", { className: "bar" }, named("strong", "startsWith"), off), strength.box, ...(host.masks ? [create("div", { className: "tools" }, paint)] : [])));
+		create("div", {}, create("div", { className: "bar" }, named("strong", "startsWith"), off), strength.box, create("div", { className: "tools" }, paint)));
 	about(box, "startsWith");
 	return box;
 }

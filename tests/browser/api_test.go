@@ -33,6 +33,23 @@ func TestLocalAPI(t *testing.T) {
 			const text = (await readTexts(bytes)).get("parameters");
 			return [made.status, made.images.length, info.all_seeds, info.infotexts[1] === text, /Seed: 8,/.test(text), info.sampler_name, info.steps, info.width, made.parameters.n_iter];`,
 			"200 2 7,8 true true Euler 2 128 2"},
+		{"a picture to begin with", `
+			const picture = async (paint) => {
+				const canvas = new OffscreenCanvas(128, 128), c = canvas.getContext("2d");
+				paint(c);
+				const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+				return btoa(String.fromCharCode(...bytes));
+			};
+			const teal = await picture((c) => { c.fillStyle = "rgb(0 128 128)"; c.fillRect(0, 0, 128, 128); });
+			const right = await picture((c) => { c.fillStyle = "#000"; c.fillRect(0, 0, 128, 128); c.fillStyle = "#fff"; c.fillRect(64, 0, 64, 128); });
+			const made = await call("img2img", { prompt: "red heart", steps: 4, seed: 7, init_images: [teal], mask: right, mask_blur: 0, inpainting_fill: 1, inpaint_full_res: false, denoising_strength: 0.75 });
+			const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(made.images[0]), (c) => c.charCodeAt(0))]));
+			const c = new OffscreenCanvas(128, 128).getContext("2d");
+			c.drawImage(bitmap, 0, 0);
+			const far = (x) => { const { data } = c.getImageData(x, 0, 64, 128); return data.reduce((sum, v, i) => sum + Math.abs(v - [0, 128, 128, 255][i % 4]), 0) / data.length; };
+			const info = JSON.parse(made.info);
+			return [made.status, bitmap.width, far(0), far(64) > 5, info.denoising_strength, info.notices.length, made.parameters.init_images];`,
+			"200 128 0 true 0.75 0 "},
 		{"lists", `
 			const [samplers, schedulers, models, options, progress] = await Promise.all(["samplers", "schedulers", "sd-models", "options", "progress"].map((c) => call(c)));
 			return [samplers.list.some((s) => s.name === "Euler"), schedulers.list.length > 0, models.list[0].title === options.sd_model_checkpoint, progress.progress, progress.state.job_count];`,
@@ -81,7 +98,7 @@ func TestLocalAPI(t *testing.T) {
 			])).map((s) => s.slice(0, 60)).join("|");`, strings.Join([]string{
 			"422 wisp does not support enable_hr", "422 the prompt is empty: say what to draw", "422 prompt is not a text",
 			`422 sampler "<b>" is not one of Euler, `, "422 scheduler is not a text", "422 width",
-			"422 the request is not JSON", "422 the request is not an object", "404 wisp does not answer POST img2img", "404 wisp does not answer GET constructor",
+			"422 the request is not JSON", "422 the request is not an object", "422 init_images has no picture", "404 wisp does not answer GET constructor",
 		}, "|")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -243,11 +260,34 @@ func TestWorkflow(t *testing.T) {
 	})()`, workflow)))
 	p.until(`document.querySelectorAll("#pictures img").length === 2 && document.querySelector("#pictures img").alt === "a rocket, seed 9"`)
 
+	// One that begins with a picture says which, and takes it from what is dropped with it.
+	begins := `JSON.stringify((() => {
+		const flow = ` + workflow + `;
+		flow["5"] = { class_type: "VAEEncode", inputs: { pixels: ["12", 0], vae: ["4", 2] } };
+		flow["12"] = { class_type: "LoadImage", inputs: { image: "drawing.png" } };
+		flow["3"].inputs.denoise = 0.5;
+		return flow;
+	})())`
+	p.run(dropped("begins.json", "application/json", begins))
+	if code, text := p.failed(); code != "bad-request" || !strings.Contains(text, "drawing.png") {
+		t.Errorf("a workflow without its picture: %s: %s", code, text)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`(async () => {
+		const transfer = new DataTransfer();
+		transfer.items.add(new File([await (await fetch("icon-192.png")).blob()], "drawing.png", { type: "image/png" }));
+		transfer.items.add(new File([`+begins+`], "begins.json", { type: "application/json" }));
+		dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+	})()`, chromedp.EvalAwaitPromise))
+	p.until(`document.querySelectorAll("#pictures img").length === 1 && document.querySelector("#pictures img").alt === "a tree" && document.querySelector(".card.start input").value === "0.5"`)
+	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 9 · 6 steps") {
+		t.Errorf("begun with %q", facts)
+	}
+
 	for _, c := range []struct{ name, change, want string }{
 		{"a node between", `flow["4"].class_type = "LoraLoader"`, "node 4 (LoraLoader) is not supported"},
-		{"another sampler node", `flow["3"].class_type = "KSamplerAdvanced"`, "node 3 (KSamplerAdvanced) is not supported"},
+		{"another sampler node", `flow["3"].class_type = "KSamplerHuge"`, "node 3 (KSamplerHuge) is not supported"},
 		{"markup for a name", `flow["6"].class_type = "<img src=x onerror=globalThis.hacked=1>"`, "node 6 (<img src=x onerror=globalThis.hacked=1>)"},
-		{"a picture to start from", `flow["5"].class_type = "VAEEncode"`, "node 5 (VAEEncode) is not supported"},
+		{"a picture to start from", `flow["5"].class_type = "LatentFromBatch"`, "node 5 (LatentFromBatch) is not supported"},
 		{"less than all noise", `flow["3"].inputs.denoise = 0.5`, "node 3 (KSampler): denoise"},
 		{"a sampler that is no text", `flow["3"].inputs.sampler_name = 7`, `node 3 (KSampler): its input "sampler_name"`},
 		{"a linked text", `flow["6"].inputs.text = ["10", 0]`, `node 6 (CLIPTextEncode): its input "text" is linked to node 10`},

@@ -98,6 +98,124 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// What is painted over is drawn anew and the rest stays, pixel for pixel: by mouse,
+// keys and fingers, undone and done again; an edge that is drawn outwards adds to the
+// picture.
+func TestPaint(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.run(chromedp.Click("#live"))
+	p.keepSeed("3")
+	p.draw("red heart")
+	p.run(chromedp.Click("#edit"))
+	p.until(`document.querySelector(".card.start") !== null`)
+	open := func() {
+		p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".card.start .tools button").click()`))
+		p.until(`document.querySelector("dialog.editor canvas:focus") !== null`)
+	}
+	// ink is how much of the picture is painted, by what the canvas shows.
+	ink := func() float64 {
+		return eval[float64](p, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+			const from = document.querySelector(".stage canvas"), c = new OffscreenCanvas(200, 200).getContext("2d");
+			c.drawImage(from, 0, 0, 200, 200);
+			const { data } = c.getImageData(0, 0, 200, 200);
+			let n = 0;
+			for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 0 && data[i + 2] > data[i] - 40 && data[i + 2] > data[i + 1] + 25) n++;
+			done(n);
+		})))`)
+	}
+	key := func(keys ...string) {
+		for _, k := range keys {
+			p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{
+				const [, control, shift, key] = /^(\^?)(\+?)(.+)$/.exec(%q);
+				const canvas = document.querySelector(".stage canvas"), event = { key: key === "space" ? " " : key, ctrlKey: control !== "", shiftKey: shift !== "", bubbles: true };
+				canvas.dispatchEvent(new KeyboardEvent("keydown", event));
+				if (key !== "space") canvas.dispatchEvent(new KeyboardEvent("keyup", event));
+			}`, k)))
+		}
+	}
+	open()
+	none := ink()
+	b := eval[[]float64](p, `(() => { const b = document.querySelector(".stage canvas").getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()`)
+	p.stroke(b[0]-60, b[1], b[0]+60, b[1]+10)
+	one := ink()
+	key("^z")
+	undone := ink()
+	key("^+z")
+	if again := ink(); !(one > none+200 && undone == none && again == one) {
+		t.Errorf("painted %v, a stroke %v, undone %v, again %v", none, one, undone, again)
+	}
+	key("i")
+	if inverted := ink(); inverted < 3*one {
+		t.Errorf("inverted %v, of %v", inverted, one)
+	}
+	key("i", "^z", "^z", "^z")
+	if back := ink(); back != none {
+		t.Errorf("all undone: %v of %v", back, none)
+	}
+	key("space", "+ArrowRight", "+ArrowDown") // space is still down
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".stage canvas").dispatchEvent(new KeyboardEvent("keyup", { key: " " }))`))
+	keys := ink()
+	key("e", "space", "ArrowLeft")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".stage canvas").dispatchEvent(new KeyboardEvent("keyup", { key: " " }))`))
+	if erased := ink(); !(keys > none+200 && erased < keys) {
+		t.Errorf("painted by keys %v, erased %v", keys, erased)
+	}
+	key("b", "[", "[", "]", "+", "-", "0")
+	// Two fingers move the picture and paint nothing.
+	before := ink()
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		const canvas = document.querySelector(".stage canvas"), box = canvas.getBoundingClientRect();
+		const finger = (type, pointerId, x, y) => canvas.dispatchEvent(new PointerEvent(type, { pointerId, pointerType: "touch", clientX: box.left + x, clientY: box.top + y, button: 0, buttons: 1, bubbles: true }));
+		finger("pointerdown", 11, 200, 200);
+		finger("pointerdown", 12, 300, 200);
+		for (let i = 0; i < 5; i++) { finger("pointermove", 11, 200 - 10 * i, 200); finger("pointermove", 12, 300 + 10 * i, 200); }
+		finger("pointerup", 11, 150, 200);
+		finger("pointerup", 12, 350, 200);
+	}`))
+	key("0")
+	if after := ink(); math.Abs(after-before) > before/20 {
+		t.Errorf("two fingers changed what is painted from %v to %v", before, after)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("dialog.editor .bar button").click()`))
+	p.until(`document.querySelector("dialog.editor") === null`)
+	p.slide(".card.start input", "0.75")
+	// same counts the pixels that are as in the picture before.
+	same := `(async () => {
+		const pixels = async (img) => { await img.decode(); const c = new OffscreenCanvas(img.naturalWidth, img.naturalHeight).getContext("2d"); c.drawImage(img, 0, 0); return c.getImageData(0, 0, 128, 128).data; };
+		globalThis.was ??= await pixels(document.querySelector("#pictures img"));
+		const is = await pixels(document.querySelector("#pictures img"));
+		let n = 0;
+		for (let i = 0; i < is.length; i += 4) if (is[i] === was[i] && is[i + 1] === was[i + 1] && is[i + 2] === was[i + 2]) n++;
+		return n;
+	})()`
+	eval[int](p, same)
+	p.draw("green star")
+	if n := eval[int](p, same); n < 128*128/3 || n > 128*128-500 {
+		t.Errorf("%d of %d pixels stay", n, 128*128)
+	}
+
+	// A part is added at the right by keys, at the top by the mouse.
+	open()
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		const right = document.querySelector(".handle.right");
+		right.focus();
+		for (const key of ["ArrowRight", "PageUp", "ArrowLeft"]) right.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+	}`))
+	added := eval[int](p, `Number(document.querySelector(".handle.right").getAttribute("aria-valuenow"))`)
+	b = eval[[]float64](p, `(() => { const b = document.querySelector(".handle.top").getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()`)
+	p.stroke(b[0], b[1], b[0], b[1]-100)
+	above := eval[int](p, `Number(document.querySelector(".handle.top").getAttribute("aria-valuenow"))`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("dialog.editor .bar button").click()`))
+	if added < 8 || above < 8 {
+		t.Errorf("%d pixels are added at the right, %d at the top", added, above)
+	}
+	p.draw("red heart")
+	if facts, want := eval[string](p, `document.getElementById("facts").textContent`), fmt.Sprintf("%d × %d", 128+added, 128+above); !strings.HasPrefix(facts, want) {
+		t.Errorf("with %d and %d pixels more: %s, want %s", added, above, facts, want)
+	}
+}
+
 // Pictures that cannot be are refused by their name, and the page goes on.
 func TestBadPictures(t *testing.T) {
 	s, p := serve(t), newTab(t)
@@ -166,8 +284,8 @@ func (p *tab) slide(selector, value string) {
 	}`, selector, value)))
 }
 
-// drag2 draws with the mouse.
-func (p *tab) drag2(x0, y0, x1, y1 float64) {
+// stroke draws with the mouse.
+func (p *tab) stroke(x0, y0, x1, y1 float64) {
 	p.t.Helper()
 	mouse := func(kind input.DispatchMouseEventType, x, y float64, buttons int64) {
 		m := input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, Buttons: buttons, ClickCount: 1}
