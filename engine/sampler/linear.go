@@ -230,12 +230,16 @@ func sized(v []float32, n int) []float32 {
 
 // mix is the combination of the elements; dst may be one of them.
 func (p *solver) mix(dst []float32, t []term) {
-	for j := range dst {
-		var sum float32
+	var sums [256]float32
+	for at := 0; at < len(dst); at += len(sums) {
+		sum := sums[:min(len(sums), len(dst)-at)]
+		clear(sum)
 		for _, m := range t {
-			sum += m.c * p.elements[m.element][j]
+			for j, v := range p.elements[m.element][at:][:len(sum)] {
+				sum[j] += m.c * v
+			}
 		}
-		dst[j] = sum
+		copy(dst[at:], sum)
 	}
 }
 
