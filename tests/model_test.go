@@ -93,6 +93,9 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 			options = append(options, model.HiddenStates(c.States...))
 		}
 		return model.Qwen3(config, s[0], s[1], options...)
+	case "gemma":
+		s := shape("ids")
+		return model.Gemma(config, s[0], s[1], c.States[0])
 	case "kl_flux2_decoder":
 		s := shape("latents")
 		return model.AutoencoderKLFlux2Decoder(config, s[0], s[1], s[2])

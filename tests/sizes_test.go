@@ -53,6 +53,8 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.ZImage(p.Config, 1, 10, 8, 32))
 	case "BertModel":
 		add(model.BERT(p.Config, 1, 77))
+	case "GemmaModel", "Gemma2Model":
+		add(model.Gemma(p.Config, 1, 77, -1))
 	case "Qwen3Model":
 		add(model.Qwen3(p.Config, 1, 77))
 	case "AutoencoderKLFlux2":

@@ -47,6 +47,7 @@ type guidance struct {
 	split   bool // the sampler wants the negative row's prediction, too
 	size    int  // of a prediction; a variance follows it where the latent varies
 	channel int  // channels of the latent
+	guides  int  // the first of them that are guided; 0 for all
 
 	average []float64 // what a method remembers of earlier steps
 }
@@ -66,6 +67,9 @@ func (p *Pipeline) guidance(ctx context.Context, r Request, s sampler.Sampler, r
 		from: int(float64(r.GuidanceStart) * runs), to: int(float64(r.guidanceEnd()) * runs), split: s.Splits()}
 	if k, ok := p.kind.(scaling); ok {
 		g.scale = float64(k.scale(r))
+	}
+	if k, ok := p.kind.(partlyGuided); ok {
+		g.guides = k.guidedChannels()
 	}
 	var err error
 	if g.method, g.set, err = readMethod(r.GuidanceMethod); err != nil {
@@ -168,6 +172,13 @@ func (g *guidance) combine(step int, rows []Row, out [][]float32) []float32 {
 		copy(sum, out[slices.IndexFunc(rows, func(r Row) bool { return r.Role == Positive })])
 	case g.method != nil:
 		g.method.combine(g, step, prediction, cond, uncond, of(Empty))
+	}
+	if cond != nil && g.guides > 0 {
+		for j := range prediction {
+			if j%g.channel >= g.guides {
+				prediction[j] = cond[j]
+			}
+		}
 	}
 	if weak := of(Weak); weak != nil {
 		for j := range prediction {

@@ -182,6 +182,9 @@ type shifting interface {
 // which is none; the result counts from 1.
 type scaling interface{ scale(Request) float32 }
 
+// partlyGuided is a [Kind] whose pipeline guides the first channels alone.
+type partlyGuided interface{ guidedChannels() int }
+
 // insistent is a [Kind] whose pipeline sets fields of the scheduler's config,
 // whatever the file says.
 type insistent interface{ schedulerFields() map[string]any }
@@ -198,6 +201,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"FluxPipeline":                             newFlux,
 	"LDMPipeline":                              newUnconditional(50, "vqvae"),
 	"LatentConsistencyModelPipeline":           newStableDiffusion,
+	"LuminaPipeline":                           newLumina,
 	"PNDMPipeline":                             newUnconditional(50, ""),
 	"PixArtAlphaPipeline":                      newPixArt,
 	"PixArtSigmaPipeline":                      newPixArt,

@@ -26,6 +26,8 @@ type luminaConfig struct {
 
 	out, kvHeads, head, inner, cond int
 	base                            int // of proportional attention; 0 for none
+	velocity                        bool
+	linear, ntk                     float64 // of constant places; 0 where they are inputs
 }
 
 func parseLumina(config []byte) (luminaConfig, error) {
@@ -77,6 +79,15 @@ type LuminaOption func(*luminaConfig)
 // a model trained on base of them.
 func ProportionalAttention(base int) LuminaOption { return func(c *luminaConfig) { c.base = base } }
 
+// LuminaPlaces makes what [LuminaRotary] gives for these a part of the graph, in
+// place of its inputs.
+func LuminaPlaces(linear, ntk float64) LuminaOption {
+	return func(c *luminaConfig) { c.linear, c.ntk = linear, ntk }
+}
+
+// LuminaVelocity gives what a flow's sampler takes, the output negated.
+func LuminaVelocity() LuminaOption { return func(c *luminaConfig) { c.velocity = true } }
+
 // Lumina is the transformer of Lumina-Next, Zhuo et al. 2024, from the config
 // of diffusers' LuminaNextDiT2DModel.
 //
@@ -107,18 +118,30 @@ func Lumina(config []byte, batch, h, w, text int, options ...LuminaOption) (*eng
 		x = linear(g, "patch_embedder.proj", x, c.Dim)
 		context := g.Input("context", engine.F32, batch, text, c.Context)
 		mask := maskBias(g, batch, text, 3e4)
-		angle := func(name string) *engine.Node { return g.Input(name, engine.F32, 1, rows*cols, c.head/2) }
+		cos, sin := c.angles(g, rows, cols)
 		b := luminaBlock{
 			g: g, c: c, temb: engine.SiLU(c.embedding(g, context, mask)), context: context, mask: mask,
-			rotary: rotary{angle("rotary_cos"), angle("rotary_sin"), true}, scaled: scaling(g, batch, c.Dim),
+			rotary: rotary{cos, sin, true}, scaled: scaling(g, batch, c.Dim),
 		}
 		for i := range c.Layers {
 			x = b.forward(path("layers").Sub(i), x)
 		}
 		scale := engine.Reshape(linear(g, "norm_out.linear_1", b.temb, c.Dim), batch, 1, c.Dim)
 		x = linear(g, "norm_out.linear_2", b.scaled(plainNorm(g, x, ditEps), scale), c.Patch*c.Patch*c.out)
+		if c.velocity {
+			x = engine.Affine(x, -1, 0)
+		}
 		g.Output("sample", unpatch(x, rows, cols, c.Patch, c.out))
 	})
+}
+
+// angles are the places' cosines and sines.
+func (c luminaConfig) angles(g *engine.Graph, rows, cols int) (cos, sin *engine.Node) {
+	if c.linear == 0 {
+		return g.Input("rotary_cos", engine.F32, 1, rows*cols, c.head/2), g.Input("rotary_sin", engine.F32, 1, rows*cols, c.head/2)
+	}
+	a, b := c.places(rows, cols, c.linear, c.ntk)
+	return g.Const(engine.FromFloat32s(a, 1, rows*cols, c.head/2)), g.Const(engine.FromFloat32s(b, 1, rows*cols, c.head/2))
 }
 
 // embedding is the embedded timestep and mean of the text, (b, ·).
@@ -193,14 +216,19 @@ func LuminaRotary(config []byte, h, w int, linear, ntk float64) (cos, sin []floa
 	if k.patches(c.Patch, h, w); k.err != nil {
 		return nil, nil, k.err
 	}
-	for i := range h / c.Patch * (w / c.Patch) {
+	cos, sin = c.places(h/c.Patch, w/c.Patch, linear, ntk)
+	return cos, sin, nil
+}
+
+func (c luminaConfig) places(rows, cols int, linear, ntk float64) (cos, sin []float32) {
+	for i := range rows * cols {
 		for j := range c.head / 4 {
 			frequency := math.Pow(10000*ntk, -float64(4*j)/float64(c.head)) / linear
-			for _, place := range []int{i / (w / c.Patch), i % (w / c.Patch)} {
+			for _, place := range []int{i / cols, i % cols} {
 				angle := float64(place) * frequency
 				cos, sin = append(cos, float32(math.Cos(angle))), append(sin, float32(math.Sin(angle)))
 			}
 		}
 	}
-	return cos, sin, nil
+	return cos, sin
 }

@@ -9,20 +9,17 @@ import (
 
 // qwen3Config is transformers' Qwen3Config, with its defaults.
 type qwen3Config struct {
-	Vocab   int      `json:"vocab_size"`
-	Dim     int      `json:"hidden_size"`
-	Inner   int      `json:"intermediate_size"`
-	Layers  int      `json:"num_hidden_layers"`
-	Heads   int      `json:"num_attention_heads"`
-	KVHeads *int     `json:"num_key_value_heads"`
-	Head    int      `json:"head_dim"`
-	Act     string   `json:"hidden_act"`
-	Eps     float32  `json:"rms_norm_eps"`
-	Theta   *float64 `json:"rope_theta"` // as transformers 4 writes it
-	Rope    *struct {
-		Theta *float64 `json:"rope_theta"`
-		Type  string   `json:"rope_type"`
-	} `json:"rope_parameters"`
+	Vocab   int             `json:"vocab_size"`
+	Dim     int             `json:"hidden_size"`
+	Inner   int             `json:"intermediate_size"`
+	Layers  int             `json:"num_hidden_layers"`
+	Heads   int             `json:"num_attention_heads"`
+	KVHeads *int            `json:"num_key_value_heads"`
+	Head    int             `json:"head_dim"`
+	Act     string          `json:"hidden_act"`
+	Eps     float32         `json:"rms_norm_eps"`
+	Theta   *float64        `json:"rope_theta"` // as transformers 4 writes it
+	Rope    *ropeParameters `json:"rope_parameters"`
 	Bias    bool            `json:"attention_bias"`
 	Types   []string        `json:"layer_types"`
 	Scaling json.RawMessage `json:"rope_scaling"`

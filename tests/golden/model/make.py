@@ -24,7 +24,7 @@ from diffusers.models.embeddings import get_2d_rotary_pos_embed, get_2d_rotary_p
 from diffusers.pipelines.hunyuandit.pipeline_hunyuandit import get_resize_crop_region_for_grid
 from safetensors.torch import load_file, save_file
 from transformers import (
-    BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3ForCausalLM, Qwen3Model,
+    BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Config, Gemma2Model, GemmaConfig, GemmaModel, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3ForCausalLM, Qwen3Model,
     T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel,
 )
 
@@ -437,6 +437,20 @@ def qwen3s():
     save("qwen3_causal_lm", "qwen3", m, {"ids": ids.int(), "mask": mask}, {"hidden": states[-1]}, prefix="model")
 
 
+def gemmas():
+    shared = dict(vocab_size=40, hidden_size=24, intermediate_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
+    for seed, name, config, cls in [
+            (150, "gemma", GemmaConfig(**shared), GemmaModel),
+            (151, "gemma2", Gemma2Config(**shared, query_pre_attn_scalar=12, attn_logit_softcapping=2.0), Gemma2Model)]:
+        torch.manual_seed(seed)
+        ids, mask = torch.randint(1, 40, (2, 9)), torch.ones(2, 9)
+        mask[0, 6:] = 0
+        m = seeded(cls(config), seed)
+        states = m(ids, attention_mask=mask, output_hidden_states=True).hidden_states
+        for state, unused in (-1, []), (-2, ["layers.2.", "norm."]):
+            save(f"{name}_{-state}", "gemma", m, {"ids": ids.int(), "mask": mask}, {"hidden": states[state]}, states=[state], unused=unused)
+
+
 def berts():
     torch.manual_seed(126)
     m = seeded(BertModel(BertConfig(
@@ -546,6 +560,7 @@ if __name__ == "__main__":
         flux2s()
         z_images()
         qwen3s()
+        gemmas()
         berts()
         kl_flux2s()
         dits()

@@ -18,7 +18,7 @@ from diffusers import (
     SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
 )
 from transformers import (
-    BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3Model, T5Config,
+    BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Config, Gemma2Model, GemmaConfig, GemmaModel, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3Model, T5Config,
     T5EncoderModel, UMT5Config, UMT5EncoderModel,
 )
 
@@ -144,11 +144,14 @@ MODELS = {
     "qwen3_4b": (Qwen3Model, dict(
         hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128,
         rope_parameters=dict(rope_type="default", rope_theta=1e6))),
+    "gemma_2b": (GemmaModel, dict(
+        model_type="gemma", hidden_size=2048, intermediate_size=16384, num_hidden_layers=18, num_attention_heads=8, num_key_value_heads=1)),
+    "gemma2_2b": (Gemma2Model, dict(model_type="gemma2")),
     "flux1_schnell": (FluxTransformer2DModel, {}),
     "flux1_dev": (FluxTransformer2DModel, dict(guidance_embeds=True)),
 }
 CONFIGS = {CLIPTextModel: CLIPTextConfig, CLIPTextModelWithProjection: CLIPTextConfig, T5EncoderModel: T5Config,
-           MT5EncoderModel: MT5Config, Qwen3Model: Qwen3Config, BertModel: BertConfig, UMT5EncoderModel: UMT5Config}
+           MT5EncoderModel: MT5Config, Qwen3Model: Qwen3Config, GemmaModel: GemmaConfig, Gemma2Model: Gemma2Config, BertModel: BertConfig, UMT5EncoderModel: UMT5Config}
 
 
 def entry(cls, config):

@@ -10,7 +10,7 @@ import sentencepiece
 import torch
 import transformers
 from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler
-from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, UMT5Config, UMT5EncoderModel
+from transformers import GemmaConfig, GemmaModel, Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, UMT5Config, UMT5EncoderModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from seeded import fill, make, remember, scale
@@ -105,11 +105,30 @@ def auraflow(path):
     return diffusers.AuraFlowPipeline(tok, text, vae, net, FlowMatchEulerDiscreteScheduler(shift=1.73))
 
 
+GEMMA = {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True}
+
+
+def lumina(path):
+    tok = pieces(path / "tokenizer", GEMMA)
+    text = fill(GemmaModel(GemmaConfig(
+        vocab_size=len(tok) + 4, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=8)), 240)
+    scale(text.embed_tokens.weight, 4)
+    net = fill(diffusers.LuminaNextDiT2DModel(
+        sample_size=8, in_channels=4, hidden_size=32, num_layers=1, num_attention_heads=4, num_kv_heads=2, multiple_of=8, cross_attention_dim=16), 241)
+    vae = fill(diffusers.AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(4, 4, 8, 8), layers_per_block=1,
+        norm_num_groups=4, latent_channels=4, scaling_factor=0.7), 242, 0.7)
+    return diffusers.LuminaPipeline(net, FlowMatchEulerDiscreteScheduler(shift=4.0), vae, text, tok)
+
+
 def tidy(name, model):
     """Tokenizers as publishers have them: Qwen's in the files of transformers 4 and in one of 5's, SentencePiece's own models."""
     if name == "auraflow":
         shutil.rmtree(model / "tokenizer")
         pieces(model / "tokenizer", LLAMA)
+    if name == "lumina":
+        shutil.rmtree(model / "tokenizer")
+        pieces(model / "tokenizer", GEMMA)
     if name == "flux2_klein":
         shutil.rmtree(model / "tokenizer")
         qwen_tokenizer(model / "tokenizer")
@@ -121,6 +140,8 @@ def tidy(name, model):
 
 
 KINDS = {
+    "lumina": (lumina, [
+        dict(guidance=4.0, width=64, height=64), dict(prompt="the HOUSE on fire", negative_prompt="red", seed=9, width=96, height=64, guidance=2.0, steps=3)]),
     "auraflow": (auraflow, [dict(guidance=3.5), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=2.0, steps=3)]),
     "flux2_klein": (flux2_klein, [
         dict(guidance=1.0, steps=3, schedule="trailing"), dict(prompt="the HOUSE", seed=9, width=24, guidance=2.5, steps=2, schedule="trailing")]),

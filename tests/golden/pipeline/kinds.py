@@ -337,6 +337,8 @@ def call(pipe, case):
         given["clip_skip"] = case["clip_skip"] - (2 if "XL" in type(pipe).__name__ or "3" in type(pipe).__name__ else 1)
     if isinstance(pipe, diffusers.ZImagePipeline):
         given["negative_prompt"] = case["negative_prompt"]
+    if isinstance(pipe, diffusers.LuminaPipeline):
+        given["clean_caption"] = False
     if "PixArt" in type(pipe).__name__:
         given |= dict(use_resolution_binning=False, clean_caption=False)
     return given
