@@ -68,7 +68,7 @@ func addLoras(ctx context.Context, p *diffusion.Pipeline, flags []loraFlag) (lis
 		if err != nil {
 			return nil, fmt.Errorf("-lora: %w", err)
 		}
-		a, err := p.AddAdapter(ctx, f)
+		a, err := p.AddAdapter(ctx, "", f)
 		if err != nil {
 			return nil, fmt.Errorf("-lora: %w", err)
 		}

@@ -274,6 +274,8 @@ export interface Request {
 	maskPadding?: number;
 	/** Pixels to be drawn around the image. */
 	outpaint?: { left?: number; top?: number; right?: number; bottom?: number };
+	/** What addLora added, to wear; `<lora:name:0.8>` in the prompt does the same and counts in its place. */
+	loras?: WornLora[];
 	/** Picture i is drawn with seed + i. */
 	count?: number;
 	/** Decode each step's prediction for onStep. */
@@ -281,6 +283,31 @@ export interface Request {
 	signal?: AbortSignal;
 	onStep?: (step: Step) => void;
 	busy?: Busy;
+}
+
+/** A LoRA of a request. */
+export interface WornLora {
+	/** Of addLora, or a name. */
+	id: string;
+	/** Default 1; negative ones turn a slider the other way. */
+	weight?: number;
+	/** In the text encoders; by default as `weight`. */
+	textWeight?: number;
+	/** Factors of the denoiser's blocks by the beginning of their names: `{"down_blocks.1": 0.5, "mid_block": 0, "transformer_blocks.12": 0}`. */
+	blocks?: Record<string, number>;
+}
+
+/** A LoRA, or another of LyCORIS's forms, that a generator has. */
+export interface Lora {
+	id: string;
+	/** Its file's, without the extension: what prompts call it. */
+	name: string;
+	/** How many weights it changes in each of the model's networks. */
+	networks: Record<string, number>;
+	/** Keys of the file that mean nothing in this model. */
+	unknown: string[];
+	/** What the program that made it wrote into it, such as trigger words: text from a stranger. */
+	metadata: Record<string, string>;
 }
 
 export interface Step {
@@ -310,7 +337,7 @@ export interface Result {
 	/** The settings, as AUTOMATIC1111 writes them into PNG files. */
 	parameters: string;
 	/** The settings, with the model's defaults filled in. */
-	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "mask" | "eta">> & Pick<Request, "eta">;
+	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "mask" | "eta" | "loras">> & Pick<Request, "eta">;
 }
 
 /** What the model reads of a request; the rest is refused or changes nothing. */
@@ -353,6 +380,13 @@ export interface Generator {
 	/** The model's wisp.json, such as `styles` and `examples`. */
 	readonly settings: Record<string, unknown>;
 	generate(request: Request): Promise<Result>;
+	/**
+	 * Reads a LoRA (.safetensors, as kohya's scripts, diffusers, PEFT, LyCORIS and ComfyUI write it) for requests to
+	 * wear. Fails with `bad-model` and the key where it does not fit this model. `name` is what prompts call it.
+	 */
+	addLora(source: Blob | string | URL, options?: { name?: string; signal?: AbortSignal }): Promise<Lora>;
+	readonly loras: Lora[];
+	removeLora(id: string): Promise<void>;
 	/** Frees the model and ends what is under way. */
 	dispose(): void;
 }

@@ -101,6 +101,15 @@ function absolute(address) {
 	}
 }
 
+// fileOf is a file that is given, or the one at an address.
+async function fileOf(source, signal) {
+	if (source instanceof Blob) return source;
+	const answer = await fetch(absolute(source), { signal }).catch((err) => ({ status: err.message }));
+	if (signal?.aborted) throw aborted();
+	if (!answer.ok) throw new WispError("network", `${source} could not be downloaded: check the address, and that its site allows this one (${answer.status})`);
+	return new File([await answer.blob()], decodeURIComponent(new URL(answer.url).pathname.split("/").pop()));
+}
+
 const patience = 5; // seconds that a worker may take to answer
 const starts = 3; // times that a worker is started
 
@@ -120,6 +129,7 @@ function after(seconds, late) {
 // that the worker holds, and by questions that stay unanswered.
 class Engine {
 	asked = 0; // calls by ask that wait
+	loras = new Set(); // ids of those that it has
 	#worker = null;
 	#calls = new Map(); // id -> {resolve, reject, onEvent, heard}
 	#last = 0;
@@ -464,6 +474,7 @@ class Generator {
 	#onWarning;
 	#shared = null;
 	#gone = false; // disposed of
+	#loras = new Map(); // id -> {file, name, facts}
 	#runs = new Set(); // the AbortControllers of every run that has not ended
 
 	constructor(options, busy, tell, onWarning) {
@@ -484,7 +495,38 @@ class Generator {
 		return shared;
 	}
 
-	async generate({ signal, onStep, busy = this.#busy, ...request } = {}) {
+	get loras() {
+		return [...this.#loras.values()].map(({ facts }) => facts);
+	}
+
+	async addLora(source, { name, signal } = {}) {
+		const file = await fileOf(source, signal);
+		const id = `lora-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
+		const lora = { id, file, name: name ?? file.name ?? id };
+		const { shared: { engine }, done } = await this.#turn(signal);
+		try {
+			await this.#give(engine, lora);
+			this.#loras.set(id, lora);
+			return lora.facts;
+		} finally {
+			done();
+		}
+	}
+
+	// #give has an engine read a LoRA that it has not.
+	async #give(engine, lora) {
+		const { id, name, file } = lora;
+		if (engine.loras.has(id)) return;
+		lora.facts = await engine.call("addLora", { id, name, file });
+		engine.loras.add(id);
+	}
+
+	async removeLora(id) {
+		this.#loras.delete(id);
+		if (this.#shared?.engine.loras.delete(id)) await this.#shared.engine.call("removeLora", id);
+	}
+
+	async generate({ signal, onStep, busy = this.#busy, loras, ...request } = {}) {
 		const unknown = Object.keys(request).find((name) => (!settings.includes(name) || name.startsWith("outpaint")) && name !== "outpaint" && request[name] !== undefined);
 		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request: left out, it would be another picture`);
 		checkBusy(busy);
@@ -498,7 +540,7 @@ class Generator {
 		signal?.addEventListener("abort", stop, { once: true });
 		this.#runs.add(run);
 		try {
-			return await this.#run(request, run.signal, onStep);
+			return await this.#run(request, loras, run.signal, onStep);
 		} catch (err) {
 			throw run.signal.aborted ? aborted() : err;
 		} finally {
@@ -528,8 +570,8 @@ class Generator {
 		}
 	}
 
-	async #run(request, signal, onStep) {
-		const sent = await sentOf(request);
+	async #run(request, loras, signal, onStep) {
+		const sent = { ...await sentOf(request), loras };
 		const warnings = [];
 		sent.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
 		const { shared: { engine }, done } = await this.#turn(signal);
@@ -537,6 +579,7 @@ class Generator {
 		const cancel = () => { answered = engine.cancel(); };
 		signal.addEventListener("abort", cancel);
 		try {
+			for (const lora of this.#loras.values()) await this.#give(engine, lora);
 			const r = await engine.call("generate", sent, ({ type, message, stage, step, steps, preview }) => {
 				if (type !== "warning") return onStep?.({ stage, step, steps, preview: preview ? imageData(preview) : null });
 				warnings.push(message);
@@ -556,6 +599,7 @@ class Generator {
 	dispose() {
 		this.#gone = true;
 		this.#abortAll();
+		for (const id of this.#loras.keys()) this.removeLora(id).catch(() => {}); // with its engine it is gone, too
 		this.#shared?.leave(this.#tell);
 	}
 }

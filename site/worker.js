@@ -67,6 +67,8 @@ const methods = {
 		return { id, name, licence, card, backend, device, defaults, samplers, schedules, fields, settings: settings ? JSON.parse(settings) : {} };
 	},
 	generate: (request, event) => generator.generate(request, event),
+	addLora: (file) => generator.addLora(file),
+	removeLora: (id) => generator.removeLora(id),
 	async cancel() { generator?.cancel(); },
 	// of the packer
 	inspect: (files) => wispPack.inspect(files),

@@ -108,7 +108,7 @@ func TestAdapters(t *testing.T) {
 				defer p.Close()
 				r := c.request(p.Defaults())
 				for _, l := range c.Loras {
-					a, err := p.AddAdapter(t.Context(), openAdapter(t, l[0].(string)))
+					a, err := p.AddAdapter(t.Context(), "", openAdapter(t, l[0].(string)))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -202,7 +202,7 @@ func TestAdapterRefusals(t *testing.T) {
 					delete(tensors, name)
 				}
 			}
-			a, err := p.AddAdapter(t.Context(), fromBytes(t, c.name+".safetensors", written(t, tensors)))
+			a, err := p.AddAdapter(t.Context(), "", fromBytes(t, c.name+".safetensors", written(t, tensors)))
 			switch {
 			case c.says == "" && (err != nil || a.Networks["unet"] != 1 || len(a.Unknown) != 0):
 				t.Errorf("got %+v, %v", a, err)
@@ -213,7 +213,7 @@ func TestAdapterRefusals(t *testing.T) {
 	}
 	more := maps.Clone(good)
 	more["lora_unet_mid_block_nowhere.lora_up.weight"], more["lora_te_text_model_encoder_layers_99_mlp_fc1.alpha"] = filled(1, 4, 1), filled(1, 1)
-	a, err := p.AddAdapter(t.Context(), fromBytes(t, "more.safetensors", written(t, more)))
+	a, err := p.AddAdapter(t.Context(), "", fromBytes(t, "more.safetensors", written(t, more)))
 	if want := []string{"lora_te_text_model_encoder_layers_99_mlp_fc1.alpha", "lora_unet_mid_block_nowhere.lora_up.weight"}; err != nil || !slices.Equal(a.Unknown, want) {
 		t.Errorf("unknown keys are %q, %v, want %q", a.Unknown, err, want)
 	}
@@ -227,7 +227,7 @@ func TestAdapterStrengths(t *testing.T) {
 		t.Run(b.label, func(t *testing.T) {
 			p := plainWith(t, b.Backend)
 			c := adapterCases(t)[0]
-			a, err := p.AddAdapter(t.Context(), openAdapter(t, "sd_kohya"))
+			a, err := p.AddAdapter(t.Context(), "", openAdapter(t, "sd_kohya"))
 			if err != nil {
 				t.Fatal(err)
 			}

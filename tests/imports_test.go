@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 	"loader/single":      {"loader/gguf", "loader/safetensors"},
 	"loader/adapter":     {"loader/safetensors", "loader/single"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
-	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "wasm/bridge", safejsModule},
+	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "loader/adapter", "loader/safetensors", "wasm/bridge", safejsModule},
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
 	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},

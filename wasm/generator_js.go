@@ -27,6 +27,7 @@ type generator struct {
 	backend  engine.Backend
 	pipeline *diffusion.Pipeline
 	defaults diffusion.Request
+	loras    []lora
 	yield    func() // lets messages in
 
 	turn   sync.Mutex
@@ -118,8 +119,10 @@ func (g *generator) load(ctx context.Context, progress func(stage string, loaded
 			progress(e.Stage, int64(e.Done), int64(e.Total))
 		}
 	}
-	g.pipeline, err = diffusion.New(ctx, g.backend, g.model, compiled, options...)
-	return err
+	if g.pipeline, err = diffusion.New(ctx, g.backend, g.model, compiled, options...); err != nil {
+		return err
+	}
+	return g.dress(ctx)
 }
 
 // fallBack replaces a graphics card's backend that failed, tells so, and
@@ -188,7 +191,7 @@ func (g *generator) value() any {
 	m := g.model.Manifest()
 	card, _ := g.model.File(m.Card)
 	return map[string]any{
-		"generate": promising(g.generate), "cancel": bridge.Must(safejs.FuncOf(stop)),
+		"generate": promising(g.generate), "addLora": promising(g.addLora), "removeLora": promising(g.removeLora), "cancel": bridge.Must(safejs.FuncOf(stop)),
 		"backend": g.backend.Name(), "device": device(g.backend), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
 		"samplers": samplers, "schedules": schedules, "settings": string(own), "fields": fields(g.pipeline.Fields()),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},

@@ -7,6 +7,8 @@
 //	wispEngine.models(), removeModel(id)           what this browser keeps
 //	generator.defaults, generator.samplers         what the model recommends and offers
 //	generator.generate(request, onEvent)           → {images, seed, timings, ...}
+//	generator.addLora({id, name, file})            → {id, name, networks, unknown}
+//	generator.removeLora(id)
 //	generator.cancel()                             ends the generate under way
 //
 // A model is the address of its directory, "stored:" and the id of one that is
@@ -22,6 +24,8 @@ import (
 	"wisp/engine"
 	"wisp/engine/diffusion"
 	"wisp/loader"
+	"wisp/loader/adapter"
+	"wisp/loader/safetensors"
 	"wisp/wasm/bridge"
 )
 
@@ -60,6 +64,12 @@ var kinds = []bridge.Kind{
 	{Err: loader.ErrSilent, Code: "quota", Lead: "another tab of this site keeps the browser's storage busy: close it or look at it, and try again"},
 	{Err: loader.ErrBadModel, Code: "bad-model"},
 	{Err: diffusion.ErrBadModel, Code: "bad-model"},
+	{Err: bridge.ErrGone, Code: "bad-request", Lead: "a file changed or is gone: choose it again"},
+	{Err: safetensors.ErrPickle, Code: "bad-model"},
+	{Err: safetensors.ErrText, Code: "bad-model"},
+	{Err: safetensors.ErrFormat, Code: "bad-model"},
+	{Err: adapter.ErrFile, Code: "bad-model"},
+	{Err: diffusion.ErrBadAdapter, Code: "bad-model"},
 	{Err: diffusion.ErrBadRequest, Code: "bad-request"},
 	{Err: bridge.ErrBadRequest, Code: "bad-request"},
 }

@@ -55,20 +55,25 @@ type adapter struct {
 }
 
 // AddAdapter reads an adapter, all of whose values must be finite, and keeps it
-// for requests to wear. Errors wrap ErrBadAdapter where the file does not fit.
-func (p *Pipeline) AddAdapter(ctx context.Context, f AdapterFile) (Adapter, error) {
+// for requests to wear under an id without spaces, in place of one that had it;
+// "" makes one up. Errors wrap ErrBadAdapter where the file does not fit.
+func (p *Pipeline) AddAdapter(ctx context.Context, id string, f AdapterFile) (Adapter, error) {
 	targets, err := p.targets()
 	if err != nil {
 		return Adapter{}, err
 	}
-	p.adapted++
-	a := &adapter{Adapter{ID: "lora-" + strconv.Itoa(p.adapted), Name: f.Name(), Networks: map[string]int{}}, map[string]*model.Adapter{}}
+	if id == "" {
+		p.adapted++
+		id = "lora-" + strconv.Itoa(p.adapted)
+	}
+	a := &adapter{Adapter{ID: id, Name: f.Name(), Networks: map[string]int{}}, map[string]*model.Adapter{}}
 	if err = a.read(f, targets); err == nil {
 		err = p.measure(ctx, a)
 	}
 	if err != nil {
 		return Adapter{}, fmt.Errorf("%w: %s: %w", ErrBadAdapter, f.Name(), err)
 	}
+	p.RemoveAdapter(id)
 	p.adapters = append(p.adapters, a)
 	return a.Adapter, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -19,7 +18,7 @@ import (
 
 // folder is a [pack.Input] of the visitor's files, by their paths below the
 // model's own directory.
-type folder map[string]blob
+type folder map[string]bridge.Blob
 
 // indexName is the file that makes a directory a pipeline.
 const indexName = "model_index.json"
@@ -83,32 +82,24 @@ func readList(ctx context.Context, list safejs.Value) (folder, error) {
 		if err != nil {
 			return nil, err
 		}
-		b := blob{ctx: ctx}
+		var name string
+		var b bridge.Blob
 		text, err := pair.Index(0)
 		if err == nil {
-			b.name, err = text.String()
+			name, err = text.String()
 		}
 		if err == nil {
-			b.value, err = pair.Index(1)
-		}
-		if err == nil {
-			b.size, err = sizeOf(b.value)
+			var value safejs.Value
+			if value, err = pair.Index(1); err == nil {
+				b, err = bridge.NewBlob(ctx, name, value)
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: file %d is not a path and a Blob", bridge.ErrBadRequest, i)
 		}
-		all[path.Clean(strings.TrimLeft(b.name, "/"))] = b
+		all[path.Clean(strings.TrimLeft(name, "/"))] = b
 	}
 	return all, nil
-}
-
-func sizeOf(v safejs.Value) (int64, error) {
-	size, err := v.Get("size")
-	if err != nil {
-		return 0, err
-	}
-	n, err := size.Float()
-	return int64(n), err
 }
 
 // root is the directory of the pipeline, the least deep one; "" where there are
@@ -205,62 +196,4 @@ func (f folder) List(dir string) (names []string, err error) {
 		names = append(names, path.Base(name))
 	}
 	return names, nil
-}
-
-// blob is a file of the visitor's, of which a slice at a time is in memory.
-type blob struct {
-	ctx   context.Context
-	name  string
-	value safejs.Value
-	size  int64
-}
-
-// slice is the most that is read at once, in bytes.
-const slice = 1 << 20
-
-// Size is the file's, in bytes.
-func (b blob) Size() int64 { return b.size }
-
-// Close does nothing.
-func (b blob) Close() error { return nil }
-
-// ReadAt reads from the disk.
-func (b blob) ReadAt(p []byte, off int64) (n int, err error) {
-	for n < len(p) && off < b.size {
-		m := min(int64(len(p)-n), b.size-off, slice)
-		if err := b.read(p[n:n+int(m)], off); err != nil {
-			return n, err
-		}
-		n, off = n+int(m), off+m
-	}
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (b blob) read(p []byte, off int64) error {
-	part, err := b.value.Call("slice", off, off+int64(len(p)))
-	if err != nil {
-		return err
-	}
-	promise, err := part.Call("arrayBuffer")
-	if err != nil {
-		return err
-	}
-	buffer, err := bridge.Await(b.ctx, promise)
-	if err != nil {
-		if b.ctx.Err() != nil {
-			return b.ctx.Err()
-		}
-		return fmt.Errorf("%w: %s: %v", errGone, b.name, err)
-	}
-	array, err := bridge.Must(safejs.Global().Get("Uint8Array")).New(buffer)
-	if err != nil {
-		return err
-	}
-	if n, err := safejs.CopyBytesToGo(p, array); err != nil || n != len(p) {
-		return fmt.Errorf("%w: %s has %d bytes at %d, not %d", errGone, b.name, n, off, len(p))
-	}
-	return nil
 }

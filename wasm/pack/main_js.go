@@ -36,7 +36,6 @@ import (
 var (
 	errNothing = errors.New("no model")
 	errSeveral = errors.New("several models")
-	errGone    = errors.New("unreadable file")
 	errModel   = errors.New("bad model")
 )
 
@@ -53,7 +52,7 @@ var kinds = []bridge.Kind{
 	{Err: loader.ErrBusy, Code: "bad-request"},
 	{Err: errNothing, Code: "bad-request", Lead: "there is no model among the files: choose a folder that diffusers wrote, with model_index.json in it"},
 	{Err: errSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
-	{Err: errGone, Code: "bad-request", Lead: "a file changed or is gone: choose the model again"},
+	{Err: bridge.ErrGone, Code: "bad-request", Lead: "a file changed or is gone: choose the model again"},
 	{Err: single.ErrSeveral, Code: "bad-request", Lead: "there are several models among the files: choose one"},
 	{Err: single.ErrMissing, Code: "bad-model", Lead: "a part of the model is missing: add the file that has it"},
 	{Err: single.ErrUnknown, Code: "bad-model", Lead: "wisp does not know this kind of file"},
