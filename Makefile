@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size setup check lint lint-js unit test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size upscaler setup check lint lint-js unit test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -26,6 +26,11 @@ size: build
 	@cd dist && printf '%-28s %10s %10s %10s\n' file raw gzip brotli && for f in *.html *.css *.js *.wasm; do \
 		printf '%-28s %10d %10d %10d\n' "$$f" "$$(wc -c <"$$f")" "$$(wc -c <"$$f.gz")" "$$(wc -c <"$$f.br")"; done; \
 	for m in models/*/; do printf '%-28s %10d\n' "$$m" "$$(cat "$$m"* | wc -c)"; done
+
+# The upscaler's network that npm ships (MIT) draws the picture that its makers drew.
+upscaler:
+	mkdir -p build/upscaler && cd build/upscaler && npm pack -s @upscalerjs/default-model@1.0.0-beta.17 >/dev/null && tar xzf *.tgz
+	UPSCALER=$(CURDIR)/build/upscaler/package go test -tags upscaler -run TestRealUpscaler -v ./tests
 
 # Everything but test-faults, in the order of what fails soonest.
 test: setup check lint unit test-browser test-page

@@ -7,6 +7,7 @@
 //	go run . verify DIR                      every chunk of a model against its hash
 //	go run . generate -prompt "red heart"    a picture
 //	go run . tune -model DIR -steps 4        the timesteps that suit a model best
+//	go run . upscale -model FILE -in PNG -out PNG    a larger one
 //
 // Each verb reads its flags and calls one package.
 package main
@@ -52,6 +53,7 @@ var verbs = []struct {
 	{"verify", "check every chunk of a model, and that the engine can draw with it", verify},
 	{"generate", "draw a picture without a browser", generate},
 	{"tune", "find the timesteps that suit a model best", tune},
+	{"upscale", "enlarge a picture by an upscaler's network", upscale},
 }
 
 func main() {
@@ -406,18 +408,22 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	return writePictures(*out, result)
 }
 
+// newBackend is that of a command's -backend.
+func newBackend(name string) (engine.Backend, error) {
+	switch name {
+	case "cpu":
+		return cpu.New(), nil
+	case "simd":
+		return simd.New(simd.Options{})
+	}
+	return nil, fmt.Errorf("backend %q is not one of simd, cpu", name)
+}
+
 // openPipeline loads a model directory onto a backend.
 func openPipeline(ctx context.Context, dir, backend string) (p *diffusion.Pipeline, closeAll func(), err error) {
-	var b engine.Backend
-	switch backend {
-	case "cpu":
-		b = cpu.New()
-	case "simd":
-		if b, err = simd.New(simd.Options{}); err != nil {
-			return nil, nil, err
-		}
-	default:
-		return nil, nil, fmt.Errorf("backend %q is not one of simd, cpu", backend)
+	b, err := newBackend(backend)
+	if err != nil {
+		return nil, nil, err
 	}
 	m, err := loader.Open(ctx, loader.Dir(dir), nil, loader.Options{Choose: parts})
 	if err == nil {

@@ -7,6 +7,7 @@ package adapter
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -25,28 +26,32 @@ var ErrFile = errors.New("not an adapter that wisp reads")
 // File is an open adapter.
 type File struct {
 	name   string
-	set    *safetensors.Set
+	blob   safetensors.Blob
+	file   *safetensors.File
 	alphas alphas
 }
 
 // Open opens a .safetensors file; config, which may be nil, is the
 // adapter_config.json that PEFT writes beside it. Close the file after use.
 func Open(name string, open func() (safetensors.Blob, error), config []byte) (*File, error) {
-	set, err := safetensors.OpenSet(name, func(string) (safetensors.Blob, error) { return open() })
+	blob, err := open()
 	if err != nil {
 		return nil, err
 	}
 	base := path.Base(name)
-	f := &File{name: strings.TrimSuffix(base, path.Ext(base)), set: set}
-	if f.alphas, err = readAlphas(set.Metadata(), config); err != nil {
-		set.Close()
+	f := &File{name: strings.TrimSuffix(base, path.Ext(base)), blob: blob}
+	if f.file, err = safetensors.Parse(blob, blob.Size()); err == nil {
+		f.alphas, err = readAlphas(f.file.Metadata, config)
+	}
+	if err != nil {
+		blob.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return f, nil
 }
 
 // Close closes the file.
-func (f *File) Close() error { return f.set.Close() }
+func (f *File) Close() error { return f.blob.Close() }
 
 // Name is the file's, without its extension: what a prompt calls it.
 func (f *File) Name() string { return f.name }
@@ -55,7 +60,7 @@ func (f *File) Name() string { return f.name }
 func (f *File) Rename(name string) { f.name = name }
 
 // Metadata is what the program that made the file wrote into it.
-func (f *File) Metadata() map[string]string { return f.set.Metadata() }
+func (f *File) Metadata() map[string]string { return f.file.Metadata }
 
 // Targets are the shapes of a model's weights, by component and name.
 type Targets = map[string]map[string][]int
@@ -71,11 +76,11 @@ type Each = func(component, weight, part, key string, shape []int, read func() (
 // no layer of the model, sorted.
 func (f *File) Parts(targets Targets, each Each) (unknown []string, err error) {
 	groups := map[string][]entry{} // by stem
-	for _, t := range f.set.Tensors {
+	for _, t := range f.file.Tensors {
 		stem, part := split(t.Name)
 		groups[stem] = append(groups[stem], entry{t, part})
 	}
-	n := newNames(targets)
+	n := newFinder(targets)
 	stems := make([]string, 0, len(groups))
 	for stem := range groups {
 		stems = append(stems, stem)
@@ -100,7 +105,7 @@ type entry struct {
 
 // group tells the tensors of one layer's change, and returns the keys that
 // mean no layer.
-func (f *File) group(n *names, stem string, entries []entry, each Each) (unknown []string, err error) {
+func (f *File) group(n *finder, stem string, entries []entry, each Each) (unknown []string, err error) {
 	ia3 := slices.ContainsFunc(entries, func(e entry) bool { return e.part == "on_input" })
 	entries = slices.DeleteFunc(entries, func(e entry) bool {
 		alone := e.part == "" || e.part == "weight" && !ia3
@@ -182,34 +187,63 @@ func (f *File) read(t safetensors.Tensor) (dtype string, data []byte, err error)
 	if t.Scale != 0 { // a number of the metadata
 		return "f32", float32s([]float32{t.Scale}), nil
 	}
-	r, err := f.set.Section(t)
-	if err != nil {
-		return "", nil, err
-	}
 	data = make([]byte, t.Size)
-	if _, err := io.ReadFull(r, data); err != nil {
+	if _, err := io.ReadFull(f.file.Section(t), data); err != nil {
 		return "", nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	if i := safetensors.NonFinite(data, t.DType); i >= 0 {
-		return "", nil, fmt.Errorf("%w: %s: value %d is not a finite number", ErrFile, t.Name, i)
+	if t.Swapped {
+		half := len(data) / 2
+		data = append(data[half:len(data):len(data)], data[:half]...)
 	}
+	le := binary.LittleEndian
 	switch t.DType {
 	case "F32", "F16", "BF16":
+		if i := notFinite(t.DType, data); i >= 0 {
+			return "", nil, fmt.Errorf("%w: %s: value %d is not a finite number", ErrFile, t.Name, i)
+		}
 		return strings.ToLower(t.DType), data, nil
-	case "F64", "F8_E4M3", "F8_E5M2":
+	case "F64":
 		v := make([]float32, t.Elems())
-		err = safetensors.Float32s(v, data, t.DType)
-		return "f32", float32s(v), err
+		for i := range v {
+			v[i] = float32(math.Float64frombits(le.Uint64(data[8*i:])))
+		}
+		data = float32s(v)
+		if i := notFinite("F32", data); i >= 0 {
+			return "", nil, fmt.Errorf("%w: %s: value %d is not a finite number", ErrFile, t.Name, i)
+		}
+		return "f32", data, nil
+	case "I64":
+		v := make([]float32, t.Elems())
+		for i := range v {
+			v[i] = float32(int64(le.Uint64(data[8*i:])))
+		}
+		return "f32", float32s(v), nil
+	case "BOOL", "U8":
+		v := make([]float32, t.Elems())
+		for i := range v {
+			v[i] = float32(data[i])
+		}
+		return "f32", float32s(v), nil
 	}
-	v := make([]int32, t.Elems())
-	if err := safetensors.Int32s(v, data, t.DType); err != nil {
-		return "", nil, fmt.Errorf("%w: %s: %v", ErrFile, t.Name, err)
+	return "", nil, fmt.Errorf("%w: %s is %s: give it in F32, F16 or BF16", ErrFile, t.Name, t.DType)
+}
+
+// notFinite is the number of the first value that is NaN or infinite, −1
+// without one.
+func notFinite(dtype string, data []byte) int {
+	width, high, low := 2, byte(0x7c), byte(0)
+	switch dtype {
+	case "F32":
+		width, high, low = 4, 0x7f, 0x80
+	case "BF16":
+		high, low = 0x7f, 0x80
 	}
-	values := make([]float32, len(v))
-	for i, n := range v {
-		values[i] = float32(n)
+	for i := width - 1; i < len(data); i += width {
+		if data[i]&high == high && data[i-1]&low == low {
+			return i / width
+		}
 	}
-	return "f32", float32s(values), nil
+	return -1
 }
 
 func float32s(v []float32) []byte {

@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"strings"
 
-	"wisp/loader/single"
+	"wisp/loader/names"
 )
 
-type rows = single.Rows
+type rows = names.Rows
 
 // parts are the ends of keys, and what the tensor is of its change. The first
 // that fits counts.
@@ -67,16 +67,16 @@ type layer struct {
 }
 
 // names finds layers of a model by their names in files.
-type names struct {
+type finder struct {
 	targets  Targets
 	denoiser string
 	t5       string
 	flat     map[string]map[string]string // by component: modules by their names with underscores for dots
-	sizes    single.Sizes
+	sizes    names.Sizes
 }
 
-func newNames(targets Targets) *names {
-	n := &names{targets: targets, flat: map[string]map[string]string{}}
+func newFinder(targets Targets) *finder {
+	n := &finder{targets: targets, flat: map[string]map[string]string{}}
 	for component, weights := range targets {
 		n.flat[component] = map[string]string{}
 		for name, shape := range weights {
@@ -95,7 +95,7 @@ var (
 )
 
 // measure learns of the model by one of its weights.
-func (n *names) measure(component, name string, shape []int) {
+func (n *finder) measure(component, name string, shape []int) {
 	count := func(to *int, re *regexp.Regexp) {
 		if m := re.FindStringSubmatch(name); m != nil {
 			i, _ := strconv.Atoi(m[1])
@@ -118,7 +118,7 @@ func (n *names) measure(component, name string, shape []int) {
 }
 
 // find finds the layer of a stem.
-func (n *names) find(stem string, rows int) (layer, bool) {
+func (n *finder) find(stem string, rows int) (layer, bool) {
 	for _, p := range prefixes {
 		rest, ok := strings.CutPrefix(stem, p.prefix)
 		if !ok {
@@ -148,7 +148,7 @@ func (n *names) find(stem string, rows int) (layer, bool) {
 }
 
 // within finds a layer of one component by its name there.
-func (n *names) within(component, name string, rows int, flat bool) (layer, bool) {
+func (n *finder) within(component, name string, rows int, flat bool) (layer, bool) {
 	weights := n.targets[component]
 	l := layer{component: component, weights: weights, rows: rows}
 	if len(weights) == 0 {
@@ -179,7 +179,7 @@ func (n *names) within(component, name string, rows int, flat bool) (layer, bool
 		if rows == 0 {
 			break
 		}
-		pieces := single.Layer(kind, name+".weight", rows, n.sizes)
+		pieces := names.Layer(kind, name+".weight", rows, n.sizes)
 		all := len(pieces) > 0
 		for _, p := range pieces {
 			_, ok := weights[p.Name]

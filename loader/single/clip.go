@@ -18,21 +18,10 @@ import (
 //go:embed clip/merges.txt.gz
 var clipMerges []byte
 
-var clipVocab struct {
-	sync.Once
-	vocab, merges []byte
-}
-
-// clipVocabulary makes vocab.json and merges.txt of CLIP once. It is no variable
-// that holds a function: a program that never calls it does without the merges.
-func clipVocabulary() (vocab, merges []byte) {
-	clipVocab.Do(func() { clipVocab.vocab, clipVocab.merges = makeCLIPVocabulary() })
-	return clipVocab.vocab, clipVocab.merges
-}
-
-// makeCLIPVocabulary lists the ids of all bytes, within a word and at its end,
-// of the merges in their order, and of the two special tokens.
-func makeCLIPVocabulary() (vocab, merges []byte) {
+// clipVocabulary makes vocab.json and merges.txt of CLIP: the ids of all bytes,
+// within a word and at its end, of the merges in their order, and of the two
+// special tokens.
+var clipVocabulary = sync.OnceValues(func() (vocab, merges []byte) {
 	z, err := gzip.NewReader(bytes.NewReader(clipMerges))
 	if err != nil {
 		panic(err) // it is part of the program
@@ -65,7 +54,7 @@ func makeCLIPVocabulary() (vocab, merges []byte) {
 	}
 	b.WriteByte('}')
 	return b.Bytes(), append([]byte("#version: 0.2\n"), text...)
-}
+})
 
 // clipTokenizer is the folder of a tokenizer whose padding is that token.
 func clipTokenizer(files map[string][]byte, folder, pad string) {

@@ -3,6 +3,7 @@ package single
 import (
 	"strings"
 
+	"wisp/loader/names"
 	"wisp/loader/safetensors"
 )
 
@@ -12,15 +13,15 @@ import (
 // convertFLUX2 names the tensors of FLUX.2's transformer as diffusers does.
 func convertFLUX2(set *safetensors.Set) (*safetensors.Set, error) {
 	return set.Map(func(t safetensors.Tensor) []safetensors.Tensor {
-		head, rest := split(t.Name, 2)
+		head, rest := names.Split(t.Name, 2)
 		switch head[0] {
 		case "double_blocks":
 			return flux2Double(t, "transformer_blocks."+head[1]+".", rest)
 		case "single_blocks":
-			return named(t, "single_transformer_blocks."+head[1]+"."+replaced(rest, "linear1.", "attn.to_qkv_mlp_proj.", "linear2.", "attn.to_out.",
+			return names.As(t, "single_transformer_blocks."+head[1]+"."+names.Replaced(rest, "linear1.", "attn.to_qkv_mlp_proj.", "linear2.", "attn.to_out.",
 				"norm.query_norm.scale", "attn.norm_q.weight", "norm.key_norm.scale", "attn.norm_k.weight"))
 		}
-		t.Name = replaced(t.Name, "img_in.", "x_embedder.", "txt_in.", "context_embedder.",
+		t.Name = names.Replaced(t.Name, "img_in.", "x_embedder.", "txt_in.", "context_embedder.",
 			"time_in.in_layer.", "time_guidance_embed.timestep_embedder.linear_1.", "time_in.out_layer.", "time_guidance_embed.timestep_embedder.linear_2.",
 			"guidance_in.in_layer.", "time_guidance_embed.guidance_embedder.linear_1.", "guidance_in.out_layer.", "time_guidance_embed.guidance_embedder.linear_2.",
 			"double_stream_modulation_img.lin.", "double_stream_modulation_img.linear.", "double_stream_modulation_txt.lin.", "double_stream_modulation_txt.linear.",
@@ -34,11 +35,11 @@ func flux2Double(t safetensors.Tensor, block, rest string) []safetensors.Tensor 
 	t.Name = block + rest
 	switch {
 	case strings.HasPrefix(rest, "img_attn.qkv."):
-		return pieces(t, "img_attn.qkv.", "attn.to_q.", "attn.to_k.", "attn.to_v.")
+		return names.Pieces(t, "img_attn.qkv.", "attn.to_q.", "attn.to_k.", "attn.to_v.")
 	case strings.HasPrefix(rest, "txt_attn.qkv."):
-		return pieces(t, "txt_attn.qkv.", "attn.add_q_proj.", "attn.add_k_proj.", "attn.add_v_proj.")
+		return names.Pieces(t, "txt_attn.qkv.", "attn.add_q_proj.", "attn.add_k_proj.", "attn.add_v_proj.")
 	}
-	return named(t, block+replaced(rest, "img_attn.norm.query_norm.scale", "attn.norm_q.weight", "img_attn.norm.key_norm.scale", "attn.norm_k.weight",
+	return names.As(t, block+names.Replaced(rest, "img_attn.norm.query_norm.scale", "attn.norm_q.weight", "img_attn.norm.key_norm.scale", "attn.norm_k.weight",
 		"txt_attn.norm.query_norm.scale", "attn.norm_added_q.weight", "txt_attn.norm.key_norm.scale", "attn.norm_added_k.weight",
 		"img_attn.proj.", "attn.to_out.0.", "txt_attn.proj.", "attn.to_add_out.", "img_mlp.0.", "ff.linear_in.", "img_mlp.2.", "ff.linear_out.",
 		"txt_mlp.0.", "ff_context.linear_in.", "txt_mlp.2.", "ff_context.linear_out."))
@@ -69,13 +70,13 @@ func convertZImage(set *safetensors.Set) (*safetensors.Set, error) {
 		case strings.HasSuffix(t.Name, "_pad_token") && len(t.Shape) == 1:
 			t.Shape = []int{1, t.Shape[0]}
 		case strings.Contains(t.Name, ".attention.qkv."):
-			return pieces(t, ".attention.qkv.", ".attention.to_q.", ".attention.to_k.", ".attention.to_v.")
+			return names.Pieces(t, ".attention.qkv.", ".attention.to_q.", ".attention.to_k.", ".attention.to_v.")
 		}
-		name := replaced(t.Name, "final_layer.", "all_final_layer.2-1.", "x_embedder.", "all_x_embedder.2-1.")
+		name := names.Replaced(t.Name, "final_layer.", "all_final_layer.2-1.", "x_embedder.", "all_x_embedder.2-1.")
 		if stem, leaf, ok := strings.Cut(name, ".attention."); ok {
-			name = stem + ".attention." + replaced(leaf, "out.", "to_out.0.", "q_norm.", "norm_q.", "k_norm.", "norm_k.")
+			name = stem + ".attention." + names.Replaced(leaf, "out.", "to_out.0.", "q_norm.", "norm_q.", "k_norm.", "norm_k.")
 		}
-		return named(t, name)
+		return names.As(t, name)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"wisp/loader/gguf"
+	"wisp/loader/names"
 	"wisp/loader/safetensors"
 )
 
@@ -17,18 +18,18 @@ import (
 // convertQwen names the tensors of Qwen3 as Qwen3ForCausalLM has them.
 func convertQwen(set *safetensors.Set) (*safetensors.Set, error) {
 	return set.Map(func(t safetensors.Tensor) []safetensors.Tensor {
-		head, rest := split(t.Name, 2)
+		head, rest := names.Split(t.Name, 2)
 		switch {
 		case head[0] == "blk":
-			return named(t, "model.layers."+head[1]+"."+replaced(rest, "attn_q.", "self_attn.q_proj.", "attn_k.", "self_attn.k_proj.", "attn_v.", "self_attn.v_proj.",
+			return names.As(t, "model.layers."+head[1]+"."+names.Replaced(rest, "attn_q.", "self_attn.q_proj.", "attn_k.", "self_attn.k_proj.", "attn_v.", "self_attn.v_proj.",
 				"attn_output.", "self_attn.o_proj.", "attn_q_norm.", "self_attn.q_norm.", "attn_k_norm.", "self_attn.k_norm.", "attn_norm.", "input_layernorm.",
 				"ffn_norm.", "post_attention_layernorm.", "ffn_gate.", "mlp.gate_proj.", "ffn_up.", "mlp.up_proj.", "ffn_down.", "mlp.down_proj."))
 		case head[0] == "layers" || head[0] == "embed_tokens" || head[0] == "norm": // Qwen3Model alone
-			return named(t, "model."+t.Name)
+			return names.As(t, "model."+t.Name)
 		case strings.HasPrefix(t.Name, "lm_head.") || t.Name == "output.weight":
 			return nil
 		}
-		return named(t, replaced(t.Name, "token_embd.", "model.embed_tokens.", "output_norm.", "model.norm."))
+		return names.As(t, names.Replaced(t.Name, "token_embd.", "model.embed_tokens.", "output_norm.", "model.norm."))
 	})
 }
 
@@ -46,10 +47,10 @@ func qwenConfig(set *safetensors.Set) map[string]any {
 func llamaT5(name string) string {
 	rest, ok := strings.CutPrefix(name, "enc.blk.")
 	if !ok {
-		return replaced(name, "token_embd.", "shared.", "enc.output_norm.", "encoder.final_layer_norm.")
+		return names.Replaced(name, "token_embd.", "shared.", "enc.output_norm.", "encoder.final_layer_norm.")
 	}
 	n, rest, _ := strings.Cut(rest, ".")
-	return "encoder.block." + n + ".layer." + replaced(rest, "attn_q.", "0.SelfAttention.q.", "attn_k.", "0.SelfAttention.k.", "attn_v.", "0.SelfAttention.v.",
+	return "encoder.block." + n + ".layer." + names.Replaced(rest, "attn_q.", "0.SelfAttention.q.", "attn_k.", "0.SelfAttention.k.", "attn_v.", "0.SelfAttention.v.",
 		"attn_o.", "0.SelfAttention.o.", "attn_rel_b.", "0.SelfAttention.relative_attention_bias.", "attn_norm.", "0.layer_norm.", "ffn_norm.", "1.layer_norm.",
 		"ffn_gate.", "1.DenseReluDense.wi_0.", "ffn_up.", "1.DenseReluDense.wi_1.", "ffn_down.", "1.DenseReluDense.wo.")
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"wisp/loader/names"
 	"wisp/loader/safetensors"
 )
 
@@ -92,7 +93,7 @@ func parts(file string, all *safetensors.Set) (found []part, left []string, err 
 			if prefixOf(t.Name) != p.prefix {
 				return nil
 			}
-			return named(t, strings.TrimPrefix(t.Name, p.prefix))
+			return names.As(t, strings.TrimPrefix(t.Name, p.prefix))
 		})
 		if err != nil {
 			return nil, nil, err
