@@ -199,6 +199,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"DiTPipeline":                              newDiT,
 	"Flux2KleinPipeline":                       newFlux2Klein,
 	"FluxPipeline":                             newFlux,
+	"HunyuanDiTPipeline":                       newHunyuan,
 	"LDMPipeline":                              newUnconditional(50, "vqvae"),
 	"LatentConsistencyModelPipeline":           newStableDiffusion,
 	"LuminaPipeline":                           newLumina,

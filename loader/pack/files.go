@@ -129,7 +129,7 @@ func (p *packer) tokenizerFiles(folder string) ([]string, error) {
 					continue
 				}
 			}
-		case "vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json":
+		case "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json":
 		default:
 			continue
 		}

@@ -10,7 +10,7 @@ import sentencepiece
 import torch
 import transformers
 from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler
-from transformers import GemmaConfig, GemmaModel, Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, UMT5Config, UMT5EncoderModel
+from transformers import BertConfig, BertModel, BertTokenizer, GemmaConfig, GemmaModel, Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from seeded import fill, make, remember, scale
@@ -105,6 +105,46 @@ def auraflow(path):
     return diffusers.AuraFlowPipeline(tok, text, vae, net, FlowMatchEulerDiscreteScheduler(shift=1.73))
 
 
+def t5(path, folder, seed, dim=16):
+    """A T5 tokenizer of our own, written into the pipeline's folder, and an encoder for it."""
+    with tempfile.TemporaryDirectory() as d:
+        corpus = Path(d) / "corpus.txt"
+        corpus.write_text("\n".join(["red cat on the house", "the HOUSE on fire", "a blue dog in the rain", "green trees and a river"] * 30))
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(corpus), model_prefix=f"{d}/spiece", vocab_size=60, model_type="unigram", normalization_rule_name="identity",
+            pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2)
+        tok = T5Tokenizer.from_pretrained(d, extra_ids=4)
+    tok.save_pretrained(path / folder)
+    text = fill(T5EncoderModel(T5Config(
+        vocab_size=len(tok) + 4, d_model=dim, d_kv=4, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")), seed)
+    scale(text.shared.weight, 4)
+    return T5Tokenizer.from_pretrained(path / folder), text
+
+
+def hunyuan(path):
+    """BERT and mT5; the noise is predicted, with a variance that the pipeline leaves aside."""
+    folder = path / "tokenizer"
+    folder.mkdir(parents=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "house", "on", "fire", "re", "##d", "cat", "火", *"abcdefghijklmnopqrstuvwxyz"]
+    (folder / "vocab.txt").write_text("\n".join(words + ["##" + c for c in "abcdefghijklmnopqrstuvwxyz" if c != "d"]) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True}))
+    tok = BertTokenizer.from_pretrained(folder)
+    text = fill(BertModel(BertConfig(
+        vocab_size=len(tok) + 2, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=16, max_position_embeddings=77),
+        add_pooling_layer=False), 250)
+    scale(text.embeddings.word_embeddings.weight, 4)
+    tok2, text2 = t5(path, "tokenizer_2", 251)
+    net = fill(diffusers.HunyuanDiT2DModel(
+        sample_size=8, patch_size=2, in_channels=4, num_layers=2, num_attention_heads=3, attention_head_dim=8, hidden_size=24, mlp_ratio=2.0,
+        cross_attention_dim=12, cross_attention_dim_t5=16, pooled_projection_dim=12, text_len=77, text_len_t5=256), 252)
+    vae = fill(diffusers.AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(4, 4, 8, 8), layers_per_block=1,
+        norm_num_groups=4, latent_channels=4, scaling_factor=0.7), 253, 0.7)
+    return diffusers.HunyuanDiTPipeline(
+        vae, text, tok, net, diffusers.DDPMScheduler(beta_start=0.00085, beta_end=0.02, beta_schedule="scaled_linear", prediction_type="v_prediction", steps_offset=1),
+        None, None, False, text2, tok2)
+
+
 GEMMA = {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True}
 
 
@@ -140,6 +180,8 @@ def tidy(name, model):
 
 
 KINDS = {
+    "hunyuan": (hunyuan, [
+        dict(width=64, height=64), dict(prompt="the HOUSE on fire 火", negative_prompt="red", seed=9, width=96, height=64, guidance=2.0, steps=3)]),
     "lumina": (lumina, [
         dict(guidance=4.0, width=64, height=64), dict(prompt="the HOUSE on fire", negative_prompt="red", seed=9, width=96, height=64, guidance=2.0, steps=3)]),
     "auraflow": (auraflow, [dict(guidance=3.5), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=2.0, steps=3)]),

@@ -6,12 +6,10 @@
 import json
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import diffusers
 import numpy as np
-import sentencepiece
 import torch
 import transformers
 from diffusers import (
@@ -20,12 +18,13 @@ from diffusers import (
 )
 from PIL import Image
 from transformers import (
-    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer,
+    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer,
 )
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from seeded import fill, freeze, give, scale  # noqa: E402
 import flow  # noqa: E402
+from flow import t5  # noqa: E402
 from tiny import taesd, tokenizer  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -107,22 +106,6 @@ def sdxl_means(path):
     return diffusers.StableDiffusionXLPipeline(
         vae, *sdxl_parts(path, 30), unet(31, **XL), DDIMScheduler(**SD_BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         force_zeros_for_empty_prompt=False, add_watermarker=False)
-
-
-def t5(path, folder, seed, dim=16):
-    """A T5 tokenizer of our own, written into the pipeline's folder, and an encoder for it."""
-    with tempfile.TemporaryDirectory() as d:
-        corpus = Path(d) / "corpus.txt"
-        corpus.write_text("\n".join(["red cat on the house", "the HOUSE on fire", "a blue dog in the rain", "green trees and a river"] * 30))
-        sentencepiece.SentencePieceTrainer.train(
-            input=str(corpus), model_prefix=f"{d}/spiece", vocab_size=60, model_type="unigram", normalization_rule_name="identity",
-            pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2)
-        tok = T5Tokenizer.from_pretrained(d, extra_ids=4)
-    tok.save_pretrained(path / folder)
-    text = fill(T5EncoderModel(T5Config(
-        vocab_size=len(tok) + 4, d_model=dim, d_kv=4, d_ff=32, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")), seed)
-    scale(text.shared.weight, 4)
-    return T5Tokenizer.from_pretrained(path / folder), text
 
 
 def pixart(path, cls, seed, sample):
@@ -337,6 +320,8 @@ def call(pipe, case):
         given["clip_skip"] = case["clip_skip"] - (2 if "XL" in type(pipe).__name__ or "3" in type(pipe).__name__ else 1)
     if isinstance(pipe, diffusers.ZImagePipeline):
         given["negative_prompt"] = case["negative_prompt"]
+    if isinstance(pipe, diffusers.HunyuanDiTPipeline):
+        given["use_resolution_binning"] = False
     if isinstance(pipe, diffusers.LuminaPipeline):
         given["clean_caption"] = False
     if "PixArt" in type(pipe).__name__:
