@@ -363,6 +363,11 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 		loras = append(loras, l)
 		return err
 	})
+	var controls []string
+	f.Func("control", "MODEL:IMAGE[:WEIGHT[:START:END]], a ControlNet's file or directory and the picture by which it steers; may be given more than once", func(text string) error {
+		controls = append(controls, text)
+		return nil
+	})
 	// The model's defaults stand for the flags that are not given.
 	var given diffusion.Request
 	for _, field := range diffusion.RequestFields {
@@ -395,6 +400,11 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if r.Loras, err = addLoras(ctx, p, loras); err != nil {
 		return err
 	}
+	var closeControls func()
+	if r.Controls, closeControls, err = addControls(p, controls); err != nil {
+		return err
+	}
+	defer closeControls()
 	result, err := p.Generate(ctx, r, nil)
 	if err != nil {
 		return err

@@ -272,6 +272,8 @@ export interface Request {
 	onlyMasked?: boolean;
 	/** Pixels around the mask that onlyMasked draws, too. */
 	maskPadding?: number;
+	/** Controls steer the prompt's row alone, as if there were no prompt. */
+	guessMode?: boolean;
 	/** Pixels to be drawn around the image. */
 	outpaint?: { left?: number; top?: number; right?: number; bottom?: number };
 	/** What addLora added, to wear; `<lora:name:0.8>` in the prompt does the same and counts in its place. */

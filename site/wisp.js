@@ -443,7 +443,7 @@ const imageData = ({ width, height, data }) => new ImageData(data, width, height
 // What of a request goes to the engine.
 const settings = [
 	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn", "sampler", "schedule", "width", "height", "count", "previews",
-	"image", "strength", "imageGuidance", "mask", "maskBlur", "onlyMasked", "maskPadding", "outpaintLeft", "outpaintTop", "outpaintRight", "outpaintBottom",
+	"image", "strength", "imageGuidance", "mask", "maskBlur", "onlyMasked", "maskPadding", "outpaintLeft", "outpaintTop", "outpaintRight", "outpaintBottom", "guessMode",
 ];
 
 // Those of them that are pictures.

@@ -24,7 +24,11 @@ type modeCase struct {
 	Scheduler   json.RawMessage   // in place of the model's; empty for that
 	Pipeline    string            // diffusers' class, in place of the model's
 	Parts       map[string]string // components in place of the model's: their directories in golden/modes
-	Request     map[string]json.RawMessage
+	Controls    []struct {
+		Part, Image        string
+		Weight, Start, End float32
+	}
+	Request map[string]json.RawMessage
 }
 
 // patched is a model of whose components some are another's.
@@ -130,7 +134,17 @@ func (c modeCase) check(t *testing.T, b labelled, bound float64) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	result, err := p.Generate(t.Context(), c.request(t, p.Defaults()), nil)
+	r := c.request(t, p.Defaults())
+	for _, given := range c.Controls {
+		net := patched{m, t, map[string]string{"": given.Part}}
+		config, _ := net.Config("")
+		id, err := p.AddControl(given.Part, config, patched{m, t, map[string]string{"ControlNet " + given.Part: given.Part}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Controls = append(r.Controls, diffusion.Control{ID: id, Image: readPNG(t, given.Image), Weight: given.Weight, Start: given.Start, End: given.End})
+	}
+	result, err := p.Generate(t.Context(), r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

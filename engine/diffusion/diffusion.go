@@ -23,8 +23,13 @@ var ErrBadModel = errors.New("bad model")
 // Model is where a pipeline gets its parts.
 type Model interface {
 	Configs
+	Weights
 	// File returns a small file, such as "tokenizer/vocab.json".
 	File(name string) ([]byte, bool)
+}
+
+// Weights is where weights come from.
+type Weights interface {
 	// Stream hands out a component's weights whose names start with one of the
 	// prefixes (all of them where there are none). Each calls fill for one
 	// that it wants, which writes the bytes to w as engine.Streamer has it.
@@ -65,6 +70,9 @@ type Request struct {
 	MaskBlur      int          // radius of the mask's soft edge, in pixels of Image
 	OnlyMasked    bool         // draw the part around the mask at the request's size, and put it into Image at its own
 	MaskPadding   int          // pixels around the mask that OnlyMasked draws, too
+
+	Controls  []Control // pictures that steer
+	GuessMode bool      // Controls steer the prompt's row alone, the less the earlier in the denoiser, as if there were no prompt
 
 	// Pixels to be drawn around Image.
 	OutpaintLeft, OutpaintTop, OutpaintRight, OutpaintBottom int

@@ -37,6 +37,7 @@ var RequestFields = []Field{
 	{"image", "image", "picture to begin with, a PNG, JPEG or GIF file", func(r *Request) any { return &r.Image }},
 	{"strength", "strength", "how far to leave the picture behind, 0 to 1", func(r *Request) any { return &r.Strength }},
 	{"imageGuidance", "image-guidance", "for a model that changes pictures: how closely to keep to the picture", func(r *Request) any { return &r.ImageGuidance }},
+	{"guessMode", "guess-mode", "let -control steer as if there were no prompt", func(r *Request) any { return &r.GuessMode }},
 	{"mask", "mask", "picture of the same size, white where to draw", func(r *Request) any { return &r.Mask }},
 	{"maskBlur", "mask-blur", "radius of the mask's soft edge in pixels", func(r *Request) any { return &r.MaskBlur }},
 	{"onlyMasked", "only-masked", "draw the part around the mask at full size", func(r *Request) any { return &r.OnlyMasked }},

@@ -18,6 +18,7 @@ type Inputs map[string]engine.Tensor
 
 // Size says how large a network is drawn. What a network lacks is zero.
 type Size struct {
+	Control       bool // a denoiser takes a ControlNet's outputs
 	Batch         int
 	Height, Width int    // of its image, in latents for a denoiser and a decoder
 	Tokens        int    // of its text
@@ -38,6 +39,7 @@ func (s Size) without() (list []int) {
 // Net is one network of a pipeline: where its weights are and how it is drawn.
 type Net struct {
 	Component string   // "unet", "text_encoder_2": as diffusers names its folder
+	From      Weights  // nil for the model
 	Name      string   // where a component has two networks; "" for Component
 	Prefixes  []string // of the weights wanted; none for all
 	Late      bool     // weights are asked for when the first drawing needs them, and may be missing

@@ -196,6 +196,7 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 				return nil, err
 			}
 		}
+		_, size.Control = in[controlMiddle]
 		out, err := d.p.residency.Run(ctx, d.net.name(), size, in)
 		if err != nil {
 			return nil, err

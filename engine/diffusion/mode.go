@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 
 	"wisp/engine/sampler"
 )
@@ -43,6 +44,7 @@ func (unchanged) finish(_ *drawing, img *image.NRGBA) *image.NRGBA           { r
 // drawing; nil where one is not asked for. Errors name the field.
 var modes = []func(*Pipeline, Request) (mode, error){
 	newEdit,
+	newSteering,
 	newInpaint,
 	newImageToImage,
 }
@@ -58,7 +60,8 @@ func (p *Pipeline) modes(r Request) (list []mode, err error) {
 			list = append(list, m)
 		}
 	}
-	if len(list) == 0 && p.kind.Latent(r).Beside != 0 {
+	fed := slices.ContainsFunc(list, func(m mode) bool { _, steers := m.(*steering); return !steers })
+	if !fed && p.kind.Latent(r).Beside != 0 {
 		return nil, errors.New("image and mask: this model paints over a part of a picture: give both")
 	}
 	return list, nil

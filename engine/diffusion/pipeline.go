@@ -19,6 +19,7 @@ type Pipeline struct {
 	defaults  Defaults
 	scheduler sampler.Config
 	encoded   map[Prompt]Conditioning
+	controls  map[string]*controlNet
 	adapters  []*adapter
 	adapted   int // adapters that there ever were
 }

@@ -179,7 +179,11 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 		n.weights = map[string]engine.Buffer{}
 	}
 	told, got := -1, map[string]bool{}
-	err := r.model.Stream(ctx, n.Component, n.Prefixes, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
+	from := n.From
+	if from == nil {
+		from = r.model
+	}
+	err := from.Stream(ctx, n.Component, n.Prefixes, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
 		name = plainName(name)
 		w := need[name]
 		if slices.Contains(n.Host, name) {

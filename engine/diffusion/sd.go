@@ -88,6 +88,8 @@ func (k *stableDiffusion) Latent(r Request) Latent { return k.unet.latent(k.vae,
 
 func (k *stableDiffusion) Guided(r Request) bool { return k.unet.guided(r) }
 
+func (k *stableDiffusion) steered() (unetPart, int) { return k.unet, k.vae.facts.Factor }
+
 func (k *stableDiffusion) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
 	out, truncated, err := k.text.encode(ctx, run, p.Text, p.Syntax, p.skip())
 	return Conditioning{Inputs{"context": out["hidden"]}, truncated}, err
@@ -155,7 +157,11 @@ func (u unetPart) net(factor int, tokens func() int) Net {
 			return s
 		},
 		Graph: func(s Size) (*engine.Graph, error) {
-			return model.UNet2DCondition(u.config, s.Batch, s.Height, s.Width, s.Tokens)
+			var options []model.UNetOption
+			if s.Control {
+				options = append(options, model.WithControl())
+			}
+			return model.UNet2DCondition(u.config, s.Batch, s.Height, s.Width, s.Tokens, options...)
 		},
 	}
 }

@@ -107,6 +107,8 @@ func (k *stableDiffusionXL) Latent(r Request) Latent {
 
 func (k *stableDiffusionXL) Guided(r Request) bool { return k.unet.guided(r) }
 
+func (k *stableDiffusionXL) steered() (unetPart, int) { return k.unet, k.vae.facts.Factor }
+
 func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
 	skip := p.penultimate()
 	first, cut, err := k.texts[0].encode(ctx, run, p.Text, p.Syntax, skip)

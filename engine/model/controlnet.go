@@ -37,11 +37,41 @@ func parseControlNet(config []byte) (controlConfig, error) {
 	c.check(&k)
 	k.width("conditioning_channels", c.Condition)
 	k.widths("conditioning_embedding_out_channels", c.Widths)
-	k.one("controlnet_conditioning_channel_order", c.Order, "rgb")
-	if c.Pooled {
-		k.fail("global_pool_conditions", "is true, which is not supported")
-	}
+	k.one("controlnet_conditioning_channel_order", c.Order, "rgb", "bgr")
 	return c, k.err
+}
+
+// ControlFacts are what a pipeline must know of a ControlNetModel.
+type ControlFacts struct {
+	In        int  // channels of the latents
+	Context   int  // width of the text states
+	Embedding int  // width of the timestep embedding
+	Added     int  // width of the "added_embedding" input; 0 without
+	Condition int  // channels of the picture that steers
+	Scale     int  // its pixels to a latent
+	BGR       bool // its colours come blue first
+	Pooled    bool // each output counts by its mean over the pixels, and steers the prompt's row alone
+}
+
+// ReadControlNet reads the facts of a ControlNetModel's config, or of the
+// UNet2DConditionModel's that it was made from, and whether [ControlNet] can
+// build it.
+func ReadControlNet(config []byte) (ControlFacts, error) {
+	c, err := parseControlNet(config)
+	if err != nil {
+		return ControlFacts{}, err
+	}
+	f := ControlFacts{
+		In: c.In, Context: c.Context.at(0), Embedding: c.Channels[0], Condition: c.Condition,
+		Scale: 1 << (len(c.Widths) - 1), BGR: c.Order == "bgr", Pooled: c.Pooled,
+	}
+	if c.ContextIn != nil {
+		f.Context = *c.ContextIn
+	}
+	if c.Addition != nil && c.AdditionDim != nil {
+		f.Added = *c.AdditionDim
+	}
+	return f, nil
 }
 
 // ControlNet is the network of Zhang et al. 2023 that steers a UNet by an

@@ -70,6 +70,10 @@ def unet(like, seed, **config):
 
 # Parts that take the place of a model's, each in a directory of its own.
 PARTS = {
+    "control_a": lambda: controlnet("tiny_ddim_kl", 60),
+    "control_b": lambda: controlnet("tiny_ddim_kl", 61, controlnet_conditioning_channel_order="bgr"),
+    "control_pooled": lambda: controlnet("tiny_ddim_kl", 62, global_pool_conditions=True),
+    "control_xl": lambda: controlnet("sdxl", 63),
     "unet_inpaint": lambda: unet("tiny_ddim_kl", 50, in_channels=9),
     "unet_edit": lambda: unet("tiny_ddim_kl", 51, in_channels=8),
     "unet_edit_xl": lambda: unet("sdxl", 52, in_channels=8),
@@ -77,12 +81,21 @@ PARTS = {
 made = {}
 
 
+def controlnet(like, seed, **config):
+    """A ControlNet for a UNet of a tiny pipeline, all of whose layers count."""
+    own = json.loads((HERE.parent / "pipeline" / like / "model" / "unet" / "config.json").read_text())
+    net = diffusers.ControlNetModel.from_unet(diffusers.UNet2DConditionModel.from_config(own), load_weights_from_unet=False,
+                                              conditioning_embedding_out_channels=(4, 8, 8))
+    return fill(diffusers.ControlNetModel.from_config(dict(net.config) | config), seed, 1.3)
+
+
 def part(name):
     """A part, written once."""
     if name not in made:
         made[name] = PARTS[name]()
         made[name].save_pretrained(HERE / name)
-        freeze(HERE / name)
+        if name != "control_a":  # which the command's test reads, too
+            freeze(HERE / name)
     return made[name]
 
 
@@ -142,6 +155,26 @@ def edit(model, cls, own, **fields):
     return case(model, r, call(load(model, cls, unet=part(own)), r, **more), None, cls, {"unet": own})
 
 
+def control(model, cls, controls, scheduler=None, **fields):
+    """controls are (part, picture, weight, start, end)."""
+    r = request(**fields)
+    nets = [part(name) for name, *_ in controls]
+    one = lambda values: list(values) if len(nets) > 1 else list(values)[0]
+    pipe = load(model, cls, scheduler, controlnet=one(nets))
+    pictures = one(photo(name=c[1]).convert("RGB") for c in controls)
+    more = dict(width=r["width"], height=r["height"], guess_mode=r.get("guessMode", False),
+                controlnet_conditioning_scale=one(c[2] for c in controls),
+                control_guidance_start=one(c[3] for c in controls), control_guidance_end=one(c[4] for c in controls))
+    if "Img2Img" in cls.__name__:
+        more |= dict(image=photo(r["width"], r["height"]), control_image=pictures, strength=r["strength"])
+    else:
+        more |= dict(image=pictures)
+    entry, picture = case(model, r, call(pipe, r, **more), scheduler)
+    entry["controls"] = [dict(zip(("part", "image", "weight", "start", "end"), c)) for c in controls]
+    return entry, picture
+
+
+CONTROL, XL_CONTROL = diffusers.StableDiffusionControlNetPipeline, diffusers.StableDiffusionXLControlNetPipeline
 XL, SD3, FLUX = diffusers.StableDiffusionXLImg2ImgPipeline, diffusers.StableDiffusion3Img2ImgPipeline, diffusers.FluxImg2ImgPipeline
 XL_INPAINT, FLUX_INPAINT = diffusers.StableDiffusionXLInpaintPipeline, diffusers.FluxInpaintPipeline
 EDIT, XL_EDIT = diffusers.StableDiffusionInstructPix2PixPipeline, diffusers.StableDiffusionXLInstructPix2PixPipeline
@@ -166,6 +199,15 @@ CASES = {
     "inpaint_sdxl": lambda: inpaint("sdxl", XL_INPAINT, strength=0.8),
     "inpaint_flux": lambda: inpaint("flux_schnell", FLUX_INPAINT, strength=0.8, guidance=0.0, schedule="trailing"),
     "outpaint": lambda: outpaint("tiny_ddim_kl", strength=1.0),
+    "control": lambda: control("tiny_ddim_kl", CONTROL, [("control_a", "photo.png", 1.0, 0.0, 1.0)]),
+    "control_share": lambda: control("tiny_ddim_kl", CONTROL, [("control_a", "photo.png", 0.7, 0.3, 0.75)], steps=6),
+    "control_guess": lambda: control("tiny_ddim_kl", CONTROL, [("control_a", "photo.png", 1.0, 0.0, 1.0)], guessMode=True),
+    "control_guess_alone": lambda: control("tiny_ddim_kl", CONTROL, [("control_a", "photo.png", 1.0, 0.0, 1.0)], guessMode=True, guidance=1.0),
+    "control_two": lambda: control("tiny_ddim_kl", CONTROL, [("control_a", "photo.png", 0.6, 0.0, 1.0), ("control_b", "mask.png", 0.8, 0.0, 0.5)]),
+    "control_pooled": lambda: control("tiny_ddim_kl", CONTROL, [("control_pooled", "photo.png", 1.0, 0.0, 1.0)]),
+    "control_sdxl": lambda: control("sdxl", XL_CONTROL, [("control_xl", "photo.png", 0.9, 0.0, 1.0)]),
+    "control_img2img": lambda: control("tiny_ddim_kl", diffusers.StableDiffusionControlNetImg2ImgPipeline,
+                                       [("control_a", "mask.png", 1.0, 0.0, 1.0)], image="photo.png", strength=0.7),
     "edit": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=1.5, negativePrompt="house"),
     "edit_unguided": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=0.5),
     "edit_sdxl": lambda: edit("sdxl", XL_EDIT, "unet_edit_xl", imageGuidance=2.0),

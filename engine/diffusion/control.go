@@ -1,0 +1,279 @@
+package diffusion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	"slices"
+	"strings"
+
+	"wisp/engine"
+	"wisp/engine/model"
+)
+
+// Control is a picture that steers a drawing through a ControlNet: Zhang et al.
+// 2023.
+type Control struct {
+	ID         string       // as [Pipeline.AddControl] gave it
+	Image      *image.NRGBA // edges, depths, a pose: what the network was trained on
+	Weight     float32      // 1 is as it was trained
+	Start, End float32      // the share of the steps between which it steers; 0 and 1 for all
+}
+
+// steerable is a [Kind] with a UNet that takes a ControlNet's outputs, and so
+// many pixels to a latent.
+type steerable interface{ steered() (unetPart, int) }
+
+// controlNet is one that was added.
+type controlNet struct {
+	Net
+	facts model.ControlFacts
+}
+
+// AddControl adds a ControlNet by its config, as diffusers wrote it, or nil for
+// the one that belongs to the model's UNet, and its weights, which are asked for
+// when a drawing needs them. The id that requests name it by is the name, or
+// the name and a number. Errors wrap [ErrBadModel].
+func (p *Pipeline) AddControl(name string, config []byte, weights Weights) (id string, err error) {
+	k, ok := p.kind.(steerable)
+	if !ok {
+		return "", fmt.Errorf("%w: %s: this model's pipeline takes no ControlNet", ErrBadModel, name)
+	}
+	unet, factor := k.steered()
+	if config == nil {
+		config = unet.config
+	}
+	f, err := model.ReadControlNet(config)
+	if err == nil {
+		err = unet.takes(f, factor)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: ControlNet %s: %w", ErrBadModel, name, err)
+	}
+	for n := 2; p.controls[name] != nil; n++ {
+		name = fmt.Sprintf("%s %d", strings.TrimSuffix(name, fmt.Sprintf(" %d", n-1)), n)
+	}
+	net := Net{
+		Component: "ControlNet " + name, Late: true, From: weights, Fixed: []string{"context", "condition"},
+		Graph: func(s Size) (*engine.Graph, error) {
+			return model.ControlNet(config, s.Batch, s.Height, s.Width, s.Tokens)
+		},
+	}
+	if p.controls == nil {
+		p.controls = map[string]*controlNet{}
+	}
+	p.controls[name] = &controlNet{net, f}
+	p.residency.nets[net.name()] = &resident{Net: net}
+	return name, nil
+}
+
+// RemoveControl frees a ControlNet and reports whether it was there.
+func (p *Pipeline) RemoveControl(id string) bool {
+	c, ok := p.controls[id]
+	if ok {
+		p.residency.evict(p.residency.nets[c.name()])
+		delete(p.residency.nets, c.name())
+		delete(p.controls, id)
+	}
+	return ok
+}
+
+// takes validates that a ControlNet is for this UNet.
+func (u unetPart) takes(f model.ControlFacts, factor int) error {
+	switch {
+	case f.In != u.facts.Out:
+		return fmt.Errorf("it reads %d channels, the model's latents have %d", f.In, u.facts.Out)
+	case f.Context != u.facts.Context || f.Embedding != u.facts.Embedding || f.Added != u.facts.Added:
+		return fmt.Errorf("it is for another family of models: it reads texts of width %d, timesteps of %d and added conditions of %d, the model's are of %d, %d and %d",
+			f.Context, f.Embedding, f.Added, u.facts.Context, u.facts.Embedding, u.facts.Added)
+	case f.Condition != 3:
+		return fmt.Errorf("conditioning_channels is %d, a picture has 3", f.Condition)
+	case f.Scale != factor:
+		return fmt.Errorf("conditioning_embedding_out_channels make one of %d pixels, a latent has %d", f.Scale, factor)
+	}
+	return nil
+}
+
+// steering runs the ControlNets of a request beside the denoiser, as diffusers'
+// StableDiffusionControlNetPipeline and its kin do.
+type steering struct {
+	unchanged
+	controls   []Control
+	conditions []engine.Tensor // (1, height, width, 3) from 0 to 1
+}
+
+// controlMiddle is the last of a ControlNet's outputs.
+const controlMiddle = "control.mid"
+
+// mostWeight bounds how strongly a picture may steer.
+const mostWeight = 10
+
+func newSteering(p *Pipeline, r Request) (mode, error) {
+	if len(r.Controls) == 0 {
+		return nil, nil
+	}
+	if r.SkipLayers != "" {
+		return nil, errors.New("skip layers: not together with a control")
+	}
+	m := &steering{controls: slices.Clone(r.Controls)}
+	for i, c := range m.controls {
+		if p.controls[c.ID] == nil {
+			return nil, fmt.Errorf("control: there is no %.60q", c.ID)
+		}
+		if c.Image == nil {
+			return nil, fmt.Errorf("control %s: it has no image", c.ID)
+		}
+		if err := checkPicture("control image", c.Image); err != nil {
+			return nil, err
+		}
+		if !(math.Abs(float64(c.Weight)) <= mostWeight) {
+			return nil, fmt.Errorf("control weight is %v: choose -%d to %d", c.Weight, mostWeight, mostWeight)
+		}
+		if !(c.Start >= 0 && c.Start <= c.End && c.End <= 1) {
+			return nil, fmt.Errorf("control start and end are %v and %v: choose 0 to 1, in this order", c.Start, c.End)
+		}
+		m.controls[i] = c
+		m.conditions = append(m.conditions, p.controls[c.ID].condition(c.Image, r.Width, r.Height))
+	}
+	return m, nil
+}
+
+// condition is what a ControlNet reads of a picture.
+func (c *controlNet) condition(img *image.NRGBA, w, h int) engine.Tensor {
+	rgb := colours(resized(img, w, h))
+	for i, v := range rgb {
+		rgb[i] = v/2 + 0.5
+	}
+	if c.facts.BGR {
+		for i := 0; i < len(rgb); i += 3 {
+			rgb[i], rgb[i+2] = rgb[i+2], rgb[i]
+		}
+	}
+	return engine.FromFloat32s(rgb, 1, h, w, 3)
+}
+
+func (m *steering) before(ctx context.Context, d *drawing, step int, rows []Row, in Inputs) error {
+	n := float64(len(d.s.Timesteps()))
+	for i, c := range m.controls {
+		if float64(step)/n < plain64(c.Start) || float64(step+1)/n > plain64(c.End) {
+			continue
+		}
+		if err := m.steer(ctx, d, d.p.controls[c.ID], c, m.conditions[i], rows, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// steer adds a ControlNet's outputs to what the denoiser is fed.
+func (m *steering) steer(ctx context.Context, d *drawing, net *controlNet, c Control, condition engine.Tensor, rows []Row, in Inputs) error {
+	guess := (d.r.GuessMode || net.facts.Pooled) && len(d.guide.rows) > 1
+	var which []int
+	for i, r := range rows {
+		if !guess || r.Role != Negative && r.Role != Empty {
+			which = append(which, i)
+		}
+	}
+	if len(which) == 0 {
+		return nil
+	}
+	fed := Inputs{"strength": engine.FromFloat32s([]float32{c.Weight}, 1), "condition": chosen(condition, make([]int, len(which)))}
+	names := []string{"context", "timestep_embedding"}
+	if net.facts.Added != 0 {
+		names = append(names, "added_embedding")
+	}
+	for _, name := range names {
+		fed[name] = chosen(in[name], which)
+	}
+	fed["sample"] = chosen(narrowed(in["sample"], net.facts.In), which)
+	l := d.latent
+	out, err := d.p.residency.Run(ctx, net.name(), Size{Batch: len(which), Height: l.Height, Width: l.Width, Tokens: fed["context"].Shape[1]}, fed)
+	if err != nil {
+		return err
+	}
+	for name, t := range out {
+		scale := float32(1)
+		if (d.r.GuessMode || net.facts.Pooled) && !net.facts.Pooled {
+			scale = guessed(name, len(out))
+		}
+		if net.facts.Pooled {
+			t = pooled(t)
+		}
+		in[name] = added(in[name], t, scale, which, len(rows))
+	}
+	return nil
+}
+
+// plain64 is a share as it was written: 0.3 and not the float32 next to it.
+func plain64(v float32) float64 { return math.Round(float64(v)*1e6) / 1e6 }
+
+// guessed is the scale of one of n outputs without a prompt: from a tenth at the
+// first to one in the middle, in equal ratios.
+func guessed(name string, n int) float32 {
+	i := n - 1
+	if name != controlMiddle {
+		fmt.Sscanf(name, "control.%d", &i)
+	}
+	return float32(math.Pow(10, float64(i)/float64(n-1)-1))
+}
+
+// chosen are rows of a batch of f32, in an order.
+func chosen(t engine.Tensor, rows []int) engine.Tensor {
+	size := len(t.Data) / t.Shape[0]
+	out := engine.Tensor{DType: t.DType, Shape: append(engine.Shape{len(rows)}, t.Shape[1:]...)}
+	for _, r := range rows {
+		out.Data = append(out.Data, t.Data[r*size:][:size]...)
+	}
+	return out
+}
+
+// narrowed keeps the first channels.
+func narrowed(t engine.Tensor, channels int) engine.Tensor {
+	all := t.Shape.Dim(-1)
+	if all == channels {
+		return t
+	}
+	shape := slices.Clone(t.Shape)
+	shape[len(shape)-1] = channels
+	out := engine.Tensor{DType: t.DType, Shape: shape}
+	for at := 0; at < len(t.Data); at += 4 * all {
+		out.Data = append(out.Data, t.Data[at:][:4*channels]...)
+	}
+	return out
+}
+
+// pooled puts each channel's mean over the pixels in the place of them all.
+func pooled(t engine.Tensor) engine.Tensor {
+	v, n, channels := t.Float32s(), t.Shape[0], t.Shape[3]
+	size := len(v) / n
+	for row := range slices.Chunk(v, size) {
+		for c := range channels {
+			sum := 0.0
+			for i := c; i < size; i += channels {
+				sum += float64(row[i])
+			}
+			for i := c; i < size; i += channels {
+				row[i] = float32(sum / float64(size/channels))
+			}
+		}
+	}
+	return engine.FromFloat32s(v, t.Shape...)
+}
+
+// added adds scaled rows to a batch of so many, of zeros where there is none yet.
+func added(to, t engine.Tensor, scale float32, rows []int, batch int) engine.Tensor {
+	v := t.Float32s()
+	size := len(v) / t.Shape[0]
+	sum := make([]float32, batch*size)
+	if to.Data != nil {
+		sum = to.Float32s()
+	}
+	for i, r := range rows {
+		for j, x := range v[i*size:][:size] {
+			sum[r*size+j] += scale * x
+		}
+	}
+	return engine.FromFloat32s(sum, append(engine.Shape{batch}, t.Shape[1:]...)...)
+}
