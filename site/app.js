@@ -170,12 +170,30 @@ const inputs = { secondPrompt: String, promptSyntax: String, clipSkip: Number, c
 let studio = null; // studio.js
 let arriving = null; // the promise of it
 function atStudio() {
-	return arriving ??= import("./studio.js").then(async (module) => {
-		await module.install({ generator: () => generator, changed: drawLive });
+	return arriving ??= import("./studio.js").then((module) => {
+		module.install({ generator: () => generator, ready: session.ready, changed: drawLive, say: append, words: () => prompt.value, drawOne });
 		return studio = module;
 	}).catch((err) => {
 		arriving = null;
 		throw err;
+	});
+}
+
+// append adds words to the prompt.
+function append(word) {
+	prompt.value = [prompt.value.trim().replace(/,$/, ""), word].filter(Boolean).join(", ");
+	prompt.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+// drawOne draws a prompt with the form's settings, when it is its turn among what
+// programs wait for, and keeps the picture.
+function drawOne(words, signal) {
+	return programs.run(async (turn) => {
+		const both = AbortSignal.any([turn, signal]);
+		const g = await session.ready();
+		const beside = studio.kept();
+		const result = await session.generate({ ...await request({ fresh: true, words }), signal: both });
+		await keepAll(await easel.show(await easel.fromResult(result), easel.factsOf(result)), g.name, beside);
 	});
 }
 
@@ -296,7 +314,7 @@ async function request({ fresh = false, count, words: typedWords = prompt.value 
 	return {
 		...Object.fromEntries(read),
 		...extras,
-		...studio?.request({ width: Number($("width").value), height: Number($("height").value), steps: Number($("steps").value) }),
+		...await studio?.request({ width: Number($("width").value), height: Number($("height").value), steps: Number($("steps").value) }),
 		...(count && { count }),
 		prompt: style && words ? `${words}, ${style}` : words,
 		negativePrompt: reads("negative") ? $("negative").value.trim() : "",
@@ -546,6 +564,8 @@ gridDialog.start(() => ({
 watchDrops({
 	restore: (said, name, files) => drawSaid(said, name, true, files),
 	begin,
+	wear: async (file) => (await atStudio()).wear(file),
+	learn: async (name, lines) => (await atStudio()).wildcards.set(name, lines),
 	open: modelDialog.open,
 });
 goOffline({

@@ -11,12 +11,12 @@ import (
 // bundles lists, by the script that is served, those that are served within it:
 // together they compress better and are one request.
 var bundles = map[string][]string{
-	"app.js":     {"controls.js", "drop.js", "grid.js", "hints.js", "import.js", "models.js", "past.js", "picture.js", "queue.js", "session.js", "words.js", "zip.js"},
-	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "link.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
+	"app.js":     {"controls.js", "drop.js", "grid.js", "hints.js", "history.js", "import.js", "models.js", "offline.js", "past.js", "picture.js", "queue.js", "session.js", "words.js", "zip.js"},
+	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "link.js", "lora.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
 	"photo.js":   {"size.js"},
-	"privacy.js": {}, // whose imports may be served within others
+	"privacy.js": {"offline.js"}, // of which it takes a few lines
 	"ui.js":      {"language.js", "memory.js"},
-	"studio.js":  {"brush.js", "camera.js", "editor.js", "parts.js", "start.js"},
+	"studio.js":  {"batch.js", "brush.js", "camera.js", "compare.js", "editor.js", "loras.js", "parts.js", "start.js"},
 }
 
 // within names the script that a script is served in: another, or itself.

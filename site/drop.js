@@ -1,12 +1,13 @@
 // Files dropped on the page: a picture gives its settings back, or is what the
 // next one begins with, a workflow of ComfyUI is drawn, the files of a model are
 // opened.
-import { maxFile } from "./limits.js";
+import { maxFile, maxText } from "./limits.js";
 import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
 // start watches the page; on.restore(said, name, files) with what a file says (see
-// said.js), on.begin(file, name), on.open([[path, file]]).
+// said.js), on.begin(file, name), on.wear(file), on.learn(name, lines) with a wildcard
+// file, on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
 	addEventListener("dragover", (event) => {
@@ -60,22 +61,21 @@ async function walk(entry, files) {
 async function take(files, on) {
 	if (files.length === 0) return;
 	showError(null);
+	const { isLora, linesOf, parseJSON, parseWorkflow, readPicture } = await import("./compat.js");
+	if (files.length === 1 && await isLora(files[0][1])) return on.wear(files[0][1]);
+	if (files.every(([path]) => /\.txt$/i.test(path))) {
+		for (const [path, file] of files) if (file.size <= maxText) await on.learn(path.replace(/\.txt$/i, ""), linesOf(await file.text()));
+		return showNotice(t("wildcardsLearnt", { names: files.map(([path]) => `__${path.replace(/\.txt$/i, "")}__`).join(", ") }));
+	}
 	const inFolder = files.some(([path]) => path.includes("/"));
 	if (inFolder || isPacked(files) || isCheckpoint(files)) return on.open(files);
 	const file = (files.find(([path]) => /\.json$/i.test(path)) ?? files[0])[1];
-	const said = file.size <= maxFile ? await read(file) : undefined;
+	const read = async () => (/\.json$/i.test(file.name) ? parseWorkflow(parseJSON(await file.text(), file.name)) : readPicture(new Uint8Array(await file.arrayBuffer())));
+	const said = file.size <= maxFile ? await read() : undefined;
 	if (said === undefined) return showNotice(t("unknownFile", { name: file.name }));
 	if (said === null) {
 		await on.begin(file, file.name);
 		return showNotice(t("noSettings", { name: file.name }));
 	}
 	await on.restore(said, file.name, new Map(files));
-}
-
-// read returns what a file says, null where it says nothing, undefined where it
-// is no file of ours.
-async function read(file) {
-	const { parseJSON, parseWorkflow, readPicture } = await import("./compat.js");
-	if (/\.json$/i.test(file.name)) return parseWorkflow(parseJSON(await file.text(), file.name));
-	return readPicture(new Uint8Array(await file.arrayBuffer()));
 }

@@ -1,8 +1,9 @@
 // The page's language: which one it is, and its texts.
 import { recall } from "./memory.js";
-import { arrive, failureOf, known, languages, sentence as sentenceIn, text } from "./strings.js";
+import { arrive, failureOf, known, languages, learn, sentence as sentenceIn, spoken, text } from "./strings.js";
 
 let current = "en";
+learn(document);
 
 export const language = () => current;
 
@@ -31,7 +32,7 @@ export async function setLanguage(tag) {
 	document.documentElement.lang = languages[tag].script ?? tag;
 	document.documentElement.dir = languages[tag].direction;
 	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
-	for (const attribute of ["title", "placeholder", "aria-label"]) {
+	for (const attribute of spoken) {
 		for (const element of document.querySelectorAll(`[data-t-${attribute}]`)) {
 			element.setAttribute(attribute, t(element.getAttribute(`data-t-${attribute}`)));
 		}

@@ -101,7 +101,10 @@ export async function generate(request) {
 }
 
 // drawing is what programs draw with: the generator's facts, and generate.
-export const drawing = async () => ({ ...await ready(), generate });
+export const drawing = async () => {
+	const g = await ready();
+	return { ...g, loras: g.loras, generate };
+};
 
 // use takes another model, and remembers it for the next visit.
 export function use(chosen) {

@@ -22,7 +22,7 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest catalogue.json compat/*.js languages/*.js studio/*.js studio/*.css
+//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest catalogue.json compat/*.js languages/*.js studio/*.js
 var embedded embed.FS
 
 // Files returns the page and everything it loads but the programs and Go's

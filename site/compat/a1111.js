@@ -6,7 +6,7 @@ import { number } from "./fields.js";
 import { isObject } from "./json.js";
 import { methodOf } from "./names.js";
 import { brief, refuse } from "./refusal.js";
-import { emphasisIn, withoutNetworks } from "./said.js";
+import { emphasisIn, wearing, withoutNetworks } from "./said.js";
 
 const maxCount = 64;
 
@@ -68,7 +68,7 @@ export function txt2imgOf(body, generator, styles) {
 	const count = (read.batch_size ?? 1) * (read.n_iter ?? 1);
 	if (!(count >= 1 && count <= maxCount)) refuse(`batch_size times n_iter is ${count}: choose 1 to ${maxCount}`);
 	const request = {
-		prompt: promptOf(read, styles, notices), negativePrompt: read.negative_prompt ?? "", seed: read.seed >= 0 ? read.seed : undefined,
+		prompt: promptOf(read, styles, notices, generator), negativePrompt: read.negative_prompt ?? "", seed: read.seed >= 0 ? read.seed : undefined,
 		clipSkip: clipSkipOf(clip, generator.fields, notices), steps: read.steps, guidance: read.cfg_scale, width: read.width, height: read.height, sampler, schedule,
 	};
 	// Of what it cannot do the engine tells; without any brackets there is nothing to tell.
@@ -86,12 +86,13 @@ function clipSkipOf(value, fields, notices) {
 }
 
 // promptOf applies styles as AUTOMATIC1111 does, after it took the networks out.
-function promptOf({ prompt = "", styles: asked = [] }, styles, notices) {
+function promptOf({ prompt = "", styles: asked = [] }, styles, notices, generator) {
 	const { prompt: plain, networks } = withoutNetworks(prompt);
-	notices.push(...networks);
+	const { tags, others } = wearing(networks, generator);
+	notices.push(...others);
 	const wanted = Array.isArray(asked) ? asked.map(String) : [];
 	for (const name of wanted) if (!styles.includes(name)) notices.push(`styles: ${brief(name)}`);
-	return [plain, ...wanted.filter((name) => styles.includes(name))].filter(Boolean).join(", ");
+	return [plain, ...wanted.filter((name) => styles.includes(name)), tags.join(" ")].filter(Boolean).join(", ");
 }
 
 // method reads the sampler and the schedule. A name that AUTOMATIC1111 has and the

@@ -173,23 +173,33 @@ export function settle({ tool, settings, lost = [] }, generator) {
 	const method = methodOf(generator, nameTable[tool] ?? "", sampler, schedule);
 	const cut = ["prompt", "negativePrompt"].filter((name) => rest[name]?.length > maxPrompt);
 	for (const name of cut) rest[name] = rest[name].slice(0, maxPrompt);
+	const { tags, others } = wearing(lost, generator);
+	if (tags.length > 0) rest.prompt = [rest.prompt, ...tags].join(" ").trim();
 	const without = [...unread(rest, generator.fields), ...worn(rest, loras, generator)];
 	if (generator.fields.weights && promptSyntax[tool]) rest.promptSyntax = promptSyntax[tool];
 	// wisp leaves the schedule out where it is the model's file's.
 	const chosen = schedule === "" || tool === "wisp" && schedule === undefined ? "" : method.schedule;
 	return {
 		settings: { ...rest, sampler: method.sampler, schedule: chosen },
-		lost: [...cut.map((name) => `${name}: …`), ...lost, ...without, ...method.lost, ...emphasisIn(tool, rest, generator.fields)],
+		lost: [...cut.map((name) => `${name}: …`), ...others, ...without, ...method.lost, ...emphasisIn(tool, rest, generator.fields)],
 		model: model && !sameModel(model, generator.name) ? model : undefined,
 		...(begins && { begins }),
 	};
 }
 
+const stem = (name) => name.trim().replace(/\.safetensors$/i, "").split(/[\\/]/).at(-1);
+const hasLora = (generator, name) => generator.loras?.some((l) => stem(l.name) === stem(name)) === true;
+
+// wearing parts the tags of LoRAs that a generator has from other texts.
+export function wearing(texts, generator) {
+	const tags = texts.filter((text) => hasLora(generator, /^<(?:lora|lyco):([^:>]{1,200})/.exec(text)?.[1] ?? "<"));
+	return { tags, others: texts.filter((text) => !tags.includes(text)) };
+}
+
 // worn puts the LoRAs that the generator has into the prompt, as AUTOMATIC1111
 // writes them, and returns the others as text.
 function worn(settings, loras, generator) {
-	const stem = (name) => name.replace(/\.safetensors$/i, "").split(/[\\/]/).at(-1);
-	const has = ({ name }) => generator.loras?.some((l) => stem(l.name) === stem(name));
+	const has = ({ name }) => hasLora(generator, name);
 	for (const l of loras.filter(has)) settings.prompt = `${settings.prompt} <lora:${stem(l.name)}:${l.text}:${l.weight}>`.trim();
 	return loras.filter((l) => !has(l) && (l.weight !== 0 || l.text !== 0)).map(({ name, weight }) => `lora_name: ${brief(name, 40)} (${weight})`);
 }

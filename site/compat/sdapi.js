@@ -25,6 +25,7 @@ const calls = {
 	"GET schedulers": ({ facts }) => (facts()?.schedules ?? []).map(({ name, label }) => ({ name, label, aliases: null, default_rho: -1, need_inner_model: false })),
 	"GET prompt-styles": ({ facts }) => stylesOf(facts()).map((style) => ({ name: style, prompt: style, negative_prompt: "" })),
 	"GET upscalers": () => [{ name: "None", model_name: null, model_path: null, model_url: null, scale: 1 }],
+	"GET loras": ({ facts }) => (facts()?.loras ?? []).map(({ name, metadata }) => ({ name, alias: name, path: `${name}.safetensors`, metadata: metadata ?? {} })),
 	"GET embeddings": () => ({ loaded: {}, skipped: {} }),
 	"GET scripts": () => ({ txt2img: [], img2img: [] }),
 	"GET cmd-flags": () => ({}),
@@ -36,7 +37,7 @@ const calls = {
 };
 
 // What clients ask for at their start, and wisp has none of.
-for (const name of ["sd-vae", "sd-modules", "loras", "hypernetworks", "face-restorers", "realesrgan-models", "latent-upscale-modes", "script-info"]) calls[`GET ${name}`] = () => [];
+for (const name of ["sd-vae", "sd-modules", "hypernetworks", "face-restorers", "realesrgan-models", "latent-upscale-modes", "script-info"]) calls[`GET ${name}`] = () => [];
 for (const name of ["refresh-checkpoints", "refresh-vae", "refresh-loras", "refresh-embeddings"]) calls[`POST ${name}`] = () => null;
 
 const hash = (id) => id?.slice(0, 10) ?? null;

@@ -1,5 +1,6 @@
 // The picture that drawing begins with: its card below the prompt, how much of it
 // may change, the part that is painted over, what is added around it.
+import { compare } from "./compare.js";
 import { edit } from "./editor.js";
 import { bitmapOf } from "./photo.js";
 import { about, icon, named, percent, pill, slider } from "./parts.js";
@@ -74,9 +75,10 @@ function card() {
 		host.changed(0);
 		$("prompt").focus();
 	});
-	const paint = pill("paintOver", () => open());
+	const paint = pill("paintOver", open);
+	const against = pill("compareBefore", async () => compare((await kept()()).start));
 	const box = create("section", { className: "card start" }, look,
-		create("div", {}, create("div", { className: "bar" }, named("strong", "startsWith"), off), strength.box, create("div", { className: "tools" }, paint)));
+		create("div", {}, create("div", { className: "bar" }, named("strong", "startsWith"), off), strength.box, create("div", { className: "tools" }, paint, against)));
 	about(box, "startsWith");
 	return box;
 }

@@ -2,6 +2,8 @@
 // wants it. The page asks request() for what they add to a request, and kept() for
 // what the history keeps beside a picture.
 import { open as openCamera } from "./camera.js";
+import * as batch from "./batch.js";
+import * as loras from "./loras.js";
 import * as start from "./start.js";
 import { pill } from "./parts.js";
 import { $, create, showError, t } from "./ui.js";
@@ -9,18 +11,23 @@ import { $, create, showError, t } from "./ui.js";
 let host = null;
 let ways = null; // the list behind the plus
 
-// install takes the page: {generator(), sends(field), changed(wait), current()}.
-export async function install(page) {
+// install takes the page: {generator(), ready(), changed(wait), say(word), words(),
+// drawOne(words, signal)}.
+export function install(page) {
 	host = page;
 	start.install(page);
-	const sheet = create("link", { rel: "stylesheet", href: new URL("./studio.css", import.meta.url).href });
-	await new Promise((resolve) => {
-		sheet.onload = sheet.onerror = resolve;
-		document.head.append(sheet);
-	});
+	loras.install(page);
 }
 
-export const { begin, request, kept, end } = start;
+export const { begin, kept, end } = start;
+export const { add: wear } = loras;
+export { compare } from "./compare.js";
+
+// wildcards are the lines of wildcard files, by their names.
+export const wildcards = new Map();
+
+// request is what the tools add to a request; see start.js.
+export const request = async (form) => ({ ...start.request(form), ...await loras.request() });
 
 // toggle opens and closes the list of ways to draw.
 export function toggle() {
@@ -50,6 +57,8 @@ function close() {
 const items = () => [
 	["beginFile", () => choose("image/*", (file) => begin(file, file.name).then(() => host.changed(0)))],
 	...(navigator.mediaDevices?.getUserMedia ? [["beginCamera", () => openCamera((blob) => begin(blob, t("photo")).then(() => host.changed(0)))]] : []),
+	["addLora", () => choose(".safetensors", loras.add)],
+	["batchOpen", () => batch.open(host, host.words())],
 ];
 
 // choose asks for a file.

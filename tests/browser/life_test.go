@@ -395,11 +395,11 @@ func TestPageArrives(t *testing.T) {
 	`
 	for _, w := range []way{
 		{"dropped", "/app.js", 2, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, arrives},
-		{"stalled", "/offline.js", 1, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, arrives},
-		{"missing", "/ui.js", 2, http.NotFound, arrives},
+		{"stalled", "/ui.js", 1, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, arrives},
+		{"missing", "/png.js", 2, http.NotFound, arrives},
 		{"another build", "/strings.js", 2, otherBuild, arrives},
 		{"no style", "/style.css", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, arrives},
-		{"never", "/history.js", 1000, http.NotFound, fails},
+		{"never", "/bytes.js", 1000, http.NotFound, fails},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			for _, name := range []string{"chromium", "firefox"} {

@@ -216,6 +216,114 @@ func TestPaint(t *testing.T) {
 	}
 }
 
+// Many prompts are drawn one after the other, by lines and times, with wildcards of a
+// dropped file; cancelled, the rest is left. The picture before is seen beside the
+// one after.
+func TestBatch(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.run(chromedp.Click("#live"))
+	p.fill("steps", "1")
+	p.run(dropped("animals.txt", "text/plain", `"# two\ncat\ndog\n"`))
+	p.until(`document.getElementById("notice").textContent.includes("__animals__")`)
+	p.run(chromedp.Click("#more-ways"))
+	p.until(`document.getElementById("ways") !== null`)
+	p.run(chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll("#ways button")].at(-1).click()`))
+	p.until(`document.querySelector("dialog.batch textarea") !== null`)
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		const box = document.querySelector("dialog.batch");
+		box.querySelector("textarea").value = "red heart\n\n__animals__ face\n{blue|green} tree";
+		const times = box.querySelector("select");
+		times.value = "2";
+		times.dispatchEvent(new Event("change"));
+		box.querySelector(".tools button").click();
+	}`))
+	p.until(`document.querySelector("dialog.batch [role=status]").textContent === "6 pictures are drawn."`)
+	p.until(`document.querySelectorAll("#past li").length === 6`)
+	prompts := eval[string](p, `[...document.querySelectorAll("#past img")].map((i) => i.alt).sort().join("|")`)
+	if !regexp.MustCompile(`^((blue|green) tree\|){0,2}((cat|dog) face\|){2}((blue|green) tree\|){0,2}red heart\|red heart$`).MatchString(prompts) {
+		t.Errorf("drawn %q", prompts)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		const box = document.querySelector("dialog.batch");
+		const times = box.querySelector("select");
+		times.value = "16";
+		times.dispatchEvent(new Event("change"));
+		box.querySelector(".tools button").click();
+	}`))
+	p.until(`document.querySelectorAll("#past li").length >= 7`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("dialog.batch .tools button").click()`))
+	p.until(`document.querySelector("dialog.batch [role=status]").textContent === "Cancelled"`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("dialog.batch .bar button").click()`))
+	p.until(`document.getElementById("programs").hidden`)
+
+	p.run(chromedp.Click("#edit"))
+	p.until(`document.querySelector(".card.start") !== null`)
+	p.draw("rocket")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll(".card.start .tools button")[1].click()`))
+	p.until(`document.querySelector(".before img")?.complete && document.activeElement.matches(".before input")`)
+	p.slide(".before input", "20")
+	if clip := eval[string](p, `getComputedStyle(document.querySelector(".before img")).clipPath`); !strings.Contains(clip, "80%") {
+		t.Errorf("the picture before shows by %s", clip)
+	}
+	p.draw("rocket")
+	p.until(`document.querySelector(".before") === null`)
+}
+
+// A LoRA that is dropped is worn, at the strength that is chosen, until it is taken
+// off; its trigger words are offered, and what does not fit says why.
+func TestLoras(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.run(chromedp.Click("#live"))
+	p.keepSeed("3")
+	p.draw("red heart")
+	lora := func(key string, width int) string {
+		return fmt.Sprintf(`(() => {
+			const key = %q, width = %d, rank = 4, values = new Float32Array(2 * rank * width).map((_, i) => Math.sin(i) * 2);
+			const header = new TextEncoder().encode(JSON.stringify({
+				__metadata__: { ss_tag_frequency: JSON.stringify({ "10_ink": { "ink wash": 20, cat: 3 } }) },
+				[key + ".lora_A.weight"]: { dtype: "F32", shape: [rank, width], data_offsets: [0, 4 * rank * width] },
+				[key + ".lora_B.weight"]: { dtype: "F32", shape: [width, rank], data_offsets: [4 * rank * width, 8 * rank * width] },
+			}));
+			const length = new DataView(new ArrayBuffer(8));
+			length.setBigUint64(0, BigInt(header.length), true);
+			return new Blob([length, header, values]);
+		})()`, key, width)
+	}
+	picture := func() string {
+		p.draw("red heart")
+		return eval[string](p, `(async () => {
+			const i = document.querySelector("#pictures img");
+			await i.decode();
+			const c = new OffscreenCanvas(128, 128).getContext("2d");
+			c.drawImage(i, 0, 0);
+			return String(c.getImageData(0, 0, 128, 128).data.reduce((sum, v, k) => (sum * 31 + v) % 1000003, 7));
+		})()`)
+	}
+	bare := picture()
+	p.run(dropped("ink.safetensors", "", lora("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 192)))
+	p.until(`document.querySelector(".card.loras label")?.textContent === "ink"`)
+	worn := picture()
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".loras .chips button").click()`))
+	if prompt := eval[string](p, `document.getElementById("prompt").value`); prompt != "red heart, ink wash" {
+		t.Errorf("with a trigger word the prompt is %q", prompt)
+	}
+	p.slide(".loras input[type=range]", "-1")
+	turned := picture()
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".loras input[type=checkbox]").click()`))
+	off := picture()
+	if worn == bare || turned == bare || turned == worn || off != bare {
+		t.Errorf("bare %s, worn %s, the other way %s, off %s", bare, worn, turned, off)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".loras .icon").click()`))
+	p.until(`document.querySelector(".card.loras") === null`)
+	p.run(dropped("other.safetensors", "", lora("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 64)))
+	if code, text := p.failed(); code != "bad-model" || !strings.Contains(text, "to_q") {
+		t.Errorf("a LoRA of another width: %s: %s", code, text)
+	}
+}
+
 // Pictures that cannot be are refused by their name, and the page goes on.
 func TestBadPictures(t *testing.T) {
 	s, p := serve(t), newTab(t)

@@ -151,7 +151,7 @@ func TestNotices(t *testing.T) {
 	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 1005433322112233") {
 		t.Errorf("drawn with %q", facts)
 	}
-	p.run(dropped("notes.txt", "text/plain", `"hello"`))
+	p.run(dropped("notes.doc", "text/plain", `"hello"`))
 	p.until(`!document.getElementById("told").hidden`)
 	p.until(`document.getElementById("told").hidden`) // by itself
 }
@@ -213,6 +213,13 @@ func TestHistoryInTrouble(t *testing.T) {
 // favourites at once.
 func TestManyPictures(t *testing.T) {
 	s, p := serve(t), newTab(t)
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/history.js" { // which the page has within another script
+			return false
+		}
+		http.ServeFile(w, r, "../../site/history.js")
+		return true
+	})
 	p.open(s.URL)
 	p.fill("steps", "1")
 	p.keepSeed("3")
@@ -375,8 +382,8 @@ func TestDrops(t *testing.T) {
 	if facts := eval[string](p, `document.getElementById("facts").textContent`); !strings.Contains(facts, "seed 1005433322112233") {
 		t.Errorf("drawn with %q", facts)
 	}
-	p.run(dropped("notes.txt", "text/plain", `"hello"`))
-	p.until(`document.getElementById("notice").textContent.startsWith("notes.txt is neither")`)
+	p.run(dropped("notes.doc", "text/plain", `"hello"`))
+	p.until(`document.getElementById("notice").textContent.startsWith("notes.doc is neither")`)
 	p.draw("red heart")
 }
 
@@ -725,12 +732,13 @@ func TestStrings(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts"))
 	got := eval[[]string](p, `(async () => {
-		const { arrive, languages } = await import("/strings.js");
+		const { arrive, languages, learn } = await import("/strings.js");
 		for (const tag of Object.keys(languages)) await arrive(tag);
 		const en = languages.en.strings;
 		const wrong = [];
 		for (const file of ["/", "/privacy.html"]) {
 			const page = new DOMParser().parseFromString(await (await fetch(file)).text(), "text/html");
+			learn(page);
 			for (const e of page.querySelectorAll("[data-t]")) if (e.textContent !== en[e.dataset.t]) wrong.push(file + " " + e.dataset.t);
 			for (const a of ["title", "placeholder", "aria-label"]) {
 				for (const e of page.querySelectorAll("[data-t-" + a + "]")) if (e.getAttribute(a) !== en[e.getAttribute("data-t-" + a)]) wrong.push(file + " " + a);

@@ -43,6 +43,8 @@ test("what stands in a prompt for something else is told", () => {
 	assert.equal(said({ parameters: ", a cat" }).settings.prompt, ", a cat");
 	const swarm = said({ parameters: JSON.stringify({ sui_image_params: { prompt: "<lora:x:0.5> a cat, <random:b,c>" } }) });
 	assert.deepEqual([swarm.settings.prompt, swarm.lost], ["a cat", ["<lora:x:0.5>", "<random:b,c>"]]);
+	const inked = said({ parameters: "a cat <lora:ink:0.5>, <lora:gone:1>\nSteps: 2, Sampler: Euler, Seed: 7" }, { ...generator, loras: [{ id: "x", name: "ink" }] });
+	assert.deepEqual([inked.settings.prompt, inked.lost.filter((l) => l.startsWith("<"))], ["a cat <lora:ink:0.5>", ["<lora:gone:1>"]]);
 	assert.deepEqual(said({ invokeai_metadata: '{"positive_prompt": "a cat++ b"}' }).lost, ["t++"]);
 	assert.deepEqual(said({ Comment: '{"prompt": "{cat}", "uc": ""}' }).lost, ["noise: GPU", "{cat}"]);
 });

@@ -48,6 +48,14 @@ test("what cannot be is refused with its status", async () => {
 // each pixel.
 const picture = (...bytes) => Buffer.from(bytes).toString("base64");
 
+test("LoRAs that the page has are worn, others are told", async () => {
+	const p = page(), made = await p.ready();
+	made.loras = [{ id: "lora-1", name: "ink", metadata: { a: "b" } }];
+	assert.deepEqual((await call("loras", "GET", null, {}, p)).answer, [{ name: "ink", alias: "ink", path: "ink.safetensors", metadata: { a: "b" } }]);
+	const { answer } = await post(p, "txt2img", { prompt: "a cat <lora:ink:0.8>, <lora:gone:1>", seed: 1 });
+	assert.deepEqual([p.drawn[0].prompt, JSON.parse(answer.info).notices], ["a cat, <lora:ink:0.8>", ["<lora:gone:1>"]]);
+});
+
 test("pictures to begin with", async () => {
 	const p = page();
 	const { status, answer } = await post(p, "img2img", { prompt: "a", seed: 7, init_images: [`data:image/png;base64,${picture(4, 2, 9, 9, 9, 255)}`], denoising_strength: 0.3, image_cfg_scale: 1.5, include_init_images: false });
