@@ -237,7 +237,7 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	}
 	var err error
 	if *size != "" {
-		if o.Size, err = bytesOf(*size); err != nil {
+		if o.Size, err = bytesOf("size", *size); err != nil {
 			return err
 		}
 	}
@@ -267,13 +267,13 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 }
 
 // bytesOf reads a size: "1.2GB", "800 MB", "512MiB", or a number of bytes.
-func bytesOf(text string) (int64, error) {
+func bytesOf(flag, text string) (int64, error) {
 	number := strings.TrimRight(text, "BGKMTbgikmt ")
 	unit := strings.ToUpper(strings.TrimSpace(text[len(number):]))
 	v, err := strconv.ParseFloat(number, 64)
 	factor, known := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}[unit]
 	if err != nil || !known || v*factor < 1 || v*factor > 1<<50 {
-		return 0, fmt.Errorf("-size %q is no size such as 1.2GB", text)
+		return 0, fmt.Errorf("-%s %q is no size such as 1.2GB", flag, text)
 	}
 	return int64(v * factor), nil
 }
@@ -356,6 +356,7 @@ func verify(ctx context.Context, f *flag.FlagSet, args []string) error {
 func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	model := f.String("model", "site/models/default", "model directory")
 	name := f.String("backend", "simd", "simd or cpu")
+	memory := f.String("memory", "", "the most that weights may take, such as 2GB: a network that is larger runs by stages, read from the model's directory at every step")
 	out := f.String("out", "wisp.png", "picture to write; of several, the number comes before the extension")
 	var loras []loraFlag
 	f.Func("lora", "a LoRA's file, or FILE:WEIGHT; may be given more than once, and named in the prompt as <lora:NAME:WEIGHT>", func(text string) error {
@@ -381,7 +382,14 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if err := checkOut(*out); err != nil {
 		return err
 	}
-	p, closeAll, err := openPipeline(ctx, *model, *name)
+	var room int64
+	if *memory != "" {
+		var err error
+		if room, err = bytesOf("memory", *memory); err != nil {
+			return err
+		}
+	}
+	p, closeAll, err := openPipeline(ctx, *model, *name, room)
 	if err != nil {
 		return err
 	}
@@ -429,18 +437,22 @@ func newBackend(name string) (engine.Backend, error) {
 	return nil, fmt.Errorf("backend %q is not one of simd, cpu", name)
 }
 
-// openPipeline loads a model directory onto a backend.
-func openPipeline(ctx context.Context, dir, backend string) (p *diffusion.Pipeline, closeAll func(), err error) {
+// openPipeline loads a model directory onto a backend, where weights may take so
+// many bytes; 0 is what the machine has, for all of them at once.
+func openPipeline(ctx context.Context, dir, backend string, room int64) (p *diffusion.Pipeline, closeAll func(), err error) {
 	b, err := newBackend(backend)
 	if err != nil {
 		return nil, nil, err
 	}
 	m, err := loader.Open(ctx, loader.Dir(dir), nil, loader.Options{Choose: parts})
-	if err == nil {
+	var options []diffusion.Option
+	if room > 0 {
+		options = append(options, diffusion.Memory(room))
+	} else if err == nil {
 		err = m.Fit(memoryOf(backend), false)
 	}
 	if err == nil {
-		if p, err = diffusion.New(ctx, b, m, nil); err == nil {
+		if p, err = diffusion.New(ctx, b, m, nil, options...); err == nil {
 			return p, func() { p.Close(); b.Close() }, nil
 		}
 	}

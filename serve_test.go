@@ -251,7 +251,7 @@ func TestGenerateTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := openPipeline(t.Context(), dir, "simd"); !errors.Is(err, loader.ErrMemory) || !strings.Contains(err.Error(), "68.8 GB") {
+	if _, _, err := openPipeline(t.Context(), dir, "simd", 0); !errors.Is(err, loader.ErrMemory) || !strings.Contains(err.Error(), "68.8 GB") {
 		t.Error(err)
 	}
 }

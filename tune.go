@@ -27,7 +27,7 @@ func tune(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
-	p, closeAll, err := openPipeline(ctx, *model, *name)
+	p, closeAll, err := openPipeline(ctx, *model, *name, 0)
 	if err != nil {
 		return err
 	}

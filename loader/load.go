@@ -29,6 +29,18 @@ func (p Part) wants(t *TensorInfo) bool {
 		slices.ContainsFunc(p.Prefixes, func(prefix string) bool { return strings.HasPrefix(t.Name, prefix) }))
 }
 
+// Sizes are the bytes of a component's tensors whose names start with one of
+// the prefixes, all of them where there are none, as the model has them.
+func (m *Model) Sizes(component string, prefixes []string) map[string]int64 {
+	part, sizes := Part{component, prefixes}, map[string]int64{}
+	for i := range m.man.Tensors {
+		if t := &m.man.Tensors[i]; part.wants(t) {
+			sizes[t.Name] = t.Length
+		}
+	}
+	return sizes
+}
+
 // Load hands every tensor of a component to each, in the order of the table.
 // Chunks are fetched ahead while each runs. The first error ends it.
 func (m *Model) Load(ctx context.Context, component string, each func(Tensor) error) error {

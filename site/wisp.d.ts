@@ -194,6 +194,11 @@ export interface GeneratorOptions extends HubOptions {
 	backend?: "auto" | "webgpu" | "simd" | "cpu";
 	/** Upper bound; 1 unless the page is cross-origin isolated. */
 	threads?: number;
+	/**
+	 * Bytes that weights may take. A network that is larger runs by stages: what
+	 * there is no room for is read from what the browser keeps, at every step.
+	 */
+	memory?: number;
 	/** Time each kernel of the graphics card, where it can; pictures take longer. */
 	profile?: boolean;
 	/** Ends loading. */

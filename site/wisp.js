@@ -363,11 +363,11 @@ function share(key, options) {
 // keyOf is the same for options that one engine serves. Files are always new.
 const keyOf = (options) => (typeof options.model === "string" ? JSON.stringify(options) : Symbol("files"));
 
-export async function createGenerator({ model, quantise, hub, token, backend = "auto", threads, profile = false, signal, onProgress, onWarning, busy = "queue" } = {}) {
+export async function createGenerator({ model, quantise, hub, token, backend = "auto", threads, memory, profile = false, signal, onProgress, onWarning, busy = "queue" } = {}) {
 	checkBusy(busy);
 	if (signal?.aborted) throw aborted();
 	if (inHub(model)) model = await fromHub(model, { quantise, hub, token, signal, onProgress });
-	const generator = new Generator({ model: named(model), backend, threads, profile }, busy, (event) => {
+	const generator = new Generator({ model: named(model), backend, threads, memory, profile }, busy, (event) => {
 		if (event.type === "warning") onWarning?.(event.message);
 		else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
 	}, onWarning);

@@ -23,6 +23,7 @@ type generator struct {
 	profile  bool   // time the graphics card's kernels
 	losses   int    // of its device or memory
 	frugal   bool   // one component at a time: memory is short
+	memory   int64  // bytes for weights, 0 where nobody said: what is larger runs by stages
 	model    *loader.Model
 	backend  engine.Backend
 	pipeline *diffusion.Pipeline
@@ -35,12 +36,17 @@ type generator struct {
 	cancel context.CancelFunc // of the generate under way; nil without
 }
 
-// create loads a model: create({model, backend, threads, profile}, onEvent).
+// create loads a model: create({model, backend, threads, profile, memory}, onEvent).
 func create(ctx context.Context, args bridge.Arguments) (any, error) {
 	g := &generator{yield: newYield()}
 	f := bridge.Fields{Object: args.At(0)}
 	f.Text("backend", &g.choice)
 	f.Integer("threads", &g.threads)
+	if memory, ok := f.Whole("memory"); ok {
+		if g.memory = memory; memory < 1 {
+			f.Wrong("memory", "a number of bytes")
+		}
+	}
 	f.Boolean("profile", &g.profile)
 	model, _ := f.Get("model")
 	if f.Err != nil {
@@ -66,9 +72,9 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 		return nil, err
 	}
 	if err = <-opened; err == nil {
-		err = g.fit()
-	}
-	if err == nil {
+		if g.fit(); g.memory == inStages {
+			warn(errors.New("the model is larger than the memory of a page: it runs by stages, which takes longer"))
+		}
 		// The rest downloads while a component is compiled; what fails there,
 		// load meets again and reports.
 		ahead, stop := context.WithCancel(ctx)
@@ -96,22 +102,25 @@ func warning(err error) any {
 	return err.Error()
 }
 
-// fit refuses a model that WebAssembly's memory cannot hold, before it is
-// downloaded. What a graphics card holds nobody tells.
-func (g *generator) fit() error {
-	if g.backend.Name() == "webgpu" {
-		return nil
+// inStages is the memory for the weights of a model of which WebAssembly's cannot
+// hold all.
+const inStages = 2 << 30
+
+// fit has such a model run by stages. What a graphics card holds nobody tells.
+func (g *generator) fit() {
+	if g.backend.Name() != "webgpu" && g.memory == 0 && g.model.Fit(4<<30, false) != nil {
+		g.memory = inStages
 	}
-	return g.model.Fit(4<<30, false)
 }
 
 // load puts the model on the backend.
 func (g *generator) load(ctx context.Context, progress func(stage string, loaded, total int64)) (err error) {
-	if err := g.fit(); err != nil {
-		return err
-	}
+	g.fit()
 	var options []diffusion.Option
-	if g.frugal {
+	switch {
+	case g.memory > 0:
+		options = append(options, diffusion.Memory(g.memory))
+	case g.frugal:
 		options = append(options, diffusion.Budget(oneComponent))
 	}
 	compiled := func(e diffusion.Event) { // what is read of the weights, the loader tells
@@ -140,7 +149,10 @@ func (g *generator) fallBack(ctx context.Context, why error, warn func(error)) b
 		g.pipeline = nil
 	}
 	g.backend.Close()
-	again := g.losses < mostLosses && !(memory && g.frugal)
+	again := g.losses < mostLosses && (!(memory && g.frugal) || g.memory > 0)
+	if memory {
+		g.memory /= 2
+	}
 	g.losses++
 	g.frugal = g.frugal || memory
 	if again {

@@ -3,7 +3,7 @@
 // JavaScript values and the Go packages and knows nothing of the page.
 //
 //	wispEngine.capabilities(model)                 → {runs, backend, threads, reason, ...}
-//	wispEngine.create({model, backend, threads, profile}, onEvent) → generator
+//	wispEngine.create({model, backend, threads, profile, memory}, onEvent) → generator
 //	wispEngine.models(), removeModel(id)           what this browser keeps
 //	generator.defaults, generator.samplers         what the model recommends and offers
 //	generator.generate(request, onEvent)           → {images, seed, timings, ...}

@@ -466,3 +466,5 @@ func TestDefaultLimits(t *testing.T) {
 		t.Errorf("%v GFLOP/s", b.info.GFLOPS)
 	}
 }
+
+func TestStages(t *testing.T) { enginetest.Stages(t, common(t)) }

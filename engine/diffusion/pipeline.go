@@ -33,6 +33,16 @@ type Option func(*Pipeline)
 // previews.
 func Budget(bytes int64) Option { return func(p *Pipeline) { p.residency.budget = max(1, bytes) } }
 
+// Memory is [Budget] for a component that is larger, too: it runs by stages,
+// whose weights come from where the model is kept, at every step those for which
+// there is no room.
+func Memory(bytes int64) Option {
+	return func(p *Pipeline) {
+		Budget(bytes)(p)
+		p.residency.stages = true
+	}
+}
+
 // New loads a model onto a backend. The weights of each component are asked
 // for in the order in which a drawing needs them, so that they may still be
 // downloading. on, which may be nil, hears of loading and compiling.

@@ -20,6 +20,7 @@ type residency struct {
 	backend   engine.Backend
 	model     Model
 	budget    int64 // in bytes of weights; 0 for no bound
+	stages    bool  // what is larger than the budget runs by stages
 	workspace int64 // in bytes of an autoencoder's values
 	nets      map[string]*resident
 	clock     int // ticks with every use
@@ -38,6 +39,7 @@ type resident struct {
 	precise bool                     // f16 was too narrow for it
 	bytes   int64                    // of the weights
 	used    int                      // the clock at the last use
+	shelf   *shelf                   // where its weights are, if it runs by stages
 }
 
 // program is a compiled network with the shapes of what it gives.
@@ -128,7 +130,14 @@ func (r *residency) program(ctx context.Context, n *resident, s Size) (program, 
 		return program{}, fmt.Errorf("%s: %w", net, err)
 	}
 	g.Precise = g.Precise || n.precise
-	if !n.holds(g) {
+	if n.shelf = r.shelf(n, g); n.shelf != nil {
+		r.programs.drop(func(k programKey) bool { return k.net == net }) // which hold stages, too
+		g.Precise = g.Precise || n.precise
+		if err := r.load(ctx, n, &engine.Graph{}); err != nil { // those of Host
+			r.evict(n)
+			return program{}, fmt.Errorf("%s: %w", net, err)
+		}
+	} else if !n.holds(g) {
 		if err := r.load(ctx, n, g); err != nil {
 			r.evict(n) // what there is of it
 			return program{}, fmt.Errorf("%s: %w", net, err)
@@ -168,10 +177,7 @@ func (r *residency) prepare(ctx context.Context, net Net, q Request) error {
 // load has the weights that the graph needs written to the backend, in place
 // of others where the budget is short.
 func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) error {
-	need := map[string]*engine.Node{}
-	for _, w := range g.Weights() {
-		need[w.Name] = w
-	}
+	need := needed(g)
 	for name := range n.weights {
 		delete(need, name) // it is there
 	}
@@ -179,11 +185,51 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 		n.weights = map[string]engine.Buffer{}
 	}
 	told, got := -1, map[string]bool{}
+	err := r.stream(ctx, n, n.Prefixes, need, func(name string, b engine.Buffer) {
+		if twice := n.weights[name]; twice != nil {
+			n.bytes -= int64(twice.Size())
+			twice.Release()
+		}
+		n.weights[name] = b
+		got[name] = true
+		if percent := 100 * len(got) / len(need); percent > told {
+			told = percent
+			r.on(Event{Stage: "load", Done: len(got), Total: len(need)})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for name := range need {
+		if n.weights[name] == nil {
+			return fmt.Errorf("%w: %w %q", ErrBadModel, errNoWeight, name)
+		}
+	}
+	for _, name := range n.Host {
+		if n.host[name] == nil {
+			return fmt.Errorf("%w: %w %q", ErrBadModel, errNoWeight, name)
+		}
+	}
+	return nil
+}
+
+// needed are the weights of a graph by their names.
+func needed(g *engine.Graph) map[string]*engine.Node {
+	need := map[string]*engine.Node{}
+	for _, w := range g.Weights() {
+		need[w.Name] = w
+	}
+	return need
+}
+
+// stream has weights whose names begin with one of the prefixes written to the
+// backend, those that are needed, and keeps those of Host.
+func (r *residency) stream(ctx context.Context, n *resident, prefixes []string, need map[string]*engine.Node, put func(name string, b engine.Buffer)) error {
 	from := n.From
 	if from == nil {
 		from = r.model
 	}
-	err := from.Stream(ctx, n.Component, n.Prefixes, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
+	return from.Stream(ctx, n.Component, prefixes, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
 		name = plainName(name)
 		w := need[name]
 		if slices.Contains(n.Host, name) {
@@ -204,33 +250,10 @@ func (r *residency) load(ctx context.Context, n *resident, g *engine.Graph) erro
 		if err != nil {
 			return err
 		}
-		if twice := n.weights[name]; twice != nil {
-			n.bytes -= int64(twice.Size())
-			twice.Release()
-		}
-		n.weights[name] = b
 		n.bytes += int64(b.Size())
-		got[name] = true
-		if percent := 100 * len(got) / len(need); percent > told {
-			told = percent
-			r.on(Event{Stage: "load", Done: len(got), Total: len(need)})
-		}
+		put(name, b)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for name := range need {
-		if n.weights[name] == nil {
-			return fmt.Errorf("%w: %w %q", ErrBadModel, errNoWeight, name)
-		}
-	}
-	for _, name := range n.Host {
-		if n.host[name] == nil {
-			return fmt.Errorf("%w: %w %q", ErrBadModel, errNoWeight, name)
-		}
-	}
-	return nil
 }
 
 // makeRoom evicts networks other than n, the one used longest ago first, until

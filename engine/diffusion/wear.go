@@ -48,7 +48,7 @@ func (r *residency) strengths(net string, in Inputs) Inputs {
 func (r *residency) compile(n *resident, g *engine.Graph) (engine.Program, error) {
 	worn := r.of(n.Component)
 	if len(worn) == 0 {
-		return engine.CompileFixed(r.backend, g, n.weights, n.Fixed...)
+		return r.compileOf(n, g, n.weights, n.Fixed)
 	}
 	adapted, err := model.Adapt(g, worn)
 	if err != nil {
@@ -65,7 +65,7 @@ func (r *residency) compile(n *resident, g *engine.Graph) (engine.Program, error
 	}
 	weights := maps.Clone(n.weights)
 	maps.Copy(weights, n.adapted)
-	return engine.CompileFixed(r.backend, adapted, weights, fixed...)
+	return r.compileOf(n, adapted, weights, fixed)
 }
 
 // upload has what an adapter changes about a graph on the backend.

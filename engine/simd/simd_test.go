@@ -105,3 +105,12 @@ func TestDeterministic(t *testing.T) {
 	}
 	t.Logf("relaxed module: %d bytes", len(emitModule(relaxedTile)))
 }
+
+func TestStages(t *testing.T) {
+	b, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	enginetest.Stages(t, b)
+}

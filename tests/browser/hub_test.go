@@ -116,7 +116,7 @@ func (c counting) Write(b []byte) (int, error) {
 }
 
 // TestHub: on a page of another site, a repository is inspected, streams in and
-// draws what its directory draws; the second time nothing is fetched; what is
+// draws what its directory draws, and the same by stages; the second time nothing is fetched; what is
 // gated, changed or not there is told by its code.
 func TestHub(t *testing.T) {
 	s, p := serve(t), newTab(t)
@@ -152,7 +152,7 @@ func TestHub(t *testing.T) {
 		const seen = [];
 		const streamed = await draw({ ...from, quantise: "q8", onProgress: ({ stage }) => seen.at(-1) === stage || seen.push(stage) });
 		const own = await importModel(%s, { quantise: "q8" });
-		return [streamed === await draw({ model: own, backend: "simd" }), seen[0]].join();`, visitorsFiles(t, "/test/", tiny))); got != "true,download" {
+		return [streamed === await draw({ model: own, backend: "simd" }), streamed === await draw({ model: own, backend: "simd", memory: 30000 }), seen[0]].join();`, visitorsFiles(t, "/test/", tiny))); got != "true,true,download" {
 		t.Errorf("drawn: %s", got)
 	}
 	h.mu.Lock()
