@@ -80,23 +80,28 @@ func weightless(shape engine.Shape, matrices engine.DType, b *Backend) (*weight,
 	w := &weight{dev: b.dev, dtype: matrices, shape: shape, plain: map[engine.DType]bufferID{}}
 	if len(shape) < 2 {
 		w.dtype, w.stride = engine.F32, align(4*shape.Elems(), 16)
-		return w, w.add(part{rows: 1}, nil, nil)
+		return w, w.add(part{rows: 1}, nil, span{}, span{})
 	}
 	parts, _, err := w.layout(b.limits)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range parts {
-		var scales []byte
+		var scales span
 		if w.quantised() {
-			scales = make([]byte, align(2*p.rows*w.blocks(), 16))
+			scales.size = 2 * p.rows * w.blocks()
 		}
-		if err := w.add(p, nil, scales); err != nil {
+		if err := w.add(p, nothing{}, span{}, scales); err != nil {
 			return nil, err
 		}
 	}
 	return w, nil
 }
+
+// nothing is a source without bytes.
+type nothing struct{}
+
+func (nothing) send(bufferID, int, int) error { return nil }
 
 // counter is a device that does nothing but number its buffers.
 type counter struct {
@@ -111,6 +116,7 @@ func (c *counter) alloc(int) (bufferID, error) {
 
 func (c *counter) adapter() Adapter                                 { return Adapter{Limits: c.limits} }
 func (*counter) free(bufferID)                                      {}
+func (c *counter) stage(size int) (staging, error)                  { return hostBytes{c, make([]byte, size)}, nil }
 func (*counter) write(bufferID, int, []byte) error                  { return nil }
 func (*counter) flush() error                                       { return nil }
 func (*counter) drain() error                                       { return nil }

@@ -3,6 +3,7 @@ package webgpu
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -16,6 +17,8 @@ type device interface {
 	free(b bufferID)
 	// write copies data to a buffer; the length is a multiple of four.
 	write(b bufferID, offset int, data []byte) error
+	// stage is memory of the browser's for so many bytes, until the next call.
+	stage(size int) (staging, error)
 	// flush waits until all buffers made so far are known to be good.
 	flush() error
 	// drain waits until the device has nothing left to do.
@@ -34,6 +37,12 @@ type device interface {
 	run(ctx context.Context, p programID, upload, download []byte, profile []float64) error
 	// close destroys the device and all that was made on it.
 	close() error
+}
+
+// staging is where a weight is written on its way to the device.
+type staging interface {
+	io.WriterAt
+	source
 }
 
 // bufferID and programID name objects of a device.

@@ -15,12 +15,14 @@ import (
 // jsDevice is a WebGPU device of the browser, reached through the Replay
 // object of replay.js.
 type jsDevice struct {
-	replay     safejs.Value
-	info       Adapter
-	uint8Array safejs.Value
-	transfer   safejs.Value // a Uint8Array through which bytes reach JavaScript
-	size       int          // of transfer
-	closed     bool
+	replay      safejs.Value
+	info        Adapter
+	uint8Array  safejs.Value
+	transfer    safejs.Value // a Uint8Array through which bytes reach JavaScript
+	size        int          // of transfer
+	staging     safejs.Value // a Uint8Array for a weight on its way
+	stagingSize int
+	closed      bool
 }
 
 // openDevice asks the browser for a device. The page's worker has loaded
@@ -133,7 +135,59 @@ func (d *jsDevice) write(b bufferID, offset int, data []byte) error {
 	return nil
 }
 
+// stage is an array of JavaScript's, which the next weight uses again.
+func (d *jsDevice) stage(size int) (staging, error) {
+	if d.stagingSize < size {
+		d.staging, d.stagingSize = safejs.Value{}, 0 // the old one goes first
+		array, err := d.uint8Array.New(align(size, 16))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", typed(err), engine.ErrOutOfMemory)
+		}
+		d.staging, d.stagingSize = array, size
+	}
+	return jsStaging{d, size}, nil
+}
+
+// jsStaging is the first bytes of that array.
+type jsStaging struct {
+	d    *jsDevice
+	size int
+}
+
+// View is n bytes from one on, for who knows the host.
+func (s jsStaging) View(at, n int) (safejs.Value, error) {
+	if at < 0 || n < 0 || at > s.size-n {
+		return safejs.Value{}, fmt.Errorf("webgpu: %d bytes at %d of a weight of %d", n, at, s.size)
+	}
+	return s.d.staging.Call("subarray", at, at+n)
+}
+
+// WriteAt copies p into the array.
+func (s jsStaging) WriteAt(p []byte, at int64) (int, error) {
+	view, err := s.View(int(at), len(p))
+	if err != nil {
+		return 0, err
+	}
+	return safejs.CopyBytesToJS(view, p)
+}
+
+func (s jsStaging) send(to bufferID, from, n int) error {
+	for at := 0; at < n; at += writeChunk {
+		view, err := s.d.staging.Call("subarray", from+at, from+at+align(min(n-at, writeChunk), 4))
+		if err != nil {
+			return err
+		}
+		if _, err := s.d.call("write", int(to), at, view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (d *jsDevice) flush() error {
+	if d.stagingSize > writeChunk {
+		d.staging, d.stagingSize = safejs.Value{}, 0
+	}
 	_, err := d.promise(context.Background(), "flush")
 	return err
 }

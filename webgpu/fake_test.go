@@ -64,6 +64,8 @@ func (f *fake) write(b bufferID, offset int, data []byte) error {
 	return nil
 }
 
+func (f *fake) stage(size int) (staging, error) { return hostBytes{f, make([]byte, size)}, nil }
+
 func (f *fake) flush() (err error) {
 	err, f.fault = f.fault, nil
 	return err

@@ -1,9 +1,12 @@
 package webgpu
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -468,3 +471,101 @@ func TestDefaultLimits(t *testing.T) {
 }
 
 func TestStages(t *testing.T) { enginetest.Stages(t, common(t)) }
+
+// pieces writes the bytes of a tensor as a loader does: in pieces of odd sizes, a
+// part of them wrong at first.
+func pieces(data []byte) func(io.WriterAt) error {
+	return func(w io.WriterAt) error {
+		for _, first := range []bool{true, false} {
+			for at := 0; at < len(data); at += 1013 {
+				p := bytes.Clone(data[at:min(len(data), at+1013)])
+				if first {
+					p[0]++
+				}
+				if _, err := w.WriteAt(p, int64(at)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// TestStream: a weight that is streamed is the one that is uploaded, whatever its
+// type and shape, in one part and in several, and does not lie in Go's heap.
+func TestStream(t *testing.T) {
+	b := common(t)
+	limits := b.limits
+	defer func() { b.limits = limits }()
+	for _, d := range []engine.DType{engine.F32, engine.F16, engine.BF16, engine.Q8, engine.Q4, engine.Q2} {
+		for _, shape := range []engine.Shape{{48, 64}, {7, 150}, {12, 5, 3, 3}, {33}} {
+			for _, binding := range []int{limits.Binding, 2048} {
+				b.limits.Binding = binding
+				if b.limits.Buffer = limits.Buffer; len(shape) < 2 && (d.Quantised() || binding == 2048) {
+					continue
+				}
+				g, err := engine.Build(func(g *engine.Graph) {
+					w := g.Weight("w", shape...)
+					if len(shape) == 2 {
+						g.Output("y", engine.Linear(g.Input("x", engine.F32, 3, shape[1]), w, nil))
+						return
+					}
+					if len(shape) == 4 {
+						g.Output("y", engine.Conv2D(g.Input("x", engine.F32, 1, 6, 6, shape[1]), w, nil, 1, [4]int{1, 1, 1, 1}))
+						return
+					}
+					g.Output("y", engine.Add(g.Input("x", engine.F32, 2, shape[0]), w))
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				in, weights := enginetest.Data(g, d)
+				var got [2][]byte
+				for i := range got {
+					w, err := b.Upload(weights["w"])
+					if i == 1 {
+						w, err = engine.Stream(b, weights["w"].DType, shape, pieces(weights["w"].Data))
+					}
+					if err != nil {
+						t.Fatalf("%v %v: %v", d, shape, err)
+					}
+					p, err := b.Compile(g, map[string]engine.Buffer{"w": w})
+					if err != nil {
+						t.Fatalf("%v %v: %v", d, shape, err)
+					}
+					out := engine.NewTensor(engine.F32, g.Outputs[0].Node.Shape...)
+					if err := p.Run(t.Context(), in, map[string]engine.Tensor{"y": out}); err != nil {
+						t.Fatal(err)
+					}
+					got[i] = out.Data
+					p.Close()
+					w.Release()
+				}
+				if !bytes.Equal(got[0], got[1]) {
+					t.Errorf("%v %v, bindings of %d: a streamed weight is another", d, shape, binding)
+				}
+			}
+		}
+	}
+	b.limits = limits
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	block := make([]byte, 1<<20)
+	w, err := engine.Stream(b, engine.F16, engine.Shape{4096, 8192}, func(w io.WriterAt) error { // 64 MiB
+		for at := range int64(64) {
+			if _, err := w.WriteAt(block, at<<20); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Release()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 8<<20 {
+		t.Errorf("Go's heap grew by %d MiB", grown>>20)
+	}
+}

@@ -3,6 +3,7 @@ package webgpu
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"wisp/engine"
 )
@@ -99,10 +100,63 @@ func (b *Backend) Upload(t engine.Tensor) (engine.Buffer, error) {
 	if t.DType == engine.I32 || t.Shape.Elems() == 0 {
 		return nil, fmt.Errorf("webgpu: upload: a weight cannot be %v %v", t.DType, t.Shape)
 	}
-	w := &weight{dev: b.dev, dtype: t.DType, shape: t.Shape, plain: map[engine.DType]bufferID{}}
-	if err := b.upload(w, t); err != nil {
+	return b.place(t.DType, t.Shape, hostBytes{b.dev, t.Data})
+}
+
+// Stream has a weight written into memory of the browser's and from there to the
+// device: it never lies in the program's own.
+func (b *Backend) Stream(d engine.DType, shape engine.Shape, fill func(io.WriterAt) error) (engine.Buffer, error) {
+	if err := engine.CheckType(d, shape); err != nil {
+		return nil, fmt.Errorf("webgpu: upload: %w", err)
+	}
+	if len(shape) < 2 || d == engine.I32 || shape.Elems() == 0 { // small, or converted
+		t := engine.NewTensor(d, shape...)
+		if err := fill(t); err != nil {
+			return nil, err
+		}
+		return b.Upload(t)
+	}
+	s, err := b.dev.stage(engine.ByteSize(d, shape))
+	if err != nil {
+		return nil, fmt.Errorf("webgpu: upload %v %v: %w", d, shape, err)
+	}
+	if err := fill(s); err != nil {
+		return nil, err
+	}
+	return b.place(d, shape, s)
+}
+
+// source is a weight's bytes as the file has them.
+type source interface {
+	// send writes n bytes from one on to the start of a buffer, and maybe some
+	// more, to a multiple of 16.
+	send(to bufferID, from, n int) error
+}
+
+// hostBytes is a source in the program's memory.
+type hostBytes struct {
+	dev  device
+	data []byte
+}
+
+func (h hostBytes) send(to bufferID, from, n int) error {
+	return h.dev.write(to, 0, padded(h.data[from:from+n], 16))
+}
+
+// WriteAt copies p into the bytes.
+func (h hostBytes) WriteAt(p []byte, at int64) (int, error) {
+	if at < 0 || at > int64(len(h.data)-len(p)) {
+		return 0, fmt.Errorf("webgpu: %d bytes at %d of a weight of %d", len(p), at, len(h.data))
+	}
+	return copy(h.data[at:], p), nil
+}
+
+// place puts a weight on the device.
+func (b *Backend) place(d engine.DType, shape engine.Shape, from source) (engine.Buffer, error) {
+	w := &weight{dev: b.dev, dtype: d, shape: shape, plain: map[engine.DType]bufferID{}}
+	if err := b.upload(w, from); err != nil {
 		w.Release()
-		return nil, fmt.Errorf("webgpu: upload %v %v: %w", t.DType, t.Shape, err)
+		return nil, fmt.Errorf("webgpu: upload %v %v: %w", d, shape, err)
 	}
 	b.uploaded += w.size
 	if b.uploaded >= uploadsBetweenFlushes {
@@ -115,15 +169,16 @@ func (b *Backend) Upload(t engine.Tensor) (engine.Buffer, error) {
 	return w, nil
 }
 
-func (b *Backend) upload(w *weight, t engine.Tensor) error {
-	if len(t.Shape) < 2 {
-		w.stride = align(len(t.Data), 16)
-		return w.add(part{rows: 1}, padded(t.Data, 16), nil)
+func (b *Backend) upload(w *weight, from source) error {
+	if len(w.shape) < 2 {
+		size := 4 * w.shape.Elems()
+		w.stride = align(size, 16)
+		return w.add(part{rows: 1}, from, span{size: size}, span{})
 	}
-	rows, _ := t.Shape.Rows()
-	scales, data := []byte(nil), t.Data
+	rows, _ := w.shape.Rows()
+	first := 0 // byte of the weights behind the scales
 	if w.quantised() {
-		scales, data = t.Data[:2*rows*w.blocks()], t.Data[2*rows*w.blocks():]
+		first = 2 * rows * w.blocks()
 	}
 	parts, row, err := w.layout(b.limits)
 	if err != nil {
@@ -131,21 +186,22 @@ func (b *Backend) upload(w *weight, t engine.Tensor) error {
 	}
 	taps, _ := w.conv()
 	for _, p := range parts {
-		raw := data[p.row0*row : (p.row0+p.rows)*row]
-		var s []byte
-		if scales != nil {
-			s = padded(scales[2*p.row0*w.blocks():2*(p.row0+p.rows)*w.blocks()], 16)
+		data := span{offset: first + p.row0*row, size: p.rows * row}
+		var scales span
+		if first > 0 {
+			scales = span{offset: 2 * p.row0 * w.blocks(), size: 2 * p.rows * w.blocks()}
 		}
-		if taps == 1 && row == w.stride {
-			if err := w.add(p, padded(raw, 16), s); err != nil {
-				return err
-			}
-			continue
+		asItIs := data
+		if taps != 1 || row != w.stride {
+			asItIs = span{}
 		}
-		if err := w.add(p, nil, s); err != nil {
+		if err := w.add(p, from, asItIs, scales); err != nil {
 			return err
 		}
-		if err := b.pack(w, w.parts[len(w.parts)-1], row, raw); err != nil {
+		if asItIs.size > 0 {
+			continue
+		}
+		if err := b.pack(w, w.parts[len(w.parts)-1], row, from, data); err != nil {
 			return err
 		}
 	}
@@ -169,44 +225,44 @@ func (w *weight) layout(limits Limits) (parts []part, row int, err error) {
 	return parts, row, nil
 }
 
-// add allocates a part and writes its bytes; packed data follows later.
-func (w *weight) add(p part, data, scales []byte) (err error) {
+// add allocates a part and writes its bytes, which are those spans of the source;
+// packed data follows later.
+func (w *weight) add(p part, from source, data, scales span) (err error) {
 	p.dataSize = align(p.rows*w.stride, 16)
 	if p.data, err = w.dev.alloc(p.dataSize); err != nil {
 		return err
 	}
 	p.scales, p.scalesSize = p.data, p.dataSize
 	w.size += p.dataSize
-	if scales != nil {
-		if p.scales, err = w.dev.alloc(len(scales)); err != nil {
+	if scales.size > 0 {
+		p.scalesSize = align(scales.size, 16)
+		if p.scales, err = w.dev.alloc(p.scalesSize); err != nil {
 			w.dev.free(p.data)
 			return err
 		}
-		p.scalesSize = len(scales)
 		w.size += p.scalesSize
 	}
 	w.parts = append(w.parts, p)
-	if scales != nil {
-		if err := w.dev.write(p.scales, 0, scales); err != nil {
+	if scales.size > 0 {
+		if err := from.send(p.scales, scales.offset, scales.size); err != nil {
 			return err
 		}
 	}
-	if data != nil {
-		return w.dev.write(p.data, 0, data)
+	if data.size > 0 {
+		return from.send(p.data, data.offset, data.size)
 	}
 	return nil
 }
 
-// pack brings the rows of a part, raw, from the file's layout into ours on the
-// device.
-func (b *Backend) pack(w *weight, p part, row int, raw []byte) error {
-	raw = padded(raw, 16)
-	staging, err := b.dev.alloc(len(raw))
+// pack brings the rows of a part from the file's layout into ours on the device.
+func (b *Backend) pack(w *weight, p part, row int, from source, raw span) error {
+	size := align(raw.size, 16)
+	staging, err := b.dev.alloc(size)
 	if err != nil {
 		return err
 	}
 	defer b.dev.free(staging)
-	if err := b.dev.write(staging, 0, raw); err != nil {
+	if err := from.send(staging, raw.offset, raw.size); err != nil {
 		return err
 	}
 	taps, channels := w.conv()
@@ -216,7 +272,7 @@ func (b *Backend) pack(w *weight, p part, row int, raw []byte) error {
 		constants: constants{"bits": float64(bits[w.dtype])},
 		dims:      u(0, words, w.stride/4, row, taps, channels, align(channels, 4)),
 		grid:      flat(words),
-	}, engine.F32, span{staging, 0, len(raw)}, span{p.data, 0, p.dataSize})
+	}, engine.F32, span{staging, 0, size}, span{p.data, 0, p.dataSize})
 }
 
 // asElements returns a buffer with the weight as plain elements of type d.
