@@ -76,6 +76,53 @@ func TestAxe(t *testing.T) {
 	}
 }
 
+// The tools beside the prompt have none either.
+func TestAxeTools(t *testing.T) {
+	axe, err := os.ReadFile(filepath.Join(tools, "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t)
+	p := startTab(t, browser.Options{}, 9*time.Minute)
+	check := func(view string) {
+		t.Helper()
+		p.run(chromedp.Evaluate[chromedp.Void](string(axe)))
+		for _, violation := range eval[[]string](p, `new Promise((r) => setTimeout(r, 300)).then(() => axe.run()).then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + " (" + v.help + "): " + n.html.slice(0, 160) + " " + n.failureSummary)))`) {
+			t.Errorf("%s: %s", view, violation)
+		}
+	}
+	for _, look := range []struct {
+		name, language, scheme string
+		width                  int64
+	}{{"wide", "zh", "dark", 1200}, {"phone", "en", "light", 390}} {
+		p.look(look.width, 844, 1, look.width < 500, look.scheme)
+		p.open(s.URL + "/?lang=" + look.language)
+		p.fill("steps", "1")
+		p.draw("red heart")
+		p.run(chromedp.Click("#more-ways"))
+		p.until(`document.getElementById("ways") !== null`)
+		check(look.name + ", ways to draw")
+		p.run(chromedp.Click("#more-ways"))
+		p.run(chromedp.Click("#edit"))
+		p.until(`document.querySelector(".card.start") !== null`)
+		p.run(dropped("ink.safetensors", "", loraOf("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 192)))
+		p.until(`document.querySelector(".card.loras") !== null`)
+		p.draw("blue heart")
+		p.run(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll(".card.start .tools button")[1].click()`))
+		p.until(`document.querySelector(".before") !== null`)
+		check(look.name + ", a start, a LoRA, before and after")
+		p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".card.start .tools button").click()`))
+		p.until(`document.querySelector("dialog.editor canvas:focus") !== null`)
+		check(look.name + ", the brush")
+		p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("dialog.editor .bar button").click()`))
+		p.run(chromedp.Click("#more-ways"))
+		p.run(chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll("#ways button")].at(-1).click()`))
+		p.until(`document.querySelector("dialog.batch textarea") !== null`)
+		check(look.name + ", many prompts")
+		p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("dialog.batch .bar button").click()`))
+	}
+}
+
 // Lighthouse's categories, on its slow phone and on a desktop, at 95 or more.
 func TestLighthouse(t *testing.T) {
 	s := serve(t)

@@ -5,6 +5,7 @@ package browser_test
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -278,19 +279,6 @@ func TestLoras(t *testing.T) {
 	p.run(chromedp.Click("#live"))
 	p.keepSeed("3")
 	p.draw("red heart")
-	lora := func(key string, width int) string {
-		return fmt.Sprintf(`(() => {
-			const key = %q, width = %d, rank = 4, values = new Float32Array(2 * rank * width).map((_, i) => Math.sin(i) * 2);
-			const header = new TextEncoder().encode(JSON.stringify({
-				__metadata__: { ss_tag_frequency: JSON.stringify({ "10_ink": { "ink wash": 20, cat: 3 } }) },
-				[key + ".lora_A.weight"]: { dtype: "F32", shape: [rank, width], data_offsets: [0, 4 * rank * width] },
-				[key + ".lora_B.weight"]: { dtype: "F32", shape: [width, rank], data_offsets: [4 * rank * width, 8 * rank * width] },
-			}));
-			const length = new DataView(new ArrayBuffer(8));
-			length.setBigUint64(0, BigInt(header.length), true);
-			return new Blob([length, header, values]);
-		})()`, key, width)
-	}
 	picture := func() string {
 		p.draw("red heart")
 		return eval[string](p, `(async () => {
@@ -302,7 +290,7 @@ func TestLoras(t *testing.T) {
 		})()`)
 	}
 	bare := picture()
-	p.run(dropped("ink.safetensors", "", lora("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 192)))
+	p.run(dropped("ink.safetensors", "", loraOf("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 192)))
 	p.until(`document.querySelector(".card.loras label")?.textContent === "ink"`)
 	worn := picture()
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".loras .chips button").click()`))
@@ -318,7 +306,7 @@ func TestLoras(t *testing.T) {
 	}
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".loras .icon").click()`))
 	p.until(`document.querySelector(".card.loras") === null`)
-	p.run(dropped("other.safetensors", "", lora("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 64)))
+	p.run(dropped("other.safetensors", "", loraOf("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 64)))
 	if code, text := p.failed(); code != "bad-model" || !strings.Contains(text, "to_q") {
 		t.Errorf("a LoRA of another width: %s: %s", code, text)
 	}
@@ -407,4 +395,59 @@ func (p *tab) stroke(x0, y0, x1, y1 float64) {
 		mouse(input.DispatchMouseEventTypeMouseMoved, x0+f*(x1-x0), y0+f*(y1-y0), 1)
 	}
 	mouse(input.DispatchMouseEventTypeMouseReleased, x1, y1, 0)
+}
+
+// loraOf is a script that makes a LoRA of one square layer.
+func loraOf(key string, width int) string {
+	return fmt.Sprintf(`(() => {
+		const key = %q, width = %d, rank = 4, values = new Float32Array(2 * rank * width).map((_, i) => Math.sin(i) * 2);
+		const header = new TextEncoder().encode(JSON.stringify({
+			__metadata__: { ss_tag_frequency: JSON.stringify({ "10_ink": { "ink wash": 20, cat: 3 } }) },
+			[key + ".lora_A.weight"]: { dtype: "F32", shape: [rank, width], data_offsets: [0, 4 * rank * width] },
+			[key + ".lora_B.weight"]: { dtype: "F32", shape: [width, rank], data_offsets: [4 * rank * width, 8 * rank * width] },
+		}));
+		const length = new DataView(new ArrayBuffer(8));
+		length.setBigUint64(0, BigInt(header.length), true);
+		return new Blob([length, header, values]);
+	})()`, key, width)
+}
+
+// The tools in the screenshots of the README.
+func TestScreenshotsOfTools(t *testing.T) {
+	dir := t.TempDir()
+	if *update {
+		dir = "shots"
+	}
+	s, p := serve(t), newTab(t)
+	p.look(1200, 800, 1, false, "light")
+	p.open(s.URL)
+	p.keepSeed("3")
+	p.draw("red heart")
+	p.run(chromedp.Click("#edit"))
+	p.until(`document.querySelector(".card.start") !== null`)
+	p.run(dropped("ink.safetensors", "", loraOf("unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_q", 192)))
+	p.until(`document.querySelector(".card.loras") !== null`)
+	p.slide(".loras input[type=range]", "0.25")
+	p.slide(".card.start input", "0.75")
+	p.draw("blue heart")
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll(".card.start .tools button")[1].click()`))
+	p.until(`document.querySelector(".before img")?.complete`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.activeElement.blur(); scrollTo(0, 0)`))
+	p.screenshot(filepath.Join(dir, "tools.webp"))
+	open := func() {
+		p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".card.start .tools button").click()`))
+		p.until(`document.querySelector("dialog.editor canvas:focus") !== null`)
+	}
+	open()
+	b := eval[[]float64](p, `(() => { const b = document.querySelector(".stage canvas").getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()`)
+	p.stroke(b[0]+60, b[1]-80, b[0]+160, b[1]+40)
+	b = eval[[]float64](p, `(() => { const b = document.querySelector(".handle.right").getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; })()`)
+	p.stroke(b[0], b[1], b[0]+110, b[1])
+	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector(".stage canvas").focus()`))
+	p.screenshot(filepath.Join(dir, "brush.webp"))
+	p.look(390, 844, 2, true, "dark")
+	p.screenshot(filepath.Join(dir, "brush-phone.webp"))
+	if width := eval[int](p, `document.documentElement.scrollWidth`); width != 390 {
+		t.Errorf("on a phone of 390 pixels the brush is %d wide", width)
+	}
 }
