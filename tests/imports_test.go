@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"engine/enginetest":  {"engine", "engine/cpu", float16Module},
 	"engine/model":       {"engine"},
 	"engine/sampler":     {},
+	"engine/preprocess":  {},
 	"engine/rng":         {},
 	"engine/token":       {},
 	"engine/diffusion":   {"engine", "engine/model", "engine/rng", "engine/sampler", "engine/token"},
