@@ -87,3 +87,23 @@ func shortList(list []string, most int) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
+
+// addEmbeddings teaches a pipeline the words of files of textual inversion.
+func addEmbeddings(p *diffusion.Pipeline, files []string) error {
+	for _, name := range files {
+		dir, err := pack.OpenDir(filepath.Dir(name))
+		if err != nil {
+			return fmt.Errorf("-embedding: %w", err)
+		}
+		base := filepath.Base(name)
+		e, err := adapter.OpenEmbedding(base, func() (safetensors.Blob, error) { return dir.Open(base) })
+		dir.Close()
+		if err == nil {
+			err = p.AddEmbedding(diffusion.Embedding(e))
+		}
+		if err != nil {
+			return fmt.Errorf("-embedding: %w", err)
+		}
+	}
+	return nil
+}

@@ -369,6 +369,12 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 		controls = append(controls, text)
 		return nil
 	})
+	var embeddings []string
+	f.Func("embedding", "a file of textual inversion: its name, or the one inside, is a word of the prompt; may be given more than once", func(name string) error {
+		embeddings = append(embeddings, name)
+		_, err := os.Stat(name)
+		return err
+	})
 	// The model's defaults stand for the flags that are not given.
 	var given diffusion.Request
 	for _, field := range diffusion.RequestFields {
@@ -404,6 +410,9 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	})
 	if given.Image != nil && given.Width == 0 && given.Height == 0 {
 		r.Width, r.Height = 0, 0 // the picture's
+	}
+	if err := addEmbeddings(p, embeddings); err != nil {
+		return err
 	}
 	if r.Loras, err = addLoras(ctx, p, loras); err != nil {
 		return err

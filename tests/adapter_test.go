@@ -31,6 +31,7 @@ var adapterDir = filepath.Join("golden", "adapter")
 type adapterCase struct {
 	Name, Model string
 	Loras       [][2]any // file and weight
+	Embedding   string   // file
 	Request     struct {
 		Prompt        string
 		Seed          uint64
@@ -72,6 +73,19 @@ func openAdapter(t *testing.T, name string) *adapter.File {
 	return f
 }
 
+func openEmbedding(t *testing.T, name string) adapter.Embedding {
+	t.Helper()
+	data, err := seeded.File(filepath.Join(adapterDir, name+".safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := adapter.OpenEmbedding(name+".safetensors", func() (safetensors.Blob, error) { return memory{bytes.NewReader(data)}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func (c adapterCase) request(r diffusion.Request) diffusion.Request {
 	q := c.Request
 	r.Prompt, r.Seed, r.Steps, r.Guidance, r.Width, r.Height = q.Prompt, q.Seed, q.Steps, q.Guidance, q.Width, q.Height
@@ -107,6 +121,11 @@ func TestAdapters(t *testing.T) {
 				}
 				defer p.Close()
 				r := c.request(p.Defaults())
+				if c.Embedding != "" {
+					if err := p.AddEmbedding(diffusion.Embedding(openEmbedding(t, c.Embedding))); err != nil {
+						t.Fatal(err)
+					}
+				}
 				for _, l := range c.Loras {
 					a, err := p.AddAdapter(t.Context(), "", openAdapter(t, l[0].(string)))
 					if err != nil {
@@ -226,7 +245,8 @@ func TestAdapterStrengths(t *testing.T) {
 	for _, b := range backends(t) {
 		t.Run(b.label, func(t *testing.T) {
 			p := plainWith(t, b.Backend)
-			c := adapterCases(t)[0]
+			cases := adapterCases(t)
+			c := cases[slices.IndexFunc(cases, func(c adapterCase) bool { return c.Name == "sd_kohya" })]
 			a, err := p.AddAdapter(t.Context(), "", openAdapter(t, "sd_kohya"))
 			if err != nil {
 				t.Fatal(err)
@@ -283,5 +303,53 @@ func TestAdapterStrengths(t *testing.T) {
 			}
 			same("removed", weigh(), bare, true)
 		})
+	}
+}
+
+// TestEmbeddings: a word is its file's name or the one inside, in every syntax,
+// and nothing within another; what fits no text encoder is refused.
+func TestEmbeddings(t *testing.T) {
+	p := plainWith(t, backends(t)[1].Backend)
+	draw := func(prompt, syntax string) *image.NRGBA {
+		t.Helper()
+		r := adapterCases(t)[0].request(p.Defaults())
+		r.Prompt, r.PromptSyntax = prompt, syntax
+		result, err := p.Generate(t.Context(), r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Images[0]
+	}
+	within := draw("red inversions", "")
+	if err := p.AddEmbedding(diffusion.Embedding(openEmbedding(t, "inversion"))); err != nil {
+		t.Fatal(err)
+	}
+	want := readImage(t, filepath.Join(adapterDir, "inversion.png"))
+	for syntax, prompt := range map[string]string{"": "red Inversion, cat", "a1111": "red <TOY>, cat", "comfyui": "red embedding:inversion, cat"} {
+		if db := pipeline.Compare(draw(prompt, syntax), want); db < minPSNR {
+			t.Errorf("%q: %.1f dB", prompt, db)
+		}
+	}
+	if db := pipeline.Compare(draw("red inversions", ""), within); db < 60 {
+		t.Errorf("a longer word changes: %.1f dB", db)
+	}
+	for name, tensors := range map[string]map[string]engine.Tensor{
+		"width":  {"emb_params": filled(1, 2, 25)},
+		"second": {"clip_g": filled(1, 2, 24)},
+		"other":  {"a": filled(1, 2, 24), "b": filled(1, 2, 24)},
+		"nan":    {"emb_params": filled(float32(math.NaN()), 2, 24)},
+		"many":   {"emb_params": filled(1, 76, 24)},
+	} {
+		data := written(t, tensors)
+		e, err := adapter.OpenEmbedding(name+".safetensors", func() (safetensors.Blob, error) { return memory{bytes.NewReader(data)}, nil })
+		if err == nil {
+			err = p.AddEmbedding(diffusion.Embedding(e))
+		}
+		if !errors.Is(err, diffusion.ErrBadAdapter) && !errors.Is(err, adapter.ErrFile) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := adapter.OpenEmbedding("a.pt", nil); !errors.Is(err, safetensors.ErrPickle) {
+		t.Errorf("a pickle: %v", err)
 	}
 }

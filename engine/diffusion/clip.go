@@ -18,6 +18,8 @@ type clipText struct {
 	options           []model.TextOption
 	pooled            bool        // with the output "pooled"
 	tokenizer         *token.CLIP // nil before open
+	words             []word      // of textual inversion, the last first
+	learned           [][]float32 // their vectors
 }
 
 // newCLIP reads the config of the text encoder with that suffix: "", "_2".
@@ -76,6 +78,9 @@ func (c *clipText) net() Net {
 		Size:      func(Request) Size { return Size{Batch: 1, Tokens: c.tokens()} },
 		Graph: func(s Size) (*engine.Graph, error) {
 			options := c.options
+			if len(c.words) > 0 {
+				options = append(options[:len(options):len(options)], model.Injected())
+			}
 			if s.Skip != 0 {
 				options = append(options[:len(options):len(options)], model.ClipSkip(max(0, s.Skip)))
 			}
@@ -97,11 +102,11 @@ func (c *clipText) encode(ctx context.Context, run Runner, text, syntax string, 
 		if ids := t.IDs(","); len(ids) == 1 {
 			comma = ids[0]
 		}
-		chunks = chunker.chunksA1111(readA1111(text), t.IDs, comma)
+		chunks = chunker.chunksA1111(readA1111(text), c.ids, comma)
 	case syntaxComfyUI:
-		chunks = chunker.chunksComfyUI(readComfyUI(text), t.IDs)
+		chunks = chunker.chunksComfyUI(readComfyUI(text), c.ids)
 	default:
-		ids, truncated := t.Encode(text)
+		ids, truncated := c.chunk(text)
 		out, err := c.run(ctx, run, ids, skip)
 		return out, truncated, err
 	}
@@ -156,7 +161,11 @@ func (c *clipText) weigh(ctx context.Context, run Runner, chunks []section, synt
 
 // run evaluates the encoder on one chunk of ids.
 func (c *clipText) run(ctx context.Context, run Runner, ids []int32, skip int) (Inputs, error) {
-	in := Inputs{"ids": engine.FromInt32s(ids, 1, len(ids))}
+	in := Inputs{}
+	if len(c.words) > 0 {
+		ids, in["injected"], in["kept"] = c.inject(ids)
+	}
+	in["ids"] = engine.FromInt32s(ids, 1, len(ids))
 	if c.pooled {
 		in["end"] = engine.FromFloat32s(c.facts.End(ids), 1, len(ids))
 	}

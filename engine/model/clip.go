@@ -57,6 +57,7 @@ type textOptions struct {
 	raw    bool // without the final norm
 	pooled bool // with the "pooled" output
 	plain  bool // which is not projected
+	inject bool // with vectors in place of tokens' own
 }
 
 // TextPrefix prepends a module name to every weight's: "text_model" for
@@ -74,6 +75,11 @@ func Penultimate() TextOption { return func(o *textOptions) { o.skip, o.raw = 1,
 // Unnormed leaves out the final layer norm of "hidden": with [ClipSkip] of n
 // layers more, what the later pipelines take for a clip_skip of n.
 func Unnormed() TextOption { return func(o *textOptions) { o.raw = true } }
+
+// Injected puts vectors in the place of tokens', as textual inversion has them:
+// inputs "injected" (batch, tokens, hidden_size), zeros elsewhere, and "kept"
+// (batch, tokens, 1), 1 where the token's own stands.
+func Injected() TextOption { return func(o *textOptions) { o.inject = true } }
 
 // WithPooled adds the output "pooled" (batch, hidden_size), CLIPTextModel's
 // pooler_output: as [WithProjection], whose input "end" it has too, but without
@@ -114,6 +120,9 @@ func clipText(g *engine.Graph, c clipTextConfig, o textOptions, batch, tokens in
 	table := p.Sub("embeddings", "token_embedding").weight(g, "weight", c.Vocab, c.Hidden)
 	positions := p.Sub("embeddings", "position_embedding").weight(g, "weight", c.Positions, c.Hidden)
 	x := engine.Embedding(table, g.Input("ids", engine.I32, batch, tokens))
+	if o.inject {
+		x = engine.Add(engine.Mul(x, g.Input("kept", engine.F32, batch, tokens, 1)), g.Input("injected", engine.F32, batch, tokens, c.Hidden))
+	}
 	if tokens < c.Positions {
 		positions = engine.Slice(positions, 0, 0, tokens)
 	}

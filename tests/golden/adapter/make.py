@@ -266,7 +266,22 @@ def pixart_peft(pipe):
     return [("pixart_peft", 1.0, lora, lora.tensors(lambda component, module: "base_model.model." + module, ".lora_A.weight", ".lora_B.weight"))]
 
 
+def inversion():
+    """Textual inversion: a word of two vectors, in diffusers' own layout."""
+    pipe, name = load("tiny_ddim_kl"), "inversion"
+    request = dict(prompt="red <toy>, cat", seed=5, steps=3, guidance=3.0, width=40, height=32)
+    vectors = Lora.made((2, pipe.text_encoder.config.hidden_size), 9000, 0.5)
+    save_file({"<toy>": vectors}, HERE / f"{name}.safetensors", {"format": "pt"})
+    seeded.freeze(HERE / f"{name}.safetensors")
+    pipe.load_textual_inversion({"<toy>": torch.from_numpy(vectors)})
+    picture = draw(pipe, request)
+    print(f"{name}: std {picture.std():.1f}", flush=True)
+    Image.fromarray(picture).save(HERE / f"{name}.png", optimize=True)
+    return dict(name=name, model="tiny_ddim_kl", embedding=name, request=request)
+
+
 CASES = {
+    "inversion": inversion,
     "sd_kohya": lambda: case("sd_kohya", "tiny_ddim_kl", sd_kohya),
     "sd_two": lambda: case("sd_two", "tiny_ddim_kl", sd_two),
     "sdxl_kohya": lambda: case("sdxl_kohya", "sdxl", sdxl_kohya),
