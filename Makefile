@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size upscaler setup check lint lint-js unit test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size upscaler setup check lint lint-js unit attack attack-small test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -33,7 +33,7 @@ upscaler:
 	UPSCALER=$(CURDIR)/build/upscaler/package go test -tags upscaler -run TestRealUpscaler -v ./tests
 
 # Everything but test-faults, in the order of what fails soonest.
-test: setup check lint unit test-browser test-page
+test: setup check lint unit test-browser test-page attack-small
 
 # The browsers, where they are missing and may be installed.
 setup:
@@ -44,7 +44,7 @@ setup:
 check:
 	@mkdir -p build
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'd:"; gofmt -l .; exit 1; }
-	go vet -tags browser,audit,soak,vite ./...
+	go vet -tags browser,audit,soak,vite,attack ./...
 	GOOS=js GOARCH=wasm go vet ./...
 	go mod tidy -diff
 	@for f in site/*.js site/compat/*.js site/languages/*.js site/studio/*.js tests/browser/run/*.js; do \
@@ -149,6 +149,17 @@ audit:
 	@test -d build/npm/node_modules/lighthouse || npm install --prefix build/npm --no-save --no-audit --no-fund $(AUDITORS)
 	CHROME_PATH="$${WISP_CHROMIUM:-$$(command -v chromium || command -v google-chrome)}" \
 		go test -tags browser,audit -count=1 -timeout 20m -v -run 'TestAxe|TestLighthouse' $(ARGS) ./tests/browser
+
+# All that strangers and accidents do to wisp, a row a case: how many were tried
+# and held, what a normal client waited meanwhile, memory and descriptors before
+# and after. JSON=1 prints an object a line, SEED=N repeats a run, ONLY=HTTP2 runs
+# the tests of that name. Some twenty minutes on two idle cores; attack-small, a
+# part of test, two.
+attack:
+	@$(if $(SEED),WISP_SEED=$(SEED)) go run -tags attack ./tests/attack $(if $(JSON),-json) $(if $(ONLY),-only $(ONLY))
+
+attack-small:
+	@$(if $(SEED),WISP_SEED=$(SEED)) go run -tags attack ./tests/attack -small
 
 # The npm package, packed and installed, its types checked, bundled by Vite in
 # the React example, and tried in Chromium. npm fetches what that takes once.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/andybalholm/brotli"
@@ -33,10 +34,19 @@ type documents struct {
 	bytes int // of all of them, about
 }
 
-// slot is a file's place: whoever reads the file holds it.
+// slot is a file's place: whoever reads the file holds it. What was read is there
+// without: a thousand requests for one file must not wait in line.
 type slot struct {
 	mu  sync.Mutex
-	doc *document
+	doc atomic.Pointer[document]
+}
+
+// known is the document, if it is one of a version that was read a moment ago.
+func (s *slot) known(stamps [4]stamp) *document {
+	if doc := s.doc.Load(); doc != nil && doc.stamps == stamps && time.Since(doc.read) < trust {
+		return doc
+	}
+	return nil
 }
 
 // document is one version of a file, with its compressed forms by encoding.
@@ -69,8 +79,6 @@ func (d *documents) slot(name string) *slot {
 // descriptor stays open.
 func (d *documents) get(name string, info fs.FileInfo) (*document, error) {
 	s := d.slot(name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	stamps := [4]stamp{{info.ModTime(), info.Size()}}
 	for i, e := range encodings {
 		if info, err := regular(d.files, name+e.ext); err == nil {
@@ -79,8 +87,13 @@ func (d *documents) get(name string, info fs.FileInfo) (*document, error) {
 			return nil, err
 		}
 	}
-	if s.doc != nil && s.doc.stamps == stamps && time.Since(s.doc.read) < trust {
-		return s.doc, nil
+	if doc := s.known(stamps); doc != nil {
+		return doc, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if doc := s.known(stamps); doc != nil { // another read it meanwhile
+		return doc, nil
 	}
 	data, err := readAll(d.files, name, maxCached)
 	if err != nil {
@@ -88,11 +101,11 @@ func (d *documents) get(name string, info fs.FileInfo) (*document, error) {
 	}
 	sum := sha256.Sum256(data)
 	etag := hex.EncodeToString(sum[:8])
-	if s.doc != nil && s.doc.stamps == stamps && s.doc.etag == etag {
-		again := *s.doc // others are reading it
+	if before := s.doc.Load(); before != nil && before.stamps == stamps && before.etag == etag {
+		again := *before // others are reading it
 		again.read = time.Now()
-		s.doc = &again
-		return s.doc, nil
+		s.doc.Store(&again)
+		return &again, nil
 	}
 	doc := &document{read: time.Now(), stamps: stamps, data: data, etag: etag}
 	if !packed[path.Ext(name)] {
@@ -100,7 +113,7 @@ func (d *documents) get(name string, info fs.FileInfo) (*document, error) {
 			return nil, err
 		}
 	}
-	s.doc = doc
+	s.doc.Store(doc)
 	d.keep(len(data))
 	return doc, nil
 }

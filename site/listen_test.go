@@ -14,7 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,25 +40,67 @@ func listen(t *testing.T, h http.Handler, o ServeOptions) (addr string, stop fun
 	}
 }
 
-// patient counts the deadlines that an answer is given.
-type patient struct {
-	*httptest.ResponseRecorder
-	deadlines int
+// A client that takes nothing of an answer loses it after a while; one that takes
+// a little of it now and then does not.
+func TestAnswerThatNobodyTakes(t *testing.T) {
+	r := newRoom(4)
+	failed := make(chan error, 1)
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	server := &http.Server{ConnContext: r.welcome, ConnState: r.follow, Handler: r.watch(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}), nil)}
+	go server.Serve(l)
+	defer server.Close()
+	c := must(net.Dial("tcp", l.Addr().String()))
+	defer c.Close()
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	piece := make([]byte, 1<<20)
+	for range 20 { // it is served
+		if _, err := io.ReadFull(c, piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.answers.expire(time.Minute)
+	select {
+	case err := <-failed:
+		t.Fatalf("one that is taken was ended: %v", err)
+	default:
+	}
+	for len(failed) == 0 {
+		time.Sleep(50 * time.Millisecond)
+		r.answers.expire(30 * time.Millisecond)
+	}
+	if n := r.answers.size(); n != 0 {
+		t.Errorf("%d answers are left", n)
+	}
 }
 
-func (p *patient) SetWriteDeadline(time.Time) error {
-	p.deadlines++
-	return nil
-}
-
-// An answer without a body has its own deadline: that of the answer before it
-// on the same connection may be over.
-func TestDeadlineOfEmptyAnswer(t *testing.T) {
-	p := &patient{ResponseRecorder: httptest.NewRecorder()}
-	watch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotModified) }), nil).
-		ServeHTTP(p, httptest.NewRequest("GET", "/", nil))
-	if p.deadlines != 1 {
-		t.Errorf("%d deadlines were set, want 1", p.deadlines)
+// A crowd that is full lets newcomers in for those that were served least lately,
+// but where all were just served.
+func TestCrowd(t *testing.T) {
+	var out []string
+	c := crowd{most: 2}
+	in := func(name string) *member { return c.join(func() { out = append(out, name) }) }
+	a, b := in("a"), in("b")
+	c.serve(a)
+	d := in("d")
+	c.leave(b) // which is out already
+	c.leave(d)
+	if in("e") == nil || strings.Join(out, "") != "b" || c.size() != 2 {
+		t.Errorf("out are %q of %d", out, c.size())
+	}
+	c.patience = time.Hour
+	if in("f") != nil || c.size() != 2 {
+		t.Error("one came in for another that was just served")
+	}
+	c.expire(0)
+	if c.size() != 0 || strings.Join(out, "") != "bae" {
+		t.Errorf("expired are %q", out)
 	}
 }
 

@@ -129,10 +129,10 @@ func TestPipe(t *testing.T) {
 
 // Beyond so many answers under way the next are told to come again.
 func TestManyAnswers(t *testing.T) {
-	defer func(before int64) { maxAnswers = before }(maxAnswers)
+	defer func(before int) { maxAnswers = before }(maxAnswers)
 	maxAnswers = 3
 	began, end := make(chan struct{}), make(chan struct{})
-	h := watch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := newRoom(1).watch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began <- struct{}{}
 		<-end
 	}), nil)

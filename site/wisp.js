@@ -175,7 +175,7 @@ class Engine {
 			worker.onerror = (event) => {
 				event.preventDefault();
 				resolve(false);
-				if (event.message) this.#die(new WispError("internal", event.message));
+				if (event.message) this.#die(died(event.message));
 			};
 			worker.onmessage = ({ data }) => {
 				if ("here" in data) {
@@ -232,7 +232,7 @@ class Engine {
 	}
 
 	#receive({ id, heard, event, result, error, fatal }) {
-		if (fatal) return this.#die(new WispError(fatal.code, fatal.message));
+		if (fatal) return this.#die(fatal.code === "internal" ? died(fatal.message) : new WispError(fatal.code, fatal.message));
 		const call = this.#calls.get(id);
 		if (!call) return;
 		call.heard?.();
@@ -256,7 +256,16 @@ class Engine {
 	}
 }
 
-const stopped = () => new WispError("internal", "the engine stopped: try again; its last words are in the console");
+// died is the error of an engine that ended by itself.
+const died = (message) => Object.assign(new WispError("internal", message), { died: true });
+const stopped = () => died("the engine stopped: try again; its last words are in the console");
+
+// again makes a second attempt where the engine died in the first: what is
+// asked for is the same, and so is what comes of it.
+const again = (attempt, signal) => attempt().catch((err) => {
+	if (!err.died || signal?.aborted) throw err;
+	return attempt();
+});
 
 // newWorker starts the worker; from a page of another origin by way of a blob,
 // since a worker's script must be of the page's own.
@@ -372,7 +381,7 @@ export async function createGenerator({ model, quantise, hub, token, backend = "
 		else onProgress?.({ stage: event.stage, loaded: event.loaded, total: event.total });
 	}, onWarning);
 	try {
-		await until(generator.load(), signal);
+		await until(again(() => generator.load(), signal), signal);
 		// Only a page may ask that the model be kept when the disk runs short.
 		navigator.storage?.persist?.().catch(() => {});
 		return generator;
@@ -540,7 +549,8 @@ class Generator {
 		signal?.addEventListener("abort", stop, { once: true });
 		this.#runs.add(run);
 		try {
-			return await this.#run(request, loras, run.signal, onStep);
+			request.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
+			return await again(() => this.#run(request, loras, run.signal, onStep), run.signal);
 		} catch (err) {
 			throw run.signal.aborted ? aborted() : err;
 		} finally {
@@ -573,7 +583,6 @@ class Generator {
 	async #run(request, loras, signal, onStep) {
 		const sent = { ...await sentOf(request), loras };
 		const warnings = [];
-		sent.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
 		const { shared: { engine }, done } = await this.#turn(signal);
 		let answered = () => {};
 		const cancel = () => { answered = engine.cancel(); };

@@ -158,9 +158,13 @@ func (g *generator) fallBack(ctx context.Context, why error, warn func(error)) b
 	if again {
 		if b, err := newBackend(ctx, cmp.Or(g.choice, "auto"), g.threads, g.profile, nil); err == nil {
 			g.backend = b
-			if memory {
+			switch {
+			case b.Name() != "webgpu":
+				g.frugal = false
+				warn(cardFailed(why))
+			case memory:
 				warn(fmt.Errorf("the graphics card's memory is short: the parts of the model take turns there, which takes longer (%w)", why))
-			} else {
+			default:
 				warn(fmt.Errorf("the graphics card was lost and is started again (%w)", why))
 			}
 			return true

@@ -39,7 +39,7 @@ func openDevice(o Options) (*jsDevice, error) {
 	if o.DefaultLimits {
 		omit = append(omit, "shader-f16", "timestamp-query")
 	}
-	promise, err := global.Call("open", o.DefaultLimits, strings.Join(omit, ","))
+	promise, err := global.Call("open", o.DefaultLimits, strings.Join(omit, ","), o.Fast)
 	if err != nil {
 		return nil, typed(err)
 	}
@@ -56,6 +56,12 @@ func openDevice(o Options) (*jsDevice, error) {
 	}
 	d.uint8Array, err = safejs.Global().Get("Uint8Array")
 	return d, err
+}
+
+// trust gives the driver more time to answer than in the self-test.
+func (d *jsDevice) trust() error {
+	_, err := d.call("trust")
+	return err
 }
 
 func property(v safejs.Value, name string) (string, error) {

@@ -10,7 +10,10 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 		return nil, err
 	}
 	b := newBackend(dev)
-	if err := b.start(ctx, o); err != nil {
+	if err = b.start(ctx, o); err == nil {
+		err = dev.trust()
+	}
+	if err != nil {
 		b.Close()
 		return nil, err
 	}

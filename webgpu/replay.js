@@ -22,11 +22,14 @@ globalThis.wispReplay = (() => {
 	};
 
 	const patience = 4; // seconds, in which a driver must answer
+	const testing = 3; // of its silence in a self-test, where there is another way
+	const working = 30; // of its silence otherwise, as on a slow software adapter
 
 	// open resolves to a Replay. defaults keeps to WebGPU's default limits and
 	// features; omit lists features to leave out. A driver that hangs never
-	// answers: then the device counts as lost.
-	function open(defaults, omit) {
+	// answers: then the device counts as lost; until Replay.trust is called, soon
+	// where hasty says so.
+	function open(defaults, omit, hasty) {
 		return new Promise((resolve, reject) => {
 			let left = patience;
 			const timer = setInterval(() => { // a computer that slept begins anew
@@ -34,11 +37,11 @@ globalThis.wispReplay = (() => {
 				clearInterval(timer);
 				reject(failure("lost", "the graphics card's driver does not answer"));
 			}, 1000);
-			find(defaults, omit).then((replay) => (left > 0 ? resolve(replay) : replay.destroy()), reject).finally(() => clearInterval(timer));
+			find(defaults, omit, hasty ? testing : working).then((replay) => (left > 0 ? resolve(replay) : replay.destroy()), reject).finally(() => clearInterval(timer));
 		});
 	}
 
-	async function find(defaults, omit) {
+	async function find(defaults, omit, silence) {
 		const gpu = globalThis.navigator?.gpu;
 		if (!gpu) throw failure("unsupported", "this browser has no WebGPU");
 		const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -56,7 +59,7 @@ globalThis.wispReplay = (() => {
 			if (!again) throw failure("unsupported", "the WebGPU adapter went away");
 			device = await again.requestDevice().catch((e) => { throw failure("unsupported", `the browser refuses a WebGPU device: ${e.message}`); });
 		}
-		const replay = new Replay(device, description(adapter));
+		const replay = new Replay(device, description(adapter), silence);
 		await replay.listen();
 		return replay;
 	}
@@ -67,8 +70,10 @@ globalThis.wispReplay = (() => {
 	const inFlight = 2;
 
 	class Replay {
-		constructor(device, info) {
+		constructor(device, info, silence) {
 			this.device = device;
+			this.silence = silence; // seconds after which the driver counts as dead
+			this.silent = 0; // seconds since it answered
 			const names = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup", "minStorageBufferOffsetAlignment", "minUniformBufferOffsetAlignment"];
 			this.info = JSON.stringify({ ...info, features: [...device.features], limits: Object.fromEntries(names.map((n) => [n, device.limits[n]])) });
 			this.buffers = [null]; // by id
@@ -87,11 +92,33 @@ globalThis.wispReplay = (() => {
 			this.idles = false; // the browser is slow to tell of finished work
 			this.nudging = null; // the timer against that
 			this.waiting = new Set(); // how to fail what waits for the device
-			device.lost.then((why) => {
-				this.fault = failure("lost", `the WebGPU device was lost: ${why.message || why.reason}`);
-				for (const fail of this.waiting) fail(this.fault);
-			});
+			this.watching = null; // the timer of that
+			device.lost.then((why) => this.lose(`the WebGPU device was lost: ${why.message || why.reason}`));
 			device.onuncapturederror = ({ error }) => this.note(failure("validation", error.message));
+		}
+
+		// trust gives a driver that passed the self-test more time.
+		trust() { this.silence = working; }
+
+		// lose fails what waits for the device, now and from now on.
+		lose(message) {
+			if (this.fault?.kind !== "lost") this.fault = failure("lost", message);
+			for (const fail of this.waiting) fail(this.fault);
+			this.waiting.clear();
+		}
+
+		// watch counts the seconds in which something waits and nothing is
+		// answered, and this thread runs: a computer that slept begins anew.
+		watch() {
+			this.watching ??= setInterval(() => {
+				if (this.waiting.size > 0 && ++this.silent >= this.silence) {
+					this.lose("the graphics card's driver does not answer");
+					this.device.destroy();
+				}
+				if (this.waiting.size > 0) return;
+				clearInterval(this.watching);
+				this.watching = null;
+			}, 1000);
 		}
 
 		// note keeps a fault until it is reported: the first, but what lacks
@@ -114,6 +141,7 @@ globalThis.wispReplay = (() => {
 				if (this.fault?.kind === "lost") return reject(this.fault);
 				const settle = (how, result) => {
 					this.waiting.delete(reject);
+					this.silent = 0;
 					how(result);
 				};
 				this.waiting.add(reject);
@@ -122,6 +150,7 @@ globalThis.wispReplay = (() => {
 					else setTimeout(settle, 100, reject, error);
 				});
 				this.nudge();
+				this.watch();
 			});
 		}
 
@@ -212,7 +241,9 @@ globalThis.wispReplay = (() => {
 				const layout = device.createPipelineLayout({ bindGroupLayouts: [this.layout(reads)] });
 				try {
 					const compute = { module: this.modules.get(module), entryPoint: "main", constants };
-					return { pipeline: await device.createComputePipelineAsync({ label: module, layout, compute }), reads };
+					const pipeline = await device.createComputePipelineAsync({ label: module, layout, compute });
+					this.silent = 0;
+					return { pipeline, reads };
 				} catch (e) {
 					const { message } = (await wrong[module]) ?? e;
 					throw failure("validation", `${module} ${JSON.stringify(constants)}: ${message}`);

@@ -1,11 +1,13 @@
 package token
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -244,6 +246,36 @@ func (u *Unigram) word(ids []int32, s string) []int32 {
 	return ids
 }
 
+// jsonPiece is an entry ["text", score], of which there are as many as pieces: it
+// is read in place.
+type jsonPiece struct {
+	text  string
+	score float64
+	wrong bool
+}
+
+// UnmarshalJSON reads an entry; one of another form is told of by whoever knows
+// its place.
+func (p *jsonPiece) UnmarshalJSON(b []byte) error {
+	p.wrong = true
+	at := bytes.LastIndexByte(b, ',')
+	if b[0] != '[' || at < 0 {
+		return nil
+	}
+	text, number := bytes.TrimSpace(b[1:at]), bytes.TrimSpace(b[at+1:len(b)-1])
+	score, err := strconv.ParseFloat(string(number), 64)
+	if err != nil || len(text) < 2 || text[0] != '"' {
+		return nil
+	}
+	if inside := text[1 : len(text)-1]; bytes.ContainsAny(inside, `"\\`) {
+		err = json.Unmarshal(text, &p.text)
+	} else {
+		p.text = string(inside)
+	}
+	p.score, p.wrong = score, err != nil
+	return nil
+}
+
 // readUnigramJSON takes pieces and the normaliser's table from a tokenizer.json.
 func readUnigramJSON(data []byte) (pieces []piece, table []byte, err error) {
 	type normalizer struct {
@@ -256,8 +288,8 @@ func readUnigramJSON(data []byte) (pieces []piece, table []byte, err error) {
 			List []normalizer `json:"normalizers"`
 		} `json:"normalizer"`
 		Model struct {
-			Type  string               `json:"type"`
-			Vocab [][2]json.RawMessage `json:"vocab"`
+			Type  string      `json:"type"`
+			Vocab []jsonPiece `json:"vocab"`
 		} `json:"model"`
 		Added []struct {
 			Content string `json:"content"`
@@ -273,13 +305,12 @@ func readUnigramJSON(data []byte) (pieces []piece, table []byte, err error) {
 	for _, a := range file.Added {
 		added[a.Content] = true
 	}
-	for i, pair := range file.Model.Vocab {
-		var p piece
-		if json.Unmarshal(pair[0], &p.text) != nil || json.Unmarshal(pair[1], &p.score) != nil {
+	pieces = make([]piece, 0, len(file.Model.Vocab))
+	for i, p := range file.Model.Vocab {
+		if p.wrong {
 			return nil, nil, fmt.Errorf("token: tokenizer.json: model.vocab: entry %d is no piece and score: %w", i, ErrBadTokenizer)
 		}
-		p.added = added[p.text]
-		pieces = append(pieces, p)
+		pieces = append(pieces, piece{text: p.text, score: p.score, added: added[p.text]})
 	}
 	if file.Normalizer == nil {
 		return pieces, nil, nil

@@ -67,26 +67,29 @@ var prefixes = []struct {
 // parts finds the networks in a file, and names the tensors that belong to
 // none.
 func parts(file string, all *safetensors.Set) (found []part, left []string, err error) {
-	byPrefix := map[string][]safetensors.Tensor{}
+	byPrefix := map[string]int{} // how many have it
 	for _, t := range all.Tensors {
-		byPrefix[prefixOf(t.Name)] = append(byPrefix[prefixOf(t.Name)], t)
+		byPrefix[prefixOf(t.Name)]++
 	}
-	for _, t := range byPrefix[marked] {
-		left = append(left, t.Name)
+	names := func(prefix string) {
+		for _, t := range all.Tensors {
+			if prefixOf(t.Name) == prefix {
+				left = append(left, t.Name)
+			}
+		}
 	}
+	names(marked)
 	delete(byPrefix, marked)
-	bare := len(byPrefix) == 1 && byPrefix[""] != nil
+	bare := len(byPrefix) == 1 && byPrefix[""] > 0
 	for _, p := range append(prefixes, struct {
 		prefix string
 		role   role
 	}{}) {
-		if byPrefix[p.prefix] == nil {
+		if byPrefix[p.prefix] == 0 {
 			continue
 		}
 		if p.prefix == "" && !bare {
-			for _, t := range byPrefix[""] {
-				left = append(left, t.Name)
-			}
+			names("")
 			continue
 		}
 		set, err := all.Map(func(t safetensors.Tensor) []safetensors.Tensor {
@@ -152,7 +155,7 @@ func convert(r role, set *safetensors.Set) (p part, rest []string, err error) {
 	if with == nil {
 		return p, nil, nil
 	}
-	read := map[int64]bool{}
+	read := make(map[int64]bool, len(set.Tensors))
 	if p.set, err = with(set); err != nil {
 		return p, nil, err
 	}

@@ -79,8 +79,10 @@ func (m *Model) open(files []File) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name, err)
 		}
-		for name, t := range left {
-			marks[name] = t
+		if len(marks) == 0 {
+			marks = left
+		} else {
+			maps.Copy(marks, left)
 		}
 		if slices.ContainsFunc(some, func(p part) bool { return p.role.denoises() }) {
 			whole = append(whole, some...)
@@ -119,7 +121,7 @@ func (m *Model) openOne(f File) ([]part, map[string]mark, error) {
 		return nil, nil, err
 	}
 	m.report(f.Name, left)
-	marks := map[string]mark{}
+	marks := make(map[string]mark, len(left))
 	for _, name := range left {
 		t, _ := find(set, name)
 		marks[name] = mark{set, t}

@@ -33,7 +33,29 @@ func drive(t *testing.T, told func(s *server, what string), script string) {
 // driveOne runs a script in one browser.
 func driveOne(t *testing.T, s *server, o browser.Options, told func(what string), script string) {
 	t.Helper()
-	result := make(chan string, 1)
+	result, at := driven(s, told, script)
+	o.URL = s.URL + "/test/drive.html"
+	b, err := browser.Launch(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	select {
+	case text := <-result:
+		if text != "" {
+			t.Error(text)
+		}
+	case <-b.Exited():
+		t.Fatal(o.Name, "ended:", b.Err())
+	case <-time.After(6 * time.Minute):
+		t.Fatalf("no result after %v", at.Load())
+	}
+}
+
+// driven adds the page that a script drives to a server. The script's result
+// arrives once; at holds what it waits for.
+func driven(s *server, told func(what string), script string) (result chan string, at *atomic.Value) {
+	result, at = make(chan string, 1), &atomic.Value{}
 	mux := http.NewServeMux()
 	mux.Handle("GET /test/", http.StripPrefix("/test/", isolated(http.FileServer(http.Dir("testdata")))))
 	mux.HandleFunc("GET /test/script.js", func(w http.ResponseWriter, r *http.Request) {
@@ -55,26 +77,9 @@ func driveOne(t *testing.T, s *server, o browser.Options, told func(what string)
 	}
 	post("/test/tell", func(body string) { told(body) })
 	post("/test/result", func(body string) { result <- body })
+	post("/test/at", func(body string) { at.Store(body) })
 	s.extra = mux
-	o.URL = s.URL + "/test/drive.html"
-	b, err := browser.Launch(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	var last atomic.Value // what the script was at when time ran out
-	last.Store("")
-	post("/test/at", func(body string) { last.Store(body) })
-	select {
-	case text := <-result:
-		if text != "" {
-			t.Error(text)
-		}
-	case <-b.Exited():
-		t.Fatal(o.Name, "ended:", b.Err())
-	case <-time.After(3 * time.Minute):
-		t.Fatalf("no result after %v", last.Load())
-	}
+	return result, at
 }
 
 // A page that was not reloaded since its first visit takes an update, or
@@ -279,7 +284,8 @@ func TestOwnFilesAreGone(t *testing.T) {
 }
 
 // What dies comes back: the worker ends by itself, in mid-picture and idle,
-// and stands still; the next picture is the same, and no worker is left over.
+// and stands still; the picture is drawn again by itself, the next one is the
+// same to the last bit, and no worker is left over.
 func TestEngineDies(t *testing.T) {
 	drive(t, nil, `
 		await visit("/wisp.d.ts"); // a page of the origin that loads nothing
@@ -299,11 +305,7 @@ func TestEngineDies(t *testing.T) {
 			terminate() { this.alive = false; super.terminate(); }
 		};
 		const live = () => workers.filter((w) => w.alive);
-		const script = frame.contentDocument.createElement("script");
-		script.type = "module";
-		script.src = "/test/module.js";
-		frame.contentDocument.documentElement.append(script);
-		const { createGenerator, models, capabilities } = await until("the module", () => inside().wisp);
+		const { createGenerator, models, capabilities } = await imported();
 		const code = (promise) => promise.then((r) => "drawn", (err) => err.code);
 
 		await Promise.all([...Array(20)].flatMap(() => [models(), capabilities()]));
@@ -318,13 +320,21 @@ func TestEngineDies(t *testing.T) {
 		check("pictures of all", new Set([want, ...all]).size, 1);
 
 		const [g, other] = twenty;
-		const long = { ...request, steps: 500 };
-		const begun = (start) => new Promise((step) => start(() => step()));
+		const long = { ...request, steps: 40 };
+		const whole = (await g.generate(long)).images[0].data.join();
+		const begun = (start) => new Promise((step) => start(({ stage, step: n }) => { if (stage === "denoise" && n > 2) step(); }));
 		let mine, waits;
-		await begun((onStep) => { mine = code(g.generate({ ...long, onStep })); waits = draw(other); });
+		await begun((onStep) => { mine = g.generate({ ...long, onStep }); waits = draw(other); });
 		live().at(-1).postMessage({ test: "end" });
-		check("a picture whose worker ended", await mine, "internal");
+		check("a picture whose worker ended", (await mine).images[0].data.join(), whole);
 		check("the picture that waited", await waits, want);
+		check("workers", live().length, 1);
+
+		let ends = 0;
+		mine = code(g.generate({ ...request, steps: 500, onStep: ({ step }) => { if (step === 2) ends++, live().at(-1).postMessage({ test: "end" }); } }));
+		check("one whose worker ends each time", await mine, "internal");
+		check("times that it was tried", ends, 2);
+		check("the picture after it", await draw(g), want);
 		check("workers", live().length, 1);
 
 		live().at(-1).postMessage({ test: "end" });
@@ -333,7 +343,7 @@ func TestEngineDies(t *testing.T) {
 		check("workers", live().length, 1);
 
 		const stop = new AbortController();
-		await begun((onStep) => { mine = code(g.generate({ ...long, onStep, signal: stop.signal })); });
+		await begun((onStep) => { mine = code(g.generate({ ...long, steps: 500, onStep, signal: stop.signal })); });
 		live().at(-1).postMessage({ test: "stand" });
 		const from = performance.now();
 		stop.abort();
@@ -456,17 +466,48 @@ func TestCardDoesNotAnswer(t *testing.T) {
 			$("backend").value = "webgpu";
 			$("backend").dispatchEvent(new (inside().Event)("change"));
 			await until("a word", () => $("notice").textContent.startsWith("The graphics card failed") && root().dataset.state === "ready");
-			check("the picture", await draw("red heart"), want);`},
+			check("the picture", await draw("red heart"), want);
+			const { createGenerator } = await imported();
+			const err = await createGenerator({ backend: "webgpu" }).catch((err) => err);
+			check("asked for by a program", [err.code, err.message.startsWith("the graphics card cannot be used here")].join(), "unsupported,true");`},
+		{"the self-test hangs", `(new BroadcastChannel("asked").postMessage(0), Promise.resolve({ features: new Set(), limits: {}, info: {}, requestDevice: async () => hanging }))`, `
+			let from = 0;
+			new BroadcastChannel("asked").onmessage = () => { from ||= performance.now(); };
+			await open();
+			await draw("red heart");
+			const took = performance.now() - from;
+			if (from === 0 || took > 30000) throw new Error("drew after " + took); // 5 s on an idle machine
+			await tell("the processor drew after " + Math.round(took) + " ms");`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, name := range []string{"chromium", "firefox"} {
 				s := serve(t)
-				withWorker(t, s, fmt.Sprintf(`Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => %s } });`, c.adapter))
-				driveOne(t, s, browser.Options{Name: name}, nil, c.script)
+				withWorker(t, s, hanging+fmt.Sprintf(`Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => %s } });`, c.adapter))
+				driveOne(t, s, browser.Options{Name: name}, func(what string) { t.Logf("%s: %s", name, what) }, c.script)
 			}
 		})
 	}
 }
+
+// hanging is a device that answers at the start and never again.
+const hanging = `
+	globalThis.GPUBufferUsage ??= {};
+	globalThis.GPUMapMode ??= {};
+	globalThis.GPUShaderStage ??= {};
+	const never = () => new Promise(() => {});
+	let answers = 2;
+	const hanging = {
+		features: new Set(), lost: never(), destroy() {}, pushErrorScope() {}, popErrorScope: async () => null,
+		limits: { maxBufferSize: 1 << 28, maxStorageBufferBindingSize: 1 << 27, maxComputeWorkgroupStorageSize: 16384,
+			maxComputeInvocationsPerWorkgroup: 256, minStorageBufferOffsetAlignment: 256, minUniformBufferOffsetAlignment: 256 },
+		createBuffer: ({ size }) => ({ size, destroy() {}, mapAsync: never }),
+		createBindGroupLayout: () => ({}), createBindGroup: () => ({}), createPipelineLayout: () => ({}), createShaderModule: () => ({}),
+		createComputePipelineAsync: async () => ({}),
+		createCommandEncoder: () => ({ copyBufferToBuffer() {}, finish() {},
+			beginComputePass: () => ({ setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} }) }),
+		queue: { writeBuffer() {}, submit() {}, onSubmittedWorkDone: () => (answers-- > 0 ? Promise.resolve() : never()) },
+	};
+`
 
 // Out of memory three times: each time one engine takes the other's place, and
 // a picture that fits is drawn as before.

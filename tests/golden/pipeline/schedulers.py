@@ -1,4 +1,4 @@
-"""Writes schedulers/: 15 pictures by diffusers' StableDiffusionPipeline of the tiny_ddim_kl model, each with another
+"""Writes schedulers/: 40 pictures by diffusers' StableDiffusionPipeline of the tiny_ddim_kl model, each with another
 scheduler whose class and fields are drawn from a seed. They lie side by side in one PNG, eight in a row.
 
     python schedulers.py     # the versions of make.py
@@ -31,7 +31,7 @@ CLASSES = [
     "KDPM2AncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler", "PNDMScheduler",
     "SASolverScheduler", "UniPCMultistepScheduler",  # not TCDScheduler, to which the pipeline gives another eta than its own
 ]
-COUNT, SIZE, ROW = 15, 32, 8
+COUNT, SIZE, ROW = 40, 32, 8
 torch.set_grad_enabled(False)
 parts = pipelines.Pipeline(HERE / "tiny_ddim_kl/model")
 rng = configs["rnd"].Random(23)
