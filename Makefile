@@ -156,10 +156,10 @@ audit:
 # the tests of that name. Some twenty minutes on two idle cores; attack-small, a
 # part of test, two.
 attack:
-	@$(if $(SEED),WISP_SEED=$(SEED)) go run -tags attack ./tests/attack $(if $(JSON),-json) $(if $(ONLY),-only $(ONLY))
+	@$(if $(SEED),WISP_SEED=$(SEED)) go run ./tests/attack $(if $(JSON),-json) $(if $(ONLY),-only $(ONLY))
 
 attack-small:
-	@$(if $(SEED),WISP_SEED=$(SEED)) go run -tags attack ./tests/attack -small
+	@$(if $(SEED),WISP_SEED=$(SEED)) go run ./tests/attack -small
 
 # The npm package, packed and installed, its types checked, bundled by Vite in
 # the React example, and tried in Chromium. npm fetches what that takes once.

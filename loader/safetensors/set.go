@@ -91,7 +91,7 @@ func (s *Set) sort() error {
 // none, one under another name or with its dimensions seen otherwise, or
 // several that share its bytes. Closing the original closes it.
 func (s *Set) Map(f func(t Tensor) []Tensor) (*Set, error) {
-	out := &Set{files: s.files, GGUF: s.GGUF}
+	out := &Set{files: s.files, GGUF: s.GGUF, Tensors: make([]Tensor, 0, len(s.Tensors))}
 	for _, t := range s.Tensors {
 		out.Tensors = append(out.Tensors, f(t)...)
 	}
@@ -133,6 +133,9 @@ func (s *Set) add(name string, open func(name string) (Blob, error), want map[st
 		if _, ok := f.Find(n); !ok {
 			return bad("the index says that the tensor %q is here, and it is not", n)
 		}
+	}
+	if want == nil {
+		s.Tensors = slices.Grow(s.Tensors, len(f.Tensors))
 	}
 	for _, t := range f.Tensors {
 		if want != nil && !want[t.Name] {

@@ -1,9 +1,7 @@
-//go:build attack
-
 // Command attack runs the whole suite that attacks wisp, or a smaller part, and
 // prints a row a case:
 //
-//	go run -tags attack ./tests/attack [-json] [-small] [-only NAME]
+//	go run ./tests/attack [-json] [-small] [-only NAME]
 //
 // It runs the tests of this package and those of the packages faults, browser
 // and loader that do what strangers and accidents do; those that print no row of

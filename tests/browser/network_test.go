@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -86,7 +87,8 @@ func TestEverythingFailsOnce(t *testing.T) {
 		f := failing(t, rand.New(rand.NewPCG(seed, 22)))
 		began := time.Now()
 		result, at := driven(f.server, func(string) {}, arriving)
-		p.another().run(chromedp.Navigate(f.URL + "/test/drive.html"))
+		// What waits for the load would wait for the frame.
+		p.another().run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("location.href = %q", f.URL+"/test/drive.html")))
 		visits.Go(func() { // stalls are waited for side by side
 			select {
 			case failure := <-result:
