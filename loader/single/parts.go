@@ -71,14 +71,14 @@ func parts(file string, all *safetensors.Set) (found []part, left []string, err 
 	for _, t := range all.Tensors {
 		byPrefix[prefixOf(t.Name)]++
 	}
-	names := func(prefix string) {
+	leave := func(prefix string) {
 		for _, t := range all.Tensors {
 			if prefixOf(t.Name) == prefix {
 				left = append(left, t.Name)
 			}
 		}
 	}
-	names(marked)
+	leave(marked)
 	delete(byPrefix, marked)
 	bare := len(byPrefix) == 1 && byPrefix[""] > 0
 	for _, p := range append(prefixes, struct {
@@ -89,7 +89,7 @@ func parts(file string, all *safetensors.Set) (found []part, left []string, err 
 			continue
 		}
 		if p.prefix == "" && !bare {
-			names("")
+			leave("")
 			continue
 		}
 		set, err := all.Map(func(t safetensors.Tensor) []safetensors.Tensor {
