@@ -129,6 +129,9 @@ func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 	if err != nil {
 		return err
 	}
+	if page[credits], err = fs.ReadFile(files, credits); err != nil {
+		return fmt.Errorf("site: %w", err)
+	}
 	before := builtBefore(o.Out)
 	if page[worker], err = assemble(page, slices.Collect(maps.Keys(page))); err != nil {
 		return err
@@ -165,7 +168,10 @@ func Build(files fs.FS, models fs.FS, o BuildOptions) error {
 
 // notices lists the licence, the credits that the model's sources ask for, and
 // what they are called in a built site, whose hosts go by extensions.
-var notices = map[string]string{"LICENSE": "LICENSE.txt", "ATTRIBUTION.md": "ATTRIBUTION.md"}
+var notices = map[string]string{"LICENSE": "LICENSE.txt", credits: credits}
+
+// credits is what the page links to, so the service worker keeps it, too.
+const credits = "ATTRIBUTION.md"
 
 // builtBefore lists the files of the build in a directory, from its service
 // worker; nothing where there is none.

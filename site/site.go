@@ -125,7 +125,7 @@ func Assemble(files fs.FS) (fs.FS, error) {
 		return nil, err
 	}
 	whole := Layers{memory{starter: start}, files}
-	built, err := assemble(whole, slices.Concat(names(), glue, []string{engine, packer}))
+	built, err := assemble(whole, slices.Concat(names(), glue, []string{engine, packer, credits}))
 	if err != nil {
 		return nil, err
 	}

@@ -583,11 +583,14 @@ func TestStarter(t *testing.T) {
 // A change to any file makes another version; nothing else does.
 func TestAssembleVersions(t *testing.T) {
 	build := func(script string) string {
-		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "pack.wasm": nil, "wasm_exec.js": []byte(script), "replay.js": nil}})
+		files, err := Assemble(Layers{Files(), memory{"wisp.wasm": []byte("a"), "pack.wasm": nil, "wasm_exec.js": []byte(script), "replay.js": nil, credits: nil}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		version, _, _ := workerFiles(t, files)
+		version, kept, _ := workerFiles(t, files)
+		if _, offline := kept[credits]; !offline {
+			t.Error("the page's link to the credits is dead without a network")
+		}
 		return version
 	}
 	first, again, other := build("1"), build("1"), build("2")

@@ -4,19 +4,13 @@ package browser_test
 
 import (
 	"fmt"
-	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/css"
 	"github.com/chromedp/cdproto/dom"
-	"github.com/chromedp/cdproto/heapprofiler"
-	"github.com/chromedp/cdproto/memory"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/systeminfo"
 	"github.com/chromedp/chromedp"
 
 	"wisp/tests/browser"
@@ -65,57 +59,4 @@ func (p *tab) unwatched() {
 			p.t.Fatal(err)
 		}
 	}
-}
-
-// memory is what the tab's process, the largest of the renderers, holds beside
-// the browser's own program files, in bytes: once its garbage is collected and
-// it has given back the caches and free pages that a browser keeps until
-// memory is short.
-func (p *tab) memory() int64 {
-	p.t.Helper()
-	for range 2 {
-		_, err := chromedp.Call(p.ctx, heapprofiler.CollectGarbage, cdp.Empty{})
-		if err == nil {
-			_, err = chromedp.CallBrowser(p.ctx, memory.SimulatePressureNotification, memory.SimulatePressureNotificationParams{Level: memory.PressureLevelCritical})
-		}
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		time.Sleep(time.Second)
-	}
-	info, err := chromedp.CallBrowser(p.ctx, systeminfo.GetProcessInfo, cdp.Empty{})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var largest int64
-	for _, process := range info.ProcessInfo {
-		if process.Type != "renderer" {
-			continue
-		}
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", process.ID))
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		largest = max(largest, pss(p.t, string(text)))
-	}
-	return largest
-}
-
-// pss adds the lines "Pss_Anon: N kB", "Pss_Shmem: N kB" and "SwapPss: N kB":
-// the share in the program's files, which is left out, depends on what other
-// browsers run.
-func pss(t testing.TB, rollup string) int64 {
-	t.Helper()
-	var sum, found int64
-	for line := range strings.Lines(rollup) {
-		var kind string
-		var kB int64
-		if n, _ := fmt.Sscanf(line, "%s %d kB", &kind, &kB); n == 2 && slices.Contains([]string{"Pss_Anon:", "Pss_Shmem:", "SwapPss:"}, kind) {
-			sum, found = sum+kB*1024, found+1
-		}
-	}
-	if found != 3 {
-		t.Fatalf("no Pss_Anon, Pss_Shmem and SwapPss in %q", rollup)
-	}
-	return sum
 }
