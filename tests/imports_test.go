@@ -19,6 +19,7 @@ const (
 	safejsModule    = "github.com/hack-pad/safejs"
 	indexedDBModule = "github.com/hack-pad/go-indexeddb"
 	zstdModule      = "github.com/klauspost/compress/zstd"
+	gzipModule      = "github.com/klauspost/compress/gzip" // of the command, never of the wasm
 	float16Module   = "github.com/x448/float16"
 	wazeroModule    = "github.com/tetratelabs/wazero"
 	brotliModule    = "github.com/andybalholm/brotli" // of the command, never of the wasm
@@ -60,7 +61,7 @@ var arrows = map[string][]string{
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
 	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
-	"site":               {zstdModule, brotliModule, minifyModule},
+	"site":               {zstdModule, brotliModule, minifyModule, gzipModule},
 }
 
 // jsOnly are the imports that only files named *_js.go may have, and hostOnly
