@@ -238,6 +238,11 @@ export interface Request {
 	class?: number;
 	/** Whole, 0 to 2^53. Left out: a random one, reported in the result. */
 	seed?: number;
+	/**
+	 * Whose noise a seed stands for: "torch" (the default, diffusers'), "cuda" (AUTOMATIC1111's) or "comfyui" (a batch is drawn
+	 * at once). The first two have AUTOMATIC1111's parameters: "cuda subseed=5 strength=0.3 width=512 height=512 ensd=31337".
+	 */
+	noise?: string;
 	/** What is left out is as the model recommends. */
 	steps?: number;
 	/** 1 or less turns classifier-free guidance off. */
@@ -382,7 +387,11 @@ export interface Generator {
 	readonly device: string;
 	readonly defaults: { steps: number; guidance: number; schedule: string; width: number; height: number };
 	/** Those that fit the model, its own first. */
-	readonly samplers: { name: string; label: string }[];
+	readonly samplers: {
+		name: string; label: string;
+		/** What it is good for, in English; the paper, as arXiv numbers it, or empty; the file in engine/sampler. */
+		good: string; paper: string; file: string;
+	}[];
 	readonly schedules: { name: string; label: string }[];
 	/** The model's wisp.json, such as `styles` and `examples`. */
 	readonly settings: Record<string, unknown>;

@@ -451,7 +451,7 @@ const imageData = ({ width, height, data }) => new ImageData(data, width, height
 
 // What of a request goes to the engine.
 const settings = [
-	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn", "sampler", "schedule", "width", "height", "count", "previews",
+	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "noise", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn", "sampler", "schedule", "width", "height", "count", "previews",
 	"image", "strength", "imageGuidance", "mask", "maskBlur", "onlyMasked", "maskPadding", "outpaintLeft", "outpaintTop", "outpaintRight", "outpaintBottom", "guessMode",
 ];
 

@@ -195,10 +195,12 @@ func (g *generator) value() any {
 		return nil
 	}
 	d := g.defaults
-	labelled := func(name, label string) any { return map[string]any{"name": name, "label": label} }
+	labelled := func(name, label string) map[string]any { return map[string]any{"name": name, "label": label} }
 	samplers, schedules := []any{}, []any{}
 	for _, s := range g.pipeline.Samplers() {
-		samplers = append(samplers, labelled(s.Name, s.Label))
+		info, note := labelled(s.Name, s.Label), g.pipeline.About(s.Name)
+		info["good"], info["paper"], info["file"] = note.Good, note.Paper, note.File
+		samplers = append(samplers, info)
 	}
 	for _, s := range g.pipeline.Schedules() {
 		schedules = append(schedules, labelled(s.Name, s.Label))

@@ -46,6 +46,7 @@ type Request struct {
 	SecondPrompt    string       // for the second text encoder where there is one; empty for Prompt
 	ClipSkip        int          // 2 reads CLIP's last layer but one, as users count; 0 as the model has it
 	Class           int          // for a model that draws classes: its number
+	Noise           string       // where it comes from: "" or "torch" as in diffusers, "cuda" as in AUTOMATIC1111, "comfyui"; with parameters: "cuda subseed=5 strength=0.3 width=512 height=512 ensd=31337"
 	Seed            uint64       // of the first picture; picture i uses Seed + i
 	Steps           int          // denoising steps
 	Guidance        float32      // classifier-free guidance scale; 1 or less turns it off

@@ -62,7 +62,7 @@ func TestEncodePNG(t *testing.T) {
 // The stream is torch's in (c, h, w) order, whatever order the latents have.
 func TestNoiseOrder(t *testing.T) {
 	const pixels, c = 12, 4
-	n := newNoise(3, Latent{Height: 3, Width: pixels / 3, Channels: c})
+	n := newNoise(Request{Seed: 3}, 0, Latent{Height: 3, Width: pixels / 3, Channels: c})
 	want := make([]float32, 2*pixels*c)
 	g := rng.New(3)
 	g.Randn(want[:pixels*c])

@@ -20,6 +20,7 @@ var RequestFields = []Field{
 	{"clipSkip", "clip-skip", "which of CLIP's layers to read, from the last: 2 is the last but one", func(r *Request) any { return &r.ClipSkip }},
 	{"class", "class", "for a model that draws classes: its number", func(r *Request) any { return &r.Class }},
 	{"seed", "seed", "seed of the first picture", func(r *Request) any { return &r.Seed }},
+	{"noise", "noise", "whose noise a seed stands for: torch, cuda (AUTOMATIC1111) or comfyui; \"cuda subseed=5 strength=0.3 width=512 height=512 ensd=31337\"", func(r *Request) any { return &r.Noise }},
 	{"steps", "steps", "denoising steps", func(r *Request) any { return &r.Steps }},
 	{"guidance", "guidance", "how closely to follow the prompt", func(r *Request) any { return &r.Guidance }},
 	{"guidanceRescale", "guidance-rescale", "how far strong guidance's contrast is taken back, 0 to 1", func(r *Request) any { return &r.GuidanceRescale }},

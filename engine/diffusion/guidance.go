@@ -244,6 +244,9 @@ func checkGuidance(r Request, f Fields) error {
 	if _, err := readChurn(r.Churn); err != nil {
 		return err
 	}
+	if _, err := readSource(r.Noise); err != nil {
+		return err
+	}
 	_, err := readSkipLayers(r.SkipLayers, f.Layers, 1)
 	return err
 }

@@ -4,61 +4,9 @@ import (
 	"errors"
 	"image"
 	"math"
-	"slices"
 
 	"wisp/engine"
-	"wisp/engine/rng"
-	"wisp/engine/sampler"
 )
-
-// noise draws latents as torch.randn does on the CPU: in (c, h, w) order, here
-// turned to (h, w, c).
-type noise struct {
-	seed      uint64
-	generator *rng.MT19937
-	path      *rng.Brownian // nil before a sampler asks for it
-	latent    Latent
-}
-
-func newNoise(seed uint64, l Latent) *noise {
-	l.Patch = max(1, l.Patch)
-	return &noise{seed: seed, generator: rng.New(seed), latent: l}
-}
-
-// draw fills a latent by randn and packs it.
-func (n *noise) draw(randn func(out []float32)) []float32 {
-	l := n.latent
-	v := make([]float32, l.Height*l.Width*l.Channels)
-	randn(v)
-	p, wide := l.Patch, l.Width*l.Patch
-	pixels := l.Height * p * wide
-	out := make([]float32, len(v))
-	for i := range out {
-		x, c := i/l.Channels, i%l.Channels
-		row, column := x/l.Width*p+c/p%p, x%l.Width*p+c%p
-		out[i] = v[c/(p*p)*pixels+row*wide+column]
-	}
-	return out
-}
-
-func (n *noise) next() []float32 { return n.draw(n.generator.Randn) }
-
-// step is what the sampler's step i wants: nothing, fresh noise, or an
-// increment of the seed's Brownian path.
-func (n *noise) step(s sampler.Sampler, i int) []float32 {
-	if !s.NeedsNoise(i) {
-		return nil
-	}
-	from, to, ok := s.Span(i)
-	if !ok {
-		return n.next()
-	}
-	if n.path == nil {
-		levels := slices.DeleteFunc(slices.Clone(s.Sigmas()), func(v float32) bool { return v == 0 })
-		n.path = rng.NewBrownian(n.seed, float64(slices.Min(levels)), float64(slices.Max(levels)))
-	}
-	return n.draw(func(out []float32) { n.path.Increment(from, to, out) })
-}
 
 // pack lays squares of latents x (h·p, w·p, c) into channels: (h, w, c·p·p).
 func (l Latent) pack(x []float32) []float32 {

@@ -19,7 +19,7 @@ func TestBrownianNoise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := newNoise(9, Latent{Height: 3, Width: 1, Channels: 2})
+	n := newNoise(Request{Seed: 9}, 0, Latent{Height: 3, Width: 1, Channels: 2})
 	n.next()
 	got := n.step(s, 0)
 	levels := s.Sigmas()

@@ -132,7 +132,7 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 // (h, w, c).
 func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
 	s, l := d.s, d.latent
-	noise := newNoise(d.r.Seed+uint64(i), l)
+	noise := newNoise(d.r, i, l)
 	x := d.first(noise)
 	runs := len(s.Timesteps())
 	for step, t := range s.Timesteps() {

@@ -37,6 +37,9 @@ func parameters(r Request, sampler, schedule, model string) string {
 	if r.Eta != nil {
 		fmt.Fprintf(&b, ", Eta: %g", *r.Eta)
 	}
+	if r.Noise != "" && r.Noise != torchNoise {
+		fmt.Fprintf(&b, ", Noise: %s", quote(r.Noise))
+	}
 	if r.Churn != "" {
 		fmt.Fprintf(&b, ", Churn: %s", quote(r.Churn))
 	}

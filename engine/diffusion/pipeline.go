@@ -190,6 +190,9 @@ func (p *Pipeline) check(r Request) error {
 // Samplers lists those that fit the model, its own first.
 func (p *Pipeline) Samplers() []sampler.Info { return sampler.List(p.scheduler) }
 
+// About is what people may want to know of a sampler that Samplers lists.
+func (p *Pipeline) About(name string) sampler.Note { return sampler.About(name) }
+
 // Schedules lists those that a request may name beside the model's own.
 func (p *Pipeline) Schedules() []sampler.Info { return sampler.Schedules }
 

@@ -186,7 +186,7 @@ func (t *tuner) walk(ctx context.Context, r Request, s sampler.Sampler, k int) (
 	if d.guide, err = t.p.guidance(ctx, r, s, &Result{}); err != nil {
 		return nil, nil, err
 	}
-	now := d.first(newNoise(r.Seed, d.latent))
+	now := d.first(newNoise(r, 0, d.latent))
 	x = append(x, slices.Clone(now))
 	for i, time := range s.Timesteps() {
 		out, err := d.predict(ctx, i, time, now)

@@ -8,9 +8,14 @@ import "math"
 // The plainest sampler, with one evaluation a step and nothing remembered: good for flow models, for distilled models
 // of a few steps, and as a measure for the others, which need fewer steps elsewhere.
 func newEuler(s settings, p Plan) (Sampler, error) {
+	inverted := s.InvertSigmas && s.family == flowFamily
+	s.InvertSigmas = s.InvertSigmas && !inverted
 	levels, init, err := s.kLevels(p.Steps)
 	if err != nil {
 		return nil, err
+	}
+	if inverted {
+		s.invert(levels)
 	}
 	hats, noise, init, err := s.churn(p, levels, init)
 	if err != nil {
@@ -27,6 +32,16 @@ func newEuler(s settings, p Plan) (Sampler, error) {
 		runs = append(runs, r)
 	}
 	return newSolver(s, runs, levels[p.Steps], init), nil
+}
+
+// invert is invert_sigmas: the levels of a model that counts them from noise, at 0, to the picture, at 1, and predicts the
+// picture without the noise, not the noise without the picture.
+func (s settings) invert(levels []level) {
+	for i, l := range levels {
+		levels[i].shown = float64(float32(1 - l.sigma))
+		levels[i].t = levels[i].shown * float64(s.NumTrainTimesteps)
+		levels[i].zero = theX.plus(theOut.times(l.sigma))
+	}
 }
 
 // eulerStep goes from l to the noise level sigma.

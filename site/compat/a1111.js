@@ -64,13 +64,15 @@ export function txt2imgOf(body, generator, styles) {
 	const { CLIP_stop_at_last_layers: clip, ...others } = read.override_settings ?? {};
 	optionsOf(others, generator);
 	const { sampler, schedule, row } = method(read, generator, notices);
-	if (![undefined, null].includes(body.eta) && row?.eta !== undefined && number(body.eta) !== row.eta) notices.push(`eta: ${brief(body.eta)}`);
+	const eta = ![undefined, null].includes(body.eta) && row?.eta !== undefined && number(body.eta) !== row.eta ? number(body.eta) : undefined;
+	if (eta !== undefined && sampler === undefined) notices.push(`eta: ${brief(body.eta)}`);
 	const count = (read.batch_size ?? 1) * (read.n_iter ?? 1);
 	if (!(count >= 1 && count <= maxCount)) refuse(`batch_size times n_iter is ${count}: choose 1 to ${maxCount}`);
 	const request = {
 		prompt: promptOf(read, styles, notices, generator), negativePrompt: read.negative_prompt ?? "", seed: read.seed >= 0 ? read.seed : undefined,
 		clipSkip: clipSkipOf(clip, generator.fields, notices), steps: read.steps, guidance: read.cfg_scale, width: read.width, height: read.height, sampler, schedule,
 	};
+	if (eta !== undefined && sampler !== undefined) request.eta = eta;
 	// Of what it cannot do the engine tells; without any brackets there is nothing to tell.
 	if (generator.fields.weights || emphasisIn("a1111", request, generator.fields).length > 0) request.promptSyntax = "a1111";
 	return { request, count, notices };

@@ -116,6 +116,8 @@ def denoised(s, result, x, out):
     for field in ("denoised", "pred_original_sample"):
         if getattr(result, field, None) is not None:
             return getattr(result, field)
+    if type(s).__name__ == "FlowMatchEulerDiscreteScheduler" and s.config.invert_sigmas:
+        return x + (1 - s.sigmas[s.begin_index]) * out
     if type(s).__name__ == "FlowMatchEulerDiscreteScheduler":
         return x - s.sigmas[s.begin_index] * out
     return None
@@ -409,6 +411,11 @@ def score_sde():
     return made
 
 
+def flow_invert():
+    grid = [dict(invert_sigmas=True), dict(invert_sigmas=True, shift=3.0)]
+    return cases(diffusers.FlowMatchEulerDiscreteScheduler, grid, steps=(2, 5, 10))
+
+
 def k_diffusion():
     """k-diffusion's samplers over Stable Diffusion's levels, with fresh noise as everywhere here; config has the name."""
     package = types.ModuleType("k_diffusion")  # whose __init__ wants more than its samplers do
@@ -449,7 +456,7 @@ def k_diffusion():
 
 GOLDENS = {f.__name__: f for f in (euler, ddim, flow_euler, euler_ancestral, heun, plms, dpmpp_2m, dpmpp_2m_sde, unipc, lcm, tcd,
                                         pndm, lms, dpm_2, dpm_2_a, ddpm, deis, dpm_singlestep, dpmsolver, edm,
-                                        flow_more, consistency_models, scm, sa_solver, score_sde, k_diffusion)}
+                                        flow_more, consistency_models, scm, sa_solver, score_sde, k_diffusion, flow_invert)}
 
 for name in sys.argv[1:] or GOLDENS:
     made, configs = GOLDENS[name](), []
