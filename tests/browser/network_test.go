@@ -235,7 +235,7 @@ const arriving = `
 		if (page === null || page.URL.startsWith("about:") && waited > 5000) return waited > 1000 && load("an error of the browser");
 		if (came && !$("prompt")) return load("another answer than the page");
 		if ($("error") && !$("error").hidden) throw new Error("the page says " + $("error").textContent);
-		if ($("stuck") && inside().getComputedStyle($("stuck")).visibility === "visible") return load("still arriving");
+		if ($("stuck") && inside().getComputedStyle($("stuck")).visibility === "visible") return waited > 25_000 && load("still arriving"); // without its style it says so at once
 		return !came && !$("stuck") && waited > 30_000 && load("half of the page");
 	}, 240_000);
 `
