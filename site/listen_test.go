@@ -14,6 +14,9 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -221,4 +224,44 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 		return path
 	}
 	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(private))), pool
+}
+
+// Behind a proxy, without TLS: ranges, compressed forms and refusals pass
+// through it, and the proxy's connections are used again.
+func TestServeBehindProxy(t *testing.T) {
+	files, chunk := testFiles(t)
+	addr, stop := listen(t, Handler(files), ServeOptions{})
+	proxy := httptest.NewServer(httputil.NewSingleHostReverseProxy(must(url.Parse("http://" + addr))))
+	defer proxy.Close()
+	ask := func(path string, header ...string) *http.Response {
+		t.Helper()
+		r := must(http.NewRequest("GET", proxy.URL+path, nil))
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	r := ask("/"+chunk, "Range", "bytes=1-2")
+	if body := string(must(io.ReadAll(r.Body))); r.StatusCode != http.StatusPartialContent || body != "hu" {
+		t.Errorf("a range: status %d, %q", r.StatusCode, body)
+	}
+	r.Body.Close()
+	for range 450 { // more than it may at once
+		r := ask("/app.js", "Accept-Encoding", "gzip")
+		if io.Copy(io.Discard, r.Body); r.StatusCode != 200 || r.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(r.Header.Get("Vary"), "Accept-Encoding") {
+			t.Fatalf("status %d, %v", r.StatusCode, r.Header)
+		}
+		r.Body.Close()
+	}
+	if r := ask("/gone.js"); r.StatusCode != 404 {
+		t.Errorf("what is not there: status %d", r.StatusCode)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
 }
