@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Shelf is where the weights of a program lie that has not room for all of them
@@ -94,7 +96,7 @@ func (p *stagedProgram) runStage(ctx context.Context, s *stage, values, out map[
 	for _, o := range s.graph.Outputs {
 		if t, asked := out[o.Name]; asked {
 			made[o.Name] = t
-		} else if _, own := crossing(o.Name); own {
+		} else if strings.HasPrefix(o.Name, crossed) {
 			made[o.Name] = NewTensor(F32, o.Node.Shape...)
 			values[o.Name] = made[o.Name]
 		}
@@ -214,15 +216,12 @@ func (c *cutter) ranges(most int64) (list [][2]int) {
 	return append(list, [2]int{from, len(c.graph.Nodes)})
 }
 
+// crossed begins the names of values that cross.
+const crossed = "\x00stage "
+
 // crossName is the name of the value that node i makes, as an input of the
 // stages that read it.
-func crossName(i int) string { return fmt.Sprintf("\x00stage %d", i) }
-
-// crossing reports whether a name is one of those.
-func crossing(name string) (i int, ok bool) {
-	n, err := fmt.Sscanf(name, "\x00stage %d", &i)
-	return i, n == 1 && err == nil
-}
+func crossName(i int) string { return crossed + strconv.Itoa(i) }
 
 // stage makes a graph of the nodes in a range.
 func (c *cutter) stage(r [2]int) (*stage, error) {

@@ -7,6 +7,7 @@ import (
 	"image"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"wisp/engine"
@@ -213,8 +214,8 @@ func plain64(v float32) float64 { return math.Round(float64(v)*1e6) / 1e6 }
 // first to one in the middle, in equal ratios.
 func guessed(name string, n int) float32 {
 	i := n - 1
-	if name != controlMiddle {
-		fmt.Sscanf(name, "control.%d", &i)
+	if number, err := strconv.Atoi(strings.TrimPrefix(name, "control.")); name != controlMiddle && err == nil {
+		i = number
 	}
 	return float32(math.Pow(10, float64(i)/float64(n-1)-1))
 }
