@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: serve build size upscaler setup check lint lint-js unit attack attack-small test test-browser test-page test-hosts test-train test-faults test-vite audit soak bench bench-webgpu bench-simd parity fuzz gen
+.PHONY: serve build size upscaler setup check lint lint-js unit attack attack-small test test-browser test-page test-hosts test-train test-faults test-vite test-clients audit soak bench bench-webgpu bench-simd parity fuzz gen
 
 # ADDR=:9000 serves elsewhere, MODEL=DIR serves another model.
 ADDR ?= :8080
@@ -44,7 +44,7 @@ setup:
 check:
 	@mkdir -p build
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'd:"; gofmt -l .; exit 1; }
-	go vet -tags browser,audit,soak,vite,attack ./...
+	go vet -tags browser,audit,soak,vite,attack,clients ./...
 	GOOS=js GOARCH=wasm go vet ./...
 	go mod tidy -diff
 	@for f in site/*.js site/compat/*.js site/languages/*.js site/studio/*.js tests/browser/run/*.js; do \
@@ -55,7 +55,7 @@ check:
 # that lint-js is no part of test.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 lint:
-	printf 'host: -tags=browser,audit,soak,vite\njs: GOOS=js GOARCH=wasm\n' | go run $(STATICCHECK) -matrix ./...
+	printf 'host: -tags=browser,audit,soak,vite,clients\njs: GOOS=js GOARCH=wasm\n' | go run $(STATICCHECK) -matrix ./...
 
 lint-js:
 	@mkdir -p build/lint && cp tests/lint/* build/lint/ && cd build/lint && npm install --silent --no-audit --no-fund
@@ -160,6 +160,12 @@ attack:
 
 attack-small:
 	@$(if $(SEED),WISP_SEED=$(SEED)) go run ./tests/attack -small
+
+# Clients of AUTOMATIC1111's API as npm has them, against a page in Chromium.
+test-clients:
+	mkdir -p build/clients && cp tests/clients/* build/clients/
+	cd build/clients && npm install --no-audit --no-fund
+	go test -tags browser,clients -count=1 -timeout 5m -v -run TestClients ./tests/browser
 
 # The npm package, packed and installed, its types checked, bundled by Vite in
 # the React example, and tried in Chromium. npm fetches what that takes once.

@@ -25,11 +25,12 @@ type visit struct {
 	API         string
 	Reading     string
 	Form        int
+	Tools       string
 	Picture     string
 }
 
 // The essential path in Firefox and WebKit: two visits, a refusal, a picture
-// each, and one by the local interface.
+// each, one by the local interface, and one that begins with a picture.
 func TestVisits(t *testing.T) {
 	for _, name := range []string{"firefox", "webkit"} {
 		t.Run(name, func(t *testing.T) { testVisits(t, name) })
@@ -71,6 +72,9 @@ func testVisits(t *testing.T, name string) {
 	}
 	if want := "a cat 5 null"; second.Reading != want {
 		t.Errorf("another tool's picture reads %q, want %q", second.Reading, want)
+	}
+	if want := "dropped pasted painted undone drawn"; second.Tools != want {
+		t.Errorf("the tools: %q, want %q", second.Tools, want)
 	}
 	if second.Form != 0 {
 		t.Error("a form drew a picture")
