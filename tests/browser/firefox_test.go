@@ -73,8 +73,8 @@ func testVisits(t *testing.T, name string) {
 	if want := "a cat 5 null"; second.Reading != want {
 		t.Errorf("another tool's picture reads %q, want %q", second.Reading, want)
 	}
-	if want := "dropped pasted painted undone drawn"; second.Tools != want {
-		t.Errorf("the tools: %q, want %q", second.Tools, want)
+	if want := "dropped pasted painted undone drawn"; first.Tools != want {
+		t.Errorf("the tools: %q, want %q", first.Tools, want)
 	}
 	if second.Form != 0 {
 		t.Error("a form drew a picture")
