@@ -99,7 +99,7 @@ func (p *Pipeline) notices(r Request) (list []string) {
 	}
 	if f.Weights && r.PromptSyntax == syntaxA1111 {
 		for _, u := range undone {
-			if u.what.MatchString(r.Prompt + "\n" + r.NegativePrompt) {
+			if u.in(r.Prompt + "\n" + r.NegativePrompt) {
 				list = append(list, u.says)
 			}
 		}

@@ -2,23 +2,48 @@ package diffusion
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
 
-// loraTag is AUTOMATIC1111's <lora:name:0.8>, and what its extensions put behind.
-var loraTag = regexp.MustCompile(`<(?:lora|lyco):([^:>]+)((?::[^:>]*)*)>`)
+// nextTag cuts prompt at its first tag, AUTOMATIC1111's <lora:name:0.8> and what
+// its extensions put behind; false without one.
+func nextTag(prompt string) (before, name string, fields []string, after string, found bool) {
+	for at := 0; at < len(prompt); at++ {
+		inside, tagged := strings.CutPrefix(prompt[at:], "<lora:")
+		if !tagged {
+			inside, tagged = strings.CutPrefix(prompt[at:], "<lyco:")
+		}
+		if !tagged {
+			continue
+		}
+		if strings.HasPrefix(inside, ":") || strings.HasPrefix(inside, ">") {
+			continue
+		}
+		inside, after, closed := strings.Cut(inside, ">")
+		if !closed {
+			break
+		}
+		fields := strings.Split(inside, ":")
+		return prompt[:at], fields[0], fields[1:], after, true
+	}
+	return prompt, "", nil, "", false
+}
 
 // readTags takes the tags out of a prompt. As in AUTOMATIC1111, the first number
 // is the strength, the second that in the denoiser where the first is the text
 // encoders'; te=, unet= and lbw= name theirs.
 func readTags(prompt string, notices []string) (bare string, tags []Lora, told []string) {
-	bare = loraTag.ReplaceAllStringFunc(prompt, func(tag string) string {
-		m := loraTag.FindStringSubmatch(tag)
-		l := Lora{ID: strings.TrimSpace(m[1]), Weight: 1}
+	for {
+		before, name, fields, after, found := nextTag(prompt)
+		bare += before
+		if !found {
+			break
+		}
+		prompt = after
+		l := Lora{ID: strings.TrimSpace(name), Weight: 1}
 		var numbers []float32
-		for _, field := range strings.Split(m[2], ":")[1:] {
+		for _, field := range fields {
 			key, value, named := strings.Cut(field, "=")
 			v, err := strconv.ParseFloat(strings.TrimSpace(field), 32)
 			if named {
@@ -51,8 +76,7 @@ func readTags(prompt string, notices []string) (bare string, tags []Lora, told [
 			notices = append(notices, fmt.Sprintf("prompt: %q of <lora:%s:…> is not understood", field, l.ID))
 		}
 		tags = append(tags, l)
-		return ""
-	})
+	}
 	if len(tags) > 0 {
 		bare = strings.TrimSpace(bare)
 	}

@@ -1,7 +1,7 @@
 package diffusion
 
 import (
-	"regexp"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -23,12 +23,74 @@ type weighted struct {
 	ends   bool // the chunk ends here: BREAK
 }
 
-// attention is a step of AUTOMATIC1111's parse_prompt_attention: an escaped
-// sign, a bracket, a weight that closes one, plain text.
-var (
-	attention = regexp.MustCompile(`\\[()\[\]\\]|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|[^\\()\[\]:]+|:`)
-	breaks    = regexp.MustCompile(`\s*\bBREAK\b\s*`)
-)
+// signs cuts text into the steps of AUTOMATIC1111's parse_prompt_attention: an
+// escaped sign, a bracket, a weight that closes one, ":1.5)", beside its number,
+// plain text. Written out, since regexp would be a thirtieth of the program.
+func signs(text string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for len(text) > 0 {
+			n, number := 1, ""
+			switch {
+			case text[0] == '\\':
+				if len(text) > 1 && strings.IndexByte(`()[]\`, text[1]) >= 0 {
+					n = 2
+				}
+			case text[0] == ':':
+				if number = closing(text); number != "" {
+					n = len(number) + 2
+				}
+			case strings.IndexByte("()[]", text[0]) < 0:
+				if n = strings.IndexAny(text, `\()[]:`); n < 0 {
+					n = len(text)
+				}
+			}
+			if !yield(text[:n], number) {
+				return
+			}
+			text = text[n:]
+		}
+	}
+}
+
+// closing is the number that text begins with between ":" and ")", or "".
+func closing(text string) string {
+	inside, _, closed := strings.Cut(text[1:], ")")
+	digits := strings.TrimPrefix(strings.TrimPrefix(inside, "+"), "-")
+	if !closed || len(inside)-len(digits) > 1 || strings.Trim(digits, ".0123456789") != "" || digits == "" {
+		return ""
+	}
+	return inside
+}
+
+// word finds a word of capital letters that stands alone in text, from an index
+// on; -1 without one.
+func word(text, what string, from int) int {
+	letter := func(i int) bool {
+		return i >= 0 && i < len(text) && (text[i] == '_' || '0' <= text[i] && text[i] <= '9' || 'a' <= text[i]|0x20 && text[i]|0x20 <= 'z')
+	}
+	for from <= len(text) {
+		at := strings.Index(text[from:], what)
+		if at < 0 {
+			break
+		}
+		if at += from; !letter(at-1) && !letter(at+len(what)) {
+			return at
+		}
+		from = at + 1
+	}
+	return -1
+}
+
+// breaks cuts text at each BREAK and the space around it.
+func breaks(text string) (parts []string) {
+	const space, sign = " \t\n\f\r", "BREAK"
+	from := 0
+	for at := word(text, sign, 0); at >= 0; at = word(text, sign, from) {
+		parts = append(parts, strings.TrimRight(text[from:at], space))
+		from = len(text) - len(strings.TrimLeft(text[at+len(sign):], space))
+	}
+	return append(parts, text[from:])
+}
 
 // readA1111 reads AUTOMATIC1111's syntax: (more), [less], (a lot:1.5), nested;
 // a backslash before a bracket that is meant; BREAK.
@@ -47,23 +109,23 @@ func readA1111(text string) []weighted {
 		*stack = (*stack)[:len(*stack)-1]
 		return last
 	}
-	for _, m := range attention.FindAllStringSubmatch(text, -1) {
-		weight, err := strconv.ParseFloat(m[1], 64)
-		switch sign := m[0]; {
+	for sign, number := range signs(text) {
+		weight, err := strconv.ParseFloat(number, 64)
+		switch {
 		case sign[0] == '\\':
 			parts = append(parts, weighted{text: sign[1:], weight: 1})
 		case sign == "(":
 			round = append(round, len(parts))
 		case sign == "[":
 			square = append(square, len(parts))
-		case m[1] != "" && err == nil && len(round) > 0:
+		case number != "" && err == nil && len(round) > 0:
 			multiply(pop(&round), weight)
 		case sign == ")" && len(round) > 0:
 			multiply(pop(&round), 1.1)
 		case sign == "]" && len(square) > 0:
 			multiply(pop(&square), 1/1.1)
 		default:
-			for i, part := range breaks.Split(sign, -1) {
+			for i, part := range breaks(sign) {
 				if i > 0 {
 					parts = append(parts, weighted{ends: true})
 				}
@@ -149,12 +211,31 @@ func comfyBrackets(text string) (out []string) {
 
 // undone finds what AUTOMATIC1111 does with a prompt and wisp does not.
 var undone = []struct {
-	what *regexp.Regexp
+	in   func(prompt string) bool
 	says string
 }{
-	{regexp.MustCompile(`\[[^\[\]]*:\s*[\d.]+\s*\]`), "prompt: words that change between steps, [a:b:0.5], are read as emphasis"},
-	{regexp.MustCompile(`\[[^\[\]]*\|[^\[\]]*\]`), "prompt: words that take turns, [a|b], are read as emphasis"},
-	{regexp.MustCompile(`\bAND\b`), "prompt: AND joins no prompts here, it is read as a word"},
+	{inSquare(steps), "prompt: words that change between steps, [a:b:0.5], are read as emphasis"},
+	{inSquare(func(inside string) bool { return strings.Contains(inside, "|") }), "prompt: words that take turns, [a|b], are read as emphasis"},
+	{func(prompt string) bool { return word(prompt, "AND", 0) >= 0 }, "prompt: AND joins no prompts here, it is read as a word"},
+}
+
+// steps tells whether the words of a bracket end in a number behind a colon.
+func steps(inside string) bool {
+	at := strings.LastIndex(inside, ":")
+	number := strings.TrimSpace(inside[at+1:])
+	return at >= 0 && number != "" && strings.Trim(number, ".0123456789") == ""
+}
+
+// inSquare finds an innermost pair of square brackets that holds what is told.
+func inSquare(holds func(inside string) bool) func(string) bool {
+	return func(prompt string) bool {
+		for _, part := range strings.Split(prompt, "[")[1:] {
+			if inside, _, closed := strings.Cut(part, "]"); closed && holds(inside) {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // section is what a text encoder reads at once, with the weight of each token.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -68,22 +67,30 @@ func (a *Adapter) Input(block string) string { return a.Name + " strength " + bl
 // Weight is the name in the graph of what a change adds to a weight.
 func (a *Adapter) Weight(changed, part string) string { return a.Name + " " + part + " " + changed }
 
-var blockName = regexp.MustCompile(`^(?:(down|up)_blocks\.(\d+)\.(?:(?:resnets|attentions)\.(\d+)|(\w+samplers))|mid_block|[a-z_]+\.\d+)`)
-
 // Block is the part of a denoiser that a weight belongs to, as block weights
 // name it: "down_blocks.1.0" for the residual layer and the transformer 0 of
 // a UNet's block, "down_blocks.1.downsamplers", "mid_block",
 // "transformer_blocks.12"; "" for what is in none.
 func Block(weight string) string {
-	m := blockName.FindStringSubmatch(weight)
-	switch {
-	case m == nil:
-		return ""
-	case m[1] != "":
-		return m[1] + "_blocks." + m[2] + "." + m[3] + m[4]
+	if strings.HasPrefix(weight, "mid_block") {
+		return "mid_block"
 	}
-	return m[0]
+	part := strings.Split(weight, ".")
+	if len(part) < 2 || strings.Trim(part[0], "_abcdefghijklmnopqrstuvwxyz") != "" || part[0] == "" || !number(part[1]) {
+		return ""
+	}
+	if len(part) > 3 && (part[0] == "down_blocks" || part[0] == "up_blocks") {
+		switch layer := part[2]; {
+		case (layer == "resnets" || layer == "attentions") && number(part[3]):
+			return part[0] + "." + part[1] + "." + part[3]
+		case strings.HasSuffix(layer, "samplers"):
+			return part[0] + "." + part[1] + "." + layer
+		}
+	}
+	return part[0] + "." + part[1]
 }
+
+func number(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // Adapt is g with adapters worn: each layer that one changes adds
 // strength · up(down(x)), or what its form has in place of that, to its result.
