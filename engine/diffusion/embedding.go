@@ -2,7 +2,6 @@ package diffusion
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -65,8 +64,40 @@ func (p *Pipeline) AddEmbedding(e Embedding) error {
 
 // word is a name that a text encoder has vectors for.
 type word struct {
-	at  *regexp.Regexp
-	ids []int32
+	names []string // the longest first
+	ids   []int32
+}
+
+// find returns where a text first names the word, in letters of any case and with
+// "embedding:" before it or not; from −1 where it does not.
+func (w word) find(text string) (from, to int) {
+	const mark = "embedding:"
+	for from := range text {
+		for _, n := range w.names {
+			if k := foldedPrefix(text[from:], mark+n); k > 0 {
+				return from, from + k
+			}
+		}
+		for _, n := range w.names {
+			if k := foldedPrefix(text[from:], n); k > 0 {
+				return from, from + k
+			}
+		}
+	}
+	return -1, -1
+}
+
+// foldedPrefix is how many bytes of text are prefix but for the case of letters,
+// 0 where it begins otherwise.
+func foldedPrefix(text, prefix string) (n int) {
+	for _, want := range prefix {
+		r, size := utf8.DecodeRuneInString(text[n:])
+		if r != want && !strings.EqualFold(string(r), string(want)) {
+			return 0
+		}
+		n += size
+	}
+	return n
 }
 
 // learnedID is the first id that stands for a learned vector.
@@ -79,12 +110,8 @@ func (c *clipText) learn(names []string, vectors [][]float32) {
 		w.ids = append(w.ids, int32(learnedID+len(c.learned)+len(w.ids)))
 	}
 	c.learned = append(c.learned, vectors...)
-	quoted := make([]string, len(names))
-	for i, n := range names {
-		quoted[i] = regexp.QuoteMeta(n)
-	}
-	slices.SortFunc(quoted, func(a, b string) int { return len(b) - len(a) })
-	w.at = regexp.MustCompile(`(?i)(?:embedding:)?(?:` + strings.Join(quoted, "|") + `)`)
+	w.names = slices.Clone(names)
+	slices.SortFunc(w.names, func(a, b string) int { return len(b) - len(a) })
 	c.words = append([]word{w}, c.words...)
 }
 
@@ -97,11 +124,16 @@ func (c *clipText) idsOf(text string, words []word) (ids []int32) {
 		return c.tokenizer.IDs(text)
 	}
 	from := 0
-	for _, m := range words[0].at.FindAllStringIndex(text, -1) {
-		if apart(text, m[0]) && apart(text, m[1]) {
-			ids = append(append(ids, c.idsOf(text[from:m[0]], words[1:])...), words[0].ids...)
-			from = m[1]
+	for at := 0; ; {
+		start, end := words[0].find(text[at:])
+		if start < 0 {
+			break
 		}
+		if start, end = start+at, end+at; apart(text, start) && apart(text, end) {
+			ids = append(append(ids, c.idsOf(text[from:start], words[1:])...), words[0].ids...)
+			from = end
+		}
+		at = end
 	}
 	return append(ids, c.idsOf(text[from:], words[1:])...)
 }

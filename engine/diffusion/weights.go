@@ -62,9 +62,9 @@ func closing(text string) string {
 	return inside
 }
 
-// word finds a word of capital letters that stands alone in text, from an index
+// capitals finds a word of capital letters that stands alone in text, from an index
 // on; -1 without one.
-func word(text, what string, from int) int {
+func capitals(text, what string, from int) int {
 	letter := func(i int) bool {
 		return i >= 0 && i < len(text) && (text[i] == '_' || '0' <= text[i] && text[i] <= '9' || 'a' <= text[i]|0x20 && text[i]|0x20 <= 'z')
 	}
@@ -85,7 +85,7 @@ func word(text, what string, from int) int {
 func breaks(text string) (parts []string) {
 	const space, sign = " \t\n\f\r", "BREAK"
 	from := 0
-	for at := word(text, sign, 0); at >= 0; at = word(text, sign, from) {
+	for at := capitals(text, sign, 0); at >= 0; at = capitals(text, sign, from) {
 		parts = append(parts, strings.TrimRight(text[from:at], space))
 		from = len(text) - len(strings.TrimLeft(text[at+len(sign):], space))
 	}
@@ -216,7 +216,7 @@ var undone = []struct {
 }{
 	{inSquare(steps), "prompt: words that change between steps, [a:b:0.5], are read as emphasis"},
 	{inSquare(func(inside string) bool { return strings.Contains(inside, "|") }), "prompt: words that take turns, [a|b], are read as emphasis"},
-	{func(prompt string) bool { return word(prompt, "AND", 0) >= 0 }, "prompt: AND joins no prompts here, it is read as a word"},
+	{func(prompt string) bool { return capitals(prompt, "AND", 0) >= 0 }, "prompt: AND joins no prompts here, it is read as a word"},
 }
 
 // steps tells whether the words of a bracket end in a number behind a colon.

@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +29,39 @@ var rrdbNames = []*strings.Replacer{
 	strings.NewReplacer("model.0.", "conv_first.", "model.1.sub.", "body.", ".RDB", ".rdb", ".0.weight", ".weight", ".0.bias", ".bias"),
 }
 
-var (
-	oldTail  = regexp.MustCompile(`^model\.([2-9]|1\d)\.(weight|bias)$`)
-	oldTrunk = regexp.MustCompile(`^model\.1\.sub\.(\d+)\.(weight|bias)$`)
-	numbered = regexp.MustCompile(`^(?:body|F)[._](\d+)[._]`)
-)
+// oldTail reads model.N.weight or .bias, N from 2 to 19.
+func oldTail(name string) (n int, part string, ok bool) {
+	p := strings.Split(name, ".")
+	if len(p) != 3 || p[0] != "model" || !number(p[1]) || p[2] != "weight" && p[2] != "bias" {
+		return 0, "", false
+	}
+	n, err := strconv.Atoi(p[1])
+	return n, p[2], err == nil && n >= 2 && n <= 19
+}
+
+// oldTrunk reads model.1.sub.N.weight or .bias.
+func oldTrunk(name string) (part string, ok bool) {
+	rest, ok := strings.CutPrefix(name, "model.1.sub.")
+	n, part, _ := strings.Cut(rest, ".")
+	return part, ok && number(n) && (part == "weight" || part == "bias")
+}
+
+// numbered reads body.N. or F_N_.
+func numbered(name string) (n int, ok bool) {
+	rest, body := strings.CutPrefix(name, "body")
+	if !body {
+		rest, body = strings.CutPrefix(name, "F")
+	}
+	if !body || rest == "" || strings.IndexByte("._", rest[0]) < 0 {
+		return 0, false
+	}
+	end := strings.IndexAny(rest[1:], "._")
+	if end < 0 || !number(rest[1:1+end]) {
+		return 0, false
+	}
+	n, err := strconv.Atoi(rest[1 : 1+end])
+	return n, err == nil
+}
 
 // ReadUpscaler tells which network has weights of these names and shapes, or
 // says that none has. Checkpoints nest their names in "params" or "params_ema".
@@ -42,19 +69,17 @@ func ReadUpscaler(shapes map[string][]int) (*Upscaler, error) {
 	u := &Upscaler{names: map[string]string{}, shapes: map[string][]int{}}
 	var tail []int // of the old layout
 	for name := range shapes {
-		if m := oldTail.FindStringSubmatch(name); m != nil && m[2] == "weight" {
-			n, _ := strconv.Atoi(m[1])
+		if n, part, ok := oldTail(name); ok && part == "weight" {
 			tail = append(tail, n)
 		}
 	}
 	slices.Sort(tail)
 	for name, shape := range shapes {
 		plain := strings.TrimPrefix(strings.TrimPrefix(name, "params_ema."), "params.")
-		if m := oldTail.FindStringSubmatch(plain); m != nil {
-			n, _ := strconv.Atoi(m[1])
-			plain = oldTailName(tail, n) + "." + m[2]
-		} else if m := oldTrunk.FindStringSubmatch(plain); m != nil {
-			plain = "conv_body." + m[2]
+		if n, part, ok := oldTail(plain); ok {
+			plain = oldTailName(tail, n) + "." + part
+		} else if part, ok := oldTrunk(plain); ok {
+			plain = "conv_body." + part
 		} else if strings.HasPrefix(plain, "model.") {
 			plain = rrdbNames[1].Replace(plain)
 		} else {
@@ -121,11 +146,8 @@ func (u *Upscaler) dim(name string, i int) int {
 // count is one more than the largest number after a prefix.
 func (u *Upscaler) count() (n int) {
 	for name := range u.shapes {
-		if m := numbered.FindStringSubmatch(name); m != nil {
-			i, err := strconv.Atoi(m[1])
-			if err == nil && i < maxLayers {
-				n = max(n, i+1)
-			}
+		if i, ok := numbered(name); ok && i < maxLayers {
+			n = max(n, i+1)
 		}
 	}
 	return n

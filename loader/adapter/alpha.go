@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 
 	"wisp/loader/safetensors"
@@ -69,6 +68,11 @@ func (a alphas) add(prefix string, text []byte, from string) error {
 	if p.Alpha == nil {
 		p.Alpha = p.Alpha2
 	}
+	for pattern := range p.Alphas {
+		if strings.ContainsAny(strings.TrimPrefix(pattern, "^"), `^$*+?()[]{}|\`) {
+			return fmt.Errorf("%w: %s: alpha_pattern %.100q is an expression, wisp reads names of layers or their ends", ErrFile, from, pattern)
+		}
+	}
 	a[prefix] = p
 	return nil
 }
@@ -91,7 +95,8 @@ func (a alphas) of(stem string, entries []entry) (entry, bool) {
 		}
 		alpha := *p.Alpha
 		for pattern, v := range p.Alphas {
-			if re, err := regexp.Compile(`(^|.*\.)(` + pattern + `)$`); err == nil && re.MatchString(stem) {
+			whole, rooted := strings.CutPrefix(pattern, "^")
+			if stem == whole || stem == prefix+whole || !rooted && strings.HasSuffix(stem, "."+whole) {
 				alpha = v
 			}
 		}

@@ -1,7 +1,6 @@
 package adapter
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -89,24 +88,21 @@ func newFinder(targets Targets) *finder {
 	return n
 }
 
-var (
-	firstResnets = regexp.MustCompile(`^down_blocks\.0\.resnets\.(\d+)\.conv1\.weight$`)
-	jointBlocks  = regexp.MustCompile(`^transformer_blocks\.(\d+)\.attn\.to_q\.weight$`)
-)
-
 // measure learns of the model by one of its weights.
 func (n *finder) measure(component, name string, shape []int) {
-	count := func(to *int, re *regexp.Regexp) {
-		if m := re.FindStringSubmatch(name); m != nil {
-			i, _ := strconv.Atoi(m[1])
-			*to = max(*to, i+1)
+	count := func(to *int, before, after string) {
+		rest, ok := strings.CutPrefix(name, before)
+		if number, ends := strings.CutSuffix(rest, after); ok && ends {
+			if i, err := strconv.Atoi(number); err == nil {
+				*to = max(*to, i+1)
+			}
 		}
 	}
 	switch component {
 	case "unet", "transformer":
 		n.denoiser = component
-		count(&n.sizes.Layers, firstResnets)
-		count(&n.sizes.Blocks, jointBlocks)
+		count(&n.sizes.Layers, "down_blocks.0.resnets.", ".conv1.weight")
+		count(&n.sizes.Blocks, "transformer_blocks.", ".attn.to_q.weight")
 		if name == "x_embedder.weight" {
 			n.sizes.Width = shape[0]
 		}
