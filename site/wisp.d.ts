@@ -282,6 +282,14 @@ export interface Request {
 	onlyMasked?: boolean;
 	/** Pixels around the mask that onlyMasked draws, too. */
 	maskPadding?: number;
+	/** Draw the picture again, so many times as large: the result is of that size. */
+	upscaleBy?: number;
+	/** What enlarges it: the latents (default) or the pixels. */
+	upscaler?: "latent" | "lanczos";
+	/** Steps of the second drawing; left out, as many. */
+	upscaleSteps?: number;
+	/** As strength, for the second drawing. */
+	upscaleStrength?: number;
 	/** Controls steer the prompt's row alone, as if there were no prompt. */
 	guessMode?: boolean;
 	/** Pixels to be drawn around the image. */

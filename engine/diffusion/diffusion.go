@@ -72,6 +72,15 @@ type Request struct {
 	OnlyMasked    bool         // draw the part around the mask at the request's size, and put it into Image at its own
 	MaskPadding   int          // pixels around the mask that OnlyMasked draws, too
 
+	UpscaleBy       float32 // draw the picture again, so many times as large; 0 and 1 for not
+	Upscaler        string  // "latent" or "", "lanczos": what enlarges it
+	UpscaleSteps    int     // of the second pass; 0 for Steps
+	UpscaleStrength float32 // as Strength, for the second pass
+
+	pass bool      // of the two that UpscaleBy makes
+	bare bool      // leave the latents as they are, undecoded
+	from []float32 // latents to begin with in place of Image's
+
 	Controls  []Control // pictures that steer
 	GuessMode bool      // Controls steer the prompt's row alone, the less the earlier in the denoiser, as if there were no prompt
 
@@ -97,6 +106,7 @@ type Result struct {
 	Notices    []string // settings that changed nothing, and why
 	Truncated  bool     // the prompt was longer than the text encoder can read
 	Timings    Timings
+	latents    [][]float32
 	Parameters []string // the settings of each picture, in the form AUTOMATIC1111 writes into PNG files
 }
 

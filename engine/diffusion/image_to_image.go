@@ -35,7 +35,7 @@ func newImageToImage(p *Pipeline, r Request) (mode, error) {
 		return nil, err
 	}
 	start, err := p.skipped(r)
-	return &imageToImage{image: r.Image, start: start}, err
+	return &imageToImage{image: r.Image, start: start, latent: posterior{mean: r.from}}, err
 }
 
 // skipped is how many of a request's steps its strength leaves out, as
@@ -57,6 +57,9 @@ func (p *Pipeline) skipped(r Request) (int, error) {
 func (m *imageToImage) plan(p *sampler.Plan) { p.Start = m.start }
 
 func (m *imageToImage) begin(ctx context.Context, d *drawing) (err error) {
+	if m.latent.mean != nil {
+		return nil
+	}
 	m.latent, err = d.encode(ctx, colours(resized(m.image, d.r.Width, d.r.Height)))
 	return err
 }

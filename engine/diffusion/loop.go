@@ -30,6 +30,9 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	if r.Image != nil && r.Width == 0 && r.Height == 0 {
 		r.Width, r.Height = p.sizeFor(r)
 	}
+	if r.upscales() {
+		return p.hires(ctx, r, on)
+	}
 	asked := r
 	r, worn, told, err := p.wear(r)
 	if err != nil {
@@ -110,15 +113,19 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 	result.Timings.Denoise = time.Since(start)
 	start = time.Now()
 	for i, x := range latents {
-		d.on(Event{Stage: "decode", Done: i, Total: len(latents)})
-		img, err := d.decode(ctx, x)
-		if err != nil {
-			return err
+		if d.r.bare {
+			result.latents = append(result.latents, x)
+		} else {
+			d.on(Event{Stage: "decode", Done: i, Total: len(latents)})
+			img, err := d.decode(ctx, x)
+			if err != nil {
+				return err
+			}
+			for _, m := range d.modes {
+				img = m.finish(d, img)
+			}
+			result.Images = append(result.Images, img)
 		}
-		for _, m := range d.modes {
-			img = m.finish(d, img)
-		}
-		result.Images = append(result.Images, img)
 		r := d.p.tagged(d.asked)
 		r.Seed, r.Width, r.Height = d.r.Seed+uint64(i), d.r.Width, d.r.Height
 		result.Parameters = append(result.Parameters,

@@ -1,6 +1,7 @@
 package diffusion
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -31,7 +32,11 @@ func parameters(r Request, sampler, schedule, model string) string {
 	if r.Class != 0 {
 		fmt.Fprintf(&b, ", Class: %d", r.Class)
 	}
-	if r.Image != nil {
+	switch {
+	case r.UpscaleBy > 1:
+		fmt.Fprintf(&b, ", Denoising strength: %g, Hires upscale: %g, Hires steps: %d, Hires upscaler: %s",
+			r.UpscaleStrength, r.UpscaleBy, cmp.Or(r.UpscaleSteps, r.Steps), upscalerLabel(r.Upscaler))
+	case r.Image != nil:
 		fmt.Fprintf(&b, ", Denoising strength: %g", r.Strength)
 	}
 	if r.Eta != nil {
@@ -72,4 +77,12 @@ func quote(s string) string {
 		return fmt.Sprintf("%q", s)
 	}
 	return s
+}
+
+// upscalerLabel is AUTOMATIC1111's name of what enlarges.
+func upscalerLabel(name string) string {
+	if name == upscaleLanczos {
+		return "Lanczos"
+	}
+	return "Latent"
 }

@@ -143,7 +143,7 @@ func (p *Pipeline) Fields() Fields {
 func (p *Pipeline) Defaults() Request {
 	r := p.kind.Defaults()
 	r.Steps, r.Guidance, r.Schedule = p.defaults.Steps, p.defaults.Guidance, p.defaults.Schedule
-	r.Strength, r.ImageGuidance, r.MaskPadding = defaultStrength, defaultImageGuidance, defaultPadding
+	r.Strength, r.ImageGuidance, r.MaskPadding, r.UpscaleStrength = defaultStrength, defaultImageGuidance, defaultPadding, defaultUpscaleStrength
 	r.GuidanceEnd = 1
 	return r
 }

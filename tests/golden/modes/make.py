@@ -174,6 +174,23 @@ def control(model, cls, controls, scheduler=None, **fields):
     return entry, picture
 
 
+def hires(model, first, again, **fields):
+    r = request(**fields)
+    one = load(model, first)
+    latent = r.get("upscaler") != "lanczos"
+    made = one(r["prompt"], num_inference_steps=r["steps"], guidance_scale=r["guidance"], width=r["width"], height=r["height"],
+               generator=torch.Generator("cpu").manual_seed(r["seed"]), output_type="latent" if latent else "pil").images
+    factor = one.vae_scale_factor
+    w, h = int(r["width"] * r["upscaleBy"]) // factor * factor, int(r["height"] * r["upscaleBy"]) // factor * factor
+    if latent:
+        image = torch.nn.functional.interpolate(made, size=(h // factor, w // factor), mode="bilinear")
+    else:
+        image = made[0].resize((w, h), Image.Resampling.LANCZOS)
+    second = load(model, again)
+    r2 = r | dict(steps=r.get("upscaleSteps", r["steps"]))
+    return case(model, r, call(second, r2, image=image, strength=r["upscaleStrength"]))
+
+
 CONTROL, XL_CONTROL = diffusers.StableDiffusionControlNetPipeline, diffusers.StableDiffusionXLControlNetPipeline
 XL, SD3, FLUX = diffusers.StableDiffusionXLImg2ImgPipeline, diffusers.StableDiffusion3Img2ImgPipeline, diffusers.FluxImg2ImgPipeline
 XL_INPAINT, FLUX_INPAINT = diffusers.StableDiffusionXLInpaintPipeline, diffusers.FluxInpaintPipeline
@@ -208,6 +225,11 @@ CASES = {
     "control_sdxl": lambda: control("sdxl", XL_CONTROL, [("control_xl", "photo.png", 0.9, 0.0, 1.0)]),
     "control_img2img": lambda: control("tiny_ddim_kl", diffusers.StableDiffusionControlNetImg2ImgPipeline,
                                        [("control_a", "mask.png", 1.0, 0.0, 1.0)], image="photo.png", strength=0.7),
+    "hires": lambda: hires("tiny_ddim_kl", diffusers.StableDiffusionPipeline, diffusers.StableDiffusionImg2ImgPipeline,
+                           upscaleBy=1.5, upscaleStrength=0.7, width=32, height=24),
+    "hires_pixels": lambda: hires("tiny_ddim_kl", diffusers.StableDiffusionPipeline, diffusers.StableDiffusionImg2ImgPipeline,
+                                  upscaleBy=2.0, upscaleStrength=0.5, upscaleSteps=6, upscaler="lanczos", width=24, height=16),
+    "hires_sdxl": lambda: hires("sdxl", diffusers.StableDiffusionXLPipeline, XL, upscaleBy=1.5, upscaleStrength=0.6, width=32, height=24),
     "edit": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=1.5, negativePrompt="house"),
     "edit_unguided": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=0.5),
     "edit_sdxl": lambda: edit("sdxl", XL_EDIT, "unet_edit_xl", imageGuidance=2.0),
