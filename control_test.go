@@ -70,6 +70,52 @@ func ldm(name string) string {
 	return name
 }
 
+// drawer draws with a model and more flags.
+func drawer(t *testing.T, model string) func(flags ...string) []byte {
+	out := filepath.Join(t.TempDir(), "out.png")
+	return func(flags ...string) []byte {
+		t.Helper()
+		args := append([]string{"generate", "-model", model, "-prompt", "cat", "-steps", "2", "-seed", "1", "-backend", "cpu", "-out", out}, flags...)
+		if got := run(t.Context(), args); got != 0 {
+			t.Fatalf("%v: ends with %d", flags, got)
+		}
+		picture, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return picture
+	}
+}
+
+// Pictures are read beside the words.
+func TestReferenceCommand(t *testing.T) {
+	model := filepath.Join(t.TempDir(), "model")
+	if err := pack.Run(t.Context(), pack.Options{In: tinyModel(t, func(string) {}), Out: model}); err != nil {
+		t.Fatal(err)
+	}
+	const modes = "tests/golden/modes/"
+	adapter, encoder := modes+"ip_plain/ip_adapter.safetensors", modes+"image_encoder"
+	draw, guided := drawer(t, model), []string{"-guidance", "3"}
+	with := func(flags ...string) []string { return append(append([]string{}, guided...), flags...) }
+	plain := draw(guided...)
+	read := with("-ip-adapter", adapter, "-image-encoder", encoder, "-reference", modes+"photo.png")
+	if bytes.Equal(plain, draw(read...)) {
+		t.Error("the picture is not read")
+	}
+	if bytes.Equal(draw(read...), draw(append(read, "-ip-adapter-weight", "0.5")...)) {
+		t.Error("the weight changes nothing")
+	}
+	for _, bad := range [][]string{
+		{"-reference", modes + "photo.png"}, {"-ip-adapter", adapter, "-image-encoder", encoder},
+		{"-ip-adapter", adapter, "-reference", modes + "photo.png"}, {"-ip-adapter", adapter, "-image-encoder", modes + "control_a", "-reference", modes + "photo.png"},
+		{"-ip-adapter", modes + "control_a", "-image-encoder", encoder, "-reference", modes + "photo.png"}, append(read, "-ip-adapter-weight", "nan"),
+	} {
+		if got := run(t.Context(), append([]string{"generate", "-model", model, "-prompt", "cat", "-backend", "cpu", "-out", filepath.Join(t.TempDir(), "bad.png")}, bad...)); got == 0 {
+			t.Errorf("%v is drawn", bad)
+		}
+	}
+}
+
 // A ControlNet steers a picture, alike from diffusers' directory and from a file
 // with CompVis' names.
 func TestControlCommand(t *testing.T) {
@@ -84,19 +130,7 @@ func TestControlCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := renamed(t, filepath.Join(net, "diffusion_pytorch_model.safetensors"), ldm)
-	draw := func(flags ...string) []byte {
-		t.Helper()
-		out := filepath.Join(dir, "out.png")
-		args := append([]string{"generate", "-model", model, "-prompt", "cat", "-steps", "2", "-seed", "1", "-backend", "cpu", "-out", out}, flags...)
-		if got := run(t.Context(), args); got != 0 {
-			t.Fatalf("%v: ends with %d", flags, got)
-		}
-		picture, err := os.ReadFile(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return picture
-	}
+	draw := drawer(t, model)
 	image := modes + "photo.png"
 	plain, steered := draw(), draw("-control", net+":"+image)
 	if bytes.Equal(plain, steered) {

@@ -375,6 +375,13 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 		_, err := os.Stat(name)
 		return err
 	})
+	var references referenceFlags
+	f.StringVar(&references.adapter, "ip-adapter", "", "an IP-Adapter's .safetensors file, which reads the pictures of -reference")
+	f.StringVar(&references.encoder, "image-encoder", "", "folder of its CLIP image encoder; by default image_encoder beside its file")
+	f.Func("reference", "a picture to be read beside the words; may be given more than once", func(text string) error {
+		references.pictures = append(references.pictures, text)
+		return nil
+	})
 	// The model's defaults stand for the flags that are not given.
 	var given diffusion.Request
 	for _, field := range diffusion.RequestFields {
@@ -422,6 +429,11 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return err
 	}
 	defer closeControls()
+	var closeReferences func()
+	if r.References, closeReferences, err = references.add(ctx, p); err != nil {
+		return err
+	}
+	defer closeReferences()
 	result, err := p.Generate(ctx, r, nil)
 	if err != nil {
 		return err

@@ -290,6 +290,8 @@ export interface Request {
 	upscaleSteps?: number;
 	/** As strength, for the second drawing. */
 	upscaleStrength?: number;
+	/** How closely to keep to the pictures of an IP-Adapter; 1 is as it was trained. */
+	referenceWeight?: number;
 	/** Controls steer the prompt's row alone, as if there were no prompt. */
 	guessMode?: boolean;
 	/** Pixels to be drawn around the image. */

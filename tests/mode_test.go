@@ -28,6 +28,10 @@ type modeCase struct {
 		Part, Image        string
 		Weight, Start, End float32
 	}
+	Reference struct {
+		Adapter, Encoder string
+		Images           []string
+	}
 	Request map[string]json.RawMessage
 }
 
@@ -143,6 +147,19 @@ func (c modeCase) check(t *testing.T, b labelled, bound float64) {
 			t.Fatal(err)
 		}
 		r.Controls = append(r.Controls, diffusion.Control{ID: id, Image: readPNG(t, given.Image), Weight: given.Weight, Start: given.Start, End: given.End})
+	}
+	if c.Reference.Adapter != "" {
+		part := func(name string) patched {
+			return patched{m, t, map[string]string{"": name, "IP-Adapter": name, "image encoder": name}}
+		}
+		encoder := part(c.Reference.Encoder)
+		config, _ := encoder.Config("")
+		if err := p.AddImagePrompt(t.Context(), part(c.Reference.Adapter), config, encoder); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range c.Reference.Images {
+			r.References = append(r.References, readPNG(t, name))
+		}
 	}
 	result, err := p.Generate(t.Context(), r, nil)
 	if err != nil {

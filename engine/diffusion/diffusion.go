@@ -81,6 +81,9 @@ type Request struct {
 	bare bool      // leave the latents as they are, undecoded
 	from []float32 // latents to begin with in place of Image's
 
+	References      []*image.NRGBA // pictures that the denoiser reads beside the words, through an IP-Adapter
+	ReferenceWeight float32        // how closely to keep to them; 1 is as it was trained
+
 	Controls  []Control // pictures that steer
 	GuessMode bool      // Controls steer the prompt's row alone, the less the earlier in the denoiser, as if there were no prompt
 

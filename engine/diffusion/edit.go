@@ -33,6 +33,8 @@ func newEdit(p *Pipeline, r Request) (mode, error) {
 	return &edit{image: r.Image}, checkPicture("image", r.Image)
 }
 
+func (m *edit) feeds() bool { return true }
+
 func (m *edit) begin(ctx context.Context, d *drawing) error {
 	at, err := d.encode(ctx, colours(resized(m.image, d.r.Width, d.r.Height)))
 	if err != nil {

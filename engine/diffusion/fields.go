@@ -42,6 +42,7 @@ var RequestFields = []Field{
 	{"upscaler", "upscaler", "what enlarges it: latent or lanczos", func(r *Request) any { return &r.Upscaler }},
 	{"upscaleSteps", "upscale-steps", "steps of the second drawing; 0 for as many", func(r *Request) any { return &r.UpscaleSteps }},
 	{"upscaleStrength", "upscale-strength", "how far it may leave the first, 0 to 1", func(r *Request) any { return &r.UpscaleStrength }},
+	{"referenceWeight", "ip-adapter-weight", "how closely to keep to the pictures of -reference", func(r *Request) any { return &r.ReferenceWeight }},
 	{"guessMode", "guess-mode", "let -control steer as if there were no prompt", func(r *Request) any { return &r.GuessMode }},
 	{"mask", "mask", "picture of the same size, white where to draw", func(r *Request) any { return &r.Mask }},
 	{"maskBlur", "mask-blur", "radius of the mask's soft edge in pixels", func(r *Request) any { return &r.MaskBlur }},

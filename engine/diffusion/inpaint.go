@@ -91,6 +91,8 @@ func (r Request) masked() (picture, mask *image.NRGBA, err error) {
 
 func (m *inpaint) plan(p *sampler.Plan) { p.Start = m.start }
 
+func (m *inpaint) feeds() bool { return true }
+
 func (m *inpaint) begin(ctx context.Context, d *drawing) (err error) {
 	w, h := d.r.Width, d.r.Height
 	shape := func(img *image.NRGBA) *image.NRGBA {

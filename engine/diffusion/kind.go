@@ -18,6 +18,7 @@ type Inputs map[string]engine.Tensor
 
 // Size says how large a network is drawn. What a network lacks is zero.
 type Size struct {
+	Images        int  // tokens of pictures that a denoiser reads beside its text
 	Control       bool // a denoiser takes a ControlNet's outputs
 	Batch         int
 	Height, Width int    // of its image, in latents for a denoiser and a decoder

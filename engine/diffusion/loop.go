@@ -83,6 +83,7 @@ type drawing struct {
 	guide  *guidance
 	latent Latent
 	modes  []mode
+	images int // tokens of pictures that the denoiser reads
 	on     func(Event)
 }
 
@@ -203,6 +204,7 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 				return nil, err
 			}
 		}
+		size.Images = d.images
 		_, size.Control = in[controlMiddle]
 		out, err := d.p.residency.Run(ctx, d.net.name(), size, in)
 		if err != nil {

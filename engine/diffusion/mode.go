@@ -26,6 +26,8 @@ type mode interface {
 	before(ctx context.Context, d *drawing, i int, rows []Row, in Inputs) error
 	// after changes x once step i is done.
 	after(d *drawing, i int, x []float32)
+	// feeds tells whether it gives a denoiser the channels beside the sample.
+	feeds() bool
 	// finish makes the picture of what was decoded.
 	finish(*drawing, *image.NRGBA) *image.NRGBA
 }
@@ -38,6 +40,7 @@ func (unchanged) begin(context.Context, *drawing) error                      { r
 func (unchanged) first(*drawing, *noise) []float32                           { return nil }
 func (unchanged) before(context.Context, *drawing, int, []Row, Inputs) error { return nil }
 func (unchanged) after(*drawing, int, []float32)                             {}
+func (unchanged) feeds() bool                                                { return false }
 func (unchanged) finish(_ *drawing, img *image.NRGBA) *image.NRGBA           { return img }
 
 // modes make those that a request asks for, in the order in which they change a
@@ -45,6 +48,7 @@ func (unchanged) finish(_ *drawing, img *image.NRGBA) *image.NRGBA           { r
 var modes = []func(*Pipeline, Request) (mode, error){
 	newEdit,
 	newSteering,
+	newReferring,
 	newInpaint,
 	newImageToImage,
 }
@@ -60,7 +64,7 @@ func (p *Pipeline) modes(r Request) (list []mode, err error) {
 			list = append(list, m)
 		}
 	}
-	fed := slices.ContainsFunc(list, func(m mode) bool { _, steers := m.(*steering); return !steers })
+	fed := slices.ContainsFunc(list, mode.feeds)
 	if !fed && p.kind.Latent(r).Beside != 0 {
 		return nil, errors.New("image and mask: this model paints over a part of a picture: give both")
 	}

@@ -20,6 +20,7 @@ type Pipeline struct {
 	scheduler sampler.Config
 	encoded   map[Prompt]Conditioning
 	controls  map[string]*controlNet
+	prompter  *imagePrompter
 	adapters  []*adapter
 	adapted   int // adapters that there ever were
 }
@@ -143,7 +144,7 @@ func (p *Pipeline) Fields() Fields {
 func (p *Pipeline) Defaults() Request {
 	r := p.kind.Defaults()
 	r.Steps, r.Guidance, r.Schedule = p.defaults.Steps, p.defaults.Guidance, p.defaults.Schedule
-	r.Strength, r.ImageGuidance, r.MaskPadding, r.UpscaleStrength = defaultStrength, defaultImageGuidance, defaultPadding, defaultUpscaleStrength
+	r.Strength, r.ImageGuidance, r.MaskPadding, r.UpscaleStrength, r.ReferenceWeight = defaultStrength, defaultImageGuidance, defaultPadding, defaultUpscaleStrength, 1
 	r.GuidanceEnd = 1
 	return r
 }

@@ -19,6 +19,29 @@ func resized(img *image.NRGBA, w, h int) *image.NRGBA {
 	return resample(opaque(img), w, h)
 }
 
+// filter is a way to weigh what lies around a place.
+type filter struct {
+	support float64
+	weight  func(float64) float64
+}
+
+var (
+	lanczosFilter = filter{3, lanczos}
+	bicubicFilter = filter{2, bicubic}
+)
+
+// bicubic is Keys's cubic convolution with a = −0.5.
+func bicubic(x float64) float64 {
+	const a = -0.5
+	switch x = math.Abs(x); {
+	case x < 1:
+		return ((a+2)*x-(a+3))*x*x + 1
+	case x < 2:
+		return (((x-5)*x+8)*x - 4) * a
+	}
+	return 0
+}
+
 // opaque lays a picture on white, as AUTOMATIC1111 does.
 func opaque(img *image.NRGBA) *image.NRGBA {
 	out := image.NewNRGBA(img.Rect)
@@ -34,11 +57,14 @@ func opaque(img *image.NRGBA) *image.NRGBA {
 
 // resample is Pillow's ImagingResample with LANCZOS on all four channels: the
 // rows, then the columns, each rounded to 8 bits.
-func resample(img *image.NRGBA, w, h int) *image.NRGBA {
+func resample(img *image.NRGBA, w, h int) *image.NRGBA { return resampleBy(lanczosFilter, img, w, h) }
+
+// resampleBy is Pillow's ImagingResample with any of its filters.
+func resampleBy(f filter, img *image.NRGBA, w, h int) *image.NRGBA {
 	from := img.Rect.Size()
 	if w != from.X {
 		wide := image.NewNRGBA(image.Rect(0, 0, w, from.Y))
-		taps := lanczosTaps(from.X, w)
+		taps := f.taps(from.X, w)
 		for y := range from.Y {
 			convolve(wide.Pix[y*wide.Stride:], 4, img.Pix[y*img.Stride:], 4, taps)
 		}
@@ -46,7 +72,7 @@ func resample(img *image.NRGBA, w, h int) *image.NRGBA {
 	}
 	if h != from.Y {
 		high := image.NewNRGBA(image.Rect(0, 0, w, h))
-		taps := lanczosTaps(from.Y, h)
+		taps := f.taps(from.Y, h)
 		for x := range w {
 			convolve(high.Pix[4*x:], high.Stride, img.Pix[4*x:], img.Stride, taps)
 		}
@@ -78,11 +104,11 @@ type tap struct {
 // tapBits are those after the point: Pillow's PRECISION_BITS.
 const tapBits = 32 - 8 - 2
 
-// lanczosTaps are those that make n pixels of m.
-func lanczosTaps(m, n int) []tap {
+// taps are those that make n pixels of m.
+func (f filter) taps(m, n int) []tap {
 	scale := float64(m) / float64(n)
 	wide := max(scale, 1)
-	support := 3 * wide
+	support := f.support * wide
 	taps := make([]tap, n)
 	for i := range taps {
 		centre := (float64(i) + 0.5) * scale
@@ -90,7 +116,7 @@ func lanczosTaps(m, n int) []tap {
 		to := min(int(centre+support+0.5), m)
 		weights, sum := make([]float64, to-from), 0.0
 		for k := range weights {
-			weights[k] = lanczos((float64(k+from) - centre + 0.5) * (1 / wide))
+			weights[k] = f.weight((float64(k+from) - centre + 0.5) * (1 / wide))
 			sum += weights[k]
 		}
 		taps[i] = tap{from, fixedPoint(weights, sum)}

@@ -158,6 +158,9 @@ func (u unetPart) net(factor int, tokens func() int) Net {
 		},
 		Graph: func(s Size) (*engine.Graph, error) {
 			var options []model.UNetOption
+			if s.Images > 0 {
+				options = append(options, model.WithImagePrompt(s.Images))
+			}
 			if s.Control {
 				options = append(options, model.WithControl())
 			}

@@ -137,7 +137,7 @@ func clipText(g *engine.Graph, c clipTextConfig, o textOptions, batch, tokens in
 				break
 			}
 		}
-		x = clipLayer(g, p.Sub("encoder", "layers", i), c, x)
+		x = clipLayer(g, p.Sub("encoder", "layers", i), c, x, true)
 	}
 	if hidden == nil {
 		hidden = x
@@ -157,15 +157,15 @@ func clipText(g *engine.Graph, c clipTextConfig, o textOptions, batch, tokens in
 	}
 }
 
-// clipLayer is causal self-attention and a two-layer perceptron, each with its
+// clipLayer is self-attention and a two-layer perceptron, each with its
 // norm before and its residual after.
-func clipLayer(g *engine.Graph, p path, c clipTextConfig, x *engine.Node) *engine.Node {
+func clipLayer(g *engine.Graph, p path, c clipTextConfig, x *engine.Node, causal bool) *engine.Node {
 	a := p.Sub("self_attn")
 	h := layerNorm(g, p.Sub("layer_norm1"), x, c.Eps)
 	q := linear(g, a.Sub("q_proj"), h, c.Hidden)
 	k := linear(g, a.Sub("k_proj"), h, c.Hidden)
 	v := linear(g, a.Sub("v_proj"), h, c.Hidden)
-	x = engine.Add(linear(g, a.Sub("out_proj"), attend(q, k, v, c.Heads, true), c.Hidden), x)
+	x = engine.Add(linear(g, a.Sub("out_proj"), attend(q, k, v, c.Heads, causal), c.Hidden), x)
 
 	h = linear(g, p.Sub("mlp", "fc1"), layerNorm(g, p.Sub("layer_norm2"), x, c.Eps), c.Inner)
 	h = engine.Activation(activations[c.Act], h)

@@ -235,6 +235,7 @@ func UNet2DCondition(config []byte, batch, h, w, tokens int, options ...UNetOpti
 type unet struct {
 	g       *engine.Graph
 	c       unetConfig
+	image   int  // tokens of pictures
 	control bool // add a ControlNet's residuals
 	resnet  resnetConfig
 	temb    *engine.Node   // (b, d) after its activation
@@ -416,6 +417,6 @@ func (u *unet) transformerBlock(p path, h *engine.Node, heads int, onlyCross boo
 		context = u.context
 	}
 	h = engine.Add(crossAttention(g, p.Sub("attn1"), x, context, heads), h)
-	h = engine.Add(crossAttention(g, p.Sub("attn2"), norm("norm2"), u.context, heads), h)
+	h = engine.Add(u.cross(p.Sub("attn2"), norm("norm2"), heads), h)
 	return engine.Add(feedForward(g, p.Sub("ff"), norm("norm3"), "geglu"), h)
 }

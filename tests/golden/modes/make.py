@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image, ImageDraw, ImageFilter
+from safetensors.torch import save_file
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "pipeline")]
@@ -68,9 +69,52 @@ def unet(like, seed, **config):
     return fill(diffusers.UNet2DConditionModel.from_config(own | config), seed)
 
 
+class Adapter(torch.nn.Module):
+    """An IP-Adapter under its authors' names: form is plain, full or plus."""
+
+    def __init__(self, like, form, clip, projected):
+        super().__init__()
+        with laid(HERE.parent / "pipeline" / like / "model") as d:
+            net = diffusers.UNet2DConditionModel.from_pretrained(d / "unet")
+        context = net.config.cross_attention_dim
+        linear = torch.nn.Linear
+        if form == "plain":
+            tensors = {"proj": linear(projected, 4 * context), "norm": torch.nn.LayerNorm(context)}
+        elif form == "full":
+            tensors = {"proj": torch.nn.ModuleDict({"0": linear(clip, clip), "2": linear(clip, context), "3": torch.nn.LayerNorm(context)})}
+        else:
+            attention = lambda: torch.nn.ModuleDict({
+                "norm1": torch.nn.LayerNorm(16), "norm2": torch.nn.LayerNorm(16), "to_q": linear(16, 64, bias=False),
+                "to_kv": linear(16, 128, bias=False), "to_out": linear(64, 16, bias=False)})
+            forward = lambda: torch.nn.ModuleDict({"0": torch.nn.LayerNorm(16), "1": linear(16, 64, bias=False), "3": linear(64, 16, bias=False)})
+            tensors = {"proj_in": linear(clip, 16), "proj_out": linear(16, context), "norm_out": torch.nn.LayerNorm(context),
+                       "layers": torch.nn.ModuleList([torch.nn.ModuleList([attention(), forward()]) for _ in range(4)])}
+        self.image_proj = torch.nn.ModuleDict(tensors)
+        if form == "plus":
+            self.image_proj.register_parameter("latents", torch.nn.Parameter(torch.zeros(1, 5, 16)))
+        cross = [name for name in net.attn_processors if name.endswith("attn2.processor")]
+        widths = [net.get_submodule(name.removesuffix(".processor")).to_q.out_features for name in cross]
+        self.ip_adapter = torch.nn.ModuleDict({str(2 * i + 1): torch.nn.ModuleDict({
+            "to_k_ip": linear(context, w, bias=False), "to_v_ip": linear(context, w, bias=False)}) for i, w in enumerate(widths)})
+
+    def save_pretrained(self, path):
+        path.mkdir(exist_ok=True)
+        save_file(self.state_dict(), path / "ip_adapter.safetensors")
+
+
+def encoder(seed):
+    return fill(transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(
+        hidden_size=12, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2, image_size=24, patch_size=8, projection_dim=10)), seed)
+
+
 # Parts that take the place of a model's, each in a directory of its own.
 PARTS = {
     "control_a": lambda: controlnet("tiny_ddim_kl", 60),
+    "image_encoder": lambda: encoder(70),
+    "ip_plain": lambda: fill(Adapter("tiny_ddim_kl", "plain", 12, 10), 71),
+    "ip_plus": lambda: fill(Adapter("tiny_ddim_kl", "plus", 12, 10), 72),
+    "ip_full": lambda: fill(Adapter("tiny_ddim_kl", "full", 12, 10), 73),
+    "ip_sdxl": lambda: fill(Adapter("sdxl", "plain", 12, 10), 74),
     "control_b": lambda: controlnet("tiny_ddim_kl", 61, controlnet_conditioning_channel_order="bgr"),
     "control_pooled": lambda: controlnet("tiny_ddim_kl", 62, global_pool_conditions=True),
     "control_xl": lambda: controlnet("sdxl", 63),
@@ -94,7 +138,7 @@ def part(name):
     if name not in made:
         made[name] = PARTS[name]()
         made[name].save_pretrained(HERE / name)
-        if name != "control_a":  # which the command's test reads, too
+        if name not in ("control_a", "image_encoder", "ip_plain"):  # which tests of the command read, too
             freeze(HERE / name)
     return made[name]
 
@@ -191,6 +235,22 @@ def hires(model, first, again, **fields):
     return case(model, r, call(second, r2, image=image, strength=r["upscaleStrength"]))
 
 
+def reference(model, cls, adapter, images, **fields):
+    r = request(**fields)
+    pipe = load(model, cls, image_encoder=part("image_encoder"),
+                feature_extractor=transformers.CLIPImageProcessor(size={"shortest_edge": 24}, crop_size={"height": 24, "width": 24}))
+    state = {"image_proj": {}, "ip_adapter": {}}
+    for name, values in part(adapter).state_dict().items():
+        head, rest = name.split(".", 1)
+        state[head][rest] = values
+    pipe.load_ip_adapter(state, subfolder=None, weight_name=None, image_encoder_folder=None)
+    pipe.set_ip_adapter_scale(r["referenceWeight"])
+    pictures = [photo(name=i).convert("RGB") for i in images]
+    more = dict(width=r["width"], height=r["height"], ip_adapter_image=[pictures])
+    entry, picture = case(model, r, call(pipe, r, **more))
+    return entry | dict(reference=dict(adapter=adapter, encoder="image_encoder", images=images)), picture
+
+
 CONTROL, XL_CONTROL = diffusers.StableDiffusionControlNetPipeline, diffusers.StableDiffusionXLControlNetPipeline
 XL, SD3, FLUX = diffusers.StableDiffusionXLImg2ImgPipeline, diffusers.StableDiffusion3Img2ImgPipeline, diffusers.FluxImg2ImgPipeline
 XL_INPAINT, FLUX_INPAINT = diffusers.StableDiffusionXLInpaintPipeline, diffusers.FluxInpaintPipeline
@@ -225,6 +285,11 @@ CASES = {
     "control_sdxl": lambda: control("sdxl", XL_CONTROL, [("control_xl", "photo.png", 0.9, 0.0, 1.0)]),
     "control_img2img": lambda: control("tiny_ddim_kl", diffusers.StableDiffusionControlNetImg2ImgPipeline,
                                        [("control_a", "mask.png", 1.0, 0.0, 1.0)], image="photo.png", strength=0.7),
+    "reference": lambda: reference("tiny_ddim_kl", diffusers.StableDiffusionPipeline, "ip_plain", ["photo.png"], referenceWeight=0.8),
+    "reference_two": lambda: reference("tiny_ddim_kl", diffusers.StableDiffusionPipeline, "ip_plain", ["photo.png", "mask.png"], referenceWeight=0.6),
+    "reference_plus": lambda: reference("tiny_ddim_kl", diffusers.StableDiffusionPipeline, "ip_plus", ["photo.png"], referenceWeight=1.0),
+    "reference_full": lambda: reference("tiny_ddim_kl", diffusers.StableDiffusionPipeline, "ip_full", ["photo.png"], referenceWeight=0.7),
+    "reference_sdxl": lambda: reference("sdxl", diffusers.StableDiffusionXLPipeline, "ip_sdxl", ["photo.png"], referenceWeight=0.8),
     "hires": lambda: hires("tiny_ddim_kl", diffusers.StableDiffusionPipeline, diffusers.StableDiffusionImg2ImgPipeline,
                            upscaleBy=1.5, upscaleStrength=0.7, width=32, height=24),
     "hires_pixels": lambda: hires("tiny_ddim_kl", diffusers.StableDiffusionPipeline, diffusers.StableDiffusionImg2ImgPipeline,
