@@ -1,23 +1,20 @@
 package main
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"wisp/engine/diffusion"
+	"wisp/loader/network"
 	"wisp/loader/pack"
 	"wisp/loader/safetensors"
-	"wisp/loader/single"
 )
 
 // controlFlag is a -control flag's value: MODEL:IMAGE[:WEIGHT[:START:END]].
@@ -62,17 +59,17 @@ func addControls(p *diffusion.Pipeline, flags []string) (list []diffusion.Contro
 	for _, text := range flags {
 		c, err := parseControl(text)
 		var config []byte
-		var weights *weightFile
+		var weights *network.File
 		if err == nil {
-			config, weights, err = openNetwork(c.model, single.ControlNet)
+			config, weights, err = openNetwork(c.model, network.ControlNet)
 		}
 		if err != nil {
 			closeAll()
 			return nil, nil, fmt.Errorf("-control: %w", err)
 		}
 		open = append(open, weights)
-		id, err := p.AddControl(strings.TrimSuffix(filepath.Base(c.model), ".safetensors"), config, weights)
-		if err != nil {
+		id := c.model
+		if err := p.AddControl(id, config, weights); err != nil {
 			closeAll()
 			return nil, nil, fmt.Errorf("-control: %w", err)
 		}
@@ -81,15 +78,9 @@ func addControls(p *diffusion.Pipeline, flags []string) (list []diffusion.Contro
 	return list, closeAll, nil
 }
 
-// weightFile is a checkpoint as a network's weights.
-type weightFile struct {
-	*safetensors.Set
-	names *safetensors.Set // as the engine names them
-}
-
 // openNetwork opens a network's file, or the directory that diffusers saves one
 // in, with its config; nil where there is none.
-func openNetwork(name string, names func(*safetensors.Set) (*safetensors.Set, error)) (config []byte, w *weightFile, err error) {
+func openNetwork(name string, names func(*safetensors.Set) (*safetensors.Set, error)) (config []byte, w *network.File, err error) {
 	base := filepath.Base(name)
 	folder := filepath.Dir(name)
 	if info, err := os.Stat(name); err != nil {
@@ -121,54 +112,8 @@ func openNetwork(name string, names func(*safetensors.Set) (*safetensors.Set, er
 	if err != nil {
 		return nil, nil, err
 	}
-	named, err := names(set)
-	if err != nil {
-		set.Close()
+	if w, err = network.Open(set, names); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return config, &weightFile{set, named}, nil
-}
-
-// Stream implements [diffusion.Weights]. What is neither f32 nor f16 becomes f32.
-func (w *weightFile) Stream(ctx context.Context, _ string, _ []string, each func(name, dtype string, shape []int, fill func(io.WriterAt) error) error) error {
-	for _, t := range w.names.Tensors {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		dtype := "f32"
-		if t.DType == "F16" {
-			dtype = "f16"
-		}
-		fill := func(to io.WriterAt) error {
-			section, err := w.names.Section(t)
-			if err != nil {
-				return err
-			}
-			data, err := io.ReadAll(section)
-			if err == nil && t.DType != "F16" && t.DType != "F32" {
-				data, err = inFloat32(data, t)
-			}
-			if err == nil {
-				_, err = to.WriteAt(data, 0)
-			}
-			return err
-		}
-		if err := each(t.Name, dtype, t.Shape, fill); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// inFloat32 converts a tensor's bytes.
-func inFloat32(data []byte, t safetensors.Tensor) ([]byte, error) {
-	values := make([]float32, t.Elems())
-	if err := safetensors.Float32s(values, data, t.DType); err != nil {
-		return nil, err
-	}
-	out := make([]byte, 0, 4*len(values))
-	for _, v := range values {
-		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
-	}
-	return out, nil
+	return config, w, nil
 }

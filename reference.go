@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"wisp/engine/diffusion"
-	"wisp/loader/safetensors"
+	"wisp/loader/network"
 )
 
 // referenceFlags are those of generate that bring pictures to be read beside
@@ -37,16 +37,15 @@ func (f referenceFlags) add(ctx context.Context, p *diffusion.Pipeline) (list []
 		}
 		list = append(list, img)
 	}
-	asTheyAre := func(s *safetensors.Set) (*safetensors.Set, error) { return s, nil }
-	_, adapter, err := openNetwork(f.adapter, asTheyAre)
+	_, adapter, err := openNetwork(f.adapter, nil)
 	if err != nil {
 		return nil, closeAll, fmt.Errorf("-ip-adapter: %w", err)
 	}
 	folder, err := f.encoderFolder()
 	var config []byte
-	var encoder *weightFile
+	var encoder *network.File
 	if err == nil {
-		config, encoder, err = openNetwork(folder, asTheyAre)
+		config, encoder, err = openNetwork(folder, nil)
 	}
 	if err != nil {
 		adapter.Close()

@@ -32,7 +32,7 @@ const (
 // a new package decides its place by adding a line. What lies under tests may
 // import anything but wasm, and needs none.
 var arrows = map[string][]string{
-	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/adapter", "loader/upscaler", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "site"},
+	".":                  {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/adapter", "loader/upscaler", "loader/hub", "loader/network", "loader/pack", "loader/safetensors", "loader/single", "site"},
 	"engine":             {float16Module},
 	"engine/cpu":         {"engine"},
 	"engine/simd":        {"engine", "wasm/emit", wazeroModule, safejsModule},
@@ -55,9 +55,10 @@ var arrows = map[string][]string{
 	"loader/single":      {"loader/gguf", "loader/names", "loader/safetensors"},
 	"loader/adapter":     {"loader/names", "loader/safetensors"},
 	"loader/names":       {"loader/safetensors"},
+	"loader/network":     {"loader/names", "loader/safetensors"},
 	"loader/upscaler":    {"loader/safetensors"},
 	"loader/pack":        {"loader", "loader/quant", "loader/safetensors", float16Module},
-	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "loader/adapter", "loader/upscaler", "loader/safetensors", "wasm/bridge", safejsModule},
+	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "loader/adapter", "loader/network", "loader/upscaler", "loader/safetensors", "wasm/bridge", safejsModule},
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
 	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},

@@ -142,11 +142,11 @@ func (c modeCase) check(t *testing.T, b labelled, bound float64) {
 	for _, given := range c.Controls {
 		net := patched{m, t, map[string]string{"": given.Part}}
 		config, _ := net.Config("")
-		id, err := p.AddControl(given.Part, config, patched{m, t, map[string]string{"ControlNet " + given.Part: given.Part}})
+		err := p.AddControl(given.Part, config, patched{m, t, map[string]string{"ControlNet " + given.Part: given.Part}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Controls = append(r.Controls, diffusion.Control{ID: id, Image: readPNG(t, given.Image), Weight: given.Weight, Start: given.Start, End: given.End})
+		r.Controls = append(r.Controls, diffusion.Control{ID: given.Part, Image: readPNG(t, given.Image), Weight: given.Weight, Start: given.Start, End: given.End})
 	}
 	if c.Reference.Adapter != "" {
 		part := func(name string) patched {

@@ -35,12 +35,12 @@ type controlNet struct {
 
 // AddControl adds a ControlNet by its config, as diffusers wrote it, or nil for
 // the one that belongs to the model's UNet, and its weights, which are asked for
-// when a drawing needs them. The id that requests name it by is the name, or
-// the name and a number. Errors wrap [ErrBadModel].
-func (p *Pipeline) AddControl(name string, config []byte, weights Weights) (id string, err error) {
+// when a drawing needs them. It takes the place of one of the same id. Errors
+// wrap [ErrBadModel].
+func (p *Pipeline) AddControl(id string, config []byte, weights Weights) error {
 	k, ok := p.kind.(steerable)
 	if !ok {
-		return "", fmt.Errorf("%w: %s: this model's pipeline takes no ControlNet", ErrBadModel, name)
+		return fmt.Errorf("%w: this model's pipeline takes no ControlNet", ErrBadModel)
 	}
 	unet, factor := k.steered()
 	if config == nil {
@@ -51,13 +51,11 @@ func (p *Pipeline) AddControl(name string, config []byte, weights Weights) (id s
 		err = unet.takes(f, factor)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: ControlNet %s: %w", ErrBadModel, name, err)
+		return fmt.Errorf("%w: ControlNet: %w", ErrBadModel, err)
 	}
-	for n := 2; p.controls[name] != nil; n++ {
-		name = fmt.Sprintf("%s %d", strings.TrimSuffix(name, fmt.Sprintf(" %d", n-1)), n)
-	}
+	p.RemoveControl(id)
 	net := Net{
-		Component: "ControlNet " + name, Late: true, From: weights, Fixed: []string{"context", "condition"},
+		Component: "ControlNet " + id, Late: true, From: weights, Fixed: []string{"context", "condition"},
 		Graph: func(s Size) (*engine.Graph, error) {
 			return model.ControlNet(config, s.Batch, s.Height, s.Width, s.Tokens)
 		},
@@ -65,9 +63,9 @@ func (p *Pipeline) AddControl(name string, config []byte, weights Weights) (id s
 	if p.controls == nil {
 		p.controls = map[string]*controlNet{}
 	}
-	p.controls[name] = &controlNet{net, f}
+	p.controls[id] = &controlNet{net, f}
 	p.residency.nets[net.name()] = &resident{Net: net}
-	return name, nil
+	return nil
 }
 
 // RemoveControl frees a ControlNet and reports whether it was there.

@@ -1,7 +1,8 @@
-package single
+package network
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,4 +68,8 @@ func ldmControl(layers, last int, name string) string {
 		return fmt.Sprintf("controlnet_cond_embedding.blocks.%d.%s", n/2-1, rest)
 	}
 	return names.UNet(layers, name)
+}
+
+func has(set *safetensors.Set, name string) bool {
+	return slices.ContainsFunc(set.Tensors, func(t safetensors.Tensor) bool { return t.Name == name })
 }
