@@ -537,10 +537,10 @@ class Generator {
 
 	async generate({ signal, onStep, busy = this.#busy, loras, ...request } = {}) {
 		const unknown = Object.keys(request).find((name) => (!settings.includes(name) || name.startsWith("outpaint")) && name !== "outpaint" && request[name] !== undefined);
-		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request: left out, it would be another picture`);
+		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request`);
 		checkBusy(busy);
 		if (busy === "reject" && this.#runs.size > 0) {
-			throw new WispError("bad-request", "a picture is being made: wait for it, or cancel it");
+			throw new WispError("bad-request", "a picture is being made: wait or cancel it");
 		}
 		if (busy === "abort") this.#abortAll();
 		const run = new AbortController();
