@@ -13,6 +13,7 @@ import (
 var bundles = map[string][]string{
 	"app.js":     {"controls.js", "drop.js", "grid.js", "hints.js", "history.js", "import.js", "models.js", "offline.js", "past.js", "picture.js", "queue.js", "session.js", "words.js", "zip.js"},
 	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "link.js", "lora.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
+	"lab.js":     {}, // whose imports may be served within others, too
 	"photo.js":   {"size.js"},
 	"privacy.js": {"offline.js"}, // of which it takes a few lines
 	"ui.js":      {"language.js", "memory.js"},

@@ -22,7 +22,7 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest catalogue.json compat/*.js languages/*.js studio/*.js
+//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest catalogue.json compat/*.js languages/*.js studio/*.js lab/*.js lab/*.css
 var embedded embed.FS
 
 // Files returns the page and everything it loads but the programs and Go's

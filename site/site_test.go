@@ -499,12 +499,13 @@ func dirOf(t *testing.T, files memory) fs.FS {
 
 // The page stays light: at the start 60 KB of scripts and styles, as the server
 // compresses them; with all that a dropped file, a program or a tool calls for, and
-// one language beside English, 80. What other sites embed is 30.
+// one language beside English, 80. What other sites embed is 30; the lab, a page of
+// its own, adds at most 8.
 func TestWeight(t *testing.T) {
 	sizes := map[string]int{}
 	var reach func(name string, later bool)
 	reach = func(name string, later bool) {
-		if _, seen := sizes[name]; seen || served()[name] == nil || name == "embed.html" && len(sizes) > 0 {
+		if _, seen := sizes[name]; seen || served()[name] == nil || (name == "embed.html" || name == "lab.html") && len(sizes) > 0 {
 			return // another page, which the service worker knows
 		}
 		sizes[name] = len(gzipped(served()[name]))
@@ -541,6 +542,9 @@ func TestWeight(t *testing.T) {
 	reach("embed.html", true)
 	embed := sum()
 	t.Logf("scripts and styles: %d bytes compressed, %d at the start, %d embedded", all, starts, embed)
+	if lab := len(gzipped(served()["lab.js"])) + len(gzipped(served()["lab.css"])); lab > 8_000 {
+		t.Errorf("the lab's own script and style are %d bytes compressed", lab)
+	}
 	if starts > 60_000 || all > 80_000 || embed > 30_000 || starts < 20_000 || all < starts+20_000 || embed < 10_000 {
 		t.Errorf("scripts and styles are %d bytes compressed, %d at the start, %d embedded", all, starts, embed)
 	}

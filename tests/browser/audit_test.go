@@ -73,6 +73,11 @@ func TestAxe(t *testing.T) {
 		p.run(chromedp.Navigate(s.URL + "/privacy.html?lang=" + look.language))
 		p.until(`!document.getElementById("counter").hidden`)
 		check(look.name + ", what leaves this device")
+		p.run(chromedp.Navigate(s.URL + "/lab.html?lang=" + look.language))
+		p.until(`document.getElementById("lab-go") && !document.getElementById("lab-go").disabled`)
+		p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("lab-go").click()`))
+		p.until(`!document.getElementById("lab-save").hidden`)
+		check(look.name + ", the lab")
 	}
 }
 
