@@ -177,6 +177,13 @@ test-vite: build
 		npx tsc --noEmit --strict --target es2022 --module esnext --moduleResolution bundler --lib es2022,dom,dom.iterable --jsx react-jsx types.ts react.tsx && npm run build
 	go test -tags browser,vite -count=1 -timeout 5m -v -run TestVite ./tests/browser
 
+# Models of published sizes, with weights from seeds, in Chromium on two threads:
+# their time, memory and pictures, beside torch's. Ten minutes and 4 GB of
+# build/full at the first time; the machine should do nothing else.
+.PHONY: full
+full:
+	go test -tags browser,full -count=1 -timeout 40m -v -run TestFullSize $(ARGS) ./tests/browser
+
 # A thousand pictures in one tab, and the memory that they take: about ten
 # minutes, on Linux.
 soak:

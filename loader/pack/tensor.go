@@ -353,6 +353,11 @@ func planes(dtype string) int {
 	return max(1, map[string]int{"f32": 4, "f16": 2, "bf16": 2}[dtype])
 }
 
+// Bytes is the size of a tensor packed with a choice of [Options].Quant.
+func Bytes(quantisation string, t safetensors.Tensor) int64 {
+	return packedBytes(t, Policy(quantisation, t))
+}
+
 // packedBytes is the size of a tensor in the dtype it is packed in.
 func packedBytes(t safetensors.Tensor, dtype string) int64 {
 	if bits := bitsOf[dtype]; bits > 0 {
