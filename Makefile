@@ -189,12 +189,20 @@ full:
 soak:
 	go test -tags browser,soak -count=1 -timeout 30m -v -run TestThousandPictures $(ARGS) ./tests/browser
 
-# Every network and pipeline against torch, diffusers and transformers: the
-# largest error, its scale, the cosine; PSNR for pictures.
-parity:
+# Every network and pipeline against torch, diffusers and transformers, on the
+# processor, natively and in both browsers, on WebGPU in Chromium, and with
+# packed weights: the largest error over the largest value, or a picture's dB;
+# packed networks' signal over the error. About ten minutes; BROWSER= leaves the
+# browsers out. JSON=1 prints an object a cell.
+PARITY := Networks|TAEF2|Pipelines|Default|Modes|Adapters|Guid|Tiles
+parity: build/browser-run
 	@mkdir -p build; status=0; \
-	go test ./tests -count=1 -v -run 'TestNetworks|TestTAEF2|Pipelines|TestDefault' > build/parity.txt || status=$$?; \
-	sed -n 's/.*parity: //p; /^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
+	go test ./tests -count=1 -v -run '$(PARITY)' > build/parity.txt || status=$$?; \
+	for b in $(filter-out webkit,$(BROWSER)); do \
+		GOOS=js GOARCH=wasm go test ./tests -vet=off -count=1 -v -timeout 30m -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" \
+			-run "Networks$$|Pipelines$$$$(if [ $$b = chromium ]; then echo '|WebGPU$$|BeyondHalf'; fi)" > build/parity-$$b.txt || status=$$?; \
+		sed "s/parity: /parity: $$b /" build/parity-$$b.txt >> build/parity.txt; done; \
+	go run ./tests/parity $(if $(JSON),-json) build/parity.txt || status=$$?; sed -n '/^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
 
 # Each fuzz test for FUZZTIME, and other tools' pictures damaged from a SEED. The effort at making an input smaller is bounded,
 # for by default it may outlast the test, which then fails without a finding.

@@ -141,7 +141,7 @@ func TestAdapters(t *testing.T) {
 					t.Fatal(err)
 				}
 				db := pipeline.Compare(result.Images[0], readImage(t, filepath.Join(adapterDir, c.Name+".png")))
-				t.Logf("parity: %-24s %-7s PSNR %.1f dB", c.Name, b.label, db)
+				parity{Case: "adapter " + c.Name, DB: db}.log(t, b)
 				if db < minPSNR {
 					t.Errorf("PSNR %.1f dB, want %d", db, minPSNR)
 				}

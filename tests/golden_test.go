@@ -4,6 +4,7 @@ package tests
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,7 +29,34 @@ import (
 // labelled is a backend with the name that tests print for it.
 type labelled struct {
 	engine.Backend
-	label string
+	label   string
+	weights string // their type; empty is f32
+}
+
+// parity is a row that `make parity` shows: a network's largest error over its
+// largest value and its squared error over the squared signal, or a picture's dB.
+type parity struct {
+	Case    string  `json:"case"`
+	Backend string  `json:"backend"`
+	Weights string  `json:"weights"`
+	Error   float64 `json:"error,omitempty"`
+	NMSE    float64 `json:"nmse,omitempty"`
+	DB      float64 `json:"dB,omitempty"`
+}
+
+// parityOf is the row of a network's output.
+func parityOf(t *testing.T, d difference) parity {
+	return parity{Case: path.Base(t.Name()), Error: d.maxAbs / d.scale, NMSE: d.nmse}
+}
+
+func (p parity) log(t *testing.T, b labelled) {
+	t.Helper()
+	p.Backend, p.Weights = b.label, cmp.Or(b.weights, "f32")
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("parity: %s", text)
 }
 
 // simdBackends are the flavours of the SIMD module that this host runs,
@@ -45,7 +73,7 @@ var simdBackends = sync.OnceValues(func() (list []labelled, err error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, labelled{b, f.label})
+		list = append(list, labelled{Backend: b, label: f.label})
 	}
 	return list, nil
 })
@@ -60,7 +88,7 @@ func backends(t *testing.T) []labelled {
 	if runtime.GOOS == "js" { // the oracle is tested natively, where it takes seconds
 		return list
 	}
-	return append([]labelled{{cpu.New(), "cpu"}}, list...)
+	return append([]labelled{{Backend: cpu.New(), label: "cpu"}}, list...)
 }
 
 // readSafetensors reads the f32 and i32 tensors of a golden file, or of its seeds.
@@ -195,7 +223,7 @@ func checkGoldenOn(t *testing.T, b labelled, g *engine.Graph, weights map[string
 			t.Errorf("%s: output %q: %v", b.label, name, err)
 			continue
 		}
-		t.Logf("parity: %-18s %-7s %-7s max abs %.2e of %.3g, NMSE %.1e, cosine %.9f", path.Base(t.Name()), b.label, name, d.maxAbs, d.scale, d.nmse, d.cosine)
+		parityOf(t, d).log(t, b)
 		if d.maxAbs > tolerance*d.scale {
 			t.Errorf("%s: output %q is off by %.3g of %.3g", b.label, name, d.maxAbs, d.scale)
 		}

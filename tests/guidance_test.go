@@ -51,7 +51,7 @@ func TestGuided(t *testing.T) {
 				want.Set(at%32, at/32, sheet.At(32*i+at%32, at/32))
 			}
 			db := pipeline.Compare(result.Images[0], want)
-			t.Logf("parity: %-18s %-7s PSNR %.1f dB", "guided "+c.Model, b.label, db)
+			parity{Case: "guided " + c.Model, DB: db}.log(t, b)
 			if db < minPSNR || len(result.Notices) > 0 {
 				t.Errorf("%s: PSNR %.1f dB, want %d; %v", c.Model, db, minPSNR, result.Notices)
 			}

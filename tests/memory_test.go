@@ -121,7 +121,7 @@ var publishedPipelines = []publishedPipeline{
 // weightTypes says how weights are stored that were packed with a choice.
 func weightType(quant string) func(n *engine.Node) engine.DType {
 	return func(n *engine.Node) engine.DType {
-		d, err := engine.ParseDType(pack.Policy(quant, safetensors.Tensor{Name: n.Name, DType: "F16", Shape: n.Shape}))
+		d, err := engine.ParseDType(pack.Policy(quant, false, safetensors.Tensor{Name: n.Name, DType: "F16", Shape: n.Shape}))
 		if err != nil {
 			panic(err)
 		}

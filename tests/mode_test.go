@@ -166,7 +166,7 @@ func (c modeCase) check(t *testing.T, b labelled, bound float64) {
 		t.Fatal(err)
 	}
 	db := pipeline.Compare(result.Images[0], readPNG(t, c.Name+".png"))
-	t.Logf("parity: %-24s %-7s PSNR %.1f dB", c.Name, b.label, db)
+	parity{Case: c.Name, DB: db}.log(t, b)
 	if db < bound {
 		t.Errorf("PSNR %.1f dB, want %.0f", db, bound)
 	}

@@ -173,6 +173,7 @@ func TestNetworks(t *testing.T) {
 				}
 			}
 			checkGolden(t, g, weights, want, goldenTolerance)
+			checkStored(t, g, weights, want)
 		})
 	}
 }

@@ -16,7 +16,7 @@ import (
 func TestPackedPipelines(t *testing.T) {
 	for _, dir := range tinyPipelines(t) {
 		in := seeded.Directory(t, filepath.Join(dir, "model"))
-		for quant, bound := range map[string]float64{"f32": minPSNR, "f16": minPackedPSNR} {
+		for quant, bound := range map[string]float64{"f32": minPSNR, "f16": minPackedPSNR, "q8": minQuantisedPSNR} {
 			t.Run(filepath.Base(dir)+"/"+quant, func(t *testing.T) {
 				out := t.TempDir()
 				if err := pack.Run(t.Context(), pack.Options{In: in, Out: out, Quant: quant}); err != nil {
@@ -27,7 +27,7 @@ func TestPackedPipelines(t *testing.T) {
 					t.Fatal(err)
 				}
 				b := backends(t)[1]
-				b.label = quant
+				b.label, b.weights = "packed", quant
 				checkPipeline(t, b, m, dir, bound)
 			})
 		}

@@ -80,5 +80,5 @@ func TestTAEF2(t *testing.T) {
 		d := float64(x-min(max(decoded[i], -1), 1)) / 2
 		squares += d * d / float64(len(decoded))
 	}
-	t.Logf("parity: taef2, round trip %.1f dB", -10*math.Log10(squares))
+	t.Logf("taef2, round trip %.1f dB", -10*math.Log10(squares))
 }

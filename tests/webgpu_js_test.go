@@ -34,9 +34,9 @@ func precisions(t *testing.T) []labelled {
 	t.Helper()
 	best := openWebGPU(t, "")
 	if best.Info().Precision == "f32" {
-		return []labelled{{best, "gpu32"}}
+		return []labelled{{Backend: best, label: "gpu32"}}
 	}
-	return []labelled{{openWebGPU(t, "f32"), "gpu32"}, {best, "gpu16"}}
+	return []labelled{{Backend: openWebGPU(t, "f32"), label: "gpu32"}, {Backend: best, label: "gpu16"}}
 }
 
 // halfTolerance bounds the largest error against torch where activations are
@@ -115,7 +115,7 @@ func TestDefaultModelWebGPU(t *testing.T) {
 	want := draw(cpu.New())
 	for _, b := range precisions(t) {
 		db := pipeline.Compare(draw(b), want)
-		t.Logf("parity: default %s PSNR %.1f dB against cpu", b.label, db)
+		parity{Case: "default, against cpu", DB: db}.log(t, b)
 		if db < oraclePSNR[b.label] {
 			t.Errorf("%s: PSNR %.1f dB against cpu, want %.0f", b.label, db, oraclePSNR[b.label])
 		}
@@ -207,7 +207,7 @@ func TestBeyondHalf(t *testing.T) {
 	}
 	for _, b := range list {
 		db := pipeline.Compare(picture(b), want)
-		t.Logf("parity: beyond f16 %s PSNR %.1f dB against cpu", b.label, db)
+		parity{Case: "beyond f16, against cpu", DB: db}.log(t, b)
 		if db < minPackedPSNR {
 			t.Errorf("%s: %.1f dB against cpu", b.label, db)
 		}

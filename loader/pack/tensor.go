@@ -353,9 +353,9 @@ func planes(dtype string) int {
 	return max(1, map[string]int{"f32": 4, "f16": 2, "bf16": 2}[dtype])
 }
 
-// Bytes is the size of a tensor packed with a choice of [Options].Quant.
+// Bytes is the size of a tensor packed in "f32", "f16", "q8" or "q4".
 func Bytes(quantisation string, t safetensors.Tensor) int64 {
-	return packedBytes(t, Policy(quantisation, t))
+	return packedBytes(t, Policy(quantisation, false, t))
 }
 
 // packedBytes is the size of a tensor in the dtype it is packed in.
