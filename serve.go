@@ -261,7 +261,15 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		if bar != nil {
 			bar.Total = plan.Input
 		}
-		return drawable(plan, plan.Manifest)
+		if err := drawable(plan, plan.Manifest); err != nil {
+			return err
+		}
+		if shapes, err := pack.Shapes(plan.Manifest); err == nil {
+			for _, name := range diffusion.Unread(plan, shapes) {
+				fmt.Fprintln(log, "nothing reads the tensor "+name)
+			}
+		}
+		return nil
 	}
 	return pack.Run(ctx, o)
 }

@@ -24,14 +24,14 @@ import (
 
 var update = flag.Bool("update", false, "write MODELS.md")
 
-// sized is a network at the size at which it is used: rows of guidance, then
+// extent is a network at the size at which it is used: rows of guidance, then
 // latents or pixels, and tokens.
-type sized struct {
+type extent struct {
 	rows, side, tokens int
 }
 
 // sizedGraph draws a published network at a size.
-func (p published) sizedGraph(s sized) (*engine.Graph, error) {
+func (p published) sizedGraph(s extent) (*engine.Graph, error) {
 	switch p.Class {
 	case "UNet2DConditionModel":
 		return model.UNet2DCondition(p.Config, s.rows, s.side, s.side, s.tokens)
@@ -55,6 +55,12 @@ func (p published) sizedGraph(s sized) (*engine.Graph, error) {
 		return model.Flux2(p.Config, s.rows, s.side, s.side, s.tokens)
 	case "ZImageTransformer2DModel":
 		return model.ZImage(p.Config, s.rows, s.side, s.side, s.tokens)
+	case "BertModel":
+		return model.BERT(p.Config, 1, s.tokens)
+	case "HunyuanDiT2DModel":
+		return model.HunyuanDiT(p.Config, s.rows, s.side, s.side)
+	case "AuraFlowTransformer2DModel":
+		return model.AuraFlow(p.Config, s.rows, s.side, s.side, s.tokens)
 	case "UNet2DModel":
 		return model.UNet2D(p.Config, s.rows, s.side, s.side)
 	}
@@ -78,16 +84,16 @@ type publishedPipeline struct {
 
 type publishedPart struct {
 	network string // in sizes.json
-	sized
+	extent
 }
 
 // clip, and the decoder's largest tile: 512 pixels.
-func clipOf(name string) publishedPart { return publishedPart{name, sized{1, 0, 77}} }
+func clipOf(name string) publishedPart { return publishedPart{name, extent{1, 0, 77}} }
 
-func vaeOf(name string, side int) publishedPart { return publishedPart{name, sized{1, side, 0}} }
+func vaeOf(name string, side int) publishedPart { return publishedPart{name, extent{1, side, 0}} }
 
 func netOf(name string, rows, side, tokens int) publishedPart {
-	return publishedPart{name, sized{rows, side, tokens}}
+	return publishedPart{name, extent{rows, side, tokens}}
 }
 
 var publishedPipelines = []publishedPipeline{
@@ -112,6 +118,8 @@ var publishedPipelines = []publishedPipeline{
 	{"FLUX.1 dev", "1024", []publishedPart{clipOf("clip_l"), netOf("t5_xxl", 1, 0, 512), netOf("flux1_dev", 1, 64, 512), vaeOf("flux_vae", 64)}},
 	{"FLUX.2 klein 4B", "1024", []publishedPart{netOf("qwen3_4b", 1, 0, 512), netOf("flux2_klein_4b", 1, 64, 512), vaeOf("flux2_vae", 32)}},
 	{"Z-Image Turbo", "1024", []publishedPart{netOf("qwen3_4b", 1, 0, 512), netOf("z_image_turbo", 1, 128, 512), vaeOf("flux_vae", 64)}},
+	{"Hunyuan-DiT 1.2", "1024", []publishedPart{netOf("hunyuan_bert", 1, 0, 77), netOf("mt5_xl", 1, 0, 256), netOf("hunyuan_dit_1_2", 2, 128, 0), vaeOf("sd_vae", 64)}},
+	{"AuraFlow", "1024", []publishedPart{netOf("pile_t5_xl", 1, 0, 256), netOf("auraflow", 2, 128, 256), vaeOf("sd_vae", 64)}},
 	{"DiT-XL/2", "256", []publishedPart{netOf("dit_xl_2_256", 2, 32, 0), vaeOf("sd_vae", 32)}},
 	{"DDPM CelebA-HQ", "256", []publishedPart{netOf("ddpm_celebahq_256", 1, 256, 0)}},
 	{"LDM CelebA-HQ", "256", []publishedPart{netOf("ldm_celebahq_unet", 1, 64, 0), vaeOf("ldm_celebahq_vqvae", 64)}},
@@ -208,7 +216,7 @@ Made by `+"`go test ./tests -run TestModelsTable -update`"+`, which counts witho
 		var graphs []*engine.Graph
 		parameters := 0
 		for _, part := range p.parts {
-			g, err := file.Models[part.network].sizedGraph(part.sized)
+			g, err := file.Models[part.network].sizedGraph(part.extent)
 			if err != nil {
 				t.Fatalf("%s: %s: %v", p.name, part.network, err)
 			}

@@ -213,3 +213,6 @@ func TestBeyondHalf(t *testing.T) {
 		}
 	}
 }
+
+// TestNotFiniteWebGPU is [TestNotFinite] on the device, in f32 and f16.
+func TestNotFiniteWebGPU(t *testing.T) { checkNotFinite(t, precisions(t)) }

@@ -2,6 +2,7 @@ package diffusion
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"wisp/engine"
@@ -52,3 +53,44 @@ func checkWeights(g *engine.Graph, net Net, shapes map[string][]int) error {
 	}
 	return nil
 }
+
+// Unread lists the weights, "component: name", that no network of the pipeline
+// reads at any of its settings: they take room, and what they are to change,
+// they do not. Buffers that libraries once saved beside weights are left out, and what
+// lies in a text encoder behind the state that is wanted.
+func Unread(m Model, shapes map[string]map[string][]int) (list []string) {
+	p, err := configure(nil, m)
+	if err != nil {
+		return nil
+	}
+	read := map[string]map[string]bool{}
+	for _, n := range p.kind.Nets() {
+		if read[n.Component] == nil {
+			read[n.Component] = map[string]bool{}
+		}
+		for _, name := range n.Host {
+			read[n.Component][name] = true
+		}
+		s := n.Size(p.Defaults())
+		for _, skip := range []int{0, s.Skip} {
+			s.Skip = skip
+			if g, err := n.Graph(s); err == nil {
+				for _, w := range g.Weights() {
+					read[n.Component][w.Name] = true
+				}
+			}
+		}
+	}
+	for component, weights := range read {
+		for name := range shapes[component] {
+			if plain := plainName(name); !weights[plain] && !harmless.MatchString(component+": "+plain) {
+				list = append(list, component+": "+name)
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// harmless is what [Unread] leaves out.
+var harmless = regexp.MustCompile(`position_ids$|pad_token$|^text_encoder.*: (model\.)?((encoder\.)?layers\.\d+\.|(final_layer_)?norm\.)`)

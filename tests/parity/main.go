@@ -100,7 +100,9 @@ func print(kind string, table map[string]map[string]row, asJSON bool) {
 		}
 	}
 	slices.Sort(cases)
-	place := func(c string) int { return slices.Index([]string{"cpu", "simd", "packed", "f16", "q8"}, c) + 9*len(strings.Fields(c)) }
+	place := func(c string) int {
+		return slices.Index([]string{"cpu", "simd", "packed", "f16", "q8"}, c) + 9*len(strings.Fields(c))
+	}
 	slices.SortFunc(columns, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b)) })
 	if !asJSON {
 		fmt.Printf("%-24s", kind)

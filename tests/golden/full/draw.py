@@ -35,6 +35,10 @@ def network(name, component):
             net = getattr(diffusers, config["_class_name"]).from_config(config)
     missing, unexpected = net.load_state_dict(load_file(folder / "weights.safetensors"), strict=False, assign=True)
     assert not unexpected and all(k.startswith(("encoder.", "quant_conv.")) for k in missing), (missing[:5], unexpected[:5])
+    for part in net.modules():  # of the half that is not used
+        for key, p in part.named_parameters(recurse=False):
+            if p.is_meta:
+                setattr(part, key, torch.nn.Parameter(torch.zeros(p.shape)))
     for part in net.modules():  # buffers that no file has
         if getattr(part, "position_ids", None) is not None:
             part.position_ids = torch.arange(77)[None]
