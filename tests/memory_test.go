@@ -137,9 +137,9 @@ func weightType(quant string) func(n *engine.Node) engine.DType {
 	}
 }
 
-// need is what a set of networks takes, in bytes: of the SIMD module with all
-// of them there, and with one at a time.
-type need struct{ packed, atOnce, inTurns int64 }
+// need is what a set of networks takes, in bytes: packed, and of the SIMD module
+// with all of them there.
+type need struct{ packed, atOnce int64 }
 
 func needOf(graphs []*engine.Graph, quant string) (n need, err error) {
 	seen := map[string]bool{}
@@ -150,11 +150,6 @@ func needOf(graphs []*engine.Graph, quant string) (n need, err error) {
 				n.packed += pack.Bytes(quant, safetensors.Tensor{Name: w.Name, DType: "F16", Shape: w.Shape})
 			}
 		}
-		alone, err := countSIMD([]*engine.Graph{g}, quant)
-		if err != nil {
-			return n, err
-		}
-		n.inTurns = max(n.inTurns, alone)
 	}
 	n.atOnce, err = countSIMD(graphs, quant)
 	return n, err
@@ -171,15 +166,12 @@ func countSIMD(graphs []*engine.Graph, quant string) (int64, error) {
 	return int64(n), err
 }
 
-// cell says how the processor draws: with all networks in memory, or in turns.
+// cell says how the processor draws: with all networks in memory, or by stages.
 func (n need) cell() string {
-	switch {
-	case n.atOnce < tooLarge:
+	if n.atOnce < tooLarge {
 		return fmt.Sprint(n.atOnce >> 20)
-	case n.inTurns < tooLarge:
-		return fmt.Sprintf("%d in turns", n.inTurns>>20)
 	}
-	return "–"
+	return "by stages"
 }
 
 // webGPU is what a card of default limits must hold: weights of all networks
@@ -205,7 +197,7 @@ func modelsTable(t *testing.T) []byte {
 	var b bytes.Buffer
 	fmt.Fprint(&b, `# What runs where
 
-Made by `+"`go test ./tests -run TestModelsTable -update`"+`, which counts without a device what the backends plan; the test fails where this page no longer says what they do. Sizes in MB (10⁶ bytes) of what is downloaded at most, memory in MiB: of the processor's module, which WebAssembly bounds at 4096; of a graphics card with WebGPU's default limits (bindings of 128 MiB, buffers of 256), in f16, all networks there. "In turns": one network at a time is in memory, since all together are too large. "Larger limits": one of its tensors needs more than the default; most cards offer that. Pictures are of the model's own size, guidance with its two rows where the model uses it, and decoded in tiles of 512 pixels where they are larger.
+Made by `+"`go test ./tests -run TestModelsTable -update`"+`, which counts without a device what the backends plan; the test fails where this page no longer says what they do. Sizes in MB (10⁶ bytes) of what is downloaded at most, memory in MiB: of the processor's module, which WebAssembly bounds at 4096; of a graphics card with WebGPU's default limits (bindings of 128 MiB, buffers of 256), in f16, all networks there. "By stages": all together are too large, so layers come from where the model is kept as they are needed, which takes longer. "Larger limits": one of its tensors needs more than the default; most cards offer that. Pictures are of the model's own size, guidance with its two rows where the model uses it, and decoded in tiles of 512 pixels where they are larger.
 
 ## Pipelines
 

@@ -73,7 +73,7 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 	}
 	if err = <-opened; err == nil {
 		if g.fit(); g.memory == inStages {
-			warn(errors.New("the model is larger than the memory of a page: it runs by stages, which takes longer"))
+			warn(errLarge)
 		}
 		// The rest downloads while a component is compiled; what fails there,
 		// load meets again and reports.
@@ -101,6 +101,9 @@ func warning(err error) any {
 	}
 	return err.Error()
 }
+
+// errLarge tells of stages.
+var errLarge = errors.New("the model is larger than the memory of a page: it runs by stages, which takes longer")
 
 // inStages is the memory for the weights of a model of which WebAssembly's cannot
 // hold all.
@@ -134,6 +137,23 @@ func (g *generator) load(ctx context.Context, progress func(stage string, loaded
 	return g.dress(ctx)
 }
 
+// inStages starts the processor again for a model whose weights and values
+// together are more than WebAssembly's memory, and reports whether it could.
+func (g *generator) inStages(warn func(error)) bool {
+	if g.pipeline != nil {
+		g.pipeline.Close()
+		g.pipeline = nil
+	}
+	g.backend.Close()
+	b, err := newSIMD(g.threads)
+	if err != nil {
+		return false
+	}
+	g.backend, g.memory = b, inStages
+	warn(errLarge)
+	return true
+}
+
 // fallBack replaces a graphics card's backend that failed, tells so, and
 // reports whether the model may now be loaded on another, from the library. A
 // lost device is opened again, since a driver that was reset works as before.
@@ -141,6 +161,9 @@ func (g *generator) load(ctx context.Context, progress func(stage string, loaded
 // in vain, WebAssembly takes over if the choice was ours.
 func (g *generator) fallBack(ctx context.Context, why error, warn func(error)) bool {
 	memory := errors.Is(why, engine.ErrOutOfMemory)
+	if memory && g.backend.Name() == "simd" && g.memory == 0 {
+		return g.inStages(warn)
+	}
 	if g.backend.Name() != "webgpu" || !memory && !errors.Is(why, engine.ErrDeviceLost) {
 		return false
 	}
