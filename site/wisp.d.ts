@@ -170,8 +170,8 @@ export interface ImportOptions extends HubOptions {
 export function importModel(files: Checkpoint | Repository, options?: ImportOptions): Promise<string>;
 
 export interface Progress {
-	/** Bytes of the download, bytes handed to the engine, networks compiled, or bytes of a checkpoint packed. */
-	stage: "download" | "load" | "compile" | "pack";
+	/** Bytes of the download, bytes handed to the engine, networks compiled, bytes of a checkpoint packed, or tiles enlarged. */
+	stage: "download" | "load" | "compile" | "pack" | "upscale";
 	loaded: number;
 	total: number;
 }
@@ -410,7 +410,7 @@ export interface Generator {
 	 * Reads a LoRA (.safetensors, as kohya's scripts, diffusers, PEFT, LyCORIS and ComfyUI write it) for requests to
 	 * wear. Fails with `bad-model` and the key where it does not fit this model. `name` is what prompts call it.
 	 */
-	addLora(source: Blob | string | URL, options?: { name?: string; signal?: AbortSignal }): Promise<Lora>;
+	addLora(source: Blob | string | URL, options?: { name?: string }): Promise<Lora>;
 	readonly loras: Lora[];
 	removeLora(id: string): Promise<void>;
 	/** Frees the model and ends what is under way. */
@@ -424,6 +424,19 @@ export interface Generator {
  * when the next picture is asked for, and onProgress tells of that, too.
  */
 export function createGenerator(options?: GeneratorOptions): Promise<Generator>;
+
+/**
+ * Enlarges a picture by a network of the ESRGAN family: its checkpoint (RRDBNet or SRVGGNetCompact in .safetensors), or
+ * the files of a TensorFlow.js model, model.json first. Without one, by Lanczos's filter. `by` is the factor, 1 to 16; by
+ * default the network's own, or 2.
+ */
+export function upscale(image: Picture, options?: {
+	by?: number;
+	model?: File | string | URL | (File | string | URL)[];
+	backend?: "auto" | "webgpu" | "simd" | "cpu";
+	signal?: AbortSignal;
+	onProgress?: (progress: Progress) => void;
+}): Promise<ImageData>;
 
 /** Picture i as a PNG file that carries its settings in a `parameters` text chunk. */
 export function toPNG(result: Result, i?: number): Promise<Blob>;

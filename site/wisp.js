@@ -102,12 +102,11 @@ function absolute(address) {
 }
 
 // fileOf is a file that is given, or the one at an address.
-async function fileOf(source, signal) {
+async function fileOf(source) {
 	if (source instanceof Blob) return source;
-	const answer = await fetch(absolute(source), { signal }).catch((err) => ({ status: err.message }));
-	if (signal?.aborted) throw aborted();
-	if (!answer.ok) throw new WispError("network", `${source} could not be downloaded: check the address, and that its site allows this one (${answer.status})`);
-	return new File([await answer.blob()], decodeURIComponent(new URL(answer.url).pathname.split("/").pop()));
+	const answer = await fetch(absolute(source)).catch((err) => err);
+	if (!answer.ok) throw new WispError("network", `${source} cannot be had (${answer.status ?? answer})`);
+	return new File([await answer.blob()], decodeURI(answer.url.split("/").pop()));
 }
 
 const patience = 5; // seconds that a worker may take to answer
@@ -443,6 +442,17 @@ export async function importModel(files, { quantise = "f16", name, hub, token, s
 	}
 }
 
+export async function upscale(image, { by, model, backend, signal, onProgress } = {}) {
+	const files = model && (await Promise.all([model].flat().map(fileOf))).map((file) => [file.name, file]);
+	const sent = await sentOf({ image });
+	const engine = new Engine();
+	try {
+		return imageData(await until(engine.call("upscale", { ...sent, by, files, backend }, onProgress), signal));
+	} finally {
+		engine.close();
+	}
+}
+
 function checkBusy(busy) {
 	if (!["queue", "abort", "reject"].includes(busy)) throw new WispError("bad-request", `busy is "${busy}": choose queue, abort or reject`);
 }
@@ -508,14 +518,13 @@ class Generator {
 		return [...this.#loras.values()].map(({ facts }) => facts);
 	}
 
-	async addLora(source, { name, signal } = {}) {
-		const file = await fileOf(source, signal);
-		const id = `lora-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
-		const lora = { id, file, name: name ?? file.name ?? id };
-		const { shared: { engine }, done } = await this.#turn(signal);
+	async addLora(source, { name } = {}) {
+		const file = await fileOf(source);
+		const lora = { id: `lora${Math.random()}`, file, name: name ?? file.name };
+		const { shared: { engine }, done } = await this.#turn();
 		try {
 			await this.#give(engine, lora);
-			this.#loras.set(id, lora);
+			this.#loras.set(lora.id, lora);
 			return lora.facts;
 		} finally {
 			done();
@@ -524,10 +533,9 @@ class Generator {
 
 	// #give has an engine read a LoRA that it has not.
 	async #give(engine, lora) {
-		const { id, name, file } = lora;
-		if (engine.loras.has(id)) return;
-		lora.facts = await engine.call("addLora", { id, name, file });
-		engine.loras.add(id);
+		if (engine.loras.has(lora.id)) return;
+		lora.facts = await engine.call("addLora", lora);
+		engine.loras.add(lora.id);
 	}
 
 	async removeLora(id) {
@@ -608,7 +616,6 @@ class Generator {
 	dispose() {
 		this.#gone = true;
 		this.#abortAll();
-		for (const id of this.#loras.keys()) this.removeLora(id).catch(() => {}); // with its engine it is gone, too
 		this.#shared?.leave(this.#tell);
 	}
 }

@@ -60,6 +60,7 @@ let generator = null;
 const methods = {
 	capabilities: (model) => wispEngine.capabilities(model),
 	models: () => wispEngine.models(),
+	upscale: (options, event) => wispEngine.upscale(options, event),
 	removeModel: (id) => wispEngine.removeModel(id),
 	async create(options, event) {
 		generator = await wispEngine.create(options, event);

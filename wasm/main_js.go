@@ -4,6 +4,7 @@
 //
 //	wispEngine.capabilities(model)                 → {runs, backend, threads, reason, ...}
 //	wispEngine.create({model, backend, threads, profile, memory}, onEvent) → generator
+//	wispEngine.upscale({image, by, files, backend}, onEvent) → {width, height, data}
 //	wispEngine.models(), removeModel(id)           what this browser keeps
 //	generator.defaults, generator.samplers         what the model recommends and offers
 //	generator.generate(request, onEvent)           → {images, seed, timings, ...}
@@ -26,6 +27,7 @@ import (
 	"wisp/loader"
 	"wisp/loader/adapter"
 	"wisp/loader/safetensors"
+	"wisp/loader/upscaler"
 	"wisp/wasm/bridge"
 )
 
@@ -34,6 +36,7 @@ func main() {
 		"capabilities": promising(capabilities),
 		"create":       promising(create),
 		"models":       promising(models),
+		"upscale":      promising(upscale),
 		"removeModel":  promising(removeModel),
 	}
 	if err := safejs.Global().Set("wispEngine", engine); err != nil {
@@ -69,6 +72,7 @@ var kinds = []bridge.Kind{
 	{Err: safetensors.ErrText, Code: "bad-model"},
 	{Err: safetensors.ErrFormat, Code: "bad-model"},
 	{Err: adapter.ErrFile, Code: "bad-model"},
+	{Err: upscaler.ErrFile, Code: "bad-model"},
 	{Err: diffusion.ErrBadAdapter, Code: "bad-model"},
 	{Err: diffusion.ErrBadRequest, Code: "bad-request"},
 	{Err: bridge.ErrBadRequest, Code: "bad-request"},

@@ -91,8 +91,8 @@ def kohya(texts={"text_encoder": "te"}, rename=lambda s: s):
     return name
 
 
-def sgm(layers):
-    """diffusers' names of a UNet as Stability's generative models have them."""
+def sgm(layers, attended=(0,)):
+    """diffusers' names of a UNet as Stability's generative models have them; attended are its blocks on the way up with attention."""
     def rename(module):
         resnet = dict(conv1="in_layers.2", time_emb_proj="emb_layers.1", conv2="out_layers.3", conv_shortcut="skip_connection")
         m = re.match(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.*)", module)
@@ -117,7 +117,7 @@ def sgm(layers):
         raise KeyError(module)
 
     def attention(block):
-        return block == 0
+        return block in attended
     return rename
 
 
