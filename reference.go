@@ -25,17 +25,16 @@ func (f referenceFlags) add(ctx context.Context, p *diffusion.Pipeline) (list []
 	switch {
 	case f.adapter == "" && len(f.pictures) == 0:
 		return nil, closeAll, nil
+	case f.adapter == "" && p.Fields().References:
+		list, err = f.read()
+		return list, closeAll, err
 	case f.adapter == "":
 		return nil, closeAll, errors.New("-reference: name the IP-Adapter that reads it with -ip-adapter")
 	case len(f.pictures) == 0:
 		return nil, closeAll, errors.New("-ip-adapter: name the picture that it is to read with -reference")
 	}
-	for _, name := range f.pictures {
-		img, err := readPicture(name)
-		if err != nil {
-			return nil, closeAll, fmt.Errorf("-reference: %w", err)
-		}
-		list = append(list, img)
+	if list, err = f.read(); err != nil {
+		return nil, closeAll, err
 	}
 	_, adapter, err := openNetwork(f.adapter, nil)
 	if err != nil {
@@ -57,6 +56,18 @@ func (f referenceFlags) add(ctx context.Context, p *diffusion.Pipeline) (list []
 		return nil, func() {}, fmt.Errorf("-ip-adapter: %w", err)
 	}
 	return list, closeAll, nil
+}
+
+// read decodes the pictures.
+func (f referenceFlags) read() (list []*image.NRGBA, err error) {
+	for _, name := range f.pictures {
+		img, err := readPicture(name)
+		if err != nil {
+			return nil, fmt.Errorf("-reference: %w", err)
+		}
+		list = append(list, img)
+	}
+	return list, nil
 }
 
 // encoderFolder is the named one, or where the adapter's authors keep it: the

@@ -423,7 +423,7 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 			}
 		}
 	})
-	if given.Image != nil && given.Width == 0 && given.Height == 0 {
+	if (given.Image != nil || len(references.pictures) > 0 && p.Fields().References) && given.Width == 0 && given.Height == 0 {
 		r.Width, r.Height = 0, 0 // the picture's
 	}
 	if err := addEmbeddings(p, embeddings); err != nil {

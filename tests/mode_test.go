@@ -116,6 +116,16 @@ func (c modeCase) request(t *testing.T, r diffusion.Request) diffusion.Request {
 			t.Fatalf("%s: %s: %v", c.Name, field.Name, err)
 		}
 	}
+	if value, ok := c.Request["references"]; ok {
+		read++
+		var names []string
+		if err := json.Unmarshal(value, &names); err != nil {
+			t.Fatalf("%s: references: %v", c.Name, err)
+		}
+		for _, name := range names {
+			r.References = append(r.References, readPNG(t, name))
+		}
+	}
 	if read != len(c.Request) {
 		t.Fatalf("%s: %d of %d fields are a request's", c.Name, read, len(c.Request))
 	}

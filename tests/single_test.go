@@ -43,7 +43,7 @@ func (h hollow) ReadAt(p []byte, at int64) (int, error) {
 // gave them, the built-in configs are those of the publishers, the tensors
 // those that diffusers makes of them, and the engine takes what it draws.
 func TestFullSizeSingleFiles(t *testing.T) {
-	for kind, drawn := range map[string]bool{"sd1": true, "sd2": true, "sdxl": true, "inpainting": false, "refiner": false, "sd3": true, "flux": false, "flux2": true, "zimage": true} {
+	for kind, drawn := range map[string]bool{"sd1": true, "sd2": true, "sdxl": true, "inpainting": false, "refiner": true, "sd3": true, "flux": false, "flux2": true, "zimage": true} {
 		t.Run(kind, func(t *testing.T) {
 			configs, file, want := fullSize(t, kind)
 			checkpoint := single.File{Name: kind + ".safetensors", Open: func() (safetensors.Blob, error) { return file, nil }}

@@ -81,7 +81,7 @@ type Request struct {
 	bare bool      // leave the latents as they are, undecoded
 	from []float32 // latents to begin with in place of Image's
 
-	References      []*image.NRGBA // pictures that the denoiser reads beside the words, through an IP-Adapter
+	References      []*image.NRGBA // pictures that the denoiser reads beside the words, through an IP-Adapter or, up to four, by itself: then a size of 0 is the first one's
 	ReferenceWeight float32        // how closely to keep to them; 1 is as it was trained
 
 	Controls  []Control // pictures that steer

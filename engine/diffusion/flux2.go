@@ -3,6 +3,8 @@ package diffusion
 import (
 	"context"
 	"fmt"
+	"image"
+	"math"
 
 	"wisp/engine"
 	"wisp/engine/model"
@@ -32,9 +34,7 @@ func newFlux2Klein(m Configs) (Kind, error) {
 	if k.text, err = newQwen(m, true, 9, 18, 27); err != nil {
 		return nil, err
 	}
-	if k.transformer, err = newTransformer(m, func(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
-		return model.Flux2(config, batch, h, w, tokens)
-	}); err != nil {
+	if k.transformer, err = newTransformer(m, nil); err != nil {
 		return nil, err
 	}
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
@@ -66,7 +66,26 @@ func (k *flux2) factor() int {
 }
 
 func (k *flux2) Nets() []Net {
-	return []Net{k.text.net(qwenTokens), k.transformer.net(k, qwenTokens), k.vae.net(), k.vae.encoder()}
+	net := k.transformer.net(k, qwenTokens)
+	size := net.Size
+	net.Size = func(r Request) Size {
+		s := size(r)
+		for i, img := range r.References {
+			_, read := k.referred(img)
+			s.References[i] = [2]int{read.Y / k.factor(), read.X / k.factor()}
+		}
+		return s
+	}
+	net.Graph = func(s Size) (*engine.Graph, error) {
+		var options []model.Flux2Option
+		for _, r := range s.References {
+			if r != [2]int{} {
+				options = append(options, model.References(r))
+			}
+		}
+		return model.Flux2(k.transformer.config, s.Batch, s.Height, s.Width, s.Tokens, options...)
+	}
+	return []Net{k.text.net(qwenTokens), net, k.vae.net(), k.vae.encoder()}
 }
 
 func (k *flux2) Open(m Model) error { return k.text.open(m) }
@@ -81,7 +100,7 @@ func (k *flux2) Defaults() Request {
 }
 
 func (k *flux2) Fields() Fields {
-	return Fields{Prompt: true, NegativePrompt: !k.distilled, Guidance: !k.distilled, Multiple: k.factor()}
+	return Fields{Prompt: true, References: true, NegativePrompt: !k.distilled, Guidance: !k.distilled, Multiple: k.factor()}
 }
 
 func (k *flux2) Latent(r Request) Latent {
@@ -89,6 +108,18 @@ func (k *flux2) Latent(r Request) Latent {
 }
 
 func (k *flux2) Guided(r Request) bool { return r.Guidance > 1 && !k.distilled }
+
+// referred: what is beyond a million pixels is made smaller, and of the rest the
+// middle is read, to whole packed latents.
+func (k *flux2) referred(img *image.NRGBA) (whole, read image.Point) {
+	const area = 1 << 20
+	whole = img.Rect.Size()
+	if n := whole.X * whole.Y; n > area {
+		scale := math.Sqrt(area / float64(n))
+		whole = image.Pt(int(float64(whole.X)*scale), int(float64(whole.Y)*scale))
+	}
+	return whole, image.Pt(whole.X/k.factor()*k.factor(), whole.Y/k.factor()*k.factor())
+}
 
 // shift is diffusers' compute_empirical_mu: a line over the tokens for 10 steps
 // and one for 200, and a line between them.

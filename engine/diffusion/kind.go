@@ -21,10 +21,11 @@ type Size struct {
 	Images        int  // tokens of pictures that a denoiser reads beside its text
 	Control       bool // a denoiser takes a ControlNet's outputs
 	Batch         int
-	Height, Width int    // of its image, in latents for a denoiser and a decoder
-	Tokens        int    // of its text
-	Skip          int    // last layers of a text encoder left out; −1 to leave out none that the kind would
-	Without       uint64 // layers of a denoiser left out, a bit each
+	Height, Width int                 // of its image, in latents for a denoiser and a decoder
+	Tokens        int                 // of its text
+	Skip          int                 // last layers of a text encoder left out; −1 to leave out none that the kind would
+	Without       uint64              // layers of a denoiser left out, a bit each
+	References    [maxFollowed][2]int // height and width of pictures that a denoiser attends to
 }
 
 // without lists the layers left out.
@@ -114,6 +115,7 @@ type Fields struct {
 	Weights                              bool // PromptSyntax counts
 	Labels                               bool // Prompt may name a class
 	Guidance                             bool
+	References                           bool   // the denoiser reads References by itself
 	ClipSkip                             int    // the most
 	Classes                              int    // that Class may name, from 0; 0 where it may not
 	Image                                string // "needed", "masked" with a mask, "taken"; see [Pipeline.Fields]
@@ -217,7 +219,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"StableDiffusionInpaintPipeline":           newInsistentSD("skip_prk_steps", true),
 	"StableDiffusionInstructPix2PixPipeline":   newStableDiffusion,
 	"StableDiffusionPipeline":                  newInsistentSD("clip_sample", false),
-	"StableDiffusionXLImg2ImgPipeline":         newStableDiffusionXL,
+	"StableDiffusionXLImg2ImgPipeline":         newXLImageToImage,
 	"StableDiffusionXLInpaintPipeline":         newStableDiffusionXL,
 	"StableDiffusionXLInstructPix2PixPipeline": newStableDiffusionXL,
 	"StableDiffusionXLPipeline":                newStableDiffusionXL,

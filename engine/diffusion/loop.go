@@ -30,6 +30,10 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	if r.Image != nil && r.Width == 0 && r.Height == 0 {
 		r.Width, r.Height = p.sizeFor(r)
 	}
+	if k, ok := p.kind.(following); ok && len(r.References) > 0 && r.References[0] != nil && r.Width == 0 && r.Height == 0 {
+		_, read := k.referred(r.References[0])
+		r.Width, r.Height = read.X, read.Y
+	}
 	if r.upscales() {
 		return p.hires(ctx, r, on)
 	}

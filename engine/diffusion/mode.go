@@ -50,6 +50,7 @@ var modes = []func(*Pipeline, Request) (mode, error){
 	newSteering,
 	newReferring,
 	newInpaint,
+	newFollows,
 	newImageToImage,
 }
 

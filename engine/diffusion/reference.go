@@ -87,7 +87,7 @@ type referring struct {
 const mostReferences = 16
 
 func newReferring(p *Pipeline, r Request) (mode, error) {
-	if len(r.References) == 0 {
+	if _, ok := p.kind.(following); ok || len(r.References) == 0 {
 		return nil, nil
 	}
 	if p.prompter == nil {

@@ -14,7 +14,8 @@ import (
 // on the pooled text and on the picture's size. Podell et al. 2023. Turbo,
 // Lightning, SSD-1B, Vega and Playground v2.5 are configurations of it.
 type stableDiffusionXL struct {
-	texts  [2]*clipText
+	texts  [2]*clipText // the refiner lacks the first
+	ids    int          // how many numbers tell of the picture's size
 	few    distilled
 	unet   unetPart
 	vae    decoder
@@ -23,7 +24,7 @@ type stableDiffusionXL struct {
 }
 
 func newStableDiffusionXL(m Configs) (Kind, error) {
-	k := &stableDiffusionXL{}
+	k := &stableDiffusionXL{ids: 6}
 	var err error
 	for i, suffix := range []string{"", "_2"} {
 		if k.texts[i], err = newCLIP(m, suffix, model.Penultimate()); err != nil {
@@ -31,14 +32,19 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 		}
 	}
 	k.texts[1].withPooled(model.WithProjection())
+	return k, k.read(m)
+}
+
+// read reads all but the text encoders.
+func (k *stableDiffusionXL) read(m Configs) (err error) {
 	if k.unet, err = newUNet(m); err != nil {
-		return nil, err
+		return err
 	}
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
-		return nil, err
+		return err
 	}
 	if k.few, err = readDistilled(m, 4); err != nil {
-		return nil, err
+		return err
 	}
 	k.vae.precise = k.vae.facts.Upcast
 	index := struct {
@@ -46,22 +52,23 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 		Scaled bool `json:"is_cosxl_edit"`
 	}{Zeros: true}
 	if err := parse(m, "model_index", &index); err != nil {
-		return nil, err
+		return err
 	}
 	k.zeros, k.scaled = index.Zeros, index.Scaled
-	return k, cmp.Or(k.fits(), k.unet.fits(k.vae))
+	return cmp.Or(k.fits(), k.unet.fits(k.vae))
 }
-
-// timeIDs is how many numbers tell of the picture's size.
-const timeIDs = 6
 
 func (k *stableDiffusionXL) fits() error {
 	u := k.unet.facts
-	if w := k.texts[0].facts.Width + k.texts[1].facts.Width; w != u.Context {
-		return fmt.Errorf("text_encoder and text_encoder_2 make states of width %d, unet takes %d", w, u.Context)
+	w, ids := k.texts[1].facts.Width, k.ids
+	if k.texts[0] != nil {
+		w += k.texts[0].facts.Width
 	}
-	if w := k.texts[1].facts.Projected + timeIDs*u.AddedTime; w != u.Added {
-		return fmt.Errorf("unet takes added conditions of width %d, its pooled text and %d time ids are %d", u.Added, timeIDs, w)
+	if w != u.Context {
+		return fmt.Errorf("the text encoders make states of width %d in all, unet takes %d", w, u.Context)
+	}
+	if w := k.texts[1].facts.Projected + ids*u.AddedTime; w != u.Added {
+		return fmt.Errorf("unet takes added conditions of width %d, its pooled text and %d time ids are %d", u.Added, ids, w)
 	}
 	return nil
 }
@@ -123,7 +130,7 @@ func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (C
 		return Conditioning{}, fmt.Errorf("the tokenizers cut the prompt into %d and %d tokens", a, b)
 	}
 	context, pooled := beside(first["hidden"], second["hidden"]), second["pooled"].Float32s()
-	if p.Negative && p.Text == "" && k.zeros && p.Syntax != syntaxComfyUI {
+	if k.blank(p) {
 		clear(context.Data)
 		clear(pooled)
 	}
@@ -133,6 +140,11 @@ func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (C
 		"context":         context,
 		"added_embedding": engine.FromFloat32s(append(pooled, times...), 1, k.unet.facts.Added),
 	}, cut || cutToo}, nil
+}
+
+// blank tells whether a prompt is zeros.
+func (k *stableDiffusionXL) blank(p Prompt) bool {
+	return p.Negative && p.Text == "" && k.zeros && p.Syntax != syntaxComfyUI
 }
 
 func (k *stableDiffusionXL) Inputs(r Request, t float32) Inputs { return k.unet.inputs(r, t) }

@@ -6,6 +6,7 @@ golden.json names a request's fields as site/wisp.d.ts does.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -163,6 +164,21 @@ def img2img(model, cls=diffusers.StableDiffusionImg2ImgPipeline, scheduler=None,
     return case(model, r, call(load(model, cls, scheduler), r, **more), scheduler)
 
 
+def refiner():
+    """Stable Diffusion XL's second model, which draws after a picture only: the second text encoder alone, and a score."""
+    import kinds
+    path = HERE / "sdxl_refiner" / "model"
+    shutil.rmtree(path, ignore_errors=True)
+    tok2, text2 = kinds.clip(path, "tokenizer_2", 15, kinds.CLIPTextModelWithProjection, hidden=16, act="gelu", pad="!")
+    own = kinds.unet(17, **kinds.XL | dict(cross_attention_dim=16, projection_class_embeddings_input_dim=16 + 5 * 8))
+    diffusers.StableDiffusionXLImg2ImgPipeline(
+        kinds.kl(16), None, text2, None, tok2, own, diffusers.EulerDiscreteScheduler(**BETAS, steps_offset=1, timestep_spacing="leading"),
+        requires_aesthetics_score=True, force_zeros_for_empty_prompt=False, add_watermarker=False).to(torch.float16).save_pretrained(path)
+    (path / "tokenizer_2/tokenizer.json").unlink(missing_ok=True)
+    freeze(path)
+    return "../modes/sdxl_refiner"
+
+
 def inpaint(model, cls=diffusers.StableDiffusionInpaintPipeline, scheduler=None, own=None, under="photo.png", white="mask.png", **fields):
     """own is the UNet for inpainting; a picture that is drawn whole gets back what lies outside of the mask, as one that is drawn in part does."""
     r = request(**(dict(image="photo.png", mask="mask.png") | fields))
@@ -251,6 +267,15 @@ def reference(model, cls, adapter, images, **fields):
     return entry | dict(reference=dict(adapter=adapter, encoder="image_encoder", images=images)), picture
 
 
+def follow(model, names, **fields):
+    r = request(references=names, **fields)
+    more = dict(image=[photo(name=name) for name in names], width=r["width"], height=r["height"])
+    if "width" not in fields:
+        r |= dict(width=0, height=0)
+        more = dict(image=more["image"])
+    return case(model, r, call(load(model, diffusers.Flux2KleinPipeline), r, **more))
+
+
 CONTROL, XL_CONTROL = diffusers.StableDiffusionControlNetPipeline, diffusers.StableDiffusionXLControlNetPipeline
 XL, SD3, FLUX = diffusers.StableDiffusionXLImg2ImgPipeline, diffusers.StableDiffusion3Img2ImgPipeline, diffusers.FluxImg2ImgPipeline
 XL_INPAINT, FLUX_INPAINT = diffusers.StableDiffusionXLInpaintPipeline, diffusers.FluxInpaintPipeline
@@ -264,6 +289,7 @@ CASES = {
     "img2img_second_order": lambda: img2img("tiny_ddim_kl", strength=0.5, steps=6, scheduler=HEUN),
     "img2img_sdxl": lambda: img2img("sdxl", XL, strength=0.5),
     "img2img_sdxl_means": lambda: img2img("sdxl_means", XL, strength=0.6),
+    "img2img_refiner": lambda: img2img(refiner(), XL, strength=0.5),
     "img2img_sd3": lambda: img2img("sd3", SD3, strength=0.55, steps=6),
     "img2img_flux": lambda: img2img("flux_schnell", FLUX, strength=0.6, guidance=0.0, schedule="trailing"),
     "inpaint": lambda: inpaint("tiny_ddim_kl", strength=1.0),
@@ -297,6 +323,8 @@ CASES = {
     "hires_sdxl": lambda: hires("sdxl", diffusers.StableDiffusionXLPipeline, XL, upscaleBy=1.5, upscaleStrength=0.6, width=32, height=24),
     "edit": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=1.5, negativePrompt="house"),
     "edit_unguided": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=0.5),
+    "references": lambda: follow("flux2_klein", ["reference_73x66.png"], guidance=2.0, steps=2, schedule="trailing"),
+    "references_two": lambda: follow("flux2_klein", ["reference_64x90.png", "reference_73x66.png"], guidance=1.0, steps=2, schedule="trailing", width=24, height=16),
     "edit_sdxl": lambda: edit("sdxl", XL_EDIT, "unet_edit_xl", imageGuidance=2.0),
 }
 
@@ -306,6 +334,8 @@ def main(names):
     sketch()
     for w, h in (45, 20), (17, 34), (90, 51), (8, 8):
         photo(w, h).save(HERE / f"resized_{w}x{h}.png", optimize=True)
+    for w, h in (73, 66), (64, 90):
+        photo(w, h).save(HERE / f"reference_{w}x{h}.png", optimize=True)
     for radius in 1, 4, 25:
         photo(name="mask.png").filter(ImageFilter.GaussianBlur(radius)).save(HERE / f"blurred_{radius}.png", optimize=True)
     file = HERE / "golden.json"
