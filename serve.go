@@ -1,3 +1,5 @@
+//go:build !js
+
 // Command wisp serves and builds the web page, packs models for it, and draws
 // pictures with the same engine on the command line:
 //
