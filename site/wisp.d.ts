@@ -298,6 +298,18 @@ export interface Request {
 	outpaint?: { left?: number; top?: number; right?: number; bottom?: number };
 	/** What addLora added, to wear; `<lora:name:0.8>` in the prompt does the same and counts in its place. */
 	loras?: WornLora[];
+	/** Pictures that steer, through what addControl added. */
+	controls?: {
+		/** Of addControl. */
+		id: string;
+		/** Edges, depths, a pose: what the network was trained on. */
+		image: Request["image"];
+		/** 1 is as it was trained. */
+		weight?: number;
+		/** The share of the steps between which it steers: 0 and 1 for all. */
+		start?: number;
+		end?: number;
+	}[];
 	/** Picture i is drawn with seed + i. */
 	count?: number;
 	/** Decode each step's prediction for onStep. */
@@ -359,7 +371,7 @@ export interface Result {
 	/** The settings, as AUTOMATIC1111 writes them into PNG files. */
 	parameters: string;
 	/** The settings, with the model's defaults filled in. */
-	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "mask" | "eta" | "loras">> & Pick<Request, "eta">;
+	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "mask" | "eta" | "loras" | "controls">> & Pick<Request, "eta">;
 }
 
 /** What the model reads of a request; the rest is refused or changes nothing. */
@@ -413,6 +425,13 @@ export interface Generator {
 	addLora(source: Blob | string | URL, options?: { name?: string }): Promise<Lora>;
 	readonly loras: Lora[];
 	removeLora(id: string): Promise<void>;
+	/**
+	 * Adds a ControlNet in safetensors, of diffusers' or CompVis' names, for Stable Diffusion 1, 2 and XL. The config is
+	 * the config.json beside it, parsed; without one it is as the model's UNet.
+	 */
+	addControl(source: Blob | string | URL, options?: { name?: string; config?: object }): Promise<{ id: string; name: string; kind: string }>;
+	readonly controls: { id: string; name: string; kind: string }[];
+	removeControl(id: string): Promise<void>;
 	/** Frees the model and ends what is under way. */
 	dispose(): void;
 }

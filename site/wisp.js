@@ -128,7 +128,7 @@ function after(seconds, late) {
 // that the worker holds, and by questions that stay unanswered.
 class Engine {
 	asked = 0; // calls by ask that wait
-	loras = new Set(); // ids of those that it has
+	additions = new Set(); // ids of the LoRAs and ControlNets that it has
 	#worker = null;
 	#calls = new Map(); // id -> {resolve, reject, onEvent, heard}
 	#last = 0;
@@ -473,6 +473,11 @@ async function sentOf(request) {
 	const { outpaint, ...rest } = request;
 	const sent = Object.fromEntries(settings.map((name) => [name, rest[name]]));
 	for (const side of outpaint ? ["Left", "Top", "Right", "Bottom"] : []) sent[`outpaint${side}`] = outpaint[side.toLowerCase()] ?? 0;
+	return pixels(sent);
+}
+
+// pixels has those of an object's fields that are pictures as their pixels.
+async function pixels(sent) {
 	for (const name of pictures) {
 		if (sent[name] === undefined || sent[name] === null) continue;
 		const { pixelsOf } = await import("./photo.js");
@@ -493,7 +498,7 @@ class Generator {
 	#onWarning;
 	#shared = null;
 	#gone = false; // disposed of
-	#loras = new Map(); // id -> {file, name, facts}
+	#additions = new Map(); // id -> {kind, id, file, name, config, facts}, LoRAs and ControlNets
 	#runs = new Set(); // the AbortControllers of every run that has not ended
 
 	constructor(options, busy, tell, onWarning) {
@@ -515,35 +520,60 @@ class Generator {
 	}
 
 	get loras() {
-		return [...this.#loras.values()].map(({ facts }) => facts);
+		return this.#added("Lora");
 	}
 
-	async addLora(source, { name } = {}) {
+	get controls() {
+		return this.#added("Control");
+	}
+
+	addLora(source, options) {
+		return this.#add("Lora", source, options);
+	}
+
+	addControl(source, options) {
+		return this.#add("Control", source, options);
+	}
+
+	removeLora(id) {
+		return this.#remove(id);
+	}
+
+	removeControl(id) {
+		return this.#remove(id);
+	}
+
+	#added(kind) {
+		return [...this.#additions.values()].filter((one) => one.kind === kind).map(({ facts }) => facts);
+	}
+
+	async #add(kind, source, { name, config } = {}) {
 		const file = await fileOf(source);
-		const lora = { id: `lora${Math.random()}`, file, name: name ?? file.name };
+		const one = { kind, id: `${kind}${Math.random()}`, file, name: name ?? file.name, config: config && JSON.stringify(config) };
 		const { shared: { engine }, done } = await this.#turn();
 		try {
-			await this.#give(engine, lora);
-			this.#loras.set(lora.id, lora);
-			return lora.facts;
+			await this.#give(engine, one);
+			this.#additions.set(one.id, one);
+			return one.facts;
 		} finally {
 			done();
 		}
 	}
 
-	// #give has an engine read a LoRA that it has not.
-	async #give(engine, lora) {
-		if (engine.loras.has(lora.id)) return;
-		lora.facts = await engine.call("addLora", lora);
-		engine.loras.add(lora.id);
+	// #give has an engine read an addition that it has not.
+	async #give(engine, one) {
+		if (engine.additions.has(one.id)) return;
+		one.facts = await engine.call(`add${one.kind}`, one);
+		engine.additions.add(one.id);
 	}
 
-	async removeLora(id) {
-		this.#loras.delete(id);
-		if (this.#shared?.engine.loras.delete(id)) await this.#shared.engine.call("removeLora", id);
+	async #remove(id) {
+		const kind = this.#additions.get(id)?.kind;
+		this.#additions.delete(id);
+		if (kind && this.#shared?.engine.additions.delete(id)) await this.#shared.engine.call(`remove${kind}`, id);
 	}
 
-	async generate({ signal, onStep, busy = this.#busy, loras, ...request } = {}) {
+	async generate({ signal, onStep, busy = this.#busy, loras, controls, ...request } = {}) {
 		const unknown = Object.keys(request).find((name) => (!settings.includes(name) || name.startsWith("outpaint")) && name !== "outpaint" && request[name] !== undefined);
 		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request`);
 		checkBusy(busy);
@@ -558,7 +588,7 @@ class Generator {
 		this.#runs.add(run);
 		try {
 			request.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
-			return await again(() => this.#run(request, loras, run.signal, onStep), run.signal);
+			return await again(() => this.#run(request, { loras, controls }, run.signal, onStep), run.signal);
 		} catch (err) {
 			throw run.signal.aborted ? aborted() : err;
 		} finally {
@@ -588,15 +618,15 @@ class Generator {
 		}
 	}
 
-	async #run(request, loras, signal, onStep) {
-		const sent = { ...await sentOf(request), loras };
+	async #run(request, { loras, controls }, signal, onStep) {
+		const sent = { ...await sentOf(request), loras, controls: controls && await Promise.all(controls.map(async (one) => ({ ...one, ...await pixels({ image: one.image }) }))) };
 		const warnings = [];
 		const { shared: { engine }, done } = await this.#turn(signal);
 		let answered = () => {};
 		const cancel = () => { answered = engine.cancel(); };
 		signal.addEventListener("abort", cancel);
 		try {
-			for (const lora of this.#loras.values()) await this.#give(engine, lora);
+			for (const one of this.#additions.values()) await this.#give(engine, one);
 			const r = await engine.call("generate", sent, ({ type, message, stage, step, steps, preview }) => {
 				if (type !== "warning") return onStep?.({ stage, step, steps, preview: preview ? imageData(preview) : null });
 				warnings.push(message);

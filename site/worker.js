@@ -70,6 +70,8 @@ const methods = {
 	generate: (request, event) => generator.generate(request, event),
 	addLora: (file) => generator.addLora(file),
 	removeLora: (id) => generator.removeLora(id),
+	addControl: (file) => generator.addControl(file),
+	removeControl: (id) => generator.removeControl(id),
 	async cancel() { generator?.cancel(); },
 	// of the packer
 	inspect: (files) => wispPack.inspect(files),

@@ -29,6 +29,7 @@ type generator struct {
 	pipeline *diffusion.Pipeline
 	defaults diffusion.Request
 	loras    []lora
+	controls map[string]control
 	yield    func() // lets messages in
 
 	turn   sync.Mutex
@@ -232,7 +233,7 @@ func (g *generator) value() any {
 	m := g.model.Manifest()
 	card, _ := g.model.File(m.Card)
 	return map[string]any{
-		"generate": promising(g.generate), "addLora": promising(g.addLora), "removeLora": promising(g.removeLora), "cancel": bridge.Must(safejs.FuncOf(stop)),
+		"generate": promising(g.generate), "addLora": promising(g.addLora), "removeLora": promising(g.removeLora), "addControl": promising(g.addControl), "removeControl": promising(g.removeControl), "cancel": bridge.Must(safejs.FuncOf(stop)),
 		"backend": g.backend.Name(), "device": device(g.backend), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
 		"samplers": samplers, "schedules": schedules, "settings": string(own), "fields": fields(g.pipeline.Fields()),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},

@@ -22,6 +22,11 @@ type lora struct {
 
 // dress gives a new pipeline what the page had added to the one before.
 func (g *generator) dress(ctx context.Context) error {
+	for id, c := range g.controls {
+		if err := g.pipeline.AddControl(id, c.config, c.file); err != nil {
+			return err
+		}
+	}
 	for _, l := range g.loras {
 		if _, err := g.pipeline.AddAdapter(ctx, l.id, l.file); err != nil {
 			return err

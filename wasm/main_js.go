@@ -10,6 +10,8 @@
 //	generator.generate(request, onEvent)           → {images, seed, timings, ...}
 //	generator.addLora({id, name, file})            → {id, name, networks, unknown}
 //	generator.removeLora(id)
+//	generator.addControl({id, name, file, config}) → {id, name, kind}
+//	generator.removeControl(id)
 //	generator.cancel()                             ends the generate under way
 //
 // A model is the address of its directory, "stored:" and the id of one that is

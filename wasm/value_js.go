@@ -38,6 +38,7 @@ func readRequest(v safejs.Value, r diffusion.Request) (diffusion.Request, error)
 		}
 	}
 	readLoras(&f, &r)
+	readControls(&f, &r)
 	_, wide := f.Get("width")
 	if _, high := f.Get("height"); r.Image != nil && !wide && !high {
 		r.Width, r.Height = 0, 0 // the picture's

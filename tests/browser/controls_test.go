@@ -105,3 +105,45 @@ func TestControls(t *testing.T) {
 		t.Errorf("widths that cannot be drawn: %s", wrong)
 	}
 }
+
+// A ControlNet is added through the module, steers, and is refused where it is
+// for another model.
+func TestControlNet(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	dir := t.TempDir()
+	if err := pack.Run(context.Background(), pack.Options{In: tiny, Out: filepath.Join(dir, "tiny")}); err != nil {
+		t.Fatal(err)
+	}
+	files := http.NewServeMux()
+	files.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir(dir))))
+	files.Handle("/test/modes/", http.StripPrefix("/test/modes/", http.FileServer(http.Dir("../golden/modes"))))
+	s.extra = files
+	p.open(s.URL)
+	got, err := p.call(`
+		const generator = await createGenerator({ model: "/test/tiny/", backend: "simd" });
+		const config = await (await fetch("/test/modes/control_a/config.json")).json();
+		const file = await (await fetch("/test/modes/control_a/diffusion_pytorch_model.safetensors")).blob();
+		const image = await (await fetch("/test/modes/photo.png")).blob();
+		const draw = async (more) => (await generator.generate({ prompt: "cat", seed: 1, steps: 2, width: 32, height: 32, ...more })).images[0].data.join();
+		const plain = await draw({});
+		const added = await generator.addControl(file, { name: "edges", config });
+		const steered = await draw({ controls: [{ id: added.id, image }] });
+		const half = await draw({ controls: [{ id: added.id, image, weight: 0.5, end: 0.5 }] });
+		const wrong = [];
+		if (plain === steered || steered === half) wrong.push("nothing is steered");
+		if (added.name !== "edges" || generator.controls.length !== 1) wrong.push(JSON.stringify(generator.controls));
+		await generator.removeControl(added.id);
+		const code = (promise) => promise.then(() => "done", (err) => err.code);
+		for (const [want, said] of [
+			["bad-request", await code(draw({ controls: [{ id: added.id, image }] }))],
+			["bad-model", await code(generator.addControl(file))],
+			["bad-request", await code(draw({ controls: [{ id: added.id }] }))],
+		]) if (said !== want) wrong.push(said + " in place of " + want);
+		if (await draw({}) !== plain) wrong.push("another picture afterwards");
+		generator.dispose();
+		return wrong;
+	`)
+	if err != nil || string(got) != "[]" {
+		t.Errorf("%v: %s", err, got)
+	}
+}
