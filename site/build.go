@@ -40,7 +40,7 @@ var programs = map[string]string{engine: "./wasm", packer: "./wasm/pack"}
 var cold = []string{
 	"wisp/engine/simd", "wisp/engine/model", "wisp/engine/diffusion", "wisp/engine/sampler", "wisp/engine/token",
 	"wisp/webgpu", "wisp/wasm", "wisp/wasm/bridge", "wisp/wasm/emit", "wisp/loader/adapter", "wisp/loader/budget", "wisp/loader/decode",
-	"wisp/loader/names", "wisp/loader/safetensors", "wisp/loader/upscaler", "wisp/wasm/pack",
+	"wisp/loader/gguf", "wisp/loader/names", "wisp/loader/network", "wisp/loader/safetensors", "wisp/loader/upscaler", "wisp/wasm/pack",
 	"encoding/json", "reflect", "fmt", "time", "strconv", "internal/strconv", "strings", "bytes", "context", "sort", "internal/fmtsort", "unicode",
 }
 

@@ -81,9 +81,10 @@ func Unread(m Model, shapes map[string]map[string][]int) (list []string) {
 			}
 		}
 	}
+	leftOut := regexp.MustCompile(harmless)
 	for component, weights := range read {
 		for name := range shapes[component] {
-			if plain := plainName(name); !weights[plain] && !harmless.MatchString(component+": "+plain) {
+			if plain := plainName(name); !weights[plain] && !leftOut.MatchString(component+": "+plain) {
 				list = append(list, component+": "+name)
 			}
 		}
@@ -92,5 +93,6 @@ func Unread(m Model, shapes map[string]map[string][]int) (list []string) {
 	return list
 }
 
-// harmless is what [Unread] leaves out.
-var harmless = regexp.MustCompile(`position_ids$|pad_token$|^text_encoder.*: (model\.)?((encoder\.)?layers\.\d+\.|(final_layer_)?norm\.)`)
+// harmless is what [Unread] leaves out; compiled there, so that a program without
+// it carries no regexp.
+const harmless = `position_ids$|pad_token$|^text_encoder.*: (model\.)?((encoder\.)?layers\.\d+\.|(final_layer_)?norm\.)`

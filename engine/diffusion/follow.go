@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
 
 	"wisp/engine"
 )
@@ -80,6 +79,8 @@ func (m *follows) before(_ context.Context, _ *drawing, _ int, rows []Row, in In
 func middleOf(img *image.NRGBA, size image.Point) *image.NRGBA {
 	out := image.NewNRGBA(image.Rectangle{Max: size})
 	from := img.Rect.Size().Sub(size).Div(2)
-	draw.Draw(out, out.Rect, img, from, draw.Src)
+	for y := range size.Y {
+		copy(out.Pix[y*out.Stride:(y+1)*out.Stride], img.Pix[img.PixOffset(img.Rect.Min.X+from.X, img.Rect.Min.Y+from.Y+y):])
+	}
 	return out
 }
