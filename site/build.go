@@ -54,7 +54,17 @@ func Compile(ctx context.Context, root, out string) error {
 	if err != nil {
 		return err
 	}
-	arguments := []string{"build", "-trimpath", "-ldflags=-s -w"}
+	modules, err := os.MkdirTemp("", "wisp-modules-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(modules)
+	emit := exec.CommandContext(ctx, "go", "run", "./wasm/prebuild", root, modules)
+	emit.Dir = root
+	if text, err := emit.CombinedOutput(); err != nil {
+		return fmt.Errorf("site: emit the engine's modules: %w\n%s", err, text)
+	}
+	arguments := []string{"build", "-trimpath", "-ldflags=-s -w", "-tags=prebuilt", "-overlay=" + filepath.Join(modules, "overlay.json")}
 	for _, p := range cold {
 		arguments = append(arguments, "-gcflags="+p+"=-l")
 	}

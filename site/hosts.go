@@ -115,7 +115,7 @@ func apache(header http.Header, names []string) []byte {
 	for _, e := range encodings {
 		fmt.Fprintf(&b, "RewriteCond %%{HTTP:Accept-Encoding} \"(^|[ ,])%s([ ,]|$|;(?! *q=0(\\.0*)?( |,|$)))\"\nRewriteCond %%{REQUEST_FILENAME}%s -f\nRewriteRule . %%{REQUEST_URI}%[2]s [L]\n", e.name, e.ext)
 	}
-	fmt.Fprintln(&b, "</IfModule>\n</IfModule>")
+	fmt.Fprintln(&b, "# What has no twin is too small to gain by one, whatever mod_deflate is told.\nRewriteRule . - [E=no-gzip:1,E=no-brotli:1]\n</IfModule>\n</IfModule>")
 	for _, ext := range compressible() {
 		fmt.Fprintf(&b, "<FilesMatch \"\\.%s%s$\">\nForceType %q\n</FilesMatch>\n", ext, twinNames, types["."+ext])
 	}

@@ -61,6 +61,7 @@ var arrows = map[string][]string{
 	"wasm":               {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "webgpu", "loader", "loader/adapter", "loader/network", "loader/upscaler", "loader/safetensors", "wasm/bridge", safejsModule},
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
+	"wasm/prebuild":      {"engine/simd", "loader/decode"},
 	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
 	"site":               {zstdModule, brotliModule, minifyModule, gzipModule},
 }

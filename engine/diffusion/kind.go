@@ -239,7 +239,11 @@ func newKind(m Configs) (Kind, error) {
 		names := slices.Sorted(maps.Keys(kinds))
 		return nil, fmt.Errorf("model_index.json: _class_name is %.100q, which wisp does not draw; it draws %s", index.Class, strings.Join(names, ", "))
 	}
-	return open(m)
+	k, err := open(m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", index.Class, err)
+	}
+	return k, nil
 }
 
 // Nets lists the networks that a pipeline loads of a model before it draws, for

@@ -48,7 +48,7 @@ func (h *jsHost) start(fl flavour) (err error) {
 	if h.memory, err = newMemoryObject(fl.shared); err != nil {
 		return err
 	}
-	bytes, err := jsBytes(emitModule(fl))
+	bytes, err := jsBytes(module(fl))
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func construct(class string, args ...any) (safejs.Value, error) {
 }
 
 // hasRelaxed reports whether the browser has relaxed SIMD.
-func hasRelaxed() bool { return validates(relaxedProbe()) }
+func hasRelaxed() bool { return validates(probe()) }
 
 // validates reports whether the host accepts the module.
 func validates(module []byte) bool {

@@ -81,28 +81,14 @@ func (e *emitter) gelu(f *emit.Func, x emit.Vec) emit.Vec {
 	return f.LetV(e.madd(half, z.Mul(p).Div(q), half))
 }
 
-// activations has the function of one element that each activation op names.
-var activations = [...]struct {
-	op   engine.Op
-	emit func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec
-}{
-	{engine.OpSiLU, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec { return x.Mul(e.sigmoid(f, x)) }},
-	{engine.OpGELU, (*emitter).gelu},
-	{engine.OpGELUTanh, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec {
-		// (1 + tanh(u))/2 = sigmoid(2u), u = √(2/π)·(x + 0.044715x³).
-		u := e.madd(x.Mul(x).Mul(x), f.Splat(2*0.7978845608*0.044715), x.Mul(f.Splat(2*0.7978845608)))
-		return x.Mul(e.sigmoid(f, f.LetV(u)))
-	}},
-	{engine.OpQuickGELU, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec { return x.Mul(e.sigmoid(f, x.Mul(f.Splat(1.702)))) }},
-	{engine.OpReLU, func(e *emitter, f *emit.Func, x emit.Vec) emit.Vec { return x.Pmax(f.Splat(0)) }},
-	{engine.OpTanh, (*emitter).tanh},
-	{engine.OpSigmoid, (*emitter).sigmoid},
-}
+// activations are the ops that [emitter.emitActivations] has functions of one
+// element for, in their order.
+var activations = [...]engine.Op{engine.OpSiLU, engine.OpGELU, engine.OpGELUTanh, engine.OpQuickGELU, engine.OpReLU, engine.OpTanh, engine.OpSigmoid}
 
 // activationCode is the argument word for an activation: 0 for none.
 func activationCode(op engine.Op) uint32 {
 	for i, a := range activations {
-		if a.op == op {
+		if a == op {
 			return uint32(i + 1)
 		}
 	}
@@ -115,12 +101,25 @@ func activationCode(op engine.Op) uint32 {
 func (e *emitter) emitActivations() *emit.Func {
 	var cases []func()
 	f := e.m.NewFunc(params(4))
-	for _, a := range activations {
+	one := [len(activations)]func(f *emit.Func, x emit.Vec) emit.Vec{
+		func(f *emit.Func, x emit.Vec) emit.Vec { return x.Mul(e.sigmoid(f, x)) },
+		e.gelu,
+		func(f *emit.Func, x emit.Vec) emit.Vec {
+			// (1 + tanh(u))/2 = sigmoid(2u), u = √(2/π)·(x + 0.044715x³).
+			u := e.madd(x.Mul(x).Mul(x), f.Splat(2*0.7978845608*0.044715), x.Mul(f.Splat(2*0.7978845608)))
+			return x.Mul(e.sigmoid(f, f.LetV(u)))
+		},
+		func(f *emit.Func, x emit.Vec) emit.Vec { return x.Mul(e.sigmoid(f, x.Mul(f.Splat(1.702)))) },
+		func(f *emit.Func, x emit.Vec) emit.Vec { return x.Pmax(f.Splat(0)) },
+		e.tanh,
+		e.sigmoid,
+	}
+	for _, of := range one {
 		g := e.m.NewFunc(params(3))
 		src, dst, n := g.Param(0), g.Param(1), g.Param(2)
 		rowVectors(g, n, func(at emit.Int, rest *emit.Int) {
 			x := g.LetV(src.Add(at).LoadV(0))
-			put(g, dst.Add(at), a.emit(e, g, x), rest)
+			put(g, dst.Add(at), of(g, x), rest)
 		})
 		cases = append(cases, func() { f.Call(g, src, dst, n) })
 	}

@@ -7,7 +7,7 @@ package decode
 
 import "wisp/wasm/emit"
 
-// Module returns the bytes of the module, with SIMD instructions or, for hosts
+// Emit makes the bytes of the module, which [Module] has: with SIMD instructions or, for hosts
 // without them, with a slower join. It imports the memory "env.memory",
 // not shared, of Base bytes or more, and exports, with i32 arguments,
 //
@@ -21,7 +21,7 @@ import "wisp/wasm/emit"
 // The ranges must lie beyond Base and within the memory, and not overlap. Then
 // no content makes a call trap, read beyond them, or write outside of its
 // destination and the memory below Base. One call at a time.
-func Module(simd bool) []byte {
+func Emit(simd bool) []byte {
 	m := &emit.Module{}
 	e := &emitter{m: m}
 	e.data()

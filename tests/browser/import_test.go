@@ -294,9 +294,11 @@ func TestImportRefusals(t *testing.T) {
 	if err := os.WriteFile(pickle, []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	said := ""
 	refused := func(code, prefix string, more bool) {
 		t.Helper()
-		p.until(`!document.getElementById("import-error").hidden`)
+		p.until(fmt.Sprintf(`!document.getElementById("import-error").hidden && document.getElementById("import-error").textContent !== %q`, said))
+		said = eval[string](p, `document.getElementById("import-error").textContent`)
 		if got := eval[[]string](p, `(({ dataset, textContent }) => [dataset.code, textContent])(document.getElementById("import-error"))`); got[0] != code || !strings.HasPrefix(got[1], prefix) {
 			t.Errorf("the dialog says %q, want %s: %s", got, code, prefix)
 		}
