@@ -1,6 +1,6 @@
 //go:build !js
 
-package main
+package command
 
 import (
 	"os"
@@ -19,7 +19,7 @@ func TestTuneCommand(t *testing.T) {
 		}
 	})
 	out := filepath.Join(t.TempDir(), "out")
-	if run(t.Context(), []string{"pack", "-in", dir, "-out", out}) != 0 {
+	if Run(t.Context(), []string{"pack", "-in", dir, "-out", out}) != 0 {
 		t.Fatal("not packed")
 	}
 	manifest := func() string {
@@ -31,21 +31,21 @@ func TestTuneCommand(t *testing.T) {
 	}
 	before := manifest()
 	for args, want := range map[string]int{"-steps 2 -pictures 1 -n": 0, "-steps 2 -pictures 0": 1, "-steps 5000": 1, "-backend none": 1} {
-		if got := run(t.Context(), append([]string{"tune", "-backend", "cpu", "-model", out}, strings.Fields(args)...)); got != want || manifest() != before {
+		if got := Run(t.Context(), append([]string{"tune", "-backend", "cpu", "-model", out}, strings.Fields(args)...)); got != want || manifest() != before {
 			t.Errorf("%s: status %d, want %d; the model changed: %v", args, got, want, manifest() != before)
 		}
 	}
-	if run(t.Context(), []string{"tune", "-backend", "cpu", "-model", out, "-steps", "2", "-pictures", "1"}) != 0 {
+	if Run(t.Context(), []string{"tune", "-backend", "cpu", "-model", out, "-steps", "2", "-pictures", "1"}) != 0 {
 		t.Fatal("not tuned")
 	}
 	after := manifest()
 	if !strings.Contains(after, `"timesteps":{"2":[`) || !strings.Contains(after, `"examples":["red cat"]`) {
 		t.Errorf("the manifest says %.600s", after)
 	}
-	if run(t.Context(), []string{"verify", out}) != 0 {
+	if Run(t.Context(), []string{"verify", out}) != 0 {
 		t.Error("the tuned model is no good one")
 	}
-	if run(t.Context(), []string{"generate", "-backend", "cpu", "-model", out, "-prompt", "red cat", "-steps", "2", "-out", filepath.Join(t.TempDir(), "x.png")}) != 0 {
+	if Run(t.Context(), []string{"generate", "-backend", "cpu", "-model", out, "-prompt", "red cat", "-steps", "2", "-out", filepath.Join(t.TempDir(), "x.png")}) != 0 {
 		t.Error("the tuned model does not draw")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !js
 
-package main
+package command
 
 import (
 	"bytes"
@@ -78,7 +78,7 @@ func drawer(t *testing.T, model string) func(flags ...string) []byte {
 	return func(flags ...string) []byte {
 		t.Helper()
 		args := append([]string{"generate", "-model", model, "-prompt", "cat", "-steps", "2", "-seed", "1", "-backend", "cpu", "-out", out}, flags...)
-		if got := run(t.Context(), args); got != 0 {
+		if got := Run(t.Context(), args); got != 0 {
 			t.Fatalf("%v: ends with %d", flags, got)
 		}
 		picture, err := os.ReadFile(out)
@@ -112,7 +112,7 @@ func TestReferenceCommand(t *testing.T) {
 		{"-ip-adapter", adapter, "-reference", modes + "photo.png"}, {"-ip-adapter", adapter, "-image-encoder", modes + "control_a", "-reference", modes + "photo.png"},
 		{"-ip-adapter", modes + "control_a", "-image-encoder", encoder, "-reference", modes + "photo.png"}, append(read, "-ip-adapter-weight", "nan"),
 	} {
-		if got := run(t.Context(), append([]string{"generate", "-model", model, "-prompt", "cat", "-backend", "cpu", "-out", filepath.Join(t.TempDir(), "bad.png")}, bad...)); got == 0 {
+		if got := Run(t.Context(), append([]string{"generate", "-model", model, "-prompt", "cat", "-backend", "cpu", "-out", filepath.Join(t.TempDir(), "bad.png")}, bad...)); got == 0 {
 			t.Errorf("%v is drawn", bad)
 		}
 	}
@@ -145,7 +145,7 @@ func TestControlCommand(t *testing.T) {
 		t.Error("the weight changes nothing")
 	}
 	for _, bad := range []string{net, net + ":none.png", net + ":" + image + ":x", net + ":" + image + ":nan", net + ":" + image + ":1:0.5", model + ":" + image, net + ":" + image + ":1:1:0"} {
-		if got := run(t.Context(), []string{"generate", "-model", model, "-prompt", "cat", "-backend", "cpu", "-out", filepath.Join(dir, "bad.png"), "-control", bad}); got == 0 {
+		if got := Run(t.Context(), []string{"generate", "-model", model, "-prompt", "cat", "-backend", "cpu", "-out", filepath.Join(dir, "bad.png"), "-control", bad}); got == 0 {
 			t.Errorf("-control %s is drawn", bad)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build !js
 
-package main
+package command
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func TestWrongCalls(t *testing.T) {
 		if c.status == 130 {
 			ctx = interrupted
 		}
-		if got := run(ctx, strings.Fields(c.args)); got != c.status {
+		if got := Run(ctx, strings.Fields(c.args)); got != c.status {
 			t.Errorf("%s: status %d, want %d", c.args, got, c.status)
 		}
 	}
@@ -61,7 +61,7 @@ func TestServeTells(t *testing.T) {
 	}
 	defer func(before *os.File) { os.Stderr = before }(os.Stderr)
 	os.Stderr = out
-	run(interrupted, []string{"serve", "-addr", "127.0.0.1:0"})
+	Run(interrupted, []string{"serve", "-addr", "127.0.0.1:0"})
 	out.Close()
 	if text, err := os.ReadFile(out.Name()); err != nil || !strings.HasPrefix(string(text), "wisp: compiling the engine and the importer") {
 		t.Errorf("serve says %q: %v", text, err)
@@ -126,7 +126,7 @@ func TestPackDrawable(t *testing.T) {
 			want = 0
 		}
 		out := filepath.Join(t.TempDir(), "out")
-		if got := run(t.Context(), []string{"pack", "-in", dir, "-out", out}); got != want {
+		if got := Run(t.Context(), []string{"pack", "-in", dir, "-out", out}); got != want {
 			t.Errorf("%s: packing ends with %d, want %d", name, got, want)
 		}
 		if _, err := os.Stat(out); (err == nil) != (want == 0) {
@@ -135,7 +135,7 @@ func TestPackDrawable(t *testing.T) {
 		if err := pack.Run(t.Context(), pack.Options{In: dir, Out: out}); err != nil {
 			continue // not even without the engine's word
 		}
-		if got := run(t.Context(), []string{"verify", out}); got != want {
+		if got := Run(t.Context(), []string{"verify", out}); got != want {
 			t.Errorf("%s: verify ends with %d, want %d", name, got, want)
 		}
 	}
@@ -172,7 +172,7 @@ func TestPackSingleFile(t *testing.T) {
 		{1, "-in " + name("gone.safetensors")},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
-		if got := run(t.Context(), append([]string{"pack", "-out", out}, strings.Fields(c.args)...)); got != c.status {
+		if got := Run(t.Context(), append([]string{"pack", "-out", out}, strings.Fields(c.args)...)); got != c.status {
 			t.Errorf("pack %s: status %d, want %d", c.args, got, c.status)
 		}
 		if _, err := os.Stat(out); (err == nil) != (c.status == 0) {
@@ -189,7 +189,7 @@ func TestBadRequests(t *testing.T) {
 		"-count 0", "-count 1000", "-sampler none", "-schedule none",
 	} {
 		args := append([]string{"generate", "-prompt", "x", "-out", out}, strings.Fields(flags)...)
-		if got := run(t.Context(), args); got != 1 {
+		if got := Run(t.Context(), args); got != 1 {
 			t.Errorf("%s: status %d, want 1", flags, got)
 		}
 	}
