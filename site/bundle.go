@@ -37,7 +37,7 @@ func bundle(name string, files memory) ([]byte, error) {
 	o := minify()
 	r := api.Build(api.BuildOptions{
 		EntryPoints: []string{name}, Bundle: true, Format: api.FormatESModule, Write: false, Outdir: "/",
-		Target: o.Target, Charset: o.Charset, LineLimit: o.LineLimit, LogLevel: o.LogLevel,
+		Target: o.Target, Charset: o.Charset, LogLevel: o.LogLevel,
 		MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true,
 		Plugins: []api.Plugin{{Name: "embedded", Setup: func(b api.PluginBuild) {
 			b.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {

@@ -61,7 +61,7 @@ var served = sync.OnceValue(func() memory {
 // minify is how scripts and styles are made small.
 func minify() api.TransformOptions {
 	return api.TransformOptions{
-		Target: api.ES2022, Charset: api.CharsetUTF8, LineLimit: 500, // for who reads a stack
+		Target: api.ES2022, Charset: api.CharsetUTF8,
 		MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true, LogLevel: api.LogLevelSilent,
 	}
 }
