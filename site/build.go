@@ -42,6 +42,7 @@ var cold = []string{
 	"wisp/webgpu", "wisp/wasm", "wisp/wasm/bridge", "wisp/wasm/emit", "wisp/loader/adapter", "wisp/loader/budget", "wisp/loader/decode",
 	"wisp/loader/gguf", "wisp/loader/names", "wisp/loader/network", "wisp/loader/safetensors", "wisp/loader/upscaler", "wisp/wasm/pack",
 	"encoding/json", "reflect", "fmt", "time", "strconv", "internal/strconv", "strings", "bytes", "context", "sort", "internal/fmtsort", "unicode",
+	"wisp/loader", "github.com/hack-pad/safejs", "syscall/js", "io", "io/fs", "os", "log", "path", "internal/poll", "errors", "syscall", "image", "image/color",
 }
 
 // Compile builds the programs from the checkout at root and puts them, the
