@@ -574,7 +574,7 @@ class Generator {
 	}
 
 	async generate({ signal, onStep, busy = this.#busy, loras, controls, ...request } = {}) {
-		const unknown = Object.keys(request).find((name) => (!settings.includes(name) || name.startsWith("outpaint")) && name !== "outpaint" && request[name] !== undefined);
+		const unknown = Object.keys(request).find((name) => !settings.includes(name) && name !== "outpaint" && request[name] !== undefined);
 		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request`);
 		checkBusy(busy);
 		if (busy === "reject" && this.#runs.size > 0) {
