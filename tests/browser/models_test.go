@@ -109,8 +109,12 @@ func TestSecondModel(t *testing.T) {
 	p.until(`!document.getElementById("model").textContent.includes("tiny")`)
 	p.until(`document.documentElement.dataset.state === "ready"`)
 	p.draw("red heart")
+	p.run(chromedp.Evaluate[chromedp.Void](`window.confirm = (question) => { window.asked = question; return true; }`))
 	press(1, "Delete") // the small one, opened before it
 	p.until(`document.querySelectorAll("#kept li").length === 1`)
+	if asked := eval[string](p, `window.asked ?? ""`); !strings.Contains(asked, "tiny") {
+		t.Errorf("what cannot be had again was deleted after the question %q", asked)
+	}
 }
 
 // The dialog says what a model costs before any of it is fetched; then it is
