@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -28,38 +29,110 @@ type golden struct {
 	Asked     []int     // the steps at which it drew noise
 }
 
+// goldens are the files, with the sampler's name where their cases have none.
+var goldens = []struct {
+	file, name string
+	rounding   float64 // of x at its largest, in units of its last place
+}{
+	{"euler", "euler", 1}, {"ddim", "ddim", 1}, {"flow_euler", "", 1}, {"euler_ancestral", "euler_a", 1},
+	{"heun", "heun", 128}, // diffusers' second slope divides a difference of float32 by a sigma that may be much the smaller
+	// solvers that integrate the noise divide by alpha of the first level, which is near 0, and so the rounding of x
+	// (SA-Solver's coefficients besides cancel to a thousandth, in float32)
+	{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 4}, {"unipc", "", 64}, {"lcm", "lcm", 1}, {"tcd", "tcd", 1},
+	{"pndm", "", 1}, {"lms", "lms", 1}, {"dpm_2", "dpm_2", 1}, {"dpm_2_a", "dpm_2_a", 1}, {"ddpm", "", 16}, {"deis", "", 512},
+	{"dpm_singlestep", "", 1}, {"dpmsolver", "", 1}, {"edm", "", 1},
+	{"flow_more", "", 1}, {"consistency_models", "", 1}, {"scm", "", 1}, {"sa_solver", "", 4096}, {"score_sde", "", 4}, {"k_diffusion", "", 128}, {"comfyui", "", 4}, {"dpm_sde", "dpmpp_sde", 4}, {"flow_invert", "euler", 1},
+}
+
 func TestMatchesDiffusers(t *testing.T) {
-	for _, f := range []struct {
-		file, name string
-		rounding   float64 // of x at its largest, in units of its last place
-	}{
-		{"euler", "euler", 1}, {"ddim", "ddim", 1}, {"flow_euler", "", 1}, {"euler_ancestral", "euler_a", 1},
-		{"heun", "heun", 128}, // diffusers' second slope divides a difference of float32 by a sigma that may be much the smaller
-		// solvers that integrate the noise divide by alpha of the first level, which is near 0, and so the rounding of x
-		// (SA-Solver's coefficients besides cancel to a thousandth, in float32)
-		{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 4}, {"unipc", "", 64}, {"lcm", "lcm", 1}, {"tcd", "tcd", 1},
-		{"pndm", "", 1}, {"lms", "lms", 1}, {"dpm_2", "dpm_2", 1}, {"dpm_2_a", "dpm_2_a", 1}, {"ddpm", "", 16}, {"deis", "", 512},
-		{"dpm_singlestep", "", 1}, {"dpmsolver", "", 1}, {"edm", "", 1},
-		{"flow_more", "", 1}, {"consistency_models", "", 1}, {"scm", "", 1}, {"sa_solver", "", 4096}, {"score_sde", "", 4}, {"k_diffusion", "", 128}, {"comfyui", "", 4}, {"flow_invert", "euler", 1},
-	} {
-		data, err := os.ReadFile("../../tests/golden/sampler/" + f.file + ".json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var file struct {
-			Configs []Config
-			Cases   []golden
-		}
-		if err := json.Unmarshal(data, &file); err != nil {
-			t.Fatalf("%s: %v", f.file, err)
-		}
-		if len(file.Cases) == 0 {
-			t.Fatalf("%s: no cases", f.file)
-		}
-		for i, c := range file.Cases {
-			t.Run(fmt.Sprintf("%s/%d_%dsteps", f.file, i, c.Steps), func(t *testing.T) { c.check(t, file.Configs[c.Config], f.name, f.rounding) })
+	for _, f := range goldens {
+		configs, cases := read(t, f.file)
+		for i, c := range cases {
+			t.Run(fmt.Sprintf("%s/%d_%dsteps", f.file, i, c.Steps), func(t *testing.T) { c.check(t, configs[c.Config], f.name, f.rounding) })
 		}
 	}
+}
+
+func read(t *testing.T, name string) ([]Config, []golden) {
+	t.Helper()
+	data, err := os.ReadFile("../../tests/golden/sampler/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Configs []Config
+		Cases   []golden
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if len(file.Cases) == 0 {
+		t.Fatalf("%s: no cases", name)
+	}
+	return file.Configs, file.Cases
+}
+
+// Every sampler has goldens of 5, 10 and 20 steps; those of diffusers' classes for every prediction and spacing that the
+// class has.
+func TestGoldensCover(t *testing.T) {
+	have, walks := map[string]bool{}, 0
+	for _, f := range goldens {
+		configs, cases := read(t, f.file)
+		for _, c := range cases {
+			walks++
+			config := configs[c.Config]
+			r, err := find(cmp.Or(c.Name, f.name), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := config.settings(r.reads(config), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			have[fmt.Sprint(r.Name, c.Steps)] = true
+			have[fmt.Sprint(r.class, s.PredictionType, s.TimestepSpacing, c.Steps)] = true
+		}
+	}
+	if t.Logf("%d walks", walks); walks < 200 {
+		t.Errorf("%d walks, want 200 and more", walks)
+	}
+	for _, r := range table {
+		for _, steps := range []int{5, 10, 20} {
+			if r.family != consistencyFamily && !have[fmt.Sprint(r.Name, steps)] {
+				t.Errorf("%s: no golden of %d steps", r.Name, steps)
+			}
+			for _, prediction := range predictions(r) {
+				for _, spacing := range spacings(r) {
+					if !have[fmt.Sprint(r.class, prediction, spacing, steps)] {
+						t.Errorf("%s: no golden of %s, %s, %d steps", r.class, prediction, spacing, steps)
+					}
+				}
+			}
+		}
+	}
+}
+
+// predictions are those of the class of a sampler of noise schedules; diffusers' own steps refuse the others.
+func predictions(r row) []string {
+	switch {
+	case r.family != vpFamily || strings.Contains(r.class, "Parallel") || r.class == "":
+		return nil
+	case slices.Contains([]string{"EulerAncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "PNDMScheduler", "DPMSolverSDEScheduler"}, r.class):
+		return []string{"epsilon", "v_prediction"}
+	}
+	return []string{"epsilon", "v_prediction", "sample"}
+}
+
+// spacings are those of the class: LCM and TCD have the field and never read it.
+func spacings(r row) []string {
+	field := string(classes()[r.class].fields["timestep_spacing"])
+	switch {
+	case r.class == "LCMScheduler" || r.class == "TCDScheduler":
+		return []string{"leading"}
+	case field == "":
+		return []string{"linspace"} // the one that it has
+	}
+	return []string{"linspace", "leading", "trailing"}
 }
 
 func (c golden) check(t *testing.T, config Config, name string, rounding float64) {

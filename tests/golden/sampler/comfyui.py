@@ -228,6 +228,13 @@ def deis_tab(m, x, s):
     return x
 
 
+def lcm(m, x, s):
+    for i in range(len(s) - 1):
+        d = m(x, s[i])
+        x = m.alpha(s[i + 1]) * d + s[i + 1] * m.noise()
+    return x
+
+
 phi_1 = expm1
 phi_2 = lambda h: (expm1(h) - h) / h
 
@@ -350,7 +357,7 @@ SAMPLERS = {
     "heunpp2": heunpp2, "ipndm_v": ipndm_v, "deis_tab": deis_tab, "seeds_2": seeds_2(), "seeds_3": seeds_3,
     "exp_heun_2_x0": seeds_2(0.0, 1.0, True), "exp_heun_2_x0_sde": seeds_2(1.0, 1.0, True), "restart": restart, "dpm_fast": dpm_fast,
     "euler_cfg_pp": euler_pp(0), "euler_a_cfg_pp": euler_pp(1), "dpmpp_2m_cfg_pp": dpmpp_2m_pp, "dpmpp_2s_a_cfg_pp": dpmpp_2s_pp,
-    "res_multistep_cfg_pp": res(0, True), "res_multistep_a_cfg_pp": res(1, True), "gradient_estimation_cfg_pp": gradient(True),
+    "res_multistep_cfg_pp": res(0, True), "res_multistep_a_cfg_pp": res(1, True), "gradient_estimation_cfg_pp": gradient(True), "lcm_levels": lcm,
 }
 CHURNED = {"euler": euler_step, "heun": heun_step, "dpm_2": dpm2_step}
 FLOW = ("er_sde", "seeds_2", "seeds_3", "exp_heun_2_x0", "exp_heun_2_x0_sde", "euler_cfg_pp", "euler_a_cfg_pp", "res_multistep", "gradient_estimation", "heunpp2", "ipndm_v")
@@ -397,6 +404,18 @@ for name, function in SAMPLERS.items():
 for name, step in CHURNED.items():
     for churn, more in (("20", dict(s_churn=20)), ("3 min=0.05 max=8 noise=1.003", dict(s_churn=3, s_tmin=0.05, s_tmax=8, s_noise=1.003))):
         walk(name, churned(step, **more), K_, dict(SD, use_karras_sigmas=True), 10, 0, churn=churn)
+for n in (5, 10, 20):  # DDIM CFG++, over training steps
+    scheduler, config = own(diffusers.DDIMScheduler, dict(SD, clip_sample=False))
+    scheduler.set_timesteps(n)
+    bar = scheduler.alphas_cumprod.double().numpy()
+    x = 1.5 * np.sin(12 * K + 1)
+    for i, t in enumerate(scheduler.timesteps):
+        a, prev = bar[t], bar[max(t - 1000 // n, 0)] if t >= 1000 // n else 1.0
+        out = 0.5 * np.sin(x + i) + 0.1 * np.cos(7 * K)
+        x = sqrt(prev) * (x - sqrt(1 - a) * out) / sqrt(a) + sqrt(1 - prev) * (0.3 * np.sin(out) + 0.5)
+    if config not in configs:
+        configs.append(config)
+    cases.append({"name": "ddim_cfg_pp", "config": configs.index(config), "steps": n, "final": [float(f"{v:.7g}") for v in x]})
 lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in configs)
 text = '{"configs":[\n' + lines + '],\n"cases":[\n' + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "]}\n"
 (HERE / "comfyui.json").write_text(text)

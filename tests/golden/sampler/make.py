@@ -331,7 +331,7 @@ def consistency(cls):
     if cls is diffusers.LCMScheduler:
         grid += [dict(clip_sample=True), dict(timestep_scaling=3.0)]
         grid += [dict(thresholding=True, sample_max_value=1.5)]
-    return cases(cls, grid, (1, 2, 4, 8, 50), ((4, 1), (8, 5)))
+    return cases(cls, grid, (1, 2, 4, 8, 50), ((4, 1), (8, 5))) + cases(cls, grid[:3], TEN)
 
 
 def lcm():
@@ -345,7 +345,7 @@ def tcd():
 
 def flow_more():
     heun, lcm_, ltx = diffusers.FlowMatchHeunDiscreteScheduler, diffusers.FlowMatchLCMScheduler, diffusers.LTXEulerAncestralRFScheduler
-    return (cases(heun, [dict(), dict(shift=3.0)], (1,) + TEN) + cases(lcm_, [dict(), dict(shift=3.0), dict(use_karras_sigmas=True)], (1, 4, 8), ((4, 1),))
+    return (cases(heun, [dict(), dict(shift=3.0)], (1,) + TEN) + cases(lcm_, [dict(), dict(shift=3.0), dict(use_karras_sigmas=True)], (1, 4, 8) + TEN, ((4, 1),))
             + [run(lcm_, own(lcm_, use_dynamic_shifting=True), 4, tokens=k) for k in (256, 4096)]
             + cases(ltx, [dict(), dict(eta=0.5), dict(eta=0.0), dict(s_noise=0.8)], (1,) + TEN))
 
@@ -353,13 +353,13 @@ def flow_more():
 def consistency_models():
     cm = diffusers.CMStochasticIterativeScheduler
     grid = [dict(), dict(clip_denoised=False, sigma_data=2.0), dict(sigma_data=2.0), dict(s_noise=0.7, rho=5.0), dict(num_train_timesteps=10, sigma_max=20.0, sigma_min=0.02)]
-    return cases(cm, grid, (1, 2, 5, 10)) + cases(diffusers.IPNDMScheduler, [dict()], (1,) + TEN)
+    return cases(cm, grid, (1, 2, 5, 10)) + cases(cm, grid[:4], (20,)) + cases(diffusers.IPNDMScheduler, [dict()], (1,) + TEN)
 
 
 def scm():
     made = []
     for config in (dict(), dict(sigma_data=1.0)):
-        for n in (1, 2, 4):
+        for n in (1, 2, 4) + TEN:
             c = own(diffusers.SCMScheduler, **config)
             made.append(run(diffusers.SCMScheduler, c, n, setting=dict() if n == 2 else dict(intermediate_timesteps=None)))
     return made
@@ -400,7 +400,7 @@ def score_sde():
                          "asked": list(range(i))})
     vp = diffusers.schedulers.ScoreSdeVpScheduler
     for config in (dict(), dict(beta_min=0.5, beta_max=10, sampling_eps=0.01)):
-        for n in (10, 20, 100):
+        for n in (5, 10, 20, 100):
             c = own(vp, **config)
             s, noise, x = vp.from_config(c), Noise(vp), wave(1.5, 12, 1)
             s.set_timesteps(n)
@@ -408,6 +408,34 @@ def score_sde():
                 noise.step = i
                 x, mean = s.step_pred(network(x, i), x, t)
             made.append({"config": c, "steps": n, "timesteps": f32(s.timesteps), "init": 1.0, "final": f32(mean), "asked": list(range(n))})
+    return made
+
+
+class Brownian(Noise):
+    """Stands in for the Brownian tree of a scheduler's module."""
+
+    def __init__(self, cls):
+        super().__init__(cls)
+        self.shape = None
+        sys.modules[cls.__module__].BrownianTreeNoiseSampler = lambda x, *_: self.of(x.shape)
+
+    def of(self, shape):
+        return lambda *_: self(shape)
+
+
+def dpm_sde():
+    """DPMSolverSDEScheduler, whose noise is an increment of a path: here the same as everywhere."""
+    cls, made = diffusers.DPMSolverSDEScheduler, []
+    for fields in predictions("epsilon", "v_prediction") + [dict(SD, use_karras_sigmas=True)]:
+        config = own(cls, **fields)
+        for n in TEN:
+            s, noise, x = cls.from_config(config), Brownian(cls), wave(1.5, 12, 1)
+            s.set_timesteps(n)
+            x = x * float(s.init_noise_sigma)
+            for i, t in enumerate(s.timesteps):
+                noise.step = i
+                x = s.step(network(s.scale_model_input(x, t), i), t, x).prev_sample
+            made.append({"config": config, "steps": n, "init": float(s.init_noise_sigma), "final": f32(x)})
     return made
 
 
@@ -426,7 +454,7 @@ def k_diffusion():
     ladder = {"linspace": dict(SD), "karras": dict(SD, use_karras_sigmas=True)}
     for name, function, more in (
             ("dpmpp_2s_a", k.sample_dpmpp_2s_ancestral, {}), ("dpmpp_sde", k.sample_dpmpp_sde, {}), ("dpmpp_2m_sde", k.sample_dpmpp_2m_sde, {}),
-            ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, {}), ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, dict(eta=0.5)), ("dpmpp_sde", k.sample_dpmpp_sde, dict(eta=0.5)),
+            ("dpmpp_2m_sde_heun", k.sample_dpmpp_2m_sde, dict(solver_type="heun")), ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, {}), ("dpmpp_3m_sde", k.sample_dpmpp_3m_sde, dict(eta=0.5)), ("dpmpp_sde", k.sample_dpmpp_sde, dict(eta=0.5)),
             ("euler_a", k.sample_euler_ancestral, dict(eta=0.5)), ("dpm_2", k.sample_dpm_2, {}), ("dpm_2_a", k.sample_dpm_2_ancestral, dict(eta=0.5)),
             ("lms", k.sample_lms, {}), ("heun", k.sample_heun, {})):
         for fields in list(ladder.values())[: 1 if name == "euler_a" else 2]:  # whose class here has no use_karras_sigmas
@@ -456,7 +484,7 @@ def k_diffusion():
 
 GOLDENS = {f.__name__: f for f in (euler, ddim, flow_euler, euler_ancestral, heun, plms, dpmpp_2m, dpmpp_2m_sde, unipc, lcm, tcd,
                                         pndm, lms, dpm_2, dpm_2_a, ddpm, deis, dpm_singlestep, dpmsolver, edm,
-                                        flow_more, consistency_models, scm, sa_solver, score_sde, k_diffusion, flow_invert)}
+                                        flow_more, consistency_models, scm, sa_solver, score_sde, k_diffusion, dpm_sde, flow_invert)}
 
 for name in sys.argv[1:] or GOLDENS:
     made, configs = GOLDENS[name](), []
