@@ -69,12 +69,20 @@ func Compile(ctx context.Context, root, out string) error {
 	for _, p := range cold {
 		arguments = append(arguments, "-gcflags="+p+"=-l")
 	}
+	tool, err := exec.CommandContext(ctx, "go", "env", "GOROOT", "GOVERSION").Output()
+	if err != nil {
+		return fmt.Errorf("site: go env: %w", err)
+	}
+	goroot, version, _ := strings.Cut(strings.TrimSpace(string(tool)), "\n")
 	for name, pkg := range programs {
 		build := exec.CommandContext(ctx, "go", append(arguments, "-o", filepath.Join(out, name), pkg)...)
 		build.Dir = root
 		build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 		if text, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("site: build %s: %w\n%s", name, err, text)
+		}
+		if err := stripFile(filepath.Join(out, name), version); err != nil {
+			return err
 		}
 	}
 	for name := range notices {
@@ -86,11 +94,7 @@ func Compile(ctx context.Context, root, out string) error {
 			return err
 		}
 	}
-	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	if err != nil {
-		return fmt.Errorf("site: go env GOROOT: %w", err)
-	}
-	for i, file := range []string{filepath.Join(strings.TrimSpace(string(goroot)), "lib", "wasm", glue[0]), filepath.Join(root, "webgpu", glue[1])} {
+	for i, file := range []string{filepath.Join(goroot, "lib", "wasm", glue[0]), filepath.Join(root, "webgpu", glue[1])} {
 		script, err := os.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("site: %w", err)
