@@ -12,6 +12,7 @@ import (
 
 	"wisp/engine"
 	"wisp/engine/model"
+	"wisp/engine/sampler"
 )
 
 // Control is a picture that steers a drawing through a ControlNet: Zhang et al.
@@ -156,6 +157,9 @@ func (c *controlNet) condition(img *image.NRGBA, w, h int) engine.Tensor {
 func (m *steering) before(ctx context.Context, d *drawing, step int, rows []Row, in Inputs) error {
 	n := float64(len(d.s.Timesteps()))
 	for i, c := range m.controls {
+		if sampler.Chooses(d.s) && (c.Start > 0 || c.End < 1) {
+			return badRequest(errors.New("control for a part of the steps: the sampler chooses its steps as it goes, so that no part is known: choose another"))
+		}
 		if float64(step)/n < plain64(c.Start) || float64(step+1)/n > plain64(c.End) {
 			continue
 		}

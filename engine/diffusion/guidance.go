@@ -71,6 +71,12 @@ func (p *Pipeline) guidance(ctx context.Context, r Request, s sampler.Sampler, r
 	if k, ok := p.kind.(partlyGuided); ok {
 		g.guides = k.guidedChannels()
 	}
+	if sampler.Chooses(s) { // the whole walk or none of it
+		if r.GuidanceStart > 0 || r.guidanceEnd() < 1 || r.SkipLayers != "" {
+			return nil, badRequest(errors.New("guidance for a part of the steps: the sampler chooses its steps as it goes, so that no part is known: choose another"))
+		}
+		g.to = math.MaxInt
+	}
 	var err error
 	if g.method, g.set, err = readMethod(r.GuidanceMethod); err != nil {
 		return nil, badRequest(err)

@@ -146,11 +146,14 @@ func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
 	s, l := d.s, d.latent
 	noise := newNoise(d.r, i, l)
 	x := d.first(noise)
-	runs := len(s.Timesteps())
-	for step, t := range s.Timesteps() {
-		out, err := d.predict(ctx, step, t, x)
+	for step := 0; step < len(s.Timesteps()); step++ { // which a sampler that chooses its steps adds to
+		out, err := d.predict(ctx, step, s.Timesteps()[step], x)
 		if err != nil {
 			return nil, err
+		}
+		runs := len(s.Timesteps())
+		if sampler.Chooses(s) {
+			runs = max(runs, d.r.Steps)
 		}
 		event := Event{Stage: "denoise", Done: i*runs + step + 1, Total: d.r.Count * runs}
 		if d.r.Previews && d.p.residency.budget == 0 {

@@ -48,7 +48,7 @@ func TestRandomConfigs(t *testing.T) {
 			t.Errorf("%s: %d steps: %v", c.Config, c.Steps, err)
 		default:
 			drawn++
-			_, final, _ := drive(s, begin(s, len(c.Final), 0))
+			_, final, _ := drive(s, begin(s, len(c.Final), 0), false)
 			near(t, string(c.Config)+" timesteps", s.Timesteps(), c.Timesteps, 0)
 			near(t, string(c.Config)+" final", final, c.Final, 3e-5+32*c.Spread)
 		}

@@ -11,11 +11,7 @@ import (
 //
 // For 12 to 20 evaluations without strong guidance; DPM++ 2M is the better choice with it.
 func newDPMFast(s settings, p Plan) (Sampler, error) {
-	levels, init, err := s.kLevels(p.Steps)
-	if err != nil {
-		return nil, err
-	}
-	logs, err := s.trainLogs()
+	w, err := s.process(p)
 	if err != nil {
 		return nil, err
 	}
@@ -23,19 +19,14 @@ func newDPMFast(s settings, p Plan) (Sampler, error) {
 	if n < 2 {
 		return nil, fmt.Errorf("sampler: %d steps, this sampler takes 2 and more: %w", n, ErrRequest)
 	}
-	from, to := levels[p.Start], levels[p.Steps-1]
 	orders := dpmFastOrders(n)
-	t, end := -math.Log(from.sigma), -math.Log(to.sigma)
-	at, runs := from, []run(nil)
+	at, runs := w.at(w.from), []run(nil)
 	for i, order := range orders {
-		next := to
-		if i+1 < len(orders) {
-			next = s.between(from, math.Exp(-lerp(t, end, i+1, len(orders)+1)), logs)
-		}
-		runs = append(runs, s.dpmSolverStep(at, next, order, len(runs), logs)...)
+		next := w.at(lerp(w.from, w.to, i+1, len(orders)+1))
+		runs = append(runs, s.dpmSolverStep(at, next, order, len(runs), w.logs)...)
 		at = next
 	}
-	return newSolver(s, runs, to, init), nil
+	return newSolver(s, runs, at, w.init), nil
 }
 
 // dpmFastOrders are those of the steps that n evaluations are spent on.

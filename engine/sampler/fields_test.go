@@ -154,7 +154,7 @@ func walkOf(file map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	first, x, asked := drive(s, begin(s, 8, 0))
+	first, x, asked := drive(s, begin(s, 8, 0), false)
 	return fmt.Sprint(s.Timesteps(), s.Sigmas(), first, x, asked), nil
 }
 

@@ -7,8 +7,9 @@ import (
 
 // vec is a linear combination of what a step can reach: x, the network's output, the prediction of the picture, x as
 // it was kept, fresh noise, and what was remembered of earlier runs. A sampler's formulas are written with vecs, in
-// double precision, and become coefficients when it is made.
-type vec [slots + 6]float64
+// double precision, and become coefficients when it is made. The zero vec is none of anything. A vec never changes: a
+// pointer, since formulas that hand arrays on by value are ten times the code.
+type vec struct{ c *[slots + 6]float64 }
 
 // The elements of a vec.
 const (
@@ -23,9 +24,9 @@ const (
 
 // unit is the combination of one element.
 func unit(element int) vec {
-	var v vec
-	v[element] = 1
-	return v
+	var c [slots + 6]float64
+	c[element] = 1
+	return vec{&c}
 }
 
 var (
@@ -41,30 +42,41 @@ var (
 func memory(i int) vec { return unit(slots + i&3) }
 
 func (v vec) plus(w vec) vec {
-	for k := range v {
-		v[k] += w[k]
+	if v.c == nil {
+		return w
 	}
-	return v
+	sum := *v.c
+	if w.c != nil {
+		for k, c := range w.c {
+			sum[k] += c
+		}
+	}
+	return vec{&sum}
 }
 
 func (v vec) minus(w vec) vec { return v.plus(w.times(-1)) }
 
-func (v vec) times(c float64) vec {
-	for k := range v {
-		if v[k] != 0 { // c may be infinite
-			v[k] *= c
+func (v vec) times(by float64) vec {
+	if v.c == nil {
+		return v
+	}
+	product := *v.c
+	for k, c := range v.c {
+		if c != 0 { // by may be infinite
+			product[k] = c * by
 		}
 	}
-	return v
+	return vec{&product}
 }
 
 // at puts another combination in an element's place.
 func (v vec) at(element int, w vec) vec {
-	c := v[element]
-	if v[element] = 0; c == 0 {
+	if v.c == nil || v.c[element] == 0 {
 		return v
 	}
-	return v.plus(w.times(c))
+	rest := *v.c
+	rest[element] = 0
+	return vec{&rest}.plus(w.times(v.c[element]))
 }
 
 // run is one evaluation of the network and the move of x after it.
@@ -105,7 +117,10 @@ type term struct {
 
 func terms(v vec) []term {
 	var t []term
-	for k, c := range v {
+	if v.c == nil {
+		return nil
+	}
+	for k, c := range v.c {
 		if c != 0 {
 			t = append(t, term{k, float32(c)})
 		}
@@ -137,25 +152,34 @@ type solver struct {
 // newSolver makes the sampler of the runs, which end at level last; init is what multiplies the first noise.
 func newSolver(s settings, runs []run, last level, init float64) *solver {
 	p := &solver{init: float32(init), limit: s.limit()}
-	for i, r := range runs {
-		p.timesteps = append(p.timesteps, float32(r.t))
-		p.sigmas = append(p.sigmas, float32(r.shown))
-		if !r.noisy {
-			r.move[xNew] = 0
-		}
-		if !p.limit.on() { // then the prediction is of x and out, too
-			r.remember, r.move = r.remember.at(xZero, r.zero), r.move.at(xZero, r.zero)
-		}
-		if r.into == 0 {
-			r.into = slots + i&3
-		}
-		st := step{into: r.into, noiseInto: r.noiseInto, span: r.span, zero: terms(r.zero), remember: terms(r.remember), correct: terms(r.correct), move: terms(r.move),
-			scale: float32(r.scale), clean: float32(r.alpha), noise: float32(r.sigma), keep: r.keep, noisy: r.noisy, logVar: r.logVar}
-		p.steps = append(p.steps, st)
+	for _, r := range runs {
+		p.add(r)
 	}
+	p.end(last)
+	return p
+}
+
+// add is one run more.
+func (p *solver) add(r run) {
+	if !r.noisy {
+		r.move = r.move.at(xNew, vec{})
+	}
+	if !p.limit.on() { // then the prediction is of x and out, too
+		r.remember, r.move = r.remember.at(xZero, r.zero), r.move.at(xZero, r.zero)
+	}
+	if r.into == 0 {
+		r.into = slots + len(p.timesteps)&3
+	}
+	p.timesteps = append(p.timesteps, float32(r.t))
+	p.sigmas = append(p.sigmas, float32(r.shown))
+	p.steps = append(p.steps, step{into: r.into, noiseInto: r.noiseInto, span: r.span, zero: terms(r.zero), remember: terms(r.remember), correct: terms(r.correct), move: terms(r.move),
+		scale: float32(r.scale), clean: float32(r.alpha), noise: float32(r.sigma), keep: r.keep, noisy: r.noisy, logVar: r.logVar})
+}
+
+// end is where the walk is after the last run.
+func (p *solver) end(last level) {
 	p.sigmas = append(p.sigmas, float32(last.shown))
 	p.steps = append(p.steps, step{clean: float32(last.alpha), noise: float32(last.sigma)})
-	return p
 }
 
 func (p *solver) Timesteps() []float32  { return p.timesteps }

@@ -17,12 +17,12 @@ import (
 // Sampler walks one latent from noise to picture:
 //
 //	x = noise * s.InitSigma()     or, from a picture's latent: s.AddNoise(0, x, noise)
-//	for i, t := range s.Timesteps() {
+//	for i := 0; i < len(s.Timesteps()); i++ {
 //		in = copy of x; s.Scale(i, in)
-//		s.Step(i, x, network(in, t), fresh noise or nil)
+//		s.Step(i, x, network(in, s.Timesteps()[i]), fresh noise or nil)
 //	}
 //
-// All slices given to one call have the same length. Steps are taken in order from 0: a sampler may remember
+// A sampler that chooses its steps lists those that it knows: Timesteps and Sigmas grow as it walks (see Chooses). All slices given to one call have the same length. Steps are taken in order from 0: a sampler may remember
 // earlier ones, and forgets them at step 0. A Sampler serves one latent (or one batch laid end to end, which counts as
 // one for dynamic thresholding) at a time.
 type Sampler interface {
@@ -137,7 +137,10 @@ func (r row) reads(c Config) string {
 	if r.class != "" {
 		return r.class
 	}
-	return map[family]string{vpFamily: "EulerDiscreteScheduler", flowFamily: "FlowMatchEulerDiscreteScheduler", edmFamily: "EDMEulerScheduler"}[c.family]
+	if c.family > edmFamily {
+		return c.class
+	}
+	return [...]string{vpFamily: "EulerDiscreteScheduler", flowFamily: "FlowMatchEulerDiscreteScheduler", edmFamily: "EDMEulerScheduler"}[c.family]
 }
 
 // fits is whether the row is for models of the config's family.
@@ -174,6 +177,9 @@ var table = []row{
 	{Info{"exp_heun_2_x0", "Exponential Heun"}, "", "", vpFamily, newExpHeun},
 	{Info{"exp_heun_2_x0_sde", "Exponential Heun SDE"}, "", "", vpFamily, newExpHeunSDE},
 	{Info{"dpm_fast", "DPM fast"}, "", "", vpFamily, newDPMFast},
+	{Info{"dpm_adaptive", "DPM adaptive"}, "", "", vpFamily, newDPMAdaptive},
+	{Info{"rk45", "RK45"}, "", "", vpFamily, newRK45},
+	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", vpFamily, newGottaGoFast},
 	{Info{"restart", "Restart"}, "", "", vpFamily, newRestart},
 	{Info{"res_multistep", "RES"}, "", "", vpFamily, newRES},
 	{Info{"res_multistep_a", "RES a"}, "", "", vpFamily, newRESAncestral},
@@ -221,6 +227,7 @@ var table = []row{
 	{Info{"ipndm", "iPNDM"}, "", "", flowFamily, newKIPNDM},
 	{Info{"ipndm_v", "iPNDM v"}, "", "", flowFamily, newIPNDMV},
 	{Info{"heunpp2", "Heun++"}, "", "", flowFamily, newHeunPP},
+	{Info{"rk45", "RK45"}, "", "", flowFamily, newRK45},
 	{Info{"exp_heun_2_x0", "Exponential Heun"}, "", "", flowFamily, newExpHeun},
 	{Info{"exp_heun_2_x0_sde", "Exponential Heun SDE"}, "", "", flowFamily, newExpHeunSDE},
 	{Info{"res_multistep", "RES"}, "", "", flowFamily, newRES},
@@ -251,6 +258,9 @@ var table = []row{
 	{Info{"heunpp2", "Heun++"}, "", "", edmFamily, newHeunPP},
 	{Info{"exp_heun_2_x0", "Exponential Heun"}, "", "", edmFamily, newExpHeun},
 	{Info{"dpm_fast", "DPM fast"}, "", "", edmFamily, newDPMFast},
+	{Info{"dpm_adaptive", "DPM adaptive"}, "", "", edmFamily, newDPMAdaptive},
+	{Info{"rk45", "RK45"}, "", "", edmFamily, newRK45},
+	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", edmFamily, newGottaGoFast},
 	{Info{"restart", "Restart"}, "", "", edmFamily, newRestart},
 	{Info{"res_multistep", "RES"}, "", "", edmFamily, newRES},
 	{Info{"res_multistep_a", "RES a"}, "", "", edmFamily, newRESAncestral},
@@ -269,8 +279,15 @@ var table = []row{
 	{Info{"scm", "SCM"}, "SCMScheduler", "", trigFamily, newSCM},
 	{Info{"ipndm", "iPNDM"}, "IPNDMScheduler", "", ipndmFamily, newIPNDM},
 	{Info{"sde_ve", "Score SDE VE"}, "ScoreSdeVeScheduler", "", scoreVEFamily, newScoreVE},
+	{Info{"rk45", "RK45"}, "", "", scoreVEFamily, newRK45},
+	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", scoreVEFamily, newGottaGoFast},
 	{Info{"sde_vp", "Score SDE VP"}, "ScoreSdeVpScheduler", "", scoreVPFamily, newScoreVP},
+	{Info{"rk45", "RK45"}, "", "", scoreVPFamily, newRK45},
+	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", scoreVPFamily, newGottaGoFast},
 }
+
+// Chooses says that s chooses its steps as it walks, so that their number is not known beforehand.
+func Chooses(s Sampler) bool { _, ok := s.(*adaptive); return ok }
 
 // List gives the samplers that fit the config's family of models, the config's own first where wisp has it.
 func List(c Config) []Info {

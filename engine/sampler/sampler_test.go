@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -117,8 +118,8 @@ func TestListFitsTheModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, a, _ := drive(own, begin(own, 4, 0))
-		_, b, _ := drive(first, begin(first, 4, 0))
+		_, a, _ := drive(own, begin(own, 4, 0), false)
+		_, b, _ := drive(first, begin(first, 4, 0), false)
 		if [4]float32(a) != [4]float32(b) {
 			t.Errorf("%s: %q listed first is not the config's own", class, list[0].Name)
 		}
@@ -154,7 +155,7 @@ func TestEveryStepCountIsFinite(t *testing.T) {
 					if err != nil {
 						t.Fatalf("%s %s %d: %v", info.Name, spacing, steps, err)
 					}
-					first, x, _ := drive(s, begin(s, 8, 0))
+					first, x, _ := drive(s, begin(s, 8, 0), Chooses(s))
 					for _, v := range append(first, x...) {
 						if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 							t.Fatalf("%s %s %d steps: %v", info.Name, spacing, steps, v)
@@ -175,6 +176,9 @@ func TestStepDoesNotAllocate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if Chooses(s) {
+				continue // a trial's coefficients are made when it is known: see TestChoosingStepsIsCheap
+			}
 			for i := range s.Timesteps() { // may set memory aside
 				s.Step(i, x, out, noise)
 			}
@@ -188,6 +192,32 @@ func TestStepDoesNotAllocate(t *testing.T) {
 			}); n != 0 {
 				t.Errorf("%s: %v allocations a step", info.Name, n)
 			}
+		}
+	}
+}
+
+// A sampler that chooses its steps allocates what describes them, never a latent's size.
+func TestChoosingStepsIsCheap(t *testing.T) {
+	for _, name := range []string{"dpm_adaptive", "rk45", "gotta_go_fast"} {
+		s, err := New(name, parse(t, `{"_class_name":"EulerDiscreteScheduler"}`), Plan{Steps: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const n = 1 << 16
+		x, out, noise := make([]float32, n), make([]float32, n), make([]float32, n)
+		walk := func() (steps uint64) {
+			for i := 0; i < len(s.Timesteps()); i++ {
+				s.Step(i, x, out, noise)
+			}
+			return uint64(len(s.Timesteps()))
+		}
+		walk() // sets memory aside
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		steps := walk()
+		runtime.ReadMemStats(&after)
+		if per := (after.TotalAlloc - before.TotalAlloc) / steps; per > n/8 {
+			t.Errorf("%s: %d bytes a step of %d", name, per, 4*n)
 		}
 	}
 }
@@ -261,7 +291,7 @@ func FuzzNew(f *testing.F) {
 			}
 			return
 		}
-		_, x, _ := drive(s, begin(s, 2, start))
+		_, x, _ := drive(s, begin(s, 2, start), Chooses(s))
 		for i, v := range slices.Concat(s.Sigmas()[:len(s.Timesteps())], s.Timesteps(), x) {
 			if !(math.Abs(float64(v)) <= math.MaxFloat32) {
 				t.Errorf("%s %s %s, %d steps from %d: %v at %d", name, file, schedule, steps, start, v, i)
@@ -305,8 +335,8 @@ func TestNamesSetTheirFields(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, a, _ := drive(named, begin(named, 4, 0))
-			_, b, _ := drive(own, begin(own, 4, 0))
+			_, a, _ := drive(named, begin(named, 4, 0), false)
+			_, b, _ := drive(own, begin(own, 4, 0), false)
 			if [4]float32(a) != [4]float32(b) {
 				t.Errorf("%s of %s is %v, want %v", name, file, a, b)
 			}
@@ -346,7 +376,7 @@ func TestStartIsTheRestOfTheWalk(t *testing.T) {
 			if err != nil {
 				t.Fatal(info.Name, err)
 			}
-			if info.Name == "dpm_fast" {
+			if info.Name == "dpm_fast" || Chooses(whole) {
 				continue // which spends what is left in its own way
 			}
 			for _, start := range []int{1, 5, 11} {

@@ -71,7 +71,7 @@ func goesDown(t *testing.T, what string, s Sampler) {
 			t.Errorf("%s: level %d of %v", what, i, levels)
 		}
 	}
-	first, x, _ := drive(s, begin(s, 4, 0))
+	first, x, _ := drive(s, begin(s, 4, 0), Chooses(s))
 	for _, v := range append(first, x...) {
 		if v != v || v-v != 0 {
 			t.Errorf("%s: %v", what, v)

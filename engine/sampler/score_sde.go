@@ -9,27 +9,18 @@ import (
 // (Song et al. 2020, "Score-based generative modeling through stochastic differential equations", eq. 11), of which the
 // network predicts the noise. It takes a thousand steps. The last adds no noise.
 func newScoreVP(s settings, p Plan) (Sampler, error) {
-	switch {
-	case !(s.BetaMax > 0 && s.BetaMax < 1000):
-		return nil, bad("beta_max", s.BetaMax)
-	case !(s.BetaMin > 0 && s.BetaMin < s.BetaMax):
-		return nil, bad("beta_min", s.BetaMin)
-	case !(s.SamplingEps > 0 && s.SamplingEps < 1):
-		return nil, bad("sampling_eps", s.SamplingEps)
+	if err := s.checkScoreVP(); err != nil {
+		return nil, err
 	}
 	levels := make([]level, p.Steps+1)
 	for i, v := range linspace32(1, s.SamplingEps, p.Steps) {
-		t := float64(v)
-		alpha := math.Exp(-0.25*t*t*(s.BetaMax-s.BetaMin) - 0.5*t*s.BetaMin)
-		l := level{t: t, alpha: alpha, sigma: math.Sqrt(1 - alpha*alpha)}
-		l.shown, l.zero = l.sigma/alpha, l.predicted("epsilon")
-		levels[i] = l
+		levels[i] = s.scoreVPLevel(float64(v))
 	}
 	levels[p.Steps] = level{alpha: 1}
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
 		l, dt := levels[i], 1/float64(p.Steps)
-		beta := s.BetaMin + l.t*(s.BetaMax-s.BetaMin)
+		beta := s.scoreVPBeta(l.t)
 		r := run{level: l, noisy: true, move: theX.times(1 + beta*dt/2).minus(theOut.times(beta * dt / l.sigma))}
 		if i+1 < p.Steps {
 			r.move = r.move.plus(theNoise.times(math.Sqrt(beta * dt)))
@@ -37,6 +28,27 @@ func newScoreVP(s settings, p Plan) (Sampler, error) {
 		runs = append(runs, r)
 	}
 	return newSolver(s, runs, levels[p.Steps], 1), nil
+}
+
+func (s settings) checkScoreVP() error {
+	switch {
+	case !(s.BetaMax > 0 && s.BetaMax < 1000):
+		return bad("beta_max", s.BetaMax)
+	case !(s.BetaMin > 0 && s.BetaMin < s.BetaMax):
+		return bad("beta_min", s.BetaMin)
+	case !(s.SamplingEps > 0 && s.SamplingEps < 1):
+		return bad("sampling_eps", s.SamplingEps)
+	}
+	return nil
+}
+
+func (s settings) scoreVPBeta(t float64) float64 { return s.BetaMin + t*(s.BetaMax-s.BetaMin) }
+
+func (s settings) scoreVPLevel(t float64) level {
+	alpha := math.Exp(-0.25*t*t*(s.BetaMax-s.BetaMin) - 0.5*t*s.BetaMin)
+	l := level{t: t, alpha: alpha, sigma: math.Sqrt(1 - alpha*alpha)}
+	l.shown, l.zero = l.sigma/alpha, l.predicted("epsilon")
+	return l
 }
 
 // scoreVE is diffusers' ScoreSdeVeScheduler: predictor and corrector along the variance-exploding SDE (the same paper,
@@ -50,16 +62,10 @@ type scoreVE struct {
 }
 
 func newScoreVE(s settings, p Plan) (Sampler, error) {
-	switch {
-	case s.SigmaMin == nil || s.SigmaMax == nil || !(*s.SigmaMin < *s.SigmaMax):
-		return nil, bad("sigma_min", "not below sigma_max")
-	case !(s.SamplingEps > 0 && s.SamplingEps < 1):
-		return nil, bad("sampling_eps", s.SamplingEps)
-	case !(s.SNR > 0 && s.SNR < 100):
-		return nil, bad("snr", s.SNR)
-	case s.CorrectSteps < 0 || s.CorrectSteps > 100:
-		return nil, bad("correct_steps", s.CorrectSteps)
-	case p.Steps < 2:
+	if err := s.checkScoreVE(); err != nil {
+		return nil, err
+	}
+	if p.Steps < 2 {
 		return nil, fmt.Errorf("sampler: %d steps, this sampler takes 2 and more: %w", p.Steps, ErrRequest)
 	}
 	m := &scoreVE{settings: s}
@@ -85,6 +91,25 @@ func newScoreVE(s settings, p Plan) (Sampler, error) {
 	}
 	m.sigmas = append(m.sigmas, 0)
 	return m, nil
+}
+
+func (s settings) checkScoreVE() error {
+	switch {
+	case s.SigmaMin == nil || s.SigmaMax == nil || !(*s.SigmaMin < *s.SigmaMax):
+		return bad("sigma_min", "not below sigma_max")
+	case !(s.SamplingEps > 0 && s.SamplingEps < 1):
+		return bad("sampling_eps", s.SamplingEps)
+	case !(s.SNR > 0 && s.SNR < 100):
+		return bad("snr", s.SNR)
+	case s.CorrectSteps < 0 || s.CorrectSteps > 100:
+		return bad("correct_steps", s.CorrectSteps)
+	}
+	return nil
+}
+
+// scoreVELevel is a level of a network that predicts the score and is told the noise.
+func scoreVELevel(sigma float64) level {
+	return level{t: sigma, shown: sigma, alpha: 1, sigma: sigma, zero: theX.plus(theOut.times(sigma * sigma))}
 }
 
 func (m *scoreVE) Timesteps() []float32 { return m.timesteps }
