@@ -9,92 +9,13 @@
 // channels. Products and sums are f32.
 //
 // Bindings as in conv2d.wgsl. Mirrors engine/cpu/conv2d.go.
-
-override up: u32 = 1;
-override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4, 5 q2
-
-struct Dims {
-	first: u32,  // first row of workgroups: a grid may run in several pieces
-	rows: u32,   // tiles of out: images · th · tw
-	cols: u32,   // channels of out in this part of w
-	k4: u32,     // vectors of four along k: 9·c4
-	stride: u32, // of a row of w, in vec2<u32>
-	blocks: u32, // quantisation blocks of a row of w
-	col0: u32,   // first channel of this part
-	width: u32,  // channels of out
-	act: u32,    // 0 none, 1 silu, ... as in activate
-	has_bias: u32,
-	has_residual: u32,
-	h: u32,
-	w: u32,
-	c4: u32,
-	oh: u32,
-	ow: u32,
-	top: i32,
-	left: i32,
-	th: u32,     // tiles of an image: oh and ow over two, rounded up
-	tw: u32,
-	places: u32, // 9
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<vec4<elem>>;
-@group(0) @binding(2) var<storage, read> w: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<elem>;
-@group(0) @binding(6) var<storage, read_write> out: array<elem>;
+// With conv2d_dims, matrix, weight4, epilogue, activate.
 
 const tiles = 32u; // of a workgroup
 const cols = 16u;  // its channels
 
 var<workgroup> v_tile: array<vec4<f32>, 16u * tiles>;          // (position, tile), four channels of the input; at the end four sums
 var<workgroup> u_tile: array<vec4<f32>, 16u * cols>;           // (position, channel), four channels of the input
-
-// weight4 is four channels from 4k of w[row].
-fn weight4(row: u32, k: u32) -> vec4<f32> {
-	let base = row * dims.stride;
-	switch weights {
-		case 1u: {
-			let v = w[base + k];
-			return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
-		}
-		case 2u: {
-			let v = w[base + k];
-			return bitcast<vec4<f32>>(vec4<u32>(v.x << 16u, v.x & 0xffff0000u, v.y << 16u, v.y & 0xffff0000u));
-		}
-		case 3u: {
-			let v = bitcast<i32>(w[base + k / 2u][k & 1u]);
-			let q = vec4<i32>(extractBits(v, 0u, 8u), extractBits(v, 8u, 8u), extractBits(v, 16u, 8u), extractBits(v, 24u, 8u));
-			return vec4<f32>(q) * scale4(row, k);
-		}
-		case 4u: {
-			let v = w[base + k / 4u][(k / 2u) & 1u] >> (16u * (k & 1u));
-			let q = vec4<u32>(v & 15u, (v >> 4u) & 15u, (v >> 8u) & 15u, (v >> 12u) & 15u);
-			return (vec4<f32>(q) - 8.0) * scale4(row, k);
-		}
-		case 5u: {
-			let v = w[base + k / 8u][(k / 4u) & 1u] >> (8u * (k & 3u));
-			let q = vec4<u32>(v & 3u, (v >> 2u) & 3u, (v >> 4u) & 3u, (v >> 6u) & 3u);
-			return (vec4<f32>(q) - 1.0) * scale4(row, k);
-		}
-		default: {
-			return bitcast<vec4<f32>>(vec4<u32>(w[base + 2u * k], w[base + 2u * k + 1u]));
-		}
-	}
-}
-
-// scale4 gathers the scales of four channels: quantisation blocks run along
-// the checkpoint's order (c, i, j), in which they lie kh·kw apart.
-fn scale4(row: u32, k: u32) -> vec4<f32> {
-	let at = (k % dims.c4) * 4u * dims.places + k / dims.c4;
-	return vec4<f32>(scale(row, at), scale(row, at + dims.places), scale(row, at + 2u * dims.places), scale(row, at + 3u * dims.places));
-}
-
-fn scale(row: u32, at: u32) -> f32 {
-	let i = row * dims.blocks + min(at / select(32u, 128u, weights == 5u), dims.blocks - 1u); // channels of the padding have none
-	return unpack2x16float(scales[i / 2u])[i & 1u];
-}
 
 // corner is where tile row reads its input from: the first row and column,
 // and the pixel at which its image begins.
@@ -103,36 +24,6 @@ fn corner(row: u32) -> vec3<i32> {
 	let line = row / dims.tw;
 	let image = line / dims.th;
 	return vec3<i32>(i32(line % dims.th * 2u) - dims.top, i32(row % dims.tw * 2u) - dims.left, i32(image * dims.h * dims.w));
-}
-
-// pixel4 is the vector of channels ch, ky below and kx right of a corner.
-fn pixel4(at: vec3<i32>, ky: u32, kx: u32, ch: u32) -> vec4<f32> {
-	let y = at.x + i32(ky);
-	let px = at.y + i32(kx);
-	if (y < 0 || px < 0 || y >= i32(dims.h * up) || px >= i32(dims.w * up)) { return vec4<f32>(); }
-	return vec4<f32>(x[(u32(at.z) + u32(y) / up * dims.w + u32(px) / up) * dims.c4 + ch]);
-}
-
-fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(min(-v, 80.0))); }
-
-// erf by Abramowitz & Stegun 7.1.26, error below 1.5e-7.
-fn erf(v: f32) -> f32 {
-	let t = 1.0 / (1.0 + 0.3275911 * abs(v));
-	let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-	return sign(v) * (1.0 - p * exp(-min(v * v, 80.0)));
-}
-
-fn activate(v: f32) -> f32 {
-	switch dims.act {
-		case 1u: { return v * sigmoid(v); }                                                                // silu
-		case 2u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }                                         // gelu
-		case 3u: { return v * sigmoid(1.5957691216 * (v + 0.044715 * v * v * v)); }                        // gelu_tanh
-		case 4u: { return v * sigmoid(1.702 * v); }                                                        // quick_gelu
-		case 5u: { return max(v, 0.0); }                                                                   // relu
-		case 6u: { return 2.0 * sigmoid(2.0 * v) - 1.0; }                                                  // tanh
-		case 7u: { return sigmoid(v); }                                                                    // sigmoid
-		default: { return v; }
-	}
 }
 
 // input_column transforms column j of a tile: Bᵀ in B, rows in order.
@@ -276,17 +167,9 @@ fn store_tile(tile: u32, col: u32, at: u32, lane: u32) {
 	let px = tile % dims.tw * 2u;
 	let pixel = (line / dims.th * dims.oh + y) * dims.ow + px;
 	let wide = px + 1u < dims.ow;
-	store(pixel, col, upper.x + upper.y + upper.z);
-	if (wide) { store(pixel + 1u, col, upper.y - upper.z - upper.w); }
+	finish(pixel, col, upper.x + upper.y + upper.z);
+	if (wide) { finish(pixel + 1u, col, upper.y - upper.z - upper.w); }
 	if (y + 1u >= dims.oh) { return; }
-	store(pixel + dims.ow, col, lower.x + lower.y + lower.z);
-	if (wide) { store(pixel + dims.ow + 1u, col, lower.y - lower.z - lower.w); }
-}
-
-fn store(row: u32, col: u32, total: f32) {
-	var v = total;
-	let at = row * dims.width + dims.col0 + col;
-	if (dims.has_bias > 0u) { v += bias[dims.col0 + col]; }
-	if (dims.has_residual > 0u) { v += f32(residual[at]); }
-	out[at] = elem(activate(v));
+	finish(pixel + dims.ow, col, lower.x + lower.y + lower.z);
+	if (wide) { finish(pixel + dims.ow + 1u, col, lower.y - lower.z - lower.w); }
 }

@@ -1,9 +1,8 @@
 // copy: moves elements from one set of strides to another, which is permute,
 // slice, and concat one operand at a time.
 //
-// Grid (elements / 256 in rows of 32768, rows, 1) of 256 invocations.
-//
 // Bindings: 0 dims, 1 x, 2 out. Mirrors engine/cpu/move.go.
+// With each, unary.
 
 struct Dims {
 	first: u32, // first row of workgroups
@@ -19,14 +18,7 @@ struct Dims {
 	out: array<vec4<u32>, 2>,
 }
 
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<elem>;
-@group(0) @binding(2) var<storage, read_write> out: array<elem>;
-
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let i = ((group.y + dims.first) * 32768u + group.x) * 256u + id;
-	if (i >= dims.count) { return; }
+fn each(i: u32) {
 	var rest = i;
 	var src = dims.x0;
 	var dst = dims.out0;

@@ -1,10 +1,9 @@
 // depthwise_conv2d: out[n, y, x, c] = act(Σ w[i, j, c]·in[n, y·step+i−top, x·step+j−left, c] + bias[c] + residual).
 //
-// Grid (elements of out / 256 in rows of 32768, rows, 1) of 256 invocations.
-//
 // Bindings: 0 dims, 1 x (n, h, w, c), 2 w (kh, kw, c), 3 bias (c), 4 residual
 // (n, oh, ow, c), 5 out (n, oh, ow, c). A bias or a residual that is switched off
 // is bound to anything. Mirrors engine/cpu/depthwise_conv2d.go.
+// With each, activate.
 
 struct Dims {
 	first: u32, // first row of workgroups
@@ -31,32 +30,7 @@ struct Dims {
 @group(0) @binding(4) var<storage, read> residual: array<elem>;
 @group(0) @binding(5) var<storage, read_write> out: array<elem>;
 
-fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(min(-v, 80.0))); }
-
-// erf by Abramowitz & Stegun 7.1.26, error below 1.5e-7.
-fn erf(v: f32) -> f32 {
-	let t = 1.0 / (1.0 + 0.3275911 * abs(v));
-	let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-	return sign(v) * (1.0 - p * exp(-min(v * v, 80.0)));
-}
-
-fn activate(v: f32) -> f32 {
-	switch dims.act {
-		case 1u: { return v * sigmoid(v); }                                                                // silu
-		case 2u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }                                         // gelu
-		case 3u: { return v * sigmoid(1.5957691216 * (v + 0.044715 * v * v * v)); }                        // gelu_tanh
-		case 4u: { return v * sigmoid(1.702 * v); }                                                        // quick_gelu
-		case 5u: { return max(v, 0.0); }                                                                   // relu
-		case 6u: { return 2.0 * sigmoid(2.0 * v) - 1.0; }                                                  // tanh
-		case 7u: { return sigmoid(v); }                                                                    // sigmoid
-		default: { return v; }
-	}
-}
-
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let i = ((group.y + dims.first) * 32768u + group.x) * 256u + id;
-	if (i >= dims.count) { return; }
+fn each(i: u32) {
 	let ch = i % dims.c;
 	let place = i / dims.c;
 	let line = place / dims.ow;
@@ -75,5 +49,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 	}
 	if (dims.has_bias > 0u) { sum += bias[ch]; }
 	if (dims.has_residual > 0u) { sum += f32(residual[i]); }
-	out[i] = elem(activate(sum));
+	out[i] = elem(activate(sum, dims.act));
 }

@@ -1,9 +1,8 @@
 // elementwise: out = a + b, a − b or a·b, each operand read by its own strides:
 // 0 along the axes in which it is repeated.
 //
-// Grid (elements / 256 in rows of 32768, rows, 1) of 256 invocations.
-//
 // Bindings: 0 dims, 1 a, 2 b, 3 out. Mirrors engine/cpu/elementwise.go.
+// With each.
 
 struct Dims {
 	first: u32, // first row of workgroups
@@ -20,10 +19,7 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> b: array<elem>;
 @group(0) @binding(3) var<storage, read_write> out: array<elem>;
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let i = ((group.y + dims.first) * 32768u + group.x) * 256u + id;
-	if (i >= dims.count) { return; }
+fn each(i: u32) {
 	var rest = i;
 	var ia = 0u;
 	var ib = 0u;

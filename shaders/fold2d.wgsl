@@ -2,10 +2,9 @@
 // gathered: each element of out looks for the patches over it, the last of which
 // begins at or before it.
 //
-// Grid (elements of out / 256 in rows of 32768, rows, 1) of 256 invocations.
-//
 // Bindings: 0 dims, 1 x (n, h, w, kh, kw, c), 2 bias (c), bound to anything where
 // it is switched off, 3 out (n, oh, ow, c). Mirrors engine/cpu/fold2d.go.
+// With each.
 
 struct Dims {
 	first: u32, // first row of workgroups
@@ -28,10 +27,7 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<elem>;
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let i = ((group.y + dims.first) * 32768u + group.x) * 256u + id;
-	if (i >= dims.count) { return; }
+fn each(i: u32) {
 	let ch = i % dims.c;
 	let place = i / dims.c;
 	let line = place / dims.ow;

@@ -6,6 +6,7 @@
 //
 // Bindings: 0 dims, 1 x (n, places, c), 2 stats (n, groups, runs), 3 gamma (c),
 // 4 beta (c), 5 out as x. Mirrors engine/cpu/norm.go.
+// With group_norm, group_norm_apply, reduce, activate.
 
 struct Dims {
 	first: u32,  // first row of workgroups
@@ -26,30 +27,6 @@ struct Dims {
 @group(0) @binding(4) var<storage, read> beta: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<elem>;
 
-const threads = 256u;
-
-fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(min(-v, 80.0))); }
-
-// erf by Abramowitz & Stegun 7.1.26, error below 1.5e-7.
-fn erf(v: f32) -> f32 {
-	let t = 1.0 / (1.0 + 0.3275911 * abs(v));
-	let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-	return sign(v) * (1.0 - p * exp(-min(v * v, 80.0)));
-}
-
-fn activate(v: f32) -> f32 {
-	switch dims.act {
-		case 1u: { return v * sigmoid(v); }                                                                // silu
-		case 2u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }                                         // gelu
-		case 3u: { return v * sigmoid(1.5957691216 * (v + 0.044715 * v * v * v)); }                        // gelu_tanh
-		case 4u: { return v * sigmoid(1.702 * v); }                                                        // quick_gelu
-		case 5u: { return max(v, 0.0); }                                                                   // relu
-		case 6u: { return 2.0 * sigmoid(2.0 * v) - 1.0; }                                                  // tanh
-		case 7u: { return sigmoid(v); }                                                                    // sigmoid
-		default: { return v; }
-	}
-}
-
 @compute @workgroup_size(threads)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>, @builtin(local_invocation_index) id: u32) {
 	let stats0 = (group.z * grid.x + group.x) * dims.runs;
@@ -68,9 +45,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grid: 
 	let place = (group.y + dims.first) * dims.run;
 	let base = (group.z * dims.places + place) * dims.c + group.x * dims.per;
 	let count = min(dims.run, dims.places - place) * dims.per;
-	for (var i = id; i < count; i += threads) {
-		let at = base + i / dims.per * dims.c + i % dims.per;
-		let ch = group.x * dims.per + i % dims.per;
-		out[at] = elem(activate((f32(x[at]) - mean) * scale * gamma[ch] + beta[ch]));
-	}
+	normalise(base, count, group.x, mean, scale, id);
 }

@@ -6,6 +6,7 @@
 //
 // Bindings: 0 dims, 1 x (n, places, c), 2 out (n, groups, runs). Mirrors
 // engine/cpu/norm.go.
+// With group_norm, reduce.
 
 struct Dims {
 	first: u32,  // first row of workgroups
@@ -21,39 +22,14 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> x: array<elem>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec2<f32>>;
 
-const threads = 256u;
-var<workgroup> part: array<f32, threads>;
-
-// add_up is the sum of v over the workgroup.
-fn add_up(v: f32, id: u32) -> f32 {
-	workgroupBarrier();
-	part[id] = v;
-	for (var step = threads / 2u; step > 0u; step /= 2u) {
-		workgroupBarrier();
-		if (id < step) { part[id] += part[id + step]; }
-	}
-	workgroupBarrier();
-	return part[0];
-}
-
 @compute @workgroup_size(threads)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>, @builtin(local_invocation_index) id: u32) {
 	let run = group.y + dims.first;
 	let place = run * dims.run;
 	let base = (group.z * dims.places + place) * dims.c + group.x * dims.per;
 	let count = min(dims.run, dims.places - place) * dims.per;
-	var sum = 0.0;
-	for (var i = id; i < count; i += threads) {
-		sum += f32(x[base + i / dims.per * dims.c + i % dims.per]);
-	}
-	let mean = add_up(sum, id) / f32(count);
-	var squares = 0.0;
-	for (var i = id; i < count; i += threads) {
-		let d = f32(x[base + i / dims.per * dims.c + i % dims.per]) - mean;
-		squares += d * d;
-	}
-	squares = add_up(squares, id);
+	let m = moments(base, count, id);
 	if (id == 0u) {
-		out[(group.z * grid.x + group.x) * dims.runs + dims.run0 + run] = vec2<f32>(mean, squares);
+		out[(group.z * grid.x + group.x) * dims.runs + dims.run0 + run] = m;
 	}
 }

@@ -7,6 +7,7 @@
 // Bindings: 0 dims, 1 x (rows, d), 2 gamma (d), 3 beta (d), 4 scale and 5 shift
 // (batches, d), 6 out as x. What is switched off is bound to anything. Mirrors
 // engine/cpu/norm.go.
+// With each_row, reduce.
 
 struct Dims {
 	first: u32, // first row of workgroups
@@ -26,25 +27,7 @@ struct Dims {
 @group(0) @binding(5) var<storage, read> shifts: array<elem>;
 @group(0) @binding(6) var<storage, read_write> out: array<elem>;
 
-const threads = 64u;
-var<workgroup> part: array<f32, threads>;
-
-// add_up is the sum of v over the workgroup.
-fn add_up(v: f32, id: u32) -> f32 {
-	workgroupBarrier();
-	part[id] = v;
-	for (var step = threads / 2u; step > 0u; step /= 2u) {
-		workgroupBarrier();
-		if (id < step) { part[id] += part[id + step]; }
-	}
-	workgroupBarrier();
-	return part[0];
-}
-
-@compute @workgroup_size(threads)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let row = (group.y + dims.first) * 32768u + group.x;
-	if (row >= dims.rows) { return; }
+fn each_row(row: u32, id: u32) {
 	let base = row * dims.d;
 	var mean = 0.0;
 	if (dims.rms == 0u) {

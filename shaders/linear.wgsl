@@ -1,190 +1,20 @@
 // linear: out[r, c] = act(Σ_k x[r, k]·w[c, k] + bias[c] + residual[r, c]).
 //
-// Grid (columns / 64, rows / (8·rows_per_thread), 1) of 16×8 invocations. Each
-// makes rows_per_thread rows of four columns, 16 apart; sixteen k at a time go
-// through workgroup memory as vectors along k, so neither operand is
-// transposed. Products and sums are f32.
+// Grid (columns / 64, rows / (8·rows_per_thread), 1) of 16×8 invocations.
+// Products and sums are f32.
 //
 // Bindings: 0 dims, 1 x (rows, k), 2 w and 3 its scales (see webgpu/weights.go),
 // 4 bias (width), 5 residual (rows, width), 6 out (rows, width). What is
 // switched off is bound to anything. Mirrors engine/cpu/matmul.go.
+// With tile, linear_dims, matrix, weight4, epilogue, activate.
 
-override rows_per_thread: u32 = 8; // or 4
-override weights: u32 = 0; // 0 f32, 1 f16, 2 bf16, 3 q8, 4 q4, 5 q2
+alias Source = u32; // a row's first vector
 
-struct Dims {
-	first: u32,  // first row of workgroups: a grid may run in several pieces
-	rows: u32,
-	cols: u32,   // of this part of w
-	k4: u32,     // vectors of four along k
-	stride: u32, // of a row of w, in vec2<u32>
-	blocks: u32, // quantisation blocks of a row of w
-	col0: u32,   // first column of this part
-	width: u32,  // columns of out
-	act: u32,    // 0 none, 1 silu, ... as in activate
-	has_bias: u32,
-	has_residual: u32,
-}
+const outside = 0xffffffffu;
 
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<vec4<elem>>;
-@group(0) @binding(2) var<storage, read> w: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<elem>;
-@group(0) @binding(6) var<storage, read_write> out: array<elem>;
+fn source(row: u32) -> Source { return select(outside, row * dims.k4, row < dims.rows); }
 
-const threads = 128u;
-const depth = 4u;            // vectors of k in a tile
-const w_step = 64u + 2u;     // padded against bank conflicts
-override tile_rows = 8u * rows_per_thread;
-override x_step = tile_rows + 2u;
-
-var<workgroup> x_tile: array<vec4<f32>, depth * x_step>;
-var<workgroup> w_tile: array<vec4<f32>, depth * w_step>;
-
-// weight4 is w[row, 4k .. 4k+3].
-fn weight4(row: u32, k: u32) -> vec4<f32> {
-	let base = row * dims.stride;
-	switch weights {
-		case 1u: {
-			let v = w[base + k];
-			return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
-		}
-		case 2u: {
-			let v = w[base + k];
-			return bitcast<vec4<f32>>(vec4<u32>(v.x << 16u, v.x & 0xffff0000u, v.y << 16u, v.y & 0xffff0000u));
-		}
-		case 3u: {
-			let v = bitcast<i32>(w[base + k / 2u][k & 1u]);
-			let q = vec4<i32>(extractBits(v, 0u, 8u), extractBits(v, 8u, 8u), extractBits(v, 16u, 8u), extractBits(v, 24u, 8u));
-			return vec4<f32>(q) * scale(row, k / 8u);
-		}
-		case 4u: {
-			let v = w[base + k / 4u][(k / 2u) & 1u] >> (16u * (k & 1u));
-			let q = vec4<u32>(v & 15u, (v >> 4u) & 15u, (v >> 8u) & 15u, (v >> 12u) & 15u);
-			return (vec4<f32>(q) - 8.0) * scale(row, k / 8u);
-		}
-		case 5u: {
-			let v = w[base + k / 8u][(k / 4u) & 1u] >> (8u * (k & 3u));
-			let q = vec4<u32>(v & 3u, (v >> 2u) & 3u, (v >> 4u) & 3u, (v >> 6u) & 3u);
-			return (vec4<f32>(q) - 1.0) * scale(row, k / 32u);
-		}
-		default: {
-			return bitcast<vec4<f32>>(vec4<u32>(w[base + 2u * k], w[base + 2u * k + 1u]));
-		}
-	}
-}
-
-fn scale(row: u32, block: u32) -> f32 {
-	let i = row * dims.blocks + block;
-	return unpack2x16float(scales[i / 2u])[i & 1u];
-}
-
-fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(min(-v, 80.0))); }
-
-// erf by Abramowitz & Stegun 7.1.26, error below 1.5e-7.
-fn erf(v: f32) -> f32 {
-	let t = 1.0 / (1.0 + 0.3275911 * abs(v));
-	let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-	return sign(v) * (1.0 - p * exp(-min(v * v, 80.0)));
-}
-
-fn activate(v: f32) -> f32 {
-	switch dims.act {
-		case 1u: { return v * sigmoid(v); }                                                                // silu
-		case 2u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }                                         // gelu
-		case 3u: { return v * sigmoid(1.5957691216 * (v + 0.044715 * v * v * v)); }                        // gelu_tanh
-		case 4u: { return v * sigmoid(1.702 * v); }                                                        // quick_gelu
-		case 5u: { return max(v, 0.0); }                                                                   // relu
-		case 6u: { return 2.0 * sigmoid(2.0 * v) - 1.0; }                                                  // tanh
-		case 7u: { return sigmoid(v); }                                                                    // sigmoid
-		default: { return v; }
-	}
-}
-
-@compute @workgroup_size(16, 8)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let row0 = (group.y + dims.first) * tile_rows;
-	let col0 = group.x * 64u;
-	var s0 = vec4<f32>(); // one row of sums each: arrays would leave the registers
-	var s1 = vec4<f32>();
-	var s2 = vec4<f32>();
-	var s3 = vec4<f32>();
-	var s4 = vec4<f32>();
-	var s5 = vec4<f32>();
-	var s6 = vec4<f32>();
-	var s7 = vec4<f32>();
-	for (var k0 = 0u; k0 < dims.k4; k0 += depth) {
-		workgroupBarrier();
-		let k = k0 + id % depth;
-		for (var i = id / depth; i < tile_rows; i += threads / depth) {
-			var v = vec4<f32>();
-			if (row0 + i < dims.rows && k < dims.k4) {
-				v = vec4<f32>(x[(row0 + i) * dims.k4 + k]);
-			}
-			x_tile[(id % depth) * x_step + i] = v;
-		}
-		for (var i = id / depth; i < 64u; i += threads / depth) {
-			var v = vec4<f32>();
-			if (col0 + i < dims.cols && k < dims.k4) {
-				v = weight4(col0 + i, k);
-			}
-			w_tile[(id % depth) * w_step + i] = v;
-		}
-		workgroupBarrier();
-		for (var d = 0u; d < depth; d++) {
-			let at = d * w_step + local.x;
-			let w0 = w_tile[at];
-			let w1 = w_tile[at + 16u];
-			let w2 = w_tile[at + 32u];
-			let w3 = w_tile[at + 48u];
-			let first = d * x_step + local.y * rows_per_thread;
-			var v = x_tile[first];
-			s0 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-			v = x_tile[first + 1u];
-			s1 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-			v = x_tile[first + 2u];
-			s2 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-			v = x_tile[first + 3u];
-			s3 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-			if (rows_per_thread == 8u) {
-				v = x_tile[first + 4u];
-				s4 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-				v = x_tile[first + 5u];
-				s5 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-				v = x_tile[first + 6u];
-				s6 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-				v = x_tile[first + 7u];
-				s7 += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-			}
-		}
-	}
-	let row = row0 + local.y * rows_per_thread;
-	let col = col0 + local.x;
-	for (var r = 0u; r < rows_per_thread; r++) {
-		var sums = s0;
-		switch r { // in a loop, so that what finishes a sum is compiled once
-			case 1u: { sums = s1; }
-			case 2u: { sums = s2; }
-			case 3u: { sums = s3; }
-			case 4u: { sums = s4; }
-			case 5u: { sums = s5; }
-			case 6u: { sums = s6; }
-			case 7u: { sums = s7; }
-			default: {}
-		}
-		for (var c = 0u; c < 4u; c++) {
-			store(row + r, col + 16u * c, sums[c]);
-		}
-	}
-}
-
-fn store(row: u32, col: u32, total: f32) {
-	if (row >= dims.rows || col >= dims.cols) { return; }
-	var v = total;
-	let at = row * dims.width + dims.col0 + col;
-	if (dims.has_bias > 0u) { v += bias[dims.col0 + col]; }
-	if (dims.has_residual > 0u) { v += f32(residual[at]); }
-	out[at] = elem(activate(v));
+fn x4(at: Source, k: u32) -> vec4<f32> {
+	if (at == outside) { return vec4<f32>(); }
+	return vec4<f32>(x[at + k]);
 }

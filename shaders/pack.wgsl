@@ -3,9 +3,8 @@
 // four, and every row is padded with zero bits to whole words. The scales of
 // quantised weights are not touched.
 //
-// Grid (words of out / 256 in rows of 32768, rows, 1) of 256 invocations.
-//
 // Bindings: 0 dims, 1 x (the file's bytes), 2 out (rows, stride).
+// With each.
 
 override bits: u32 = 32; // of an element: 32, 16, 8, 4 or 2
 
@@ -30,15 +29,12 @@ fn element(row: u32, at: u32) -> u32 {
 	return extractBits(x[byte / 4u], 8u * (byte % 4u) + at * bits % 8u, bits);
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let i = ((group.y + dims.first) * 32768u + group.x) * 256u + id;
-	if (i >= dims.count) { return; }
+fn each(i: u32) {
 	let row = i / dims.stride;
-	let each = 32u / bits;
+	let per = 32u / bits;
 	var word = 0u;
-	for (var j = 0u; j < each; j++) {
-		let k = i % dims.stride * each + j;
+	for (var j = 0u; j < per; j++) {
+		let k = i % dims.stride * per + j;
 		let tap = k / dims.wide;
 		let ch = k % dims.wide;
 		if (tap < dims.taps && ch < dims.c) {

@@ -5,6 +5,7 @@
 //
 // Bindings: 0 dims, 1 x (rows, heads·hd), 2 cos and 3 sin (places, hd/2), 4 out
 // as x. Mirrors engine/cpu/rotary_embedding.go.
+// With each.
 
 struct Dims {
 	first: u32, // first row of workgroups
@@ -22,10 +23,7 @@ struct Dims {
 @group(0) @binding(3) var<storage, read> sines: array<elem>;
 @group(0) @binding(4) var<storage, read_write> out: array<elem>;
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let i = ((group.y + dims.first) * 32768u + group.x) * 256u + id;
-	if (i >= dims.count) { return; }
+fn each(i: u32) {
 	let j = i % dims.half; // of its head, which begins at element 2(i − j)
 	let at = (i / dims.width + dims.row0) % dims.places * dims.half + j;
 	let first = 2u * (i - j) + select(j, 2u * j, dims.interleaved > 0u);

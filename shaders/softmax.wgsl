@@ -3,6 +3,7 @@
 // Grid (rows in rows of 32768, rows, 1) of 64 invocations.
 //
 // Bindings: 0 dims, 1 x (rows, d), 2 out as x. Mirrors engine/cpu/norm.go.
+// With each_row, unary, reduce.
 
 struct Dims {
 	first: u32, // first row of workgroups
@@ -10,37 +11,14 @@ struct Dims {
 	d: u32,
 }
 
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<elem>;
-@group(0) @binding(2) var<storage, read_write> out: array<elem>;
-
-const threads = 64u;
-var<workgroup> part: array<f32, threads>;
-
-@compute @workgroup_size(threads)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-	let row = (group.y + dims.first) * 32768u + group.x;
-	if (row >= dims.rows) { return; }
+fn each_row(row: u32, id: u32) {
 	let base = row * dims.d;
 	var top = -3e38;
 	for (var i = id; i < dims.d; i += threads) { top = max(top, f32(x[base + i])); }
-	part[id] = top;
-	for (var step = threads / 2u; step > 0u; step /= 2u) {
-		workgroupBarrier();
-		if (id < step) { part[id] = max(part[id], part[id + step]); }
-	}
-	workgroupBarrier();
-	top = part[0];
-	workgroupBarrier();
+	top = most(top, id);
 	var sum = 0.0;
 	for (var i = id; i < dims.d; i += threads) { sum += exp(f32(x[base + i]) - top); }
-	part[id] = sum;
-	for (var step = threads / 2u; step > 0u; step /= 2u) {
-		workgroupBarrier();
-		if (id < step) { part[id] += part[id + step]; }
-	}
-	workgroupBarrier();
-	let scale = 1.0 / part[0];
+	let scale = 1.0 / add_up(sum, id);
 	for (var i = id; i < dims.d; i += threads) {
 		out[base + i] = elem(exp(f32(x[base + i]) - top) * scale);
 	}

@@ -212,8 +212,7 @@ func conv2dWinograd(c *compiler, n *engine.Node) error {
 		tiles := b.images * th * tw
 		s.kernel = "conv2d_winograd"
 		s.dims[1] = uint32(tiles)
-		s.dims[18], s.dims[19] = uint32(th), uint32(tw)
-		s.dims = append(s.dims, 9)
+		s.dims[20], s.dims[21] = uint32(th), uint32(tw)
 		s.grid = [3]int{(p.rows + 15) / 16, (tiles + 31) / 32, 1}
 		s.flops = 2 * 16 * float64(tiles) * float64(p.rows) * float64(im.c)
 		return c.add(s)
@@ -222,7 +221,7 @@ func conv2dWinograd(c *compiler, n *engine.Node) error {
 
 // eachConv prepares the steps of a convolution, one for each part of its
 // weight and each band of its image that can be bound, with the dims of
-// conv2d.wgsl, and hands them to add.
+// parts/conv2d_dims.wgsl, and hands them to add.
 func (c *compiler) eachConv(n *engine.Node, add func(im image, b band, p packed, s step) error) error {
 	a := n.Attrs.(engine.Conv2DAttrs)
 	o, err := c.operands(n, a.Epilogue)
@@ -257,7 +256,7 @@ func (c *compiler) eachConv(n *engine.Node, add func(im image, b band, p packed,
 			s.reads[0] = x.part(b.in*es, b.images*(b.y1-b.y0)*im.w*im.c*es)
 			s.out = c.views[n].part(at, size)
 			s.dims = append(o.dims(p, pixels, im.kh*im.kw*im.c/4, im.oc),
-				u(b.y1-b.y0, im.w, im.c/4, b.oy1-b.oy0, im.ow, b.top, a.Pad[1], a.Stride, im.kh*im.kw)...)
+				u(b.y1-b.y0, im.w, im.c/4, b.oy1-b.oy0, im.ow, b.top, a.Pad[1], a.Stride, im.kh*im.kw, 0, 0)...)
 			s.flops = 2 * float64(pixels) * float64(p.rows) * float64(im.kh*im.kw*ch)
 			if err := add(im, b, p, s); err != nil {
 				return err

@@ -147,7 +147,7 @@ globalThis.wispReplay = (() => {
 				this.waiting.add(reject);
 				promise.then((value) => settle(resolve, value), (error) => {
 					if (error?.kind) settle(reject, error);
-					else setTimeout(settle, 100, reject, error);
+					else setTimeout(settle, 1000, reject, error);
 				});
 				this.nudge();
 				this.watch();

@@ -235,9 +235,9 @@ func TestSelfTestCatches(t *testing.T) {
 		t.Cleanup(func() { b.Close() })
 		return b, b.start(context.Background(), Options{})
 	}
-	const result = "elem(activate(v))"
-	const broken = "elem(activate(missing))"                                                                   // does not compile
-	for _, wrong := range []string{"elem(1.1 * activate(v))", "elem(activate(v) / f32(dims.first))", broken} { // the second is no number
+	const result = "elem(activate(v, dims.act))"
+	const broken = "elem(activate(missing, dims.act))"                                                                             // does not compile
+	for _, wrong := range []string{"elem(1.1 * activate(v, dims.act))", "elem(activate(v, dims.act) / f32(dims.first))", broken} { // the second is no number
 		if _, err := start("", result, wrong); wrong != broken && !errors.Is(err, engine.ErrUnsupported) || err == nil {
 			t.Errorf("wrong in f32: %v", err)
 		} else if strings.Contains(err.Error(), "previous error") {
