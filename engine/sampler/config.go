@@ -89,7 +89,7 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 // ownFamilies are those of classes whose models no other class samples.
 var ownFamilies = map[string]family{
 	"CMStochasticIterativeScheduler": consistencyFamily, "SCMScheduler": trigFamily, "IPNDMScheduler": ipndmFamily,
-	"ScoreSdeVeScheduler": scoreVEFamily, "ScoreSdeVpScheduler": scoreVPFamily,
+	"ScoreSdeVeScheduler": scoreVEFamily, "ScoreSdeVpScheduler": scoreVPFamily, "PeRFlowScheduler": perflowFamily,
 }
 
 // MarshalJSON gives back the file.
@@ -205,6 +205,9 @@ type settings struct {
 	SNR              float64 `json:"snr"`
 	SamplingEps      float64 `json:"sampling_eps"`
 	CorrectSteps     int     `json:"correct_steps"`
+	NumTimeWindows   int     `json:"num_time_windows"`
+	TNoise           float64 `json:"t_noise"`
+	TClean           float64 `json:"t_clean"`
 	Eta              float64 `json:"eta"`
 
 	SigmaData          float64 `json:"sigma_data"`

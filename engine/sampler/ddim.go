@@ -34,8 +34,7 @@ func (s settings) ddim(p Plan, free bool) (Sampler, error) {
 		if free {
 			noise = noise.at(xOut, theFree)
 		}
-		move := theZero.times(math.Sqrt(prev)).plus(noise.times(math.Sqrt(max(1-prev-sigma*sigma, 0))))
-		runs = append(runs, run{level: levels[i], move: move.plus(theNoise.times(sigma)), noisy: eta > 0})
+		runs = append(runs, run{level: levels[i], move: jump(varianceOne(prev), noise, sigma), noisy: eta > 0})
 	}
 	if free {
 		return s.split(runs, levels[p.Steps], 1), nil

@@ -56,6 +56,9 @@ func (s settings) trainLogs() ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.RescaleBetasZeroSNR {
+		bar[len(bar)-1] = 0x1p-24 // as in kSigmas
+	}
 	return logarithms(trainSigmas(bar)), nil
 }
 

@@ -18,6 +18,7 @@ type mixture struct {
 	dim   int
 	means [][]float64
 	s     float64
+	score bool // the network predicts the score of x = x0 + sigma noise
 }
 
 // newMixture has k components about a sphere of radius one a dimension.
@@ -71,7 +72,9 @@ func (m mixture) predict(x, x0 []float64, alpha, sigma float64) {
 // network answers for a sampler's run i, given its input, as a model of the family does.
 func (m mixture) network(flow bool, level float32, in, out []float32) {
 	alpha, sigma := 1-float64(level), float64(level)
-	if !flow {
+	if m.score {
+		alpha = 1
+	} else if !flow {
 		alpha = 1 / math.Sqrt(1+sigma*sigma)
 		sigma *= alpha
 	}
@@ -82,6 +85,9 @@ func (m mixture) network(flow bool, level float32, in, out []float32) {
 	m.predict(x, x0, alpha, sigma)
 	for j := range in {
 		noise := (x[j] - alpha*x0[j]) / sigma
+		if m.score {
+			noise /= -sigma
+		}
 		if out[j] = float32(noise); flow {
 			out[j] = float32(noise - x0[j])
 		}
@@ -95,11 +101,8 @@ func (m mixture) walk(s Sampler, flow, whole bool, noise []float32, random *rand
 		x[j] *= s.InitSigma()
 	}
 	in, out, fresh := make([]float32, len(x)), make([]float32, len(x)), make([]float32, len(x))
-	n := len(s.Timesteps())
-	if !whole {
-		n--
-	}
-	for i := range n {
+	for ; runs < len(s.Timesteps()) && (whole || runs+1 < len(s.Timesteps())); runs++ {
+		i := runs
 		copy(in, x)
 		s.Scale(i, in)
 		m.network(flow, s.Sigmas()[i], in, out)
@@ -110,7 +113,7 @@ func (m mixture) walk(s Sampler, flow, whole bool, noise []float32, random *rand
 		}
 		s.Step(i, x, out, fresh)
 	}
-	return x, n
+	return x, runs
 }
 
 // flowTo takes x at noise level from along the exact ODE to level to, by Runge and Kutta's method of order four in
@@ -279,11 +282,19 @@ func TestMoments(t *testing.T) {
 		{"euler_a", 150, 1, 0}, {"dpm_2_a", 60, 1, 0}, {"dpmpp_2s_a", 60, 1, 0}, {"dpmpp_sde", 60, 1, 0}, {"dpmpp_2m_sde", 60, 1, 0}, {"dpmpp_2m_sde_heun", 60, 1, 0},
 		{"dpmpp_3m_sde", 60, 1, 0}, {"sde_dpmsolver", 60, 1, 0}, {"sa_solver", 60, 1, 0}, {"er_sde", 60, 1, 0}, {"seeds_2", 40, 1, 0}, {"seeds_3", 40, 1, 0},
 		{"exp_heun_2_x0_sde", 40, 1, 0}, {"ddpm", 200, 1, 0}, {"ddim", 200, 1, 0}, {"ddim", 200, 0.5, 0}, {"res_multistep_a", 60, 1, 0}, {"euler", 150, 0, 30}, {"heun", 50, 0, 20}, {"restart", 40, 0, 0},
+		{"gotta_go_fast", 10, 0, 0}, {"gddim", 200, 1, 0}, {"gddim", 200, 0.5, 0}, {"ddgan", 200, 0, 0},
+		{"ncsn", 120, 0, 0}, {"cas", 200, 1, 0}, {"cas", 200, 0.5, 0},
 	} {
 		config := parse(t, smooth)
+		if m.score = c.name == "ncsn" || c.name == "cas"; m.score {
+			config = parse(t, `{"_class_name":"ScoreSdeVeScheduler","sigma_min":0.01,"sigma_max":15,"correct_steps":20}`)
+		}
 		schedule := "karras"
-		if c.name == "ddpm" || c.name == "ddim" || c.name == "sa_solver" {
+		if c.name == "ddpm" || c.name == "ddim" || c.name == "sa_solver" || slices.Contains([]string{"posterior.go"}, About(c.name).File) {
 			schedule = "trailing"
+		}
+		if m.score {
+			schedule = ""
 		}
 		config, err := config.WithSchedule(schedule)
 		if err != nil {
@@ -310,6 +321,40 @@ func TestMoments(t *testing.T) {
 			t.Logf("%-18s %v: mean %.3f, variance %.3f of %.3f", c.name, d, mean, variance, want)
 			if math.Abs(mean) > 4*math.Sqrt(want/points) || math.Abs(variance/want-1) > 4*math.Sqrt(2./points) {
 				t.Errorf("%s, eta %v: mean %.3f and variance %.3f, want 0 and %.3f", c.name, c.eta, mean, variance, want)
+			}
+		}
+	}
+}
+
+// Solvers that choose their steps end where the exact solution does, as near as they promise.
+func TestChosenSteps(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		most  float64 // of the distance
+		calls int
+	}{{"rk45", 2e-4, 200}, {"dpm_adaptive", 0.06, 100}} {
+		for _, dim := range []int{2, 64} {
+			m := newMixture(dim, 4, 0.6)
+			s, err := New(c.name, parse(t, smooth), Plan{Steps: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			noise := unitNoise(dim*16, 3)
+			x, runs := m.walk(s, false, true, noise, nil)
+			levels := s.Sigmas()
+			exact := make([]float64, len(x))
+			for j, v := range noise {
+				exact[j] = float64(v * s.InitSigma())
+			}
+			m.flowTo(exact, float64(levels[0]), float64(levels[len(levels)-1]), 300)
+			sum := 0.0
+			for j, v := range x {
+				sum += (float64(v) - exact[j]) * (float64(v) - exact[j])
+			}
+			d := math.Sqrt(sum / float64(len(x)))
+			t.Logf("%s in %d dimensions: %d evaluations, distance %.2g", c.name, dim, runs, d)
+			if !(d < c.most) || runs > c.calls {
+				t.Errorf("%s in %d dimensions: %d evaluations, distance %.2g; want at most %d and %.2g", c.name, dim, runs, d, c.calls, c.most)
 			}
 		}
 	}

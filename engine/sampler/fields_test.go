@@ -14,6 +14,7 @@ import (
 var inert = map[string]string{
 	"FlowMatchLCMScheduler":          "upscale_mode", // without scale_factors, which are refused
 	"SCMScheduler":                   "num_train_timesteps",
+	"PeRFlowScheduler":               "set_alpha_to_one",
 	"IPNDMScheduler":                 "num_train_timesteps",
 	"ScoreSdeVeScheduler":            "num_train_timesteps",
 	"ScoreSdeVpScheduler":            "num_train_timesteps",

@@ -35,8 +35,12 @@ func (s settings) process(p Plan) (process, error) {
 		return process{from: from, to: 1e-3, init: init, at: func(t float64) level { return s.between(levels[0], t, nil) },
 			slope: func(l level, _, _ float64) vec { return l.slope() }}, nil
 	}
-	switch { // whatever the schedule's last step is
+	switch { // whatever the schedule's first and last steps are
 	case logs != nil:
+		if p.Start == 0 && s.SigmaMax == nil {
+			from = max(from, math.Exp(float64(logs[len(logs)-1])))
+			init = max(init, from)
+		}
 		to = min(to, math.Exp(float64(logs[0])))
 	case s.SigmaMin != nil:
 		to = min(to, *s.SigmaMin)

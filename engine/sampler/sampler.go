@@ -57,7 +57,7 @@ type Sampler interface {
 // Plan says which walk a sampler is for.
 type Plan struct {
 	Steps  int      // of the whole way from noise to picture, 1 to MaxSteps
-	Start  int      // the first steps are left out, as many as this; a solver begins there with nothing remembered
+	Start  int      // the first steps are left out, as many as this; a solver begins there with nothing remembered. x may be another model's sample of that step (Zheng et al. 2022, "Truncated diffusion") or its picture with AddNoise (Lyu et al. 2022, "Early stopping")
 	Tokens int      // that the denoiser reads, for schedules that shift with the picture's size; 0 where none does
 	Mu     *float64 // their shift, where the pipeline has a rule of its own; nil for the config's line over the tokens
 	Eta    *float64 // the share of fresh noise, 0 to 1, where a sampler has one; nil for the sampler's own
@@ -119,6 +119,7 @@ const (
 	ipndmFamily
 	scoreVEFamily
 	scoreVPFamily
+	perflowFamily
 )
 
 // row is one sampler: class is the diffusers scheduler it reproduces, with the fields in which samplers of one class
@@ -218,6 +219,11 @@ var table = []row{
 	{Info{"lcm", "LCM"}, "LCMScheduler", "", vpFamily, newLCM},
 	{Info{"lcm_levels", "LCM, any schedule"}, "", "", vpFamily, newFlowLCM},
 	{Info{"tcd", "TCD"}, "TCDScheduler", "", vpFamily, newTCD},
+	{Info{"gddim", "gDDIM"}, "", "", vpFamily, newGDDIM},
+	{Info{"ddgan", "DDGAN"}, "", "", vpFamily, newDDGAN},
+	{Info{"ufogen", "UFOGen"}, "", "", vpFamily, newUFOGen},
+	{Info{"tract", "TRACT"}, "", "", vpFamily, newTRACT},
+	{Info{"perflow", "PeRFlow"}, "", "", vpFamily, newPeRFlow},
 
 	{Info{"euler", "Euler"}, "FlowMatchEulerDiscreteScheduler", "", flowFamily, newEuler},
 	{Info{"euler_a", "Euler a"}, "LTXEulerAncestralRFScheduler", "", flowFamily, newEulerAncestral},
@@ -279,8 +285,11 @@ var table = []row{
 	{Info{"scm", "SCM"}, "SCMScheduler", "", trigFamily, newSCM},
 	{Info{"ipndm", "iPNDM"}, "IPNDMScheduler", "", ipndmFamily, newIPNDM},
 	{Info{"sde_ve", "Score SDE VE"}, "ScoreSdeVeScheduler", "", scoreVEFamily, newScoreVE},
+	{Info{"ncsn", "Annealed Langevin"}, "", "", scoreVEFamily, newLangevin},
+	{Info{"cas", "Consistent annealed"}, "", "", scoreVEFamily, newConsistentAnnealed},
 	{Info{"rk45", "RK45"}, "", "", scoreVEFamily, newRK45},
 	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", scoreVEFamily, newGottaGoFast},
+	{Info{"perflow", "PeRFlow"}, "PeRFlowScheduler", "", perflowFamily, newPeRFlow},
 	{Info{"sde_vp", "Score SDE VP"}, "ScoreSdeVpScheduler", "", scoreVPFamily, newScoreVP},
 	{Info{"rk45", "RK45"}, "", "", scoreVPFamily, newRK45},
 	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", scoreVPFamily, newGottaGoFast},

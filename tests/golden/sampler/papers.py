@@ -17,6 +17,7 @@ import diffusers
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
+from scipy.optimize import brentq, minimize_scalar
 
 HERE = pathlib.Path(__file__).parent
 package = types.ModuleType("k_diffusion")  # whose __init__ wants more than its samplers do
@@ -161,6 +162,144 @@ for f in (rk45, gotta_go_fast):
         keep(f.__name__, w().config, 10, final, still=True, runs=runs)
 final, runs = rk45(Flow())
 keep("rk45", Flow().config, 10, final, still=True, runs=runs)
+
+# Few steps between levels of variance one: x = alpha x0 + sigma noise.
+
+def bars(fields):
+    return diffusers.DDIMScheduler(**fields).alphas_cumprod.double().numpy()
+
+
+def few(fresh, fields, steps, eta=None, spacing="trailing"):
+    """fresh is the deviation of the new noise, of the signal's shares in the variance here and there."""
+    bar, net, x = bars(fields), Network(), NOISE
+    n = len(bar)
+    t = [round(n - i * n / steps) - 1 for i in range(steps)] if spacing == "trailing" else [round(v) for v in np.linspace(0, n - 1, steps)[::-1]]
+    for i, at in enumerate(t):
+        a, b = bar[at], bar[t[i + 1]] if i + 1 < steps else 1.0
+        out = net(x)
+        kind = fields.get("prediction_type", "epsilon")
+        picture = {"epsilon": lambda: (x - sqrt(1 - a) * out) / sqrt(a), "v_prediction": lambda: sqrt(a) * x - sqrt(1 - a) * out, "sample": lambda: out}[kind]()
+        noise = (x - sqrt(a) * picture) / sqrt(1 - a)
+        new = fresh(a, b) if eta is None else fresh(a, b, eta)
+        x = sqrt(b) * picture + sqrt(max(1 - b - new**2, 0)) * noise + new * net.noise()
+    return x
+
+
+FRESH = {  # of the papers, see posterior.go
+    "gddim": lambda a, b, lam=1.0: sqrt((1 - b) * (1 - ((1 - b) / (1 - a)) ** lam**2 * (a / b) ** lam**2)),
+    "ddgan": lambda a, b: sqrt((1 - b) / (1 - a) * (1 - a / b)),  # the posterior's beta: (1 - b) beta / (1 - a)
+    "ufogen": lambda a, b: sqrt(1 - b),
+    "tract": lambda a, b: 0.0,
+}
+for name, fresh in FRESH.items():
+    for kind in ("epsilon", "v_prediction", "sample"):
+        fields = dict(SD, prediction_type=kind)
+        for n in TEN:
+            keep(name, {"_class_name": "EulerDiscreteScheduler", **fields}, n, few(fresh, fields, n, spacing="linspace" if name == "gddim" else "trailing"))
+for eta in (0.0, 0.6):
+    keep("gddim", {"_class_name": "EulerDiscreteScheduler", **SD}, 10, few(FRESH["gddim"], SD, 10, eta, "linspace"), eta=eta)
+betas = [0.31, 0.62, 0.83, 0.96]  # four steps, all that a DDGAN has
+fields = dict(trained_betas=betas, num_train_timesteps=4, prediction_type="sample")
+keep("ddgan", {"_class_name": "EulerDiscreteScheduler", **fields}, 4, few(FRESH["ddgan"], fields, 4))
+
+
+def posterior(fields):
+    """The same by DDPM's own form: a mean of x and the picture."""
+    bar, net, x = bars(fields), Network(), NOISE
+    for t in range(len(bar) - 1, -1, -1):
+        before = bar[t - 1] if t else 1.0
+        beta, picture = 1 - bar[t] / before, net(x)
+        mean = sqrt(before) * beta / (1 - bar[t]) * picture + sqrt(1 - beta) * (1 - before) / (1 - bar[t]) * x
+        x = mean + sqrt(beta * (1 - before) / (1 - bar[t])) * net.noise()
+    return x
+
+
+assert np.allclose(posterior(fields), cases[-1]["final"], atol=1e-6)
+
+
+# Annealed Langevin dynamics and consistent annealed sampling.
+
+def ladder(lo, hi, n):
+    return np.exp(np.linspace(log(hi), log(lo), n))
+
+
+def share_of(gamma, steps):
+    """Technique 4 of Song and Ermon 2020: the least epsilon / sigma_L^2 with which the variance after the steps is the level's."""
+    shares = np.exp(np.linspace(log(1e-9), 0, 400_000))[:-1]
+    kept = (1 - shares) ** 2
+    stays = 2 * shares / (1 - kept)
+    excess = kept**steps * (gamma**2 - stays) + stays - 1
+    below = np.flatnonzero(excess <= 0)
+    f = lambda e: (1 - e) ** (2 * steps) * (gamma**2 - 2 * e / (1 - (1 - e) ** 2)) + 2 * e / (1 - (1 - e) ** 2) - 1
+    if not len(below):  # the nearest to it
+        at = np.argmin(excess)
+        return minimize_scalar(f, bounds=(shares[at - 1], shares[at + 1]), method="bounded", options=dict(xatol=1e-14)).x
+    return brentq(f, shares[below[0] - 1], shares[below[0]], xtol=1e-15)
+
+
+def langevin(lo, hi, n, each):
+    net, x = Network(), NOISE * hi
+    sigmas = ladder(lo, hi, n)
+    share = share_of(sigmas[0] / sigmas[1], each)
+    for sigma in sigmas:
+        a = share * sigma**2
+        for _ in range(each):
+            out = net(x)
+            x = x + a * out + sqrt(2 * a) * net.noise()
+    return x + lo**2 * net(x)
+
+
+def consistent(lo, hi, n, eta):
+    net, x = Network(), NOISE * hi
+    sigmas = ladder(lo, hi, n)
+    for i, sigma in enumerate(sigmas):
+        out = net(x)
+        if i + 1 == n:
+            return x + sigma**2 * out
+        gamma = sigmas[i + 1] / sigma
+        step = 1 - gamma ** (1 + eta)  # the paper's eta
+        beta = sqrt(max(1 - (1 - step) ** 2 / gamma**2, 0))
+        x = x + step * sigma**2 * out + beta * sigmas[i + 1] * net.noise()
+
+
+for n in TEN:
+    for lo, hi, each in ((0.01, 3.0, 1), (0.01, 3.0, 4), (0.05, 2.0, 30)):
+        config = {"_class_name": "ScoreSdeVeScheduler", "sigma_min": lo, "sigma_max": hi, "correct_steps": each}
+        keep("ncsn", config, n, langevin(lo, hi, n, each))
+    for eta in (0.0, 0.4, 1.0):
+        keep("cas", {"_class_name": "ScoreSdeVeScheduler", "sigma_min": 0.01, "sigma_max": 3.0}, n, consistent(0.01, 3.0, n, eta), eta=eta)
+
+
+# PeRFlow: within a window of time the way is straight; where the window ends follows from what is predicted.
+
+def perflow(kind, windows, steps):
+    bar, net, x = bars(SD), Network(), NOISE
+    times, spans = [], []
+    for w in range(windows):
+        hi, lo = (windows - w) / windows, (windows - w - 1) / windows
+        count = steps // windows + (w < steps % windows)
+        for v in np.linspace(hi, lo, count, endpoint=False):
+            times.append(int(v * 1000))
+            spans.append((hi, lo))
+    for i, (t, (s, e)) in enumerate(zip(times, spans)):
+        out, c = net(x), t / 1000
+        a, b = bar[int(s * 1000) - 1], bar[max(int(e * 1000) - 1, 0)]
+        if kind == "velocity":
+            speed = out
+        else:
+            lam = sqrt(b / a)
+            eta = sqrt(1 - b) - sqrt(b / a * (1 - a)) if kind == "ddim_eps" else -sqrt(1 - a / b) * lam
+            below = lam * (c - s) + (e - c)
+            speed = (lam * (e - s) / below * x + eta * (e - c) / below * out - x) / (e - c)
+        x = x + ((times[i + 1] if i + 1 < len(times) else 0) - t) / 1000 * speed
+    return x
+
+
+for kind in ("ddim_eps", "diff_eps", "velocity"):
+    for windows, steps in ((4, 4), (4, 5), (4, 10), (4, 20), (2, 5)):
+        keep("perflow", {"_class_name": "PeRFlowScheduler", **SD, "prediction_type": kind, "num_time_windows": windows}, steps, perflow(kind, windows, steps))
+for n in TEN:
+    keep("perflow", {"_class_name": "EulerDiscreteScheduler", **SD}, n, perflow("diff_eps", 4, n))
 
 lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in configs)
 text = '{"configs":[\n' + lines + '],\n"cases":[\n' + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "]}\n"
