@@ -16,6 +16,8 @@ type clipText struct {
 	config            []byte
 	facts             model.TextFacts
 	options           []model.TextOption
+	own               int         // last layers that the pipeline leaves out by itself
+	bare              bool        // it reads brackets as they stand in every syntax
 	pooled            bool        // with the output "pooled"
 	tokenizer         *token.CLIP // nil before open
 	words             []word      // of textual inversion, the last first
@@ -32,6 +34,51 @@ func newCLIP(m Configs, suffix string, options ...model.TextOption) (*clipText, 
 	var err error
 	c.facts, err = model.ReadText(c.config)
 	return c, err
+}
+
+// newPenultimate is newCLIP for pipelines that read the last layer but one,
+// without the final norm.
+func newPenultimate(m Configs, suffix string) (*clipText, error) {
+	c, err := newCLIP(m, suffix, model.Penultimate())
+	if err == nil {
+		c.own = 1
+	}
+	return c, err
+}
+
+// shorn tells that the encoder's last layer was never saved: that of Stable
+// Diffusion 2, which is conditioned on the last but one.
+func (c *clipText) shorn() bool { return c.facts.Width == 1024 && c.facts.Layers == 23 }
+
+// skip is [Size]'s Skip for a prompt. A1111 skips layers only where the last is
+// read by default; ComfyUI counts from the last that there ever was. Without
+// their syntax it is as in diffusers, which skips none in negative prompts.
+func (c *clipText) skip(p Prompt) (int, error) {
+	n := p.ClipSkip - 1
+	switch p.Syntax {
+	case syntaxA1111:
+		if c.own > 0 || c.shorn() {
+			n = c.own
+		}
+	case syntaxComfyUI:
+		if c.shorn() && p.ClipSkip == 1 {
+			return 0, badRequest(fmt.Errorf("clip skip is 1: %s came without its last layer; choose 2, which is what this model reads by itself", c.component))
+		}
+		if c.shorn() {
+			n--
+		}
+	default:
+		if p.Negative {
+			n = c.own
+		}
+	}
+	if p.ClipSkip == 0 {
+		n = c.own
+	}
+	if n == 0 && c.own > 0 {
+		return -1, nil
+	}
+	return n, nil
 }
 
 // withPooled adds the pooled output, by one of model's options.
@@ -89,11 +136,18 @@ func (c *clipText) net() Net {
 	}
 }
 
-// encode returns the encoder's outputs for a text, without its last skip
-// layers. Without a syntax that is one chunk, cut where the text is longer;
-// else as many as it takes, one after the other, weighted.
-func (c *clipText) encode(ctx context.Context, run Runner, text, syntax string, skip int) (out Inputs, truncated bool, err error) {
-	t := c.tokenizer
+// encode returns the encoder's outputs for a text, in the syntax and without the
+// layers that a prompt asks for. Without a syntax that is one chunk, cut where
+// the text is longer; else as many as it takes, one after the other, weighted.
+func (c *clipText) encode(ctx context.Context, run Runner, text string, p Prompt) (out Inputs, truncated bool, err error) {
+	skip, err := c.skip(p)
+	if err != nil {
+		return nil, false, err
+	}
+	t, syntax := c.tokenizer, p.Syntax
+	if c.bare {
+		syntax = ""
+	}
 	chunker := chunker{begin: t.BOS(), end: t.EOS(), pad: t.Pad(), length: t.MaxLength()}
 	var chunks []section
 	switch syntax {

@@ -102,6 +102,9 @@ func (p *Pipeline) notices(r Request) (list []string) {
 	if !plain && !f.Weights && f.Prompt {
 		list = append(list, "prompt syntax: this model's text encoder reads brackets as they stand")
 	}
+	if f.Penultimate && r.PromptSyntax == syntaxA1111 && r.ClipSkip > 2 {
+		list = append(list, "clip skip: AUTOMATIC1111 skips no layers of this model's text encoders")
+	}
 	if f.Weights && r.PromptSyntax == syntaxA1111 {
 		for _, u := range undone {
 			if u.in(r.Prompt + "\n" + r.NegativePrompt) {

@@ -89,7 +89,7 @@ func (k *flux) Latent(r Request) Latent {
 func (k *flux) Guided(Request) bool { return false }
 
 func (k *flux) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	clip, _, err := k.clip.encode(ctx, run, p.Text, "", 0)
+	clip, _, err := k.clip.encode(ctx, run, p.Text, Prompt{})
 	if err != nil {
 		return Conditioning{}, err
 	}

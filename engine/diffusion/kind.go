@@ -23,7 +23,7 @@ type Size struct {
 	Batch         int
 	Height, Width int                 // of its image, in latents for a denoiser and a decoder
 	Tokens        int                 // of its text
-	Skip          int                 // last layers of a text encoder left out; −1 to leave out none that the kind would
+	Skip          int                 // last layers of a text encoder left out; 0 for what the kind leaves out, −1 for none
 	Without       uint64              // layers of a denoiser left out, a bit each
 	References    [maxFollowed][2]int // height and width of pictures that a denoiser attends to
 }
@@ -88,24 +88,6 @@ type Prompt struct {
 // second is the text for the second text encoder.
 func (p Prompt) second() string { return cmp.Or(p.Second, p.Text) }
 
-// skip is how many last layers a text encoder leaves out that reads its last
-// one by default. As in diffusers, the negative prompt is always read so, unless
-// the syntax is that of another program, which skips in both.
-func (p Prompt) skip() int {
-	if p.Negative && p.plain() {
-		return 0
-	}
-	return max(0, p.ClipSkip-1)
-}
-
-// penultimate is skip where the last layer but one is the default.
-func (p Prompt) penultimate() int {
-	if p.Negative && p.plain() {
-		return 1
-	}
-	return cmp.Or(p.ClipSkip, 2) - 1
-}
-
 // plain tells that brackets are read as they stand.
 func (p Prompt) plain() bool { return p.Syntax == "" || p.Syntax == syntaxNone }
 
@@ -117,6 +99,7 @@ type Fields struct {
 	Guidance                             bool
 	References                           bool   // the denoiser reads References by itself
 	ClipSkip                             int    // the most
+	Penultimate                          bool   // CLIP's last layer but one is what is read by default
 	Classes                              int    // that Class may name, from 0; 0 where it may not
 	Image                                string // "needed", "masked" with a mask, "taken"; see [Pipeline.Fields]
 	Multiple                             int    // of width and height, in pixels

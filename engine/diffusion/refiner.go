@@ -28,7 +28,7 @@ func newXLImageToImage(m Configs) (Kind, error) {
 		return newStableDiffusionXL(m)
 	}
 	k := &refiner{stableDiffusionXL: stableDiffusionXL{ids: 6}}
-	text, err := newCLIP(m, "_2", model.Penultimate())
+	text, err := newPenultimate(m, "_2")
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +53,11 @@ func (k *refiner) Nets() []Net {
 func (k *refiner) Open(m Model) error { return k.texts[1].open(m) }
 
 func (k *refiner) Fields() Fields {
-	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: true, ClipSkip: k.texts[1].facts.Layers, Multiple: k.vae.facts.Factor}
+	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: true, ClipSkip: k.texts[1].facts.Layers, Penultimate: true, Multiple: k.vae.facts.Factor}
 }
 
 func (k *refiner) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	out, cut, err := k.texts[1].encode(ctx, run, p.Text, p.Syntax, p.penultimate())
+	out, cut, err := k.texts[1].encode(ctx, run, p.Text, p)
 	if err != nil {
 		return Conditioning{}, err
 	}

@@ -81,7 +81,7 @@ func (k *stableDiffusion) Defaults() Request {
 }
 
 func (k *stableDiffusion) Fields() Fields {
-	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Multiple: k.vae.facts.Factor}
+	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Penultimate: k.text.shorn(), Multiple: k.vae.facts.Factor}
 }
 
 func (k *stableDiffusion) Latent(r Request) Latent { return k.unet.latent(k.vae, r) }
@@ -91,7 +91,7 @@ func (k *stableDiffusion) Guided(r Request) bool { return k.unet.guided(r) }
 func (k *stableDiffusion) steered() (unetPart, int) { return k.unet, k.vae.facts.Factor }
 
 func (k *stableDiffusion) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	out, truncated, err := k.text.encode(ctx, run, p.Text, p.Syntax, p.skip())
+	out, truncated, err := k.text.encode(ctx, run, p.Text, p)
 	return Conditioning{Inputs{"context": out["hidden"]}, truncated}, err
 }
 

@@ -26,9 +26,10 @@ func newStableDiffusion3(m Configs) (Kind, error) {
 	k := &stableDiffusion3{}
 	var err error
 	for i, suffix := range []string{"", "_2"} {
-		if k.texts[i], err = newCLIP(m, suffix, model.Penultimate()); err != nil {
+		if k.texts[i], err = newPenultimate(m, suffix); err != nil {
 			return nil, err
 		}
+		k.texts[i].bare = true
 		k.texts[i].withPooled(model.WithProjection())
 	}
 	if k.t5, err = newT5(m, "_3", t5Tokens, false); err != nil {
@@ -94,7 +95,7 @@ func (k *stableDiffusion3) Defaults() Request {
 func (k *stableDiffusion3) Fields() Fields {
 	f := k.transformer.fields(k.vae)
 	f.Layers = k.transformer.facts.Layers
-	f.SecondPrompt, f.ClipSkip = true, min(k.texts[0].facts.Layers, k.texts[1].facts.Layers)
+	f.SecondPrompt, f.ClipSkip, f.Penultimate = true, min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), true
 	return f
 }
 
@@ -103,11 +104,11 @@ func (k *stableDiffusion3) Latent(r Request) Latent { return k.vae.latent(r) }
 func (k *stableDiffusion3) Guided(r Request) bool { return r.Guidance > 1 }
 
 func (k *stableDiffusion3) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	first, cut, err := k.texts[0].encode(ctx, run, p.Text, "", p.penultimate())
+	first, cut, err := k.texts[0].encode(ctx, run, p.Text, p)
 	if err != nil {
 		return Conditioning{}, err
 	}
-	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), "", p.penultimate())
+	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), p)
 	if err != nil {
 		return Conditioning{}, err
 	}

@@ -27,7 +27,7 @@ func newStableDiffusionXL(m Configs) (Kind, error) {
 	k := &stableDiffusionXL{ids: 6}
 	var err error
 	for i, suffix := range []string{"", "_2"} {
-		if k.texts[i], err = newCLIP(m, suffix, model.Penultimate()); err != nil {
+		if k.texts[i], err = newPenultimate(m, suffix); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +102,7 @@ func (k *stableDiffusionXL) Defaults() Request {
 func (k *stableDiffusionXL) Fields() Fields {
 	return Fields{
 		Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, SecondPrompt: true,
-		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Multiple: k.vae.facts.Factor,
+		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Penultimate: true, Multiple: k.vae.facts.Factor,
 	}
 }
 
@@ -117,12 +117,11 @@ func (k *stableDiffusionXL) Guided(r Request) bool { return k.unet.guided(r) }
 func (k *stableDiffusionXL) steered() (unetPart, int) { return k.unet, k.vae.facts.Factor }
 
 func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {
-	skip := p.penultimate()
-	first, cut, err := k.texts[0].encode(ctx, run, p.Text, p.Syntax, skip)
+	first, cut, err := k.texts[0].encode(ctx, run, p.Text, p)
 	if err != nil {
 		return Conditioning{}, err
 	}
-	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), p.Syntax, skip)
+	second, cutToo, err := k.texts[1].encode(ctx, run, p.second(), p)
 	if err != nil {
 		return Conditioning{}, err
 	}

@@ -282,7 +282,7 @@ KINDS = {
     "dit": (dit, [dict(class_=7, guidance=4.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
     "pixart_alpha": (pixart_alpha, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=1.0)]),
     "pixart_sigma": (pixart_sigma, [dict(), dict(prompt="blue dog in the rain", negative_prompt="red", seed=9, height=48)]),
-    "sd3": (sd3, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, second_prompt="cat", clip_skip=3)]),
+    "sd3": (sd3, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, second_prompt="cat", clip_skip=3), dict(clip_skip=1, seed=2)]),
     "sd35": (sd35, [dict(), dict(prompt="cat", seed=3, guidance=1.0, height=48)]),
     "flux_schnell": (flux_schnell, [
         dict(guidance=0.0, schedule="trailing"),
@@ -290,7 +290,7 @@ KINDS = {
     "lcm": (lcm, [dict(guidance=8.5), dict(prompt="the house on the cat", seed=2**32 + 5, steps=2, guidance=1.5, width=48, height=24, clip_skip=2)]),
     "sdxl": (sdxl, [
         dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, height=24, second_prompt="cat"),
-        dict(clip_skip=3, seed=4, guidance=1.0)]),
+        dict(clip_skip=3, seed=4, guidance=1.0), dict(clip_skip=1, seed=6, negative_prompt="house")]),
     "sdxl_turbo": (sdxl_turbo, [dict(steps=1, guidance=0.0), dict(steps=3, guidance=0.0, seed=3, height=40)]),
     "sdxl_means": (sdxl_means, [dict(guidance=3.0), dict(prompt="cat", negative_prompt="red", seed=7)]),
 } | flow.KINDS
