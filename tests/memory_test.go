@@ -49,6 +49,10 @@ func (p published) sizedGraph(s extent) (*engine.Graph, error) {
 		return model.SD3(p.Config, s.rows, s.side, s.side, s.tokens)
 	case "DiTTransformer2DModel":
 		return model.DiT(p.Config, s.rows, s.side, s.side)
+	case "SiTTransformer2DModel":
+		return model.SiT(p.Config, s.rows, s.side, s.side)
+	case "UViT":
+		return model.UViT(p.Config, s.rows, s.side, s.side)
 	case "FluxTransformer2DModel":
 		return model.Flux(p.Config, s.rows, s.side, s.side, s.tokens)
 	case "Flux2Transformer2DModel":
@@ -121,6 +125,8 @@ var publishedPipelines = []publishedPipeline{
 	{"Hunyuan-DiT 1.2", "1024", []publishedPart{netOf("hunyuan_bert", 1, 0, 77), netOf("mt5_xl", 1, 0, 256), netOf("hunyuan_dit_1_2", 2, 128, 0), vaeOf("sd_vae", 64)}},
 	{"AuraFlow", "1024", []publishedPart{netOf("pile_t5_xl", 1, 0, 256), netOf("auraflow", 2, 128, 256), vaeOf("sd_vae", 64)}},
 	{"DiT-XL/2", "256", []publishedPart{netOf("dit_xl_2_256", 2, 32, 0), vaeOf("sd_vae", 32)}},
+	{"SiT-XL/2", "256", []publishedPart{netOf("sit_xl_2_256", 2, 32, 0), vaeOf("sd_vae", 32)}},
+	{"U-ViT-H/2", "256", []publishedPart{netOf("u_vit_huge_2_256", 2, 32, 0), vaeOf("sd_vae", 32)}},
 	{"DDPM CelebA-HQ", "256", []publishedPart{netOf("ddpm_celebahq_256", 1, 256, 0)}},
 	{"LDM CelebA-HQ", "256", []publishedPart{netOf("ldm_celebahq_unet", 1, 64, 0), vaeOf("ldm_celebahq_vqvae", 64)}},
 	{"Consistency model, ImageNet", "64", []publishedPart{netOf("consistency_imagenet64", 1, 64, 0)}},

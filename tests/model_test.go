@@ -105,6 +105,12 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "dit":
 		s := shape("sample")
 		return model.DiT(config, s[0], s[1], s[2])
+	case "sit":
+		s := shape("sample")
+		return model.SiT(config, s[0], s[1], s[2])
+	case "u_vit":
+		s := shape("sample")
+		return model.UViT(config, s[0], s[1], s[2])
 	case "auraflow":
 		s := shape("sample")
 		return model.AuraFlow(config, s[0], s[1], s[2], shape("context")[1])
@@ -253,6 +259,8 @@ func TestNetworkConfigErrors(t *testing.T) {
 	unet2d := func(b []byte) (*engine.Graph, error) { return model.UNet2D(b, 1, 8, 8) }
 	vq := func(b []byte) (*engine.Graph, error) { return model.VQModelDecoder(b, 1, 8, 8) }
 	dit := func(b []byte) (*engine.Graph, error) { return model.DiT(b, 1, 8, 8) }
+	sit := func(b []byte) (*engine.Graph, error) { return model.SiT(b, 1, 8, 8) }
+	uViT := func(b []byte) (*engine.Graph, error) { return model.UViT(b, 1, 8, 8) }
 	aura := func(b []byte) (*engine.Graph, error) { return model.AuraFlow(b, 1, 8, 8, 4) }
 	lumina := func(b []byte) (*engine.Graph, error) { return model.Lumina(b, 1, 8, 8, 4) }
 	hunyuan := func(b []byte) (*engine.Graph, error) { return model.HunyuanDiT(b, 1, 8, 8) }
@@ -324,6 +332,15 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{dit, `{"norm_type": "ada_norm"}`, "norm_type"},
 		{dit, `{"num_embeds_ada_norm": null}`, "num_embeds_ada_norm"},
 		{dit, `{"norm_elementwise_affine": true}`, "norm_elementwise_affine"},
+		{sit, `{}`, "input_size"},
+		{sit, `{"norm_type": "rms"}`, "norm_type"},
+		{sit, `{"class_dropout_prob": 0}`, "class_dropout_prob"},
+		{sit, `{"mlp_ratio": -1}`, "mlp_ratio"},
+		{sit, `{"num_heads": 7}`, "num_heads"},
+		{uViT, `{"num_classes": 10, "img_size": 32}`, "img_size"},
+		{uViT, `{"num_classes": -1}`, "num_classes"},
+		{uViT, `{"num_classes": 10, "qk_scale": 0.5}`, "qk_scale"},
+		{uViT, `{"num_classes": 10, "mlp_ratio": 1e9}`, "mlp_ratio"},
 		{aura, `{"caption_projection_dim": 7}`, "caption_projection_dim"},
 		{aura, `{"pos_embed_max_size": 3}`, "pos_embed_max_size"},
 		{lumina, `{"num_kv_heads": 5}`, "num_kv_heads"},

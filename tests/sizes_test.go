@@ -62,6 +62,10 @@ func (p published) graphs() ([]*engine.Graph, error) {
 		add(model.AutoencoderKLFlux2Decoder(p.Config, 1, 8, 8))
 	case "DiTTransformer2DModel":
 		add(model.DiT(p.Config, 1, 8, 8))
+	case "SiTTransformer2DModel":
+		add(model.SiT(p.Config, 1, 32, 32))
+	case "UViT":
+		add(model.UViT(p.Config, 1, 32, 32))
 	case "AuraFlowTransformer2DModel":
 		add(model.AuraFlow(p.Config, 1, 8, 8, 77))
 	case "LuminaNextDiT2DModel":

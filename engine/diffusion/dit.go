@@ -18,11 +18,14 @@ type dit struct {
 	labels      map[string]int // classes by lower-case name
 }
 
-func newDiT(m Configs) (Kind, error) {
+func newDiT(m Configs) (Kind, error) { return readDiT(m, model.DiT) }
+
+// readDiT reads a pipeline whose transformer draws classes.
+func readDiT(m Configs, graph func(config []byte, batch, h, w int) (*engine.Graph, error)) (*dit, error) {
 	k := &dit{labels: map[string]int{}}
 	var err error
 	if k.transformer, err = newTransformer(m, func(config []byte, batch, h, w, _ int) (*engine.Graph, error) {
-		return model.DiT(config, batch, h, w)
+		return graph(config, batch, h, w)
 	}); err != nil {
 		return nil, err
 	}

@@ -195,6 +195,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"PixArtAlphaPipeline":                      newPixArt,
 	"PixArtSigmaPipeline":                      newPixArt,
 	"ScoreSdeVePipeline":                       newScoreSDE,
+	"SiTPipeline":                              newSiT,
 	"StableDiffusion3Img2ImgPipeline":          newStableDiffusion3,
 	"StableDiffusion3InpaintPipeline":          newStableDiffusion3,
 	"StableDiffusion3Pipeline":                 newStableDiffusion3,
@@ -206,25 +207,41 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"StableDiffusionXLInpaintPipeline":         newStableDiffusionXL,
 	"StableDiffusionXLInstructPix2PixPipeline": newStableDiffusionXL,
 	"StableDiffusionXLPipeline":                newStableDiffusionXL,
+	"UViTPipeline":                             newUViT,
 	"ZImagePipeline":                           newZImage,
+}
+
+// className is a string or, of a pipeline that brings its code, that file's name
+// and the string.
+type className string
+
+// UnmarshalJSON reads either form.
+func (c *className) UnmarshalJSON(b []byte) error {
+	var pair []string
+	if json.Unmarshal(b, &pair) == nil && len(pair) == 2 {
+		*c = className(pair[1])
+		return nil
+	}
+	return json.Unmarshal(b, (*string)(c))
 }
 
 // newKind makes the kind that the model's index names.
 func newKind(m Configs) (Kind, error) {
 	var index struct {
-		Class string `json:"_class_name"`
+		Class className `json:"_class_name"`
 	}
 	if err := parse(m, "model_index", &index); err != nil {
 		return nil, err
 	}
-	open, ok := kinds[index.Class]
+	class := string(index.Class)
+	open, ok := kinds[class]
 	if !ok {
 		names := slices.Sorted(maps.Keys(kinds))
-		return nil, fmt.Errorf("model_index.json: _class_name is %.100q, which wisp does not draw; it draws %s", index.Class, strings.Join(names, ", "))
+		return nil, fmt.Errorf("model_index.json: _class_name is %.100q, which wisp does not draw; it draws %s", class, strings.Join(names, ", "))
 	}
 	k, err := open(m)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", index.Class, err)
+		return nil, fmt.Errorf("%s: %w", class, err)
 	}
 	return k, nil
 }

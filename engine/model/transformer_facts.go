@@ -14,6 +14,7 @@ type TransformerFacts struct {
 	TokensT5      int     // of "context_t5"
 	Sized         bool    // takes embeddings of the picture's size; see the graph
 	TimeScale     float32 // t_scale of Z-Image: what its time is multiplied by; 0 for the others
+	Embedding     int     // width of U-ViT's embedding of the timestep; 0 for the others
 	Layers        int     // that [SkipLayers] may name, from 0; 0 for none
 	Classes       int     // that "class_labels" may name, from 0, the last for none; 0 without
 }
@@ -68,6 +69,16 @@ var transformers = map[string]func(config []byte) (TransformerFacts, error){
 			return TransformerFacts{}, err
 		}
 		return TransformerFacts{In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Classes: *c.Classes + 1}, nil
+	},
+	"SiTTransformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseSiT(config)
+		return TransformerFacts{In: c.In, Out: c.In, Height: c.Sample, Width: c.Sample, Multiple: c.Sample, Largest: c.Sample, Classes: c.Classes + 1}, err
+	},
+	"UViT": func(config []byte) (TransformerFacts, error) {
+		c, err := parseUViT(config)
+		return TransformerFacts{
+			In: c.In, Out: c.In, Height: c.Sample, Width: c.Sample, Multiple: c.Sample, Largest: c.Sample, Classes: c.Classes, Embedding: c.Dim,
+		}, err
 	},
 	"AuraFlowTransformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseAura(config)

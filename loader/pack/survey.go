@@ -27,7 +27,10 @@ func (p *packer) survey() ([]part, error) {
 		return nil, fmt.Errorf("model_index.json: %w", err)
 	}
 	p.man.Index = index
-	if err := json.Unmarshal(entries["_class_name"], &p.man.Pipeline); err != nil {
+	var own []string // of a pipeline that brings its code: the file, the class
+	if err := json.Unmarshal(entries["_class_name"], &own); err == nil && len(own) == 2 {
+		p.man.Pipeline = own[1]
+	} else if err := json.Unmarshal(entries["_class_name"], &p.man.Pipeline); err != nil {
 		return nil, errors.New("model_index.json: it has no _class_name")
 	}
 	parts := map[string]part{}

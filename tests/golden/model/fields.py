@@ -10,12 +10,15 @@ from pathlib import Path
 
 import diffusers
 
+import vit
+
 CLASSES = [
     "AuraFlowTransformer2DModel", "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderTiny", "ControlNetModel", "DiTTransformer2DModel",
     "Flux2Transformer2DModel", "FluxTransformer2DModel", "HunyuanDiT2DModel", "LuminaNextDiT2DModel", "PixArtTransformer2DModel", "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel", "ZImageTransformer2DModel",
 ]
 
 if __name__ == "__main__":
-    fields = {c: list(inspect.signature(getattr(diffusers, c).__init__).parameters)[1:] for c in CLASSES}
+    classes = [getattr(diffusers, c) for c in CLASSES] + [vit.SiTTransformer2DModel, vit.UViT]
+    fields = {c.__name__: list(inspect.signature(c.__init__).parameters)[1:] for c in classes}
     out = {"versions": {"diffusers": diffusers.__version__}, "fields": fields}
     Path(__file__).with_name("fields.json").write_text(json.dumps(out, indent=1) + "\n")

@@ -30,6 +30,7 @@ from transformers import (
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from seeded import fill, freeze, scale  # noqa: E402
+import vit  # noqa: E402
 
 HERE = Path(__file__).parent
 WANTED = sys.argv[1:]  # all where empty
@@ -333,6 +334,18 @@ def dits():
     save("dit", "dit", m, {"sample": last(x), "timestep_embedding": sines, "class_labels": labels.int()}, {"sample": last(m(x, t, labels).sample)})
 
 
+def vits():
+    torch.manual_seed(115)
+    x, labels = torch.randn(2, 4, 8, 8), torch.tensor([3, 5])
+    m = seeded(vit.SiTTransformer2DModel(input_size=8, hidden_size=24, depth=2, num_heads=3, mlp_ratio=3.5, num_classes=5), 115)
+    t = torch.tensor([0.0, 0.75])
+    save("sit", "sit", m, {"sample": last(x), "timestep_embedding": vit.sines(t, 256), "class_labels": labels.int()}, {"sample": last(-m(x, t, labels))})
+    t = torch.tensor([999, 31])
+    for name, options in {"u_vit": {}, "u_vit_options": dict(qkv_bias=True, mlp_time_embed=True, conv=False, skip=False, mlp_ratio=2.5)}.items():
+        m = seeded(vit.UViT(**dict(img_size=8, patch_size=2, in_chans=4, embed_dim=24, depth=4, num_heads=3, num_classes=6) | options), 116)
+        save(name, "u_vit", m, {"sample": last(x), "timestep_embedding": vit.sines(t, 24), "class_labels": labels.int()}, {"sample": last(m(x, t, labels))})
+
+
 def auraflows():
     torch.manual_seed(111)
     m = seeded(AuraFlowTransformer2DModel(
@@ -564,6 +577,7 @@ if __name__ == "__main__":
         berts()
         kl_flux2s()
         dits()
+        vits()
         auraflows()
         luminas()
         hunyuans()

@@ -7,6 +7,7 @@ the config, the number of parameters and a digest of the sorted lines "name shap
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import diffusers
@@ -22,6 +23,8 @@ from transformers import (
     T5EncoderModel, UMT5Config, UMT5EncoderModel,
 )
 
+sys.path.insert(0, str(Path(__file__).parent))
+import vit  # noqa: E402
 
 CROSS, DOWN = "CrossAttnDownBlock2D", "DownBlock2D"
 UP, CROSS_UP = "UpBlock2D", "CrossAttnUpBlock2D"
@@ -128,6 +131,8 @@ MODELS = {
         num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=384,
         dual_attention_layers=list(range(13)), qk_norm="rms_norm")),
     "dit_xl_2_256": (DiTTransformer2DModel, dict(out_channels=8)),
+    "sit_xl_2_256": (vit.SiTTransformer2DModel, {}),
+    "u_vit_huge_2_256": (vit.UViT, dict(img_size=32, patch_size=2, in_chans=4, embed_dim=1152, depth=28, num_heads=16, num_classes=1001, conv=False)),
     "auraflow": (AuraFlowTransformer2DModel, dict(num_mmdit_layers=4, num_single_dit_layers=32, pos_embed_max_size=9216)),
     "lumina_next": (LuminaNextDiT2DModel, dict(
         hidden_size=2304, num_layers=24, num_attention_heads=32, num_kv_heads=8, cross_attention_dim=2048)),

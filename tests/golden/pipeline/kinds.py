@@ -23,7 +23,9 @@ from transformers import (
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from seeded import fill, freeze, give, scale  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 import flow  # noqa: E402
+import vit  # noqa: E402
 from flow import t5  # noqa: E402
 from tiny import taesd, tokenizer  # noqa: E402
 
@@ -258,6 +260,16 @@ def dit(path):
     return diffusers.DiTPipeline(net, kl(98), DDIMScheduler(clip_sample=False), id2label={i: f"thing {i}, object {i}" for i in range(10)})
 
 
+def sit(path):
+    net = fill(vit.SiTTransformer2DModel(input_size=8, hidden_size=24, depth=2, num_heads=3, num_classes=12), 260)
+    return vit.SiTPipeline(net, FlowMatchEulerDiscreteScheduler(), kl(261), id2label={i: f"thing {i}, object {i}" for i in range(10)})
+
+
+def u_vit(path):
+    net = fill(vit.UViT(img_size=8, patch_size=2, in_chans=4, embed_dim=24, depth=3, num_heads=3, num_classes=12), 262)
+    return vit.UViTPipeline(net, DPMSolverMultistepScheduler(**SD_BETAS), kl(263))
+
+
 BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0, width=32, height=32)
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
@@ -280,6 +292,8 @@ KINDS = {
     "ddim": (ddim, [dict(width=24, height=24, steps=9)]),
     "ldm": (ldm, [dict(width=16, height=16, steps=5)]),
     "dit": (dit, [dict(class_=7, guidance=4.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
+    "sit": (sit, [dict(class_=7, guidance=4.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
+    "u_vit": (u_vit, [dict(class_=7, guidance=2.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
     "pixart_alpha": (pixart_alpha, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=1.0)]),
     "pixart_sigma": (pixart_sigma, [dict(), dict(prompt="blue dog in the rain", negative_prompt="red", seed=9, height=48)]),
     "sd3": (sd3, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, second_prompt="cat", clip_skip=3), dict(clip_skip=1, seed=2)]),
@@ -299,7 +313,7 @@ KINDS = {
 def call(pipe, case):
     """The arguments of the pipeline's call for a case."""
     unconditional = dict(num_inference_steps=case["steps"], generator=torch.Generator("cpu").manual_seed(case["seed"]), output_type="np")
-    if isinstance(pipe, diffusers.DiTPipeline):
+    if isinstance(pipe, (diffusers.DiTPipeline, vit.SiTPipeline)):
         return unconditional | dict(class_labels=[case["class"]], guidance_scale=case["guidance"])
     if isinstance(pipe, diffusers.ConsistencyModelPipeline):
         return unconditional | dict(class_labels=[case["class"]])
@@ -342,6 +356,9 @@ def golden(name):
     if name == "sd_insists":  # as the file was before the pipeline saw it
         file = out / "model" / "scheduler" / "scheduler_config.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"steps_offset": 0, "clip_sample": True}, indent=2) + "\n")
+    if name == "sit":  # as a pipeline is published that brings its code
+        file = out / "model" / "model_index.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"_class_name": ["pipeline", "SiTPipeline"]}, indent=2) + "\n")
     for tokens in (out / "model").glob("tokenizer*/vocab.json"):  # CLIP's, with merges.txt
         (tokens.parent / "tokenizer.json").unlink(missing_ok=True)
     flow.tidy(name, out / "model")
