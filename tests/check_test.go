@@ -52,7 +52,7 @@ func (w without) Config(component string) (json.RawMessage, bool) {
 
 // checkedWeights are of every network one that it cannot do without.
 var checkedWeights = []string{
-	"token_embedding.weight", "shared.weight", "embed_tokens.weight", "decoder.", "conv_in.weight", "transformer_blocks.0.attn", "layers.0.attention.to_q.weight", "layers.0.attn1.to_q", "word_embeddings.weight", "blocks.0.attn1.to_q",
+	"token_embedding.weight", "shared.weight", "embed_tokens.weight", "decoder.", "conv_in.weight", "transformer_blocks.0.attn", "layers.0.attention.to_q.weight", "layers.0.attn1.to_q", "word_embeddings.weight", "blocks.0.attn1.to_q", "blocks.0.attn.qkv",
 }
 
 // Check takes every pipeline that draws, and refuses what New would.

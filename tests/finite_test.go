@@ -41,10 +41,11 @@ func TestNotFinite(t *testing.T) { checkNotFinite(t, backends(t)) }
 
 func checkNotFinite(t *testing.T, list []labelled) {
 	t.Helper()
-	m := directory{t, filepath.Join(plainPipeline, "model")}
+	m, rectified := directory{t, filepath.Join(plainPipeline, "model")}, directory{t, filepath.Join("golden", "pipeline", "lcm", "model")}
 	for _, bad := range []broken{
 		{m, "text_encoder", "final_layer_norm.bias", math.NaN()}, {m, "unet", "conv_out.bias", math.NaN()},
 		{m, "unet", "conv_in.bias", math.Inf(1)}, {m, "vae", "decoder.conv_out.bias", math.NaN()}, {m, "vae", "decoder.conv_in.bias", math.Inf(-1)},
+		{rectified, "vae", "decoder.layers.0.bias", math.NaN()}, {rectified, "vae", "decoder.layers.2.conv.2.bias", math.NaN()},
 	} {
 		for _, b := range list {
 			p, err := diffusion.New(t.Context(), b.Backend, bad, nil)

@@ -61,7 +61,7 @@ func decoder(config []byte) (*engine.Graph, error) { return model.Decoder(config
 var words = map[string]special{"embeddings.token_embedding.weight": {4, 0}, "text_model.embeddings.token_embedding.weight": {4, 0}}
 
 // colours keeps the tiny decoder's within their bounds.
-var colours = map[string]special{"decoder.layers.18.weight": {0.6, 0}, "decoder.layers.18.bias": {1, -0.4}}
+var colours = map[string]special{"decoder.layers.18.weight": {0.4, 0}, "decoder.layers.18.bias": {1, 0.5}}
 
 const (
 	clipL = `{"architectures": ["CLIPTextModel"], "bos_token_id": 523, "eos_token_id": 524, "vocab_size": 49408, "max_position_embeddings": 77}`
