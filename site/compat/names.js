@@ -53,6 +53,8 @@ export const samplers = [
 	{ name: "dpmpp_2m_sde_heun", automatic: "exponential", eta: 1, a1111: ["DPM++ 2M SDE Heun", "k_dpmpp_2m_sde_heun"], comfy: ["dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu"], invoke: [], novelai: [], draw: [] },
 	{ name: "dpm_fast", a1111: ["DPM fast", "k_dpm_fast"], comfy: ["dpm_fast"], invoke: [], novelai: ["k_dpm_fast"], draw: [] },
 	{ name: "dpm_adaptive", a1111: ["DPM adaptive", "k_dpm_ad"], comfy: ["dpm_adaptive"], invoke: [], novelai: ["k_dpm_adaptive"], draw: [] },
+	{ name: "rk45", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] },
+	{ name: "gotta_go_fast", a1111: [], comfy: [], invoke: [], novelai: [], draw: [] },
 	{ name: "restart", automatic: "karras", a1111: ["Restart"], comfy: [], invoke: [], novelai: [], draw: [] },
 	{ name: "ddpm", a1111: [], comfy: [], invoke: ["ddpm"], novelai: [], draw: [] },
 	{ name: "deis", a1111: [], comfy: [], invoke: ["deis", "deis_k"], novelai: [], draw: [] },
