@@ -80,8 +80,8 @@ function reload() {
 
 function load() {
 	showError(null);
-	work(t("loading"));
-	downloaded = null;
+	downloaded = at = null;
+	showLoading();
 	session.ready().catch((err) => {
 		if (err.code === "aborted") return; // another model was chosen meanwhile
 		if (!run) work(null);
@@ -90,12 +90,19 @@ function load() {
 }
 
 let downloaded = null; // how far the download is
+let at = null; // what loading was last heard of
 
 // Parts of the model are read and compiled while others are still on their
 // way: as long as that is so, it is what the visitor waits for.
 function loadingProgress(progress) {
 	if (progress.stage === "download") downloaded = progress;
-	const { stage, loaded, total } = downloaded?.loaded < downloaded?.total ? downloaded : progress;
+	at = downloaded?.loaded < downloaded?.total ? downloaded : progress;
+	showLoading();
+}
+
+function showLoading() {
+	if (!at) return work(t("loading"));
+	const { stage, loaded, total } = at;
 	if (stage === "download") work(t("downloading", { loaded: bytes(loaded), total: bytes(total) }), loaded, total);
 	if (stage === "load" && loaded < total) work(t("reading"), loaded, total);
 	if (stage === "compile") work(t("preparing"), loaded, total);
@@ -589,6 +596,7 @@ $("language").addEventListener("change", async (event) => {
 // retell says in the page's language what scripts have said.
 function retell() {
 	busy(run !== null);
+	if (root.life === "loading") showLoading();
 	showModel();
 	if (generator) introduce(generator);
 	easel.retell();

@@ -54,8 +54,11 @@ function started() {
 }
 
 // again fetches the page's files with care, so that they are at hand, and loads
-// the page anew. A file that is of another build may be right in a moment.
+// the page anew. A file that is of another build may be right in a moment. What
+// stalls is given up first: a browser has six connections to a plain host, and
+// with all of them stalled not even a reload comes through.
 async function again() {
+	stop();
 	try {
 		await Promise.all(Object.entries(build.files).map(([path, hash]) => whole(new URL(path, src).href, { hash, cache: "reload" })));
 	} catch (err) {

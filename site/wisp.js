@@ -619,7 +619,9 @@ class Generator {
 	}
 
 	async #run(request, { loras, controls }, signal, onStep) {
-		const sent = { ...await sentOf(request), loras, controls: controls && await Promise.all(controls.map(async (one) => ({ ...one, ...await pixels({ image: one.image }) }))) };
+		const strange = controls?.find(({ id }) => this.#additions.get(id)?.kind !== "Control");
+		if (strange) throw new WispError("bad-request", `controls: there is no ${strange.id}`);
+		const sent = { ...await sentOf(request), loras, wardrobe: this.loras.map(({ id }) => id), controls: controls && await Promise.all(controls.map(async (one) => ({ ...one, ...await pixels({ image: one.image }) }))) };
 		const warnings = [];
 		const { shared: { engine }, done } = await this.#turn(signal);
 		let answered = () => {};
@@ -646,6 +648,7 @@ class Generator {
 	dispose() {
 		this.#gone = true;
 		this.#abortAll();
+		for (const id of this.#additions.keys()) this.#remove(id).catch(() => {}); // the engine may end
 		this.#shared?.leave(this.#tell);
 	}
 }

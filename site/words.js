@@ -6,6 +6,14 @@
 const small = new Set("a an the and or with without of in on at to from for by is are my your his her its our their one two three four five small little big large".split(" "));
 const colours = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey", "gray"];
 
+// The same in other languages, and the colours; articles are left out.
+const others = {
+	de: "rot red,orange orange,gelb yellow,grün green,blau blue,lila purple,violett purple,rosa pink,braun brown,schwarz black,weiß white,weiss white,grau gray,klein small,groß big,gross big,und and,oder or,mit with,ohne without,auf on,von of,ein ,der ,die ,das ,dem ,den ,des ",
+};
+
+// stem is a word without umlauts and what declines it, as in German.
+const stem = (word) => word.normalize("NFD").replace(/\u0308/g, "").replace(/^(.{3,}?)(e?[mnrs]|e)+$/, "$1");
+
 const lower = (text) => text.toLowerCase().normalize("NFC");
 const split = (text) => lower(text).match(/[\p{L}\p{N}]+/gu) ?? [];
 const plain = (emoji) => emoji.replace(/[\u{fe0f}\u{fe0e}\u{1f3fb}-\u{1f3ff}]/gu, ""); // without forms and skins
@@ -15,6 +23,7 @@ export class Words {
 	#concepts = [];
 	#names = {}; // of styles, by language
 	#byEmoji = new Map();
+	#stems = new Map(); // by language: the model's word by the stem of another
 	#known = new Set([...small, ...colours]);
 
 	constructor({ concepts, styles, names } = {}) {
@@ -42,7 +51,8 @@ export class Words {
 	}
 
 	// translate makes a prompt of what was typed: emoji, and in another language
-	// the names of concepts between commas, become the model's own words.
+	// the names of concepts between commas, or else the words that are a concept
+	// or a colour by themselves, become the model's own words.
 	translate(prompt, language) {
 		if (this.size === 0) return prompt;
 		const words = prompt.replace(pictogram, (emoji) => (this.#byEmoji.has(plain(emoji)) ? ` ${this.#byEmoji.get(plain(emoji))} ` : emoji));
@@ -50,8 +60,24 @@ export class Words {
 		return parts.map((part) => {
 			const own = lower(part.trim());
 			const found = own && this.#concepts.find((c) => typeof c[language] === "string" && lower(c[language]) === own);
-			return found && !this.#concepts.some((c) => c.name === own) ? part.replace(part.trim(), () => found.name) : part;
+			if (!found) return this.#byWords(part, language);
+			return this.#concepts.some((c) => c.name === own) ? part : part.replace(part.trim(), () => found.name);
 		}).join(",");
+	}
+
+	// #byWords replaces the words of another language, however they are declined:
+	// all of them, but for articles, by a concept, or each by its own.
+	#byWords(part, language) {
+		if (!others[language]) return part;
+		if (!this.#stems.has(language)) {
+			const pairs = [...this.#concepts.map((c) => [String(c[language]), c.name]), ...others[language].split(",").map((pair) => pair.split(" "))];
+			this.#stems.set(language, new Map(pairs.map(([words, own]) => [split(words).map(stem).join(" "), own])));
+		}
+		const stems = this.#stems.get(language);
+		const own = (word) => stems.get(stem(lower(word)));
+		const whole = stems.get(split(part).filter((word) => own(word) !== "").map(stem).join(" "));
+		const words = whole ?? part.replace(/\p{L}+/gu, (word) => (own(word) && this.#known.has(lower(word)) ? word : own(word) ?? word)); // "die" is an article here
+		return words === part ? part : part.match(/^\s*/)[0] + words.replace(/ +/g, " ").trim() + part.match(/\s*$/)[0];
 	}
 
 	// complete returns what the end of a prompt may become: {label, text}, text

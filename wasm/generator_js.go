@@ -58,7 +58,8 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 		tell(bridge.Object{"type": "progress", "stage": stage, "loaded": loaded, "total": total})
 	}
 	warn := func(err error) { tell(bridge.Object{"type": "warning", "message": warning(err)}) }
-	// The manifest is on its way while the browser looks for a graphics card.
+	// The model is on its way while the browser looks for a graphics card. What
+	// fails of the prefetch, load meets again and reports.
 	opened := make(chan error, 1)
 	opening, giveUp := context.WithCancel(ctx)
 	defer giveUp()
@@ -67,6 +68,9 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 		g.model, err = open(opening, model, loader.Options{OnProgress: progress, OnWarning: warn,
 			OnUpdate: func() { warn(errors.New("there is a new version of this model: the next visit will download it")) }})
 		opened <- err
+		if err == nil {
+			g.model.Prefetch(opening)
+		}
 	}()
 	var err error
 	if g.backend, err = newBackend(ctx, g.choice, g.threads, g.profile, warn); err != nil {
@@ -76,11 +80,6 @@ func create(ctx context.Context, args bridge.Arguments) (any, error) {
 		if g.fit(); g.memory == inStages {
 			warn(errLarge)
 		}
-		// The rest downloads while a component is compiled; what fails there,
-		// load meets again and reports.
-		ahead, stop := context.WithCancel(ctx)
-		defer stop()
-		go g.model.Prefetch(ahead)
 		err = g.load(ctx, progress)
 	}
 	for err != nil && g.fallBack(ctx, err, warn) {

@@ -98,8 +98,15 @@ func (g *generator) forget(id string) {
 	g.loras = slices.DeleteFunc(g.loras, func(l lora) bool { return l.id == id })
 }
 
-// readLoras reads what a request wears: [{id, weight, textWeight, blocks}].
+// readLoras reads what a request wears: [{id, weight, textWeight, blocks}], and of
+// which ids: several generators of the page may share this one.
 func readLoras(f *bridge.Fields, r *diffusion.Request) {
+	if ids, ok := f.Get("wardrobe"); ok {
+		r.Wardrobe = []string{}
+		for i := range bridge.Must(ids.Length()) {
+			r.Wardrobe = append(r.Wardrobe, bridge.Must(bridge.Must(ids.Index(i)).String()))
+		}
+	}
 	list, ok := f.Get("loras")
 	if !ok {
 		return

@@ -22,8 +22,19 @@ globalThis.wispReplay = (() => {
 	};
 
 	const patience = 4; // seconds, in which a driver must answer
-	const testing = 3; // of its silence in a self-test, where there is another way
-	const working = 30; // of its silence otherwise, as on a slow software adapter
+	const working = 30; // of its silence later, as on a slow software adapter
+	const hastily = 2; // instead of either, where the processor stands by, which is to have drawn after five
+
+	// counting calls heard with the seconds since it was called last, four times
+	// each: of a computer that slept, or stood still, only some.
+	function counting(heard) {
+		let last = performance.now();
+		return setInterval(() => {
+			const now = performance.now();
+			heard(Math.min(now - last, 500) / 1000);
+			last = now;
+		}, 250);
+	}
 
 	// open resolves to a Replay. defaults keeps to WebGPU's default limits and
 	// features; omit lists features to leave out. A driver that hangs never
@@ -31,13 +42,13 @@ globalThis.wispReplay = (() => {
 	// where hasty says so.
 	function open(defaults, omit, hasty) {
 		return new Promise((resolve, reject) => {
-			let left = patience;
-			const timer = setInterval(() => { // a computer that slept begins anew
-				if (--left > 0) return;
+			let left = hasty ? hastily : patience;
+			const timer = counting((seconds) => {
+				if ((left -= seconds) > 0) return;
 				clearInterval(timer);
 				reject(failure("lost", "the graphics card's driver does not answer"));
-			}, 1000);
-			find(defaults, omit, hasty ? testing : working).then((replay) => (left > 0 ? resolve(replay) : replay.destroy()), reject).finally(() => clearInterval(timer));
+			});
+			find(defaults, omit, hasty ? hastily : working).then((replay) => (left > 0 ? resolve(replay) : replay.destroy()), reject).finally(() => clearInterval(timer));
 		});
 	}
 
@@ -108,17 +119,17 @@ globalThis.wispReplay = (() => {
 		}
 
 		// watch counts the seconds in which something waits and nothing is
-		// answered, and this thread runs: a computer that slept begins anew.
+		// answered.
 		watch() {
-			this.watching ??= setInterval(() => {
-				if (this.waiting.size > 0 && ++this.silent >= this.silence) {
+			this.watching ??= counting((seconds) => {
+				if (this.waiting.size > 0 && (this.silent += seconds) >= this.silence) {
 					this.lose("the graphics card's driver does not answer");
 					this.device.destroy();
 				}
 				if (this.waiting.size > 0) return;
 				clearInterval(this.watching);
 				this.watching = null;
-			}, 1000);
+			});
 		}
 
 		// note keeps a fault until it is reported: the first, but what lacks

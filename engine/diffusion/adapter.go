@@ -226,12 +226,12 @@ func (p *Pipeline) wear(r Request) (bare Request, worn []worn, notices []string,
 		notices = append(notices, fmt.Sprintf("negative prompt: <lora:%s:…> counts in the prompt only", l.ID))
 	}
 	for _, tag := range tags { // the prompt's weight stands in place of the list's
-		if a := p.adapter(tag.ID); a != nil {
-			asked = slices.DeleteFunc(asked, func(l Lora) bool { return p.adapter(l.ID) == a })
+		if a := p.adapter(tag.ID, r.Wardrobe); a != nil {
+			asked = slices.DeleteFunc(asked, func(l Lora) bool { return p.adapter(l.ID, r.Wardrobe) == a })
 		}
 	}
 	for i, l := range append(asked, tags...) {
-		a := p.adapter(l.ID)
+		a := p.adapter(l.ID, r.Wardrobe)
 		switch {
 		case a == nil && i >= len(asked):
 			notices = append(notices, fmt.Sprintf("prompt: there is no LoRA %q: it is drawn without", l.ID))
@@ -249,10 +249,11 @@ func (p *Pipeline) wear(r Request) (bare Request, worn []worn, notices []string,
 	return r, worn, notices, nil
 }
 
-// adapter finds one by its id or, the last added first, by its name.
-func (p *Pipeline) adapter(id string) *adapter {
+// adapter finds one by its id or, the last added first, by its name, among those
+// of a wardrobe; nil is all.
+func (p *Pipeline) adapter(id string, wardrobe []string) *adapter {
 	for _, a := range slices.Backward(p.adapters) {
-		if a.ID == id || a.Name == id {
+		if (a.ID == id || a.Name == id) && (wardrobe == nil || slices.Contains(wardrobe, a.ID)) {
 			return a
 		}
 	}
@@ -327,7 +328,7 @@ func textKey(list []worn) string {
 // writes it.
 func (p *Pipeline) tagged(r Request) Request {
 	for _, l := range r.Loras {
-		a := p.adapter(l.ID)
+		a := p.adapter(l.ID, r.Wardrobe)
 		if a == nil || strings.Contains(r.Prompt, "<lora:"+a.Name+":") {
 			continue
 		}

@@ -64,6 +64,7 @@ type Request struct {
 	Image           *image.NRGBA // to begin with; nil to begin with noise
 	Strength        float32      // of the change to Image: 1 is a picture of its own, near 0 the same
 	Loras           []Lora       // adapters to wear, beside those that the prompt names
+	Wardrobe        []string     // ids of the adapters that there are for Loras and the prompt; nil for all that the pipeline has
 	Previews        bool         // decode the prediction of each step into Event.Preview
 
 	ImageGuidance float32      // of a model that changes pictures: how closely to keep to Image; under 1 turns its guidance off

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -362,11 +363,12 @@ func TestEngineDies(t *testing.T) {
 	`)
 }
 
-// once answers a request for a file in its own way the first so many times.
+// once answers a request for a file, or what a pattern of path.Match stands for,
+// in its own way the first so many times.
 func once(s *server, file string, times int32, fail http.HandlerFunc) {
 	var n atomic.Int32
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != file || n.Add(1) > times {
+		if matches, _ := path.Match(file, r.URL.Path); !matches || n.Add(1) > times {
 			return false
 		}
 		fail(w, r)
@@ -406,6 +408,7 @@ func TestPageArrives(t *testing.T) {
 	for _, w := range []way{
 		{"dropped", "/app.js", 2, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, arrives},
 		{"stalled", "/ui.js", 1, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, arrives},
+		{"stalled, on all connections", "/[^b]*.js", 6, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, arrives},
 		{"missing", "/png.js", 2, http.NotFound, arrives},
 		{"another build", "/strings.js", 2, otherBuild, arrives},
 		{"no style", "/style.css", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, arrives},
@@ -444,23 +447,32 @@ func withWorker(t *testing.T, s *server, script string) {
 }
 
 // A graphics card that never answers, or is gone, though it was chosen: the
-// processor draws within a few seconds, and the page says so.
+// processor draws within five seconds, and the page says so. Where the processor
+// alone takes long, the machine being busy, three are what the card may add.
 func TestCardDoesNotAnswer(t *testing.T) {
-	const says = `await until("a word", () => $("notice").textContent.startsWith("The graphics card failed: the processor draws instead") && !$("told").hidden);`
-	for _, c := range []struct{ name, adapter, script string }{
-		{"requestAdapter hangs", `(new BroadcastChannel("asked").postMessage(0), new Promise(() => {}))`, `
+	const without = `Promise.resolve(null)`
+	const hangs = `
+		const drawn = async (says) => {
 			let from = 0;
-			new BroadcastChannel("asked").onmessage = () => { from ||= performance.now(); };
-			await visit();
-			await until("a word", () => $("notice")?.textContent.startsWith("The graphics card failed: the processor draws instead"));
-			if (from === 0 || performance.now() - from > 15000) throw new Error("said after " + (performance.now() - from)); // 4 s on an idle machine
-			await until("ready", () => root()?.dataset.state === "ready");
-			await draw("red heart");`},
-		{"requestDevice hangs", `Promise.resolve({ features: new Set(), limits: {}, info: {}, requestDevice: () => new Promise(() => {}) })`, `
-			await visit();
-			` + says + `
-			await until("ready", () => root()?.dataset.state === "ready");`},
-		{"no adapter, but chosen", `Promise.resolve(null)`, `
+			const asked = new BroadcastChannel("asked");
+			asked.onmessage = () => { from ||= performance.now(); };
+			await open();
+			check("the notice", $("notice").textContent.startsWith("The graphics card failed: the processor draws instead") && !$("told").hidden, says);
+			await draw("red heart");
+			asked.close();
+			if (from === 0) throw new Error("nobody asked for a card");
+			return performance.now() - from;
+		};
+		const took = await drawn(true);
+		await tell("none");
+		const alone = await drawn(false);
+		await tell("drawn after " + took.toFixed(0) + " ms, " + alone.toFixed(0) + " without a card");
+		if (took > 5000 && took - alone > 3000) throw new Error("drawn after " + took + " ms, " + alone + " without a card");`
+	for _, c := range []struct{ name, adapter, script string }{
+		{"requestAdapter hangs", `new Promise(() => {})`, hangs},
+		{"requestDevice hangs", `Promise.resolve({ features: new Set(), limits: {}, info: {}, requestDevice: () => new Promise(() => {}) })`, hangs},
+		{"the self-test hangs", `Promise.resolve({ features: new Set(), limits: {}, info: {}, requestDevice: async () => hanging })`, hangs},
+		{"no adapter, but chosen", without, `
 			await open();
 			const want = await draw("red heart");
 			$("backend").value = "webgpu";
@@ -470,20 +482,20 @@ func TestCardDoesNotAnswer(t *testing.T) {
 			const { createGenerator } = await imported();
 			const err = await createGenerator({ backend: "webgpu" }).catch((err) => err);
 			check("asked for by a program", [err.code, err.message.startsWith("the graphics card cannot be used here")].join(), "unsupported,true");`},
-		{"the self-test hangs", `(new BroadcastChannel("asked").postMessage(0), Promise.resolve({ features: new Set(), limits: {}, info: {}, requestDevice: async () => hanging }))`, `
-			let from = 0;
-			new BroadcastChannel("asked").onmessage = () => { from ||= performance.now(); };
-			await open();
-			await draw("red heart");
-			const took = performance.now() - from;
-			if (from === 0 || took > 30000) throw new Error("drew after " + took); // 5 s on an idle machine
-			await tell("the processor drew after " + Math.round(took) + " ms");`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, name := range []string{"chromium", "firefox"} {
 				s := serve(t)
-				withWorker(t, s, hanging+fmt.Sprintf(`Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => %s } });`, c.adapter))
-				driveOne(t, s, browser.Options{Name: name}, func(what string) { t.Logf("%s: %s", name, what) }, c.script)
+				card := func(adapter string) {
+					withWorker(t, s, hanging+fmt.Sprintf(`Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => (new BroadcastChannel("asked").postMessage(0), %s) } });`, adapter))
+				}
+				card(c.adapter)
+				driveOne(t, s, browser.Options{Name: name}, func(what string) {
+					if what == "none" {
+						card(without)
+					}
+					t.Logf("%s: %s", name, what)
+				}, c.script)
 			}
 		})
 	}

@@ -40,6 +40,14 @@ func TestLoraAndUpscaler(t *testing.T) {
 		if (worn === bare) wrong.push("the LoRA changes nothing");
 		if (await draw({ prompt: "red heart<lora:style:2>" }) !== worn) wrong.push("a tag is no weight");
 		if (await draw({ loras: [{ id: lora.id, weight: 0 }] }) !== bare) wrong.push("weight 0 changes the picture");
+		const second = await createGenerator({ backend: "simd", threads: 1 }); // on the same engine
+		const others = await second.generate({ prompt: "red heart<lora:style:2>", seed: 1, steps: 1 });
+		if (others.images[0].data.join() !== bare || !others.notices.join().includes('no LoRA "style"')) wrong.push("another generator's LoRA: " + others.notices);
+		const own = await second.addLora(file("style.safetensors", { [layer + ".lora_A.weight"]: [[2, 192], (i) => -wave(i)], [layer + ".lora_B.weight"]: [[192, 2], wave] }));
+		if (await draw({ prompt: "red heart<lora:style:2>" }) !== worn) wrong.push("the other generator's LoRA of that name is worn");
+		if ((await second.generate({ prompt: "red heart<lora:style:2>", seed: 1, steps: 1 })).images[0].data.join() === worn) wrong.push("the second generator wears the first one's");
+		second.dispose();
+		if (!(await g.generate({ prompt: "a", loras: [{ id: own.id }] }).catch((err) => err.message)).includes("there is no")) wrong.push("a LoRA outlives its generator");
 		await g.removeLora(lora.id);
 		if (await draw() !== bare || g.loras.length !== 0) wrong.push("it is not removed");
 		const code = (f) => f().then(() => "nothing", (err) => err.code + " " + err.message);

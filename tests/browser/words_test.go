@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -46,12 +47,27 @@ func TestWords(t *testing.T) {
 	if styles := eval[string](p, `[...document.querySelectorAll("#styles label")].map((l) => l.textContent).join()`); !strings.Contains(styles, "Umriss") || strings.Contains(styles, "Outline") {
 		t.Errorf("the styles in German: %s", styles)
 	}
-	p.draw("Rotes Herz")
-	if prompt := eval[string](p, drawn); prompt != "red heart" {
-		t.Errorf("Rotes Herz was drawn as %q", prompt)
+	p.draw("ein Rotes Herz, Roter Fuchs")
+	if prompt := eval[string](p, drawn); prompt != "red heart, red fox" {
+		t.Errorf("ein Rotes Herz, Roter Fuchs was drawn as %q", prompt)
 	}
 	p.fill("prompt", "Zeitmaschine ")
 	p.until(hint + `.includes("Das Modell kennt „zeitmaschine“ nicht.")`)
+}
+
+// What loading says is in the page's language, though the language comes after
+// the first word.
+func TestLoadingInItsLanguage(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	s.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/manifest.json") {
+			return false
+		}
+		<-r.Context().Done()
+		return true
+	})
+	p.run(chromedp.Navigate(s.URL + "/?lang=zh"))
+	p.until(`document.getElementById("doing").textContent === "正在加载模型"`)
 }
 
 // Settings say what is best for the model, and what has no effect is told.
