@@ -28,7 +28,6 @@ fn column4(col: u32, k: u32) -> vec4<f32> {
 @compute @workgroup_size(8, 8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) id: u32) {
 	let row0 = (group.y + dims.first) * tile_rows;
-	let col0 = group.x * 64u;
 	var s0 = vec4<f32>(); // one row of sums each: arrays would leave the registers
 	var s1 = vec4<f32>();
 	var s2 = vec4<f32>();
@@ -56,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 			x_tile[(id % depth) * x_step + i] = v;
 		}
 		let col = id / depth * 4u; // four columns, so that vectors are written whole
-		let t = transpose(mat4x4<f32>(column4(col0 + col, k), column4(col0 + col + 1u, k), column4(col0 + col + 2u, k), column4(col0 + col + 3u, k)));
+		let t = transpose(mat4x4<f32>(column4(column(group.x, col), k), column4(column(group.x, col + 1u), k), column4(column(group.x, col + 2u), k), column4(column(group.x, col + 3u), k)));
 		let to = (id % depth) * 4u * w_step + id / depth;
 		w_tile[to] = t[0];
 		w_tile[to + w_step] = t[1];
@@ -101,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 		}
 	}
 	let row = row0 + local.y * 8u;
-	let col = col0 + 4u * local.x;
+	let col = 4u * local.x;
 	for (var r = 0u; r < 8u; r++) {
 		var sums = s0;
 		var more = t0;
@@ -115,9 +114,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 			case 7u: { sums = s7; more = t7; }
 			default: {}
 		}
+		if (row + r >= dims.rows) { break; }
 		for (var c = 0u; c < 4u; c++) {
-			if (row + r < dims.rows && col + c < dims.cols) { finish(row + r, col + c, sums[c]); }
-			if (row + r < dims.rows && col + 32u + c < dims.cols) { finish(row + r, col + 32u + c, more[c]); }
+			let near = column(group.x, col + c);
+			let far = column(group.x, col + 32u + c);
+			if (gated > 0u) {
+				if (near < dims.cols) { finish_gated(row + r, near, sums[c], more[c]); }
+				continue;
+			}
+			if (near < dims.cols) { finish(row + r, near, sums[c]); }
+			if (far < dims.cols) { finish(row + r, far, more[c]); }
 		}
 	}
 }

@@ -59,13 +59,13 @@ func costCases(t *testing.T) []costCase {
 		g.Output("out", engine.Attention(in("q"), in("k"), in("v"), 8, 0.158, false))
 	}))
 	return []costCase{
-		{"sd15_unet_512", must(model.UNet2DCondition(known("sd15_unet"), 2, 64, 64, 77)), 540, 192 << 20},
+		{"sd15_unet_512", must(model.UNet2DCondition(known("sd15_unet"), 2, 64, 64, 77)), 451, 116 << 20},
 		{"sd_vae_decode_512", must(model.AutoencoderKLDecoder(known("sd_vae"), 1, 64, 64)), 110, 641 << 20},
 		{"taesd_decode_512", must(model.AutoencoderTinyDecoder(known("taesd"), 1, 64, 64)), 40, 192 << 20},
 		{"clip_l", must(model.CLIPText(known("clip_l"), 1, 77)), 115, 2 << 20},
 		// q, k, v and the result: the scores of one head would be as large as 13 of them.
 		{"attention_4096x8", attention, 1, 4 * 4096 * 320 * 4},
-		{"default_unet", must(model.UNet2DCondition(ours("unet"), 2, unet.Height, unet.Width, 77)), 180, 2 << 20},
+		{"default_unet", must(model.UNet2DCondition(ours("unet"), 2, unet.Height, unet.Width, 77)), 156, 2 << 20},
 		{"default_decode", must(model.Decoder(ours("vae"), 1, unet.Height, unet.Width)), 39, 10 << 20},
 	}
 }

@@ -58,8 +58,10 @@ type compiler struct {
 
 	views     map[*engine.Node]view
 	upsampled map[*engine.Node]bool // folded into the convolution that reads them
-	norms     map[*engine.Node]fused
-	inside    map[*engine.Node]bool // of norms: computed with them
+	fusions   map[*engine.Node]fused
+	inside    map[*engine.Node]bool         // of fusions: computed with them
+	addends   map[*engine.Node]*engine.Node // a row an image, of convolutions
+	gated     map[*engine.Node]bool         // linear layers that end in GEGLU
 	steps     []step
 	uploads   []view
 	downloads []view
@@ -75,12 +77,8 @@ type check struct {
 
 // lower fills the compiler with the steps of g.
 func (c *compiler) lower(g *engine.Graph) error {
-	c.upsampled, c.norms, c.inside = foldable(g), fusedNorms(g), map[*engine.Node]bool{}
-	for _, f := range c.norms {
-		for _, n := range f.parts {
-			c.inside[n] = true
-		}
-	}
+	c.upsampled = foldable(g)
+	c.fuse(g)
 	for _, n := range g.Nodes {
 		if err := c.node(n); err != nil {
 			return fmt.Errorf("%v: %w", n, err)
@@ -149,7 +147,7 @@ func (c *compiler) node(n *engine.Node) error {
 
 // kernel chooses how a node is computed.
 func (c *compiler) kernel(n *engine.Node) (emit func(c *compiler, n *engine.Node) error, err error) {
-	if f, ok := c.norms[n]; ok {
+	if f, ok := c.fusions[n]; ok {
 		return f.emit, nil
 	}
 	for _, k := range kernels {

@@ -10,11 +10,19 @@ import (
 type operands struct {
 	engine.Epilogue
 	bias, residual view
+	shared         int // rows that have the same row of the residual
 }
 
 func (c *compiler) operands(n *engine.Node, e engine.Epilogue) (o operands, err error) {
 	_, _, bias, residual := e.Operands(n)
-	o.Epilogue = e
+	o.Epilogue, o.shared = e, 1
+	if add := c.addends[n]; add != nil {
+		o.Residual, o.shared = true, n.Shape[1]*n.Shape[2]
+		o.residual, err = c.read(add)
+		if err != nil {
+			return o, err
+		}
+	}
 	if bias != nil {
 		if o.bias, err = c.vector(bias); err != nil {
 			return o, err
@@ -138,6 +146,9 @@ func (c *compiler) eachLinear(n *engine.Node, add func(rows int, p packed, s ste
 	}
 	width, k := n.Shape.Dim(-1), n.Inputs[0].Shape.Dim(-1)
 	rows := n.Elems() / width
+	if c.gated[n] {
+		width /= 2
+	}
 	if x, err = c.pad(x, rows, k); err != nil {
 		return err
 	}
@@ -156,6 +167,9 @@ func (c *compiler) eachLinear(n *engine.Node, add func(rows int, p packed, s ste
 			s.reads[0] = x.part(r[0]*4*k4*es, count*4*k4*es)
 			s.out = out
 			s.dims = o.dims(p, count, k4, width)
+			if c.gated[n] {
+				s.constants["gated"] = 1
+			}
 			s.flops = 2 * float64(count) * float64(p.rows) * float64(k)
 			if err := add(count, p, s); err != nil {
 				return err
@@ -176,14 +190,17 @@ func (o operands) step(p packed, residual, size int) step {
 		s.reads[3] = o.bias
 	}
 	if o.Residual {
-		s.reads[4] = o.residual.part(residual, size)
+		s.reads[4] = o.residual
+		if o.shared == 1 {
+			s.reads[4] = o.residual.part(residual, size)
+		}
 	}
 	return s
 }
 
 // dims are the counts that all matrix kernels begin with.
 func (o operands) dims(p packed, rows, k4, width int) []uint32 {
-	return u(0, rows, p.rows, k4, p.stride/8, p.blocks, p.row0, width, actCode(o.Act), flag(o.Bias), flag(o.Residual))
+	return u(0, rows, p.rows, k4, p.stride/8, p.blocks, p.row0, width, actCode(o.Act), flag(o.Bias), flag(o.Residual), o.shared)
 }
 
 func conv2d(c *compiler, n *engine.Node) error {
@@ -212,7 +229,7 @@ func conv2dWinograd(c *compiler, n *engine.Node) error {
 		tiles := b.images * th * tw
 		s.kernel = "conv2d_winograd"
 		s.dims[1] = uint32(tiles)
-		s.dims[20], s.dims[21] = uint32(th), uint32(tw)
+		s.dims[21], s.dims[22] = uint32(th), uint32(tw)
 		s.grid = [3]int{(p.rows + 15) / 16, (tiles + 31) / 32, 1}
 		s.flops = 2 * 16 * float64(tiles) * float64(p.rows) * float64(im.c)
 		return c.add(s)

@@ -27,10 +27,10 @@ func groupsOf(n *engine.Node) groups {
 	return groups{n.Shape[0], n.Elems() / n.Shape[0] / c, c, c / a.Groups, a.Groups}
 }
 
-// smallImage: one workgroup a group is enough.
+// smallImage: one workgroup a group is enough, alone or together with others.
 func smallImage(_ *compiler, n *engine.Node) bool {
 	g := groupsOf(n)
-	return g.places*g.per <= 8192
+	return g.places*g.per <= 8192 || g.places*g.per <= 40960 && g.groups*g.images >= 32
 }
 
 func groupNorm(c *compiler, n *engine.Node) error {

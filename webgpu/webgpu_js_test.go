@@ -159,6 +159,28 @@ func largeCases() []enginetest.Case {
 			x := engine.Upsample2D(input(g, 1, 5, 5, 8), 15, 15)
 			return engine.Add(x, engine.Conv2D(x, g.Weight("w", 8, 8, 3, 3), nil, 1, same))
 		}),
+		one("linear_geglu", func(g *engine.Graph) *engine.Node {
+			return engine.GEGLU(engine.Linear(input(g, 70, 36), g.Weight("w", 2*83, 36), g.Weight("b", 2*83)))
+		}),
+		one("linear_geglu_no_bias", func(g *engine.Graph) *engine.Node {
+			return engine.GEGLU(engine.Linear(input(g, 2, 9, 36), g.Weight("w", 2*20, 36), nil))
+		}),
+		one("linear_geglu_kept", func(g *engine.Graph) *engine.Node { // the layer is read twice
+			h := engine.Linear(input(g, 9, 36), g.Weight("w", 2*20, 36), nil)
+			return engine.Concat(1, engine.GEGLU(h), h)
+		}),
+		one("conv_3x3_shifted", func(g *engine.Graph) *engine.Node {
+			row := engine.Reshape(g.Input("row", engine.F32, 2, 20), 2, 1, 1, 20)
+			return engine.SiLU(engine.Add(engine.Conv2D(input(g, 2, 9, 7, 12), g.Weight("w", 20, 12, 3, 3), g.Weight("b", 20), 1, same), row))
+		}),
+		one("conv_5x5_shifted", func(g *engine.Graph) *engine.Node {
+			row := engine.Reshape(g.Input("row", engine.F32, 2, 6), 2, 1, 1, 6)
+			return engine.Add(row, engine.Conv2D(input(g, 2, 9, 7, 5), g.Weight("w", 6, 5, 5, 5), nil, 2, [4]int{2, 2, 2, 2}))
+		}),
+		one("conv_1x1_shifted", func(g *engine.Graph) *engine.Node {
+			row := engine.Reshape(g.Input("row", engine.F32, 3, 20), 3, 1, 1, 20)
+			return engine.Add(engine.Conv2D(input(g, 3, 4, 5, 12), g.Weight("w", 20, 12, 1, 1), g.Weight("b", 20), 1, [4]int{}), row)
+		}),
 		one("group_norm_runs", func(g *engine.Graph) *engine.Node {
 			return engine.SiLU(engine.GroupNorm(input(g, 2, 60, 61, 24), g.Weight("gamma", 24), g.Weight("beta", 24), 3, 1e-5))
 		}),

@@ -14,6 +14,7 @@ struct Dims {
 	act: u32,    // 0 none, 1 silu, ... as in activate
 	has_bias: u32,
 	has_residual: u32,
+	along: u32, // rows of out that have the same row of the residual
 	h: u32,
 	w: u32,
 	c4: u32,

@@ -12,6 +12,7 @@ struct Dims {
 	act: u32,    // 0 none, 1 silu, ... as in activate
 	has_bias: u32,
 	has_residual: u32,
+	along: u32, // rows of out that have the same row of the residual
 }
 
 // scale4 is the scale of four elements along k.

@@ -18,7 +18,6 @@ var<workgroup> w_tile: array<vec4<f32>, depth * w_step>;
 @compute @workgroup_size(16, 8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) id: u32) {
 	let row0 = (group.y + dims.first) * tile_rows;
-	let col0 = group.x * 64u;
 	var s0 = vec4<f32>(); // one row of sums each: arrays would leave the registers
 	var s1 = vec4<f32>();
 	var s2 = vec4<f32>();
@@ -44,9 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 		}
 		for (var i = id / depth; i < 64u; i += threads / depth) {
 			var v = vec4<f32>();
-			if (col0 + i < dims.cols && k < dims.k4) {
-				v = weight4(col0 + i, k);
-			}
+			let col = column(group.x, i);
+			if (col < dims.cols && k < dims.k4) { v = weight4(col, k); }
 			w_tile[(id % depth) * w_step + i] = v;
 		}
 		workgroupBarrier();
@@ -78,7 +76,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 		}
 	}
 	let row = row0 + local.y * rows_per_thread;
-	let col = col0 + local.x;
 	for (var r = 0u; r < rows_per_thread; r++) {
 		var sums = s0;
 		switch r { // in a loop, so that what finishes a sum is compiled once
@@ -91,8 +88,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 			case 7u: { sums = s7; }
 			default: {}
 		}
-		for (var c = 0u; c < 4u; c++) {
-			if (row + r < dims.rows && col + 16u * c < dims.cols) { finish(row + r, col + 16u * c, sums[c]); }
+		if (row + r >= dims.rows) { break; }
+		for (var c = 0u; c < 4u - 2u * gated; c++) {
+			let col = column(group.x, local.x + 16u * c);
+			if (col >= dims.cols) { break; }
+			if (gated == 0u) { finish(row + r, col, sums[c]); } else { finish_gated(row + r, col, sums[c], sums[c + 2u]); }
 		}
 	}
 }
