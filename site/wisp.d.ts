@@ -304,12 +304,16 @@ export interface Request {
 		id: string;
 		/** Edges, depths, a pose: what the network was trained on. */
 		image: Request["image"];
+		/** Makes that of an ordinary picture first; see preprocessors. */
+		preprocess?: Preprocess;
 		/** 1 is as it was trained. */
 		weight?: number;
 		/** The share of the steps between which it steers: 0 and 1 for all. */
 		start?: number;
 		end?: number;
 	}[];
+	/** Pictures that the drawing is made after, where `fields.references` says that the model reads them, such as FLUX.2-klein: up to four. Where no size is named, the first one's counts. */
+	references?: Picture[];
 	/** Picture i is drawn with seed + i. */
 	count?: number;
 	/** Decode each step's prediction for onStep. */
@@ -371,7 +375,7 @@ export interface Result {
 	/** The settings, as AUTOMATIC1111 writes them into PNG files. */
 	parameters: string;
 	/** The settings, with the model's defaults filled in. */
-	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "mask" | "eta" | "loras" | "controls">> & Pick<Request, "eta">;
+	settings: Required<Omit<Request, "signal" | "onStep" | "busy" | "previews" | "image" | "mask" | "eta" | "loras" | "controls" | "references">> & Pick<Request, "eta">;
 }
 
 /** What the model reads of a request; the rest is refused or changes nothing. */
@@ -394,6 +398,8 @@ export interface Fields {
 	largest: number;
 	/** How many layers skipLayers may name, from 0; 0 for none. */
 	layers: number;
+	/** Whether it reads `references` by itself. */
+	references: boolean;
 }
 
 export interface Generator {
@@ -432,6 +438,13 @@ export interface Generator {
 	addControl(source: Blob | string | URL, options?: { name?: string; config?: object }): Promise<{ id: string; name: string; kind: string }>;
 	readonly controls: { id: string; name: string; kind: string }[];
 	removeControl(id: string): Promise<void>;
+	/**
+	 * How many tokens a prompt has for the text encoder, and how many that takes; where brackets are read, CLIP takes more
+	 * in further chunks, and the limit is what those hold. It is 0 for a model that reads no words or all of them.
+	 */
+	countTokens(prompt: string, promptSyntax?: Request["promptSyntax"]): Promise<{ tokens: number; limit: number }>;
+	/** Downloads what of the model no picture has needed so far, such as the encoder of pictures to begin with. */
+	complete(): Promise<void>;
 	/** Frees the model and ends what is under way. */
 	dispose(): void;
 }
@@ -456,6 +469,15 @@ export function upscale(image: Picture, options?: {
 	signal?: AbortSignal;
 	onProgress?: (progress: Progress) => void;
 }): Promise<ImageData>;
+
+/** What makes a picture for a ControlNet of an ordinary one, by arithmetic alone: its name, or that and its parameters. */
+export type Preprocess = string | { name: string; [parameter: string]: string | number };
+
+/** Lists them: canny, scribble, threshold and others, by the names that AUTOMATIC1111's extension has. */
+export function preprocessors(): Promise<{ name: string; /** In English. */ label: string; parameters: { name: string; min: number; max: number; value: number }[] }[]>;
+
+/** The picture that a ControlNet is fed. */
+export function preprocess(image: Picture, preprocess: Preprocess): Promise<ImageData>;
 
 /** Picture i as a PNG file that carries its settings in a `parameters` text chunk. */
 export function toPNG(result: Result, i?: number): Promise<Blob>;

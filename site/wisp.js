@@ -414,17 +414,22 @@ function takePacker() {
 	return packer;
 }
 
-export async function inspectModel(files, options) {
+// withPacker makes a call after which the packer waits for another.
+async function withPacker(method, argument) {
 	const packer = takePacker();
 	try {
-		const from = source(files, options);
-		const facts = await packer.call("inspect", from.files ?? from);
-		const { usage, quota } = await navigator.storage?.estimate?.() ?? {};
-		return { ...facts, freeBytes: quota === undefined ? Infinity : quota - usage };
+		return await packer.call(method, argument);
 	} finally {
 		sparePacker?.close();
 		sparePacker = packer;
 	}
+}
+
+export async function inspectModel(files, options) {
+	const from = source(files, options);
+	const facts = await withPacker("inspect", from.files ?? from);
+	const { usage, quota } = await navigator.storage?.estimate?.() ?? {};
+	return { ...facts, freeBytes: quota === undefined ? Infinity : quota - usage };
 }
 
 export async function importModel(files, { quantise = "f16", name, hub, token, signal, onProgress } = {}) {
@@ -453,6 +458,18 @@ export async function upscale(image, { by, model, backend, signal, onProgress } 
 	}
 }
 
+export const preprocessors = () => withPacker("preprocessors");
+
+export async function preprocess(image, preprocess) {
+	return imageData(await withPacker("preprocess", { ...await pixels({ image }), preprocess }));
+}
+
+// controlOf is one of a request's controls with its picture's pixels, as its
+// preprocessor makes them.
+async function controlOf({ preprocess: name, image, ...one }) {
+	return { ...one, ...await pixels({ image: name && name !== "none" ? await preprocess(image, name) : image }) };
+}
+
 function checkBusy(busy) {
 	if (!["queue", "abort", "reject"].includes(busy)) throw new WispError("bad-request", `busy is "${busy}": choose queue, abort or reject`);
 }
@@ -476,8 +493,12 @@ async function sentOf(request) {
 	return pixels(sent);
 }
 
+// each is what f makes of a list, where there is one.
+const each = (list, f) => list && Promise.all([...list].map(f));
+
 // pixels has those of an object's fields that are pictures as their pixels.
-async function pixels(sent) {
+async function pixels(given) {
+	const sent = { ...given };
 	for (const name of pictures) {
 		if (sent[name] === undefined || sent[name] === null) continue;
 		const { pixelsOf } = await import("./photo.js");
@@ -573,7 +594,16 @@ class Generator {
 		if (kind && this.#shared?.engine.additions.delete(id)) await this.#shared.engine.call(`remove${kind}`, id);
 	}
 
-	async generate({ signal, onStep, busy = this.#busy, loras, controls, ...request } = {}) {
+	// Of a text, without waiting for a turn.
+	async countTokens(prompt, promptSyntax) {
+		return (await this.load()).engine.call("countTokens", { prompt, promptSyntax });
+	}
+
+	async complete() {
+		return (await this.load()).engine.call("complete");
+	}
+
+	async generate({ signal, onStep, busy = this.#busy, loras, controls, references, ...request } = {}) {
 		const unknown = Object.keys(request).find((name) => !settings.includes(name) && name !== "outpaint" && request[name] !== undefined);
 		if (unknown) throw new WispError("bad-request", `${unknown} is no field of a request`);
 		checkBusy(busy);
@@ -588,7 +618,7 @@ class Generator {
 		this.#runs.add(run);
 		try {
 			request.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
-			return await again(() => this.#run(request, { loras, controls }, run.signal, onStep), run.signal);
+			return await again(() => this.#run(request, { loras, controls, references }, run.signal, onStep), run.signal);
 		} catch (err) {
 			throw run.signal.aborted ? aborted() : err;
 		} finally {
@@ -618,10 +648,13 @@ class Generator {
 		}
 	}
 
-	async #run(request, { loras, controls }, signal, onStep) {
+	async #run(request, { loras, controls, references }, signal, onStep) {
 		const strange = controls?.find(({ id }) => this.#additions.get(id)?.kind !== "Control");
 		if (strange) throw new WispError("bad-request", `controls: there is no ${strange.id}`);
-		const sent = { ...await sentOf(request), loras, wardrobe: this.loras.map(({ id }) => id), controls: controls && await Promise.all(controls.map(async (one) => ({ ...one, ...await pixels({ image: one.image }) }))) };
+		const sent = {
+			...await sentOf(request), loras, wardrobe: this.loras.map(({ id }) => id),
+			controls: await each(controls, controlOf), references: await each(references, async (image) => (await pixels({ image })).image),
+		};
 		const warnings = [];
 		const { shared: { engine }, done } = await this.#turn(signal);
 		let answered = () => {};

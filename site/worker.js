@@ -72,10 +72,14 @@ const methods = {
 	removeLora: (id) => generator.removeLora(id),
 	addControl: (file) => generator.addControl(file),
 	removeControl: (id) => generator.removeControl(id),
+	countTokens: (prompt) => generator.countTokens(prompt),
+	complete: () => generator.complete(),
 	async cancel() { generator?.cancel(); },
 	// of the packer
 	inspect: (files) => wispPack.inspect(files),
 	importModel: (options, event) => wispPack.importModel(options, event),
+	preprocess: (options) => wispPack.preprocess(options),
+	preprocessors: () => wispPack.preprocessors(),
 	async cancelImport() { wispPack.cancel(); },
 };
 

@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 	"wasm/bridge":        {safejsModule},
 	"wasm/emit":          {},
 	"wasm/prebuild":      {"engine/simd", "loader/decode"},
-	"wasm/pack":          {"engine/diffusion", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
+	"wasm/pack":          {"engine/diffusion", "engine/preprocess", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
 	"site":               {zstdModule, brotliModule, minifyModule, gzipModule},
 	"site/command":       {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/adapter", "loader/upscaler", "loader/hub", "loader/network", "loader/pack", "loader/safetensors", "loader/single", "site"},
 }

@@ -232,7 +232,8 @@ func (g *generator) value() any {
 	m := g.model.Manifest()
 	card, _ := g.model.File(m.Card)
 	return map[string]any{
-		"generate": promising(g.generate), "addLora": promising(g.addLora), "removeLora": promising(g.removeLora), "addControl": promising(g.addControl), "removeControl": promising(g.removeControl), "cancel": bridge.Must(safejs.FuncOf(stop)),
+		"generate": promising(g.generate), "addLora": promising(g.addLora), "removeLora": promising(g.removeLora), "addControl": promising(g.addControl), "removeControl": promising(g.removeControl),
+		"countTokens": promising(g.countTokens), "complete": promising(g.complete), "cancel": bridge.Must(safejs.FuncOf(stop)),
 		"backend": g.backend.Name(), "device": device(g.backend), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
 		"samplers": samplers, "schedules": schedules, "settings": string(own), "fields": fields(g.pipeline.Fields()),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},
@@ -243,7 +244,7 @@ func (g *generator) value() any {
 func fields(f diffusion.Fields) map[string]any {
 	return map[string]any{
 		"prompt": f.Prompt || f.Labels, "negativePrompt": f.NegativePrompt, "secondPrompt": f.SecondPrompt, "weights": f.Weights, "guidance": f.Guidance,
-		"clipSkip": f.ClipSkip, "classes": f.Classes, "image": f.Image, "multiple": f.Multiple, "largest": f.Largest, "layers": f.Layers,
+		"clipSkip": f.ClipSkip, "classes": f.Classes, "image": f.Image, "multiple": f.Multiple, "largest": f.Largest, "layers": f.Layers, "references": f.References,
 	}
 }
 
@@ -285,7 +286,7 @@ func (g *generator) generate(ctx context.Context, args bridge.Arguments) (any, e
 	on := func(e diffusion.Event) {
 		o := bridge.Object{"stage": e.Stage, "step": e.Done, "steps": e.Total, "preview": nil}
 		if e.Preview != nil {
-			if preview, err := picture(e.Preview); err == nil {
+			if preview, err := bridge.NewPicture(e.Preview); err == nil {
 				o["preview"] = map[string]any(preview)
 			}
 		}
@@ -316,7 +317,7 @@ func (g *generator) draw(ctx context.Context, r diffusion.Request, on func(diffu
 func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, error) {
 	images := []any{}
 	for _, img := range result.Images {
-		p, err := picture(img)
+		p, err := bridge.NewPicture(img)
 		if err != nil {
 			return nil, err
 		}
@@ -333,4 +334,29 @@ func (g *generator) result(r diffusion.Request, result *diffusion.Result) (any, 
 			"decode": t.Decode.Seconds() * 1e3, "total": t.Total.Seconds() * 1e3,
 		},
 	}, nil
+}
+
+// countTokens tells how long a prompt is to the text encoder:
+// countTokens({prompt, promptSyntax}) → {tokens, limit}. It waits for no drawing.
+func (g *generator) countTokens(_ context.Context, args bridge.Arguments) (any, error) {
+	f := bridge.Fields{Object: args.At(0)}
+	var prompt, syntax string
+	f.Text("prompt", &prompt)
+	f.Text("promptSyntax", &syntax)
+	if f.Err != nil || g.pipeline == nil {
+		return map[string]any{"tokens": 0, "limit": 0}, f.Err
+	}
+	n, limit := g.pipeline.CountTokens(prompt, syntax)
+	return map[string]any{"tokens": n, "limit": limit}, nil
+}
+
+// complete brings into the store what no picture has needed so far, such as the
+// image encoder.
+func (g *generator) complete(ctx context.Context, _ bridge.Arguments) (any, error) {
+	m := g.model.Manifest()
+	var all []loader.Part
+	for component := range m.Components {
+		all = append(all, loader.Part{Component: component})
+	}
+	return nil, g.model.Prefetch(ctx, all...)
 }

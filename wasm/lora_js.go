@@ -143,24 +143,8 @@ func readLoras(f *bridge.Fields, r *diffusion.Request) {
 
 // readFactors reads an object of numbers.
 func readFactors(f *bridge.Fields, v safejs.Value) map[string]float32 {
-	keys, err := bridge.Must(safejs.Global().Get("Object")).Call("keys", v)
-	if err != nil {
-		f.Wrong("blocks", "an object of numbers")
-		return nil
-	}
-	n, _ := keys.Length()
 	factors, of := map[string]float32{}, bridge.Fields{Object: v}
-	for i := range n {
-		key, err := keys.Index(i)
-		if err != nil {
-			f.Err = err
-			return nil
-		}
-		name, err := key.String()
-		if err != nil {
-			f.Err = err
-			return nil
-		}
+	for _, name := range bridge.Keys(v) {
 		var factor float32
 		of.Number(name, &factor)
 		factors[name] = factor

@@ -12,6 +12,8 @@
 //	generator.removeLora(id)
 //	generator.addControl({id, name, file, config}) → {id, name, kind}
 //	generator.removeControl(id)
+//	generator.countTokens({prompt, promptSyntax})  → {tokens, limit}
+//	generator.complete()                           keeps what it may need of the model later
 //	generator.cancel()                             ends the generate under way
 //
 // A model is the address of its directory, "stored:" and the id of one that is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"strconv"
 
 	"github.com/hack-pad/safejs"
 
@@ -82,7 +83,8 @@ func (g *generator) removeControl(ctx context.Context, args bridge.Arguments) (a
 	return nil, nil
 }
 
-// readControls reads what steers a request: [{id, image, weight, start, end}].
+// readControls reads what steers a request: [{id, image,
+// weight, start, end}].
 func readControls(f *bridge.Fields, r *diffusion.Request) {
 	list, ok := f.Get("controls")
 	if !ok {
@@ -112,5 +114,27 @@ func readControls(f *bridge.Fields, r *diffusion.Request) {
 			return
 		}
 		r.Controls = append(r.Controls, c)
+	}
+}
+
+// readReferences reads the pictures that a drawing is made after.
+func readReferences(f *bridge.Fields, r *diffusion.Request) {
+	list, ok := f.Get("references")
+	if !ok {
+		return
+	}
+	n, err := list.Length()
+	if err != nil || list.Type() != safejs.TypeObject {
+		f.Wrong("references", "a list of pictures")
+		return
+	}
+	of := bridge.Fields{Object: list}
+	for i := range n {
+		var img *image.NRGBA
+		readPicture(&of, strconv.Itoa(i), &img)
+		r.References = append(r.References, img) // what is none is refused by its place
+	}
+	if of.Err != nil {
+		f.Err = fmt.Errorf("references: %w", of.Err)
 	}
 }

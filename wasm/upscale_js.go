@@ -40,7 +40,7 @@ func upscale(ctx context.Context, args bridge.Arguments) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := picture(large)
+		p, err := bridge.NewPicture(large)
 		return map[string]any(p), err
 	}
 	checkpoint, err := upscaler.Open(names[0], func(name string) (safetensors.Blob, error) {
@@ -69,7 +69,7 @@ func upscale(ctx context.Context, args bridge.Arguments) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := picture(large)
+	p, err := bridge.NewPicture(large)
 	return map[string]any(p), err
 }
 

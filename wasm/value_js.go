@@ -39,42 +39,17 @@ func readRequest(v safejs.Value, r diffusion.Request) (diffusion.Request, error)
 	}
 	readLoras(&f, &r)
 	readControls(&f, &r)
+	readReferences(&f, &r)
 	_, wide := f.Get("width")
-	if _, high := f.Get("height"); r.Image != nil && !wide && !high {
+	if _, high := f.Get("height"); (r.Image != nil || len(r.References) > 0) && !wide && !high {
 		r.Width, r.Height = 0, 0 // the picture's
 	}
 	return r, f.Err
 }
 
-// readPicture copies a picture as ImageData has it: width, height and data, the
-// bytes of its pixels' red, green, blue and alpha.
+// readPicture copies a picture as ImageData has it.
 func readPicture(f *bridge.Fields, name string, to **image.NRGBA) {
-	v, ok := f.Get(name)
-	if !ok {
-		return
-	}
-	of := bridge.Fields{Object: v}
-	var w, h, n int
-	of.Integer("width", &w)
-	of.Integer("height", &h)
-	data, ok := of.Get("data")
-	if ok {
-		(&bridge.Fields{Object: data}).Integer("length", &n)
-	}
-	if of.Err != nil || !ok || w < 1 || h < 1 || w > 1<<20 || h > 1<<20 || n != 4*w*h {
-		f.Wrong(name, "a picture: width, height and data, four bytes a pixel")
-		return
-	}
-	img := &image.NRGBA{Rect: image.Rect(0, 0, w, h), Stride: 4 * w}
-	if f.Err = diffusion.CheckSize(name, w, h); f.Err != nil {
-		return
-	}
-	img.Pix = make([]byte, n)
-	if _, err := safejs.CopyBytesToGo(img.Pix, data); err != nil {
-		f.Wrong(name, "a picture: its data are no bytes")
-		return
-	}
-	*to = img
+	f.Picture(name, to, diffusion.CheckSize)
 }
 
 // settings is a request as the page sees it.
@@ -108,16 +83,4 @@ func texts(list []string) []any {
 		all[i] = s
 	}
 	return all
-}
-
-// picture copies an image into a JavaScript object as ImageData has it.
-func picture(img *image.NRGBA) (bridge.Object, error) {
-	array, err := bridge.Must(safejs.Global().Get("Uint8ClampedArray")).New(len(img.Pix))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := safejs.CopyBytesToJS(array, img.Pix); err != nil {
-		return nil, err
-	}
-	return bridge.Object{"width": img.Rect.Dx(), "height": img.Rect.Dy(), "data": array}, nil
 }

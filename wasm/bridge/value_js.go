@@ -117,3 +117,19 @@ func (f *Fields) Integer(name string, to *int) {
 		*to = int(v)
 	}
 }
+
+// Keys lists the names of an object's own properties; none of what is no object.
+func Keys(v safejs.Value) (names []string) {
+	keys, err := Must(safejs.Global().Get("Object")).Call("keys", v)
+	if err != nil {
+		return nil
+	}
+	n, _ := keys.Length()
+	for i := range n {
+		if key, err := keys.Index(i); err == nil {
+			name, _ := key.String()
+			names = append(names, name)
+		}
+	}
+	return names
+}

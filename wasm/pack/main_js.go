@@ -6,6 +6,10 @@
 //	wispPack.inspect(files)                              → {name, pipeline, licence, ...}
 //	wispPack.importModel({files, quantise, name}, onEvent) → the model's id
 //	wispPack.cancel()                                    ends either
+//	wispPack.preprocess({image, preprocess}), preprocessors()
+//
+// The last two make pictures for ControlNets, which few visitors have: they cost
+// the engine's program nothing here.
 //
 // Files is an array of [path, Blob]; in place of it, {hub: "hf:owner/name@revision",
 // endpoint, token} is a repository, which streams in. A promise is rejected with {code,
@@ -23,6 +27,7 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"wisp/engine/diffusion"
+	"wisp/engine/preprocess"
 	"wisp/loader"
 	"wisp/loader/gguf"
 	"wisp/loader/hub"
@@ -46,6 +51,8 @@ var kinds = []bridge.Kind{
 	{Err: loader.ErrQuota, Code: "quota", Lead: "the browser has no room for the model: free some disk space, or leave private browsing"},
 	{Err: loader.ErrSilent, Code: "quota", Lead: "another tab of this site keeps the browser's storage busy: close it or look at it, and try again"},
 	{Err: bridge.ErrBadRequest, Code: "bad-request"},
+	{Err: preprocess.ErrName, Code: "bad-request"},
+	{Err: diffusion.ErrBadRequest, Code: "bad-request"},
 	{Err: hub.ErrGated, Code: "bad-model", Lead: "the repository is gated, private or not there: accept its terms on its page and give a token, or choose another model"},
 	{Err: hub.ErrNetwork, Code: "network", Lead: "the hub cannot be reached: look at the connection, and try again; what has come is kept"},
 	{Err: hub.ErrCorrupt, Code: "corrupt", Lead: "a file from the hub is not what the hub says that it is: try again"},
@@ -77,9 +84,11 @@ func main() {
 		return nil
 	}
 	program := map[string]any{
-		"inspect":     bridge.Promising(ctx, kinds, inspect),
-		"importModel": bridge.Promising(ctx, kinds, importModel),
-		"cancel":      bridge.Must(safejs.FuncOf(stop)),
+		"inspect":       bridge.Promising(ctx, kinds, inspect),
+		"importModel":   bridge.Promising(ctx, kinds, importModel),
+		"preprocess":    bridge.Promising(ctx, kinds, preprocessed),
+		"preprocessors": bridge.Promising(ctx, kinds, preprocessors),
+		"cancel":        bridge.Must(safejs.FuncOf(stop)),
 	}
 	if err := safejs.Global().Set("wispPack", program); err != nil {
 		panic(err)

@@ -1,0 +1,53 @@
+package diffusion
+
+// CountTokens is how many tokens the text encoder that bounds a prompt makes of a
+// text, and how many it takes: where brackets are read, CLIP takes as many
+// chunks as it needs, and limit is what those hold. It is 0 for a model without
+// words or such a bound.
+func (p *Pipeline) CountTokens(text, syntax string) (n, limit int) {
+	var t5 *t5Text
+	switch k := p.kind.(type) {
+	case *flux:
+		t5 = k.t5
+	case *stableDiffusion3:
+		t5 = k.t5
+	}
+	if t5 != nil {
+		_, seen, _ := t5.tokenizer.Encode(text, 8*t5.tokens)
+		for _, v := range seen {
+			n += int(v)
+		}
+		return n - 1, t5.tokens - 1 // but for the end
+	}
+	k, ok := p.kind.(worded)
+	if !ok {
+		return 0, 0
+	}
+	text, _, _ = readTags(text, nil)
+	for _, c := range k.clips() {
+		if c != nil {
+			return c.count(text, syntax)
+		}
+	}
+	return 0, 0
+}
+
+func (c *clipText) count(text, syntax string) (n, limit int) {
+	chunk := c.tokens() - 2 // but for the begin and the end
+	parts := []weighted{{text: text}}
+	switch syntax {
+	case syntaxA1111:
+		parts = readA1111(text)
+	case syntaxComfyUI:
+		parts = readComfyUI(text)
+	default:
+		return len(c.ids(text)), chunk
+	}
+	for _, p := range parts {
+		if p.ends {
+			n += (chunk - n%chunk) % chunk // a BREAK fills the chunk
+		}
+		n += len(c.ids(p.text))
+	}
+	return n, chunk * max(1, (n+chunk-1)/chunk)
+}
