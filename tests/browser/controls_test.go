@@ -106,13 +106,16 @@ func TestControls(t *testing.T) {
 	}
 }
 
-// A ControlNet is added through the module, steers, and is refused where it is
-// for another model.
+// A ControlNet is added through the module, steers by a picture as it is or as a
+// preprocessor makes it, and is refused where it is for another model. Pictures to
+// draw after go to the model that reads them; tokens are counted.
 func TestControlNet(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	dir := t.TempDir()
-	if err := pack.Run(context.Background(), pack.Options{In: tiny, Out: filepath.Join(dir, "tiny")}); err != nil {
-		t.Fatal(err)
+	for name, in := range map[string]string{"tiny": tiny, "klein": seeded.Directory(t, "../golden/pipeline/flux2_klein/model")} {
+		if err := pack.Run(context.Background(), pack.Options{In: in, Out: filepath.Join(dir, name)}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	files := http.NewServeMux()
 	files.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir(dir))))
@@ -131,6 +134,20 @@ func TestControlNet(t *testing.T) {
 		const half = await draw({ controls: [{ id: added.id, image, weight: 0.5, end: 0.5 }] });
 		const wrong = [];
 		if (plain === steered || steered === half) wrong.push("nothing is steered");
+		const { preprocess, preprocessors } = await import("/wisp.js");
+		const named = (await preprocessors()).map(({ name }) => name);
+		if (!named.includes("canny") || !named.includes("scribble") || !named.includes("threshold")) wrong.push(named.join());
+		const edges = await preprocess(image, { name: "canny", low: 50, high: 120 });
+		const values = new Set(edges.data.filter((_, i) => i % 4 < 3));
+		if ([...values].sort().join() !== "0,255") wrong.push("edges of " + [...values].slice(0, 5));
+		const by = await draw({ controls: [{ id: added.id, image, preprocess: { name: "canny", low: 50, high: 120 } }] });
+		if (by === steered || by !== await draw({ controls: [{ id: added.id, image: edges }] })) wrong.push("a preprocessor in the request is not that of the module");
+		const counts = [];
+		for (const [text, syntax] of [["", undefined], ["cat", undefined], ["cat ".repeat(100), undefined], ["(cat:1.2) ".repeat(100), "a1111"], ["cat BREAK cat", "a1111"]]) {
+			const { tokens, limit } = await generator.countTokens(text, syntax);
+			counts.push(tokens / limit > 1 ? "over" : tokens + "/" + limit);
+		}
+		if (!/^0\/(\d+),[123]\/\1,over,\d+\/\d+,\d+\/\d+$/.test(counts.join()) || counts[3].split("/")[1] % counts[0].slice(2) !== 0) wrong.push("tokens: " + counts);
 		if (added.name !== "edges" || generator.controls.length !== 1) wrong.push(JSON.stringify(generator.controls));
 		await generator.removeControl(added.id);
 		const code = (promise) => promise.then(() => "done", (err) => err.code);
@@ -138,9 +155,18 @@ func TestControlNet(t *testing.T) {
 			["bad-request", await code(draw({ controls: [{ id: added.id, image }] }))],
 			["bad-model", await code(generator.addControl(file))],
 			["bad-request", await code(draw({ controls: [{ id: added.id }] }))],
+			["bad-request", await code(draw({ references: [image] }))],
+			["bad-request", await code(preprocess(image, "pose"))],
+			["bad-request", await code(preprocess(image, { name: "canny", low: NaN }))],
 		]) if (said !== want) wrong.push(said + " in place of " + want);
 		if (await draw({}) !== plain) wrong.push("another picture afterwards");
 		generator.dispose();
+		const klein = await createGenerator({ model: "/test/klein/", backend: "simd" });
+		const edit = async (references) => (await klein.generate({ prompt: "cat", seed: 1, steps: 1, width: 32, height: 32, references })).images[0].data.join();
+		const none = await edit(), one = await edit([image]), two = await edit([image, image]);
+		if (!klein.fields.references || generator.fields.references || none === one || one === two) wrong.push("references change nothing");
+		if (await code(edit([image, "x"])) !== "bad-request") wrong.push("a reference that is none");
+		klein.dispose();
 		return wrong;
 	`)
 	if err != nil || string(got) != "[]" {
