@@ -3,7 +3,7 @@
 // the generator), picture.js (the
 // easel), past.js (the visitor's pictures), models.js, import.js and grid.js (dialogs),
 // drop.js (files), offline.js (the service worker).
-import { parametersOf, toPNG, WispError } from "./wisp.js";
+import { parametersOf, preprocess, preprocessors, toPNG, WispError } from "./wisp.js";
 import * as session from "./session.js";
 import { generator } from "./session.js";
 import { recall, remember } from "./memory.js";
@@ -120,6 +120,7 @@ function introduce(g) {
 	fillExamples(texts(settings.examples));
 	showModel();
 	if (!run) work(null);
+	count();
 	performance.mark("wisp-ready");
 }
 
@@ -168,6 +169,17 @@ function setPrompt(text) {
 	const chip = radio ?? radios()[0];
 	if (chip) chip.checked = true;
 	hint();
+	count();
+}
+
+// count tells how long the words are to the model that reads so many.
+let counting = 0;
+async function count() {
+	const mine = ++counting, text = [translate(prompt.value.trim()), chosenStyle()].filter(Boolean).join(", ");
+	const { tokens = 0, limit = 0 } = prompt.value.trim() && await generator?.countTokens(text, $("promptSyntax").value || undefined).catch(() => {}) || {};
+	if (mine !== counting) return;
+	$("tokens").textContent = limit ? `${tokens} / ${limit}` : "";
+	$("tokens").classList.toggle("beyond", tokens > limit);
 }
 
 // The settings that are inputs of the same id, and how they read.
@@ -178,13 +190,18 @@ let studio = null; // studio.js
 let arriving = null; // the promise of it
 function atStudio() {
 	return arriving ??= import("./studio.js").then((module) => {
-		module.install({ generator: () => generator, ready: session.ready, changed: drawLive, say: append, words: () => prompt.value, drawOne });
+		module.install({
+			generator: () => generator, ready: session.ready, changed: drawLive, say: append, words: () => prompt.value, drawOne, size: formSize, picture: easel.current,
+			enlarged: async (blob, name, image, how) => keepAll(await easel.show([await easel.enlarged(blob, name, image, how)], easel.lineOf), generator?.name ?? ""),
+		});
 		return studio = module;
 	}).catch((err) => {
 		arriving = null;
 		throw err;
 	});
 }
+
+const formSize = () => Object.fromEntries(["width", "height", "steps"].map((name) => [name, Number($(name).value)]));
 
 // append adds words to the prompt.
 function append(word) {
@@ -232,7 +249,7 @@ const modelsOwn = () => ({ count: 1, negativePrompt: "", ...plain, ...generator?
 
 // Settings that came with a picture and have no place in the form: they are shown,
 // and count until they are taken away.
-const further = ["guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn"];
+const further = ["guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn", "upscaleBy", "upscaler", "upscaleSteps", "upscaleStrength"];
 let extras = {};
 
 function showExtras() {
@@ -270,9 +287,13 @@ function restore(settings) {
 // its samplers, and tells what cannot be had.
 async function drawSaid(said, name, always, files = new Map()) {
 	const { settle } = await import("./compat.js");
-	const { settings, lost, model: other, begins } = settle(said, await session.ready());
+	const { settings, lost, model: other, begins, controls, enlarge } = settle(said, await session.ready());
 	if (begins) await beginAsSaid(begins, settings, files);
 	else restore(settings);
+	if (studio || controls) lost.push(...await (await atStudio()).steerAs(controls ?? [], files));
+	const upscaler = enlarge?.replace(/\.safetensors$/i, "");
+	if (enlarge && !(await (await atStudio()).programs.upscalers()).includes(upscaler)) lost.push(`model_name: ${enlarge}`);
+	else if (enlarge) larger = upscaler;
 	draw();
 	const drawing = run;
 	const missing = [...lost, ...(other ? [t("otherModel", { name: other })] : [])];
@@ -286,14 +307,14 @@ async function drawSaid(said, name, always, files = new Map()) {
 
 // beginAsSaid begins with the picture that a workflow names: of the files that came
 // with it, else with the one that is there.
-async function beginAsSaid({ image, mask, crop }, settings, files) {
+async function beginAsSaid({ image, mask, crop, outpaint = null }, settings, files) {
 	const there = studio?.kept();
 	const pictures = files.has(image) ? { start: files.get(image) } : await there?.();
 	if (!pictures) throw new WispError("bad-request", t("needsFile", { name: image }));
 	if (mask && !files.has(mask.name) && !pictures.mask) throw new WispError("bad-request", t("needsFile", { name: mask.name }));
 	restore(settings);
 	const painted = mask && files.has(mask.name) ? { mask: files.get(mask.name), channel: mask.channel, inverted: mask.inverted } : { mask: pictures.mask };
-	await (await atStudio()).begin(pictures.start, image, { strength: settings.strength, crop, ...(mask && painted) });
+	await (await atStudio()).begin(pictures.start, image, { strength: settings.strength, crop, outpaint, ...(mask && painted) });
 }
 
 const mostLost = 12; // of what is lost, named one by one
@@ -321,7 +342,7 @@ async function request({ fresh = false, count, words: typedWords = prompt.value 
 	return {
 		...Object.fromEntries(read),
 		...extras,
-		...await studio?.request({ width: Number($("width").value), height: Number($("height").value), steps: Number($("steps").value) }),
+		...await studio?.request(formSize()),
 		...(count && { count }),
 		prompt: style && words ? `${words}, ${style}` : words,
 		negativePrompt: reads("negative") ? $("negative").value.trim() : "",
@@ -406,6 +427,8 @@ function onStep({ stage, step, steps, preview }, mine) {
 
 const rest = 1500; // milliseconds
 
+let larger = null; // the network that enlarges the next picture
+
 async function show(result, g, { live, told: before, beside }) {
 	const pictures = await easel.show(await easel.fromResult(result), easel.factsOf(result));
 	pace = result.timings.total;
@@ -414,12 +437,38 @@ async function show(result, g, { live, told: before, beside }) {
 	const told = [result.truncated && t("truncated"), ...[...result.notices, ...result.warnings].map(sentence)].filter(Boolean);
 	if (told.length > 0) showNotice([before, ...told].filter(Boolean).join(" "), { stays: true });
 	showModel();
-	if (profiling) (await import("./profile.js")).show(result);
+	if (profiling) (await atStudio()).profile(result);
 	root.pictures = Number(root.pictures ?? 0) + 1;
+	if (!completed.has(g)) complete(g);
 	let kept = null;
 	keep = () => (kept ??= keepAll(pictures, g.name, beside));
 	if (live) resting = setTimeout(keep, rest);
 	else keep();
+	if (larger) await enlargeBy(larger);
+}
+
+// What of a model no picture has needed yet, such as the encoder of pictures to begin
+// with, comes when there is nothing else to do, so that it is there without a network.
+const completed = new WeakSet(); // generators
+let completing = 0; // a timer
+const calm = 3000; // milliseconds
+function complete(g) {
+	clearTimeout(completing);
+	if (navigator.connection?.saveData) return;
+	completing = setTimeout(() => {
+		if (g !== generator) return;
+		if (run) return complete(g);
+		completed.add(g);
+		g.complete().catch(() => completed.delete(g)); // the next picture tries again
+	}, calm);
+}
+
+// enlargeBy has a network enlarge what was drawn.
+async function enlargeBy(name) {
+	larger = null;
+	const { blob, image, settings } = easel.current(), s = await atStudio();
+	const large = await s.programs.enlarged(image, { name });
+	await s.keepLarger(blob, settings.prompt, large, { by: large.width / image.width, name });
 }
 
 let keeping = 0; // pictures on their way into the history
@@ -466,6 +515,7 @@ function drawLive(wait, options = {}) {
 }
 prompt.addEventListener("input", (event) => {
 	if (!event.isComposing) drawLive(pause);
+	count();
 });
 prompt.addEventListener("compositionend", () => drawLive(pause));
 $("negative").addEventListener("input", () => drawLive(pause));
@@ -516,11 +566,11 @@ $("star").addEventListener("click", async () => {
 });
 $("more-ways").addEventListener("click", () => atStudio().then((s) => s.toggle()).catch(showError));
 $("edit").addEventListener("click", () => begin(easel.current().blob, easel.current().settings.prompt).catch(showError));
+$("enlarge").addEventListener("click", () => atStudio().then((s) => s.larger(easel.current().blob, easel.current().settings.prompt)).catch(showError));
 past.start(async (picture) => {
 	restore(picture.settings);
 	if (studio || picture.start) await (await atStudio()).restore(picture);
-	const line = [picture.settings.prompt, `${t("seed").toLowerCase()} ${picture.seed}`, new Date(picture.time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" })].join(" · ");
-	await easel.show([picture], () => ({ line }));
+	await easel.show([picture], easel.lineOf);
 	$("easel").scrollIntoView({ block: "nearest" });
 }, async (picture) => {
 	setPrompt(picture.settings.prompt);
@@ -571,13 +621,31 @@ gridDialog.start(() => ({
 watchDrops({
 	restore: (said, name, files) => drawSaid(said, name, true, files),
 	begin,
-	wear: async (file) => (await atStudio()).wear(file),
+	take: async (kind, file) => {
+		const s = await atStudio();
+		if (kind === "lora") await s.wear(file);
+		else if (kind === "control") await s.steer(file);
+		else {
+			await s.keepUpscaler(file);
+			if (easel.current()) $("enlarge").click();
+			else showNotice(t("modelKept", { size: bytes(file.size) }));
+		}
+	},
 	learn: async (name, lines) => (await atStudio()).wildcards.set(name, lines),
 	open: modelDialog.open,
 });
+// apiGenerator is what programs draw with: they name ControlNets, which the engine
+// has by ids.
+async function apiGenerator() {
+	const g = await session.drawing(), { programs: named } = await atStudio();
+	const given = async (one) => ({ ...one, id: await named.control(one.id) });
+	return { ...g, controls: await named.controls(), generate: async (r) => g.generate({ ...r, ...(r.controls && { controls: await Promise.all(r.controls.map(given)) }) }) };
+}
+
 goOffline({
 	idle: () => run === null && keeping === 0 && !gridDialog.drawing() && !importing(),
-	ready: session.drawing, facts: () => generator, queue: programs, encode: toPNG, infotext: parametersOf,
+	ready: apiGenerator, enlarge: async (pixels, how) => (await atStudio()).programs.enlarged(pixels, how), upscalers: async () => (await atStudio()).programs.upscalers(), facts: () => generator, queue: programs, encode: toPNG, infotext: parametersOf,
+	preprocess: (pixels, how) => (pixels ? preprocess(pixels, how) : preprocessors()),
 	pixels: async (bytes, name) => (await import("./photo.js")).pixelsOf(new Blob([bytes]), name),
 });
 

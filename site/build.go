@@ -237,7 +237,7 @@ func removeOld(out string, page memory, before map[string]string) error {
 func printIntegrity(w io.Writer, page memory) {
 	for _, name := range slices.Sorted(maps.Keys(page)) {
 		stem, _, _ := strings.Cut(strings.TrimSuffix(name, ".js"), "-")
-		if path.Ext(name) == ".js" && slices.Contains([]string{"wisp", "widget", "bytes", "png", "limits", "refusal", "photo", "strings", "de", "zh"}, stem) {
+		if path.Ext(name) == ".js" && slices.Contains([]string{"wisp", "widget", "png", "strings", "de", "zh"}, stem) {
 			sum := sha512.Sum384(page[name])
 			fmt.Fprintf(w, "%-24s sha384-%s\n", name, base64.StdEncoding.EncodeToString(sum[:]))
 		}

@@ -9,15 +9,17 @@ import (
 )
 
 // bundles lists, by the script that is served, those that are served within it:
-// together they compress better and are one request.
+// together they compress better and are one request. limits.js is in several, where
+// its numbers take the place of their names.
 var bundles = map[string][]string{
-	"app.js":     {"controls.js", "drop.js", "grid.js", "hints.js", "history.js", "import.js", "models.js", "offline.js", "past.js", "picture.js", "queue.js", "session.js", "words.js", "zip.js"},
-	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "link.js", "lora.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
+	"app.js":     {"controls.js", "drop.js", "grid.js", "hints.js", "history.js", "import.js", "limits.js", "models.js", "offline.js", "past.js", "picture.js", "queue.js", "session.js", "words.js", "zip.js"},
+	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "limits.js", "link.js", "lora.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
 	"lab.js":     {}, // whose imports may be served within others, too
-	"photo.js":   {"size.js"},
+	"png.js":     {"limits.js", "photo.js", "refusal.js", "size.js"},
 	"privacy.js": {"offline.js"}, // of which it takes a few lines
 	"ui.js":      {"language.js", "memory.js"},
-	"studio.js":  {"batch.js", "brush.js", "camera.js", "compare.js", "editor.js", "loras.js", "parts.js", "start.js"},
+	"studio.js":  {"batch.js", "brush.js", "camera.js", "compare.js", "control.js", "editor.js", "enlarge.js", "loras.js", "parts.js", "profile.js", "shelf.js", "start.js"},
+	"wisp.js":    {"bytes.js"},
 }
 
 // within names the script that a script is served in: another, or itself.

@@ -6,7 +6,8 @@ import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
 // start watches the page; on.restore(said, name, files) with what a file says (see
-// said.js), on.begin(file, name), on.wear(file), on.learn(name, lines) with a wildcard
+// said.js), on.begin(file, name), on.take(kind, file) with
+// what kindOf knows, on.learn(name, lines) with a wildcard
 // file, on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
@@ -61,8 +62,9 @@ async function walk(entry, files) {
 async function take(files, on) {
 	if (files.length === 0) return;
 	showError(null);
-	const { isLora, linesOf, parseJSON, parseWorkflow, readPicture } = await import("./compat.js");
-	if (files.length === 1 && await isLora(files[0][1])) return on.wear(files[0][1]);
+	const { kindOf, linesOf, parseJSON, parseWorkflow, readPicture } = await import("./compat.js");
+	const kind = files.length === 1 && await kindOf(files[0][1]);
+	if (kind) return on.take(kind, files[0][1]);
 	if (files.every(([path]) => /\.txt$/i.test(path))) {
 		for (const [path, file] of files) if (file.size <= maxText) await on.learn(path.replace(/\.txt$/i, ""), linesOf(await file.text()));
 		return showNotice(t("wildcardsLearnt", { names: files.map(([path]) => `__${path.replace(/\.txt$/i, "")}__`).join(", ") }));

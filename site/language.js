@@ -31,9 +31,14 @@ export async function setLanguage(tag) {
 	if (current !== tag) return; // another one was wished for meanwhile
 	document.documentElement.lang = languages[tag].script ?? tag;
 	document.documentElement.dir = languages[tag].direction;
-	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+	translate(document);
+}
+
+// translate puts the language's words into a part of the page.
+export function translate(part) {
+	for (const element of part.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
 	for (const attribute of spoken) {
-		for (const element of document.querySelectorAll(`[data-t-${attribute}]`)) {
+		for (const element of part.querySelectorAll(`[data-t-${attribute}]`)) {
 			element.setAttribute(attribute, t(element.getAttribute(`data-t-${attribute}`)));
 		}
 	}

@@ -13,7 +13,7 @@ import (
 var manifest embed.FS
 
 // packaged lists the page's files that the npm package has, too.
-var packaged = []string{"wisp.js", "wisp.d.ts", "bytes.js", "widget.js", "widget.d.ts", "png.js", "limits.js", "refusal.js", "photo.js", "strings.js", "de.js", "zh.js", "worker.js", engine, packer}
+var packaged = []string{"wisp.js", "wisp.d.ts", "widget.js", "widget.d.ts", "png.js", "strings.js", "de.js", "zh.js", "worker.js", engine, packer}
 
 // Package writes the directory that npm pack makes the package of: the module,
 // the widget, their types, the engine, the models and the licences. Names carry no hashes:

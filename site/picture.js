@@ -1,7 +1,7 @@
 // The easel: the pictures of the last result, one of which is chosen, and what
 // can be done with it.
 import { toPNG } from "./wisp.js";
-import { $, create, duration, fileName, place, press, showNotice, t } from "./ui.js";
+import { $, create, duration, fileName, language, place, press, showNotice, t } from "./ui.js";
 
 // What is on the easel: [{blob, url, settings, seed, id}] and which is chosen.
 let shown = [];
@@ -20,6 +20,20 @@ export async function fromResult(result) {
 	})));
 }
 
+// enlarged is a picture of a file made larger: it has the file's settings, where
+// they are told, and says what it is.
+export async function enlarged(blob, name, image, { by, name: how }) {
+	const { readMetadata } = await import("./compat.js");
+	const { settings = {}, seed = 0 } = current()?.blob === blob ? current() : {};
+	const said = (await readMetadata(new Uint8Array(await blob.arrayBuffer())))?.get("parameters");
+	const parameters = [said, `Postprocess upscale by: ${by}, Postprocess upscaler: ${how}`].filter(Boolean).join(", ");
+	const file = await toPNG({ images: [image], seed, parameters: said ? parameters : `\n${parameters}` });
+	return { blob: file, image, seed, time: Date.now(), settings: { prompt: name, ...settings } };
+}
+
+// lineOf tells of a picture that was there before.
+export const lineOf = ({ settings, seed, image: { width, height }, time }) => ({ line: [settings.prompt, `${width} × ${height}`, `${t("seed").toLowerCase()} ${seed}`, new Date(time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" })].join(" · ") });
+
 let newest = 0; // counts calls of show: one that was overtaken shows nothing
 
 // show puts pictures on the easel and returns them; facts(picture) is {line,
@@ -33,7 +47,7 @@ export async function show(pictures, facts) {
 	if (old === fresh) return fresh;
 	shown = fresh;
 	describe = facts;
-	const { width, height } = fresh[0].settings;
+	const { width, height } = fresh[0].image;
 	const box = $("pictures");
 	for (const canvas of box.querySelectorAll("canvas")) canvas.width = 0; // its memory need not wait for the collector
 	box.replaceChildren(...frames);

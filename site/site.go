@@ -35,6 +35,11 @@ func Files() fs.FS { return served() }
 // so that png.js keeps its address.
 var served = sync.OnceValue(func() memory {
 	written, files := memory{}, memory{}
+	english, _ := embedded.ReadFile("strings.js")
+	page, _ := embedded.ReadFile("index.html")
+	other, _ := embedded.ReadFile("privacy.html")
+	lab, _ := embedded.ReadFile("lab.html")
+	other = append(other, lab...)
 	err := fs.WalkDir(embedded, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -42,7 +47,9 @@ var served = sync.OnceValue(func() memory {
 		if _, twice := written[path.Base(name)]; twice {
 			return fmt.Errorf("site: two files are called %s", path.Base(name))
 		}
-		written[path.Base(name)], err = embedded.ReadFile(name)
+		if written[path.Base(name)], err = embedded.ReadFile(name); path.Dir(name) == "languages" && err == nil {
+			written[path.Base(name)], err = ordered(english, page, other, written[path.Base(name)])
+		}
 		return err
 	})
 	for name, data := range written {

@@ -571,7 +571,7 @@ func TestStarter(t *testing.T) {
 	if err := json.Unmarshal([]byte(strings.TrimSuffix(strings.TrimPrefix(line, "const build = "), ";")), &build); err != nil {
 		t.Fatal(err)
 	}
-	if len(build.Files) < 20 || strings.Contains(rest, "\nexport ") {
+	if len(build.Files) < 15 || strings.Contains(rest, "\nexport ") {
 		t.Errorf("it knows %d files, and is a script: %v", len(build.Files), !strings.Contains(rest, "\nexport "))
 	}
 	for name, sum := range build.Files {

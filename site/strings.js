@@ -45,23 +45,30 @@ const en = {
 	elsewhere: "The address names the model {name}, which is not of this site: it is not loaded. It can be opened under Models.",
 	foreign: "This model is on {origin}. The page may not fetch from there until you allow it.",
 	badOrigin: "{origin} is not an address that this page can fetch from.",
-	beginFile: "Begin with a picture…",
-	beginCamera: "Begin with a photo…",
 	photo: "the photo",
-	takePhoto: "Take the photo",
-	cameraHelp: "It stays on this device, as everything here.",
 	noCamera: "there is no camera that this page can use",
 	noCameraAllowed: "the browser does not let this page use the camera: allow it in the address bar",
-	addLora: "Add a LoRA…",
 	loras: "LoRAs",
 	loraStrength: "Strength",
 	removeLora: "Take the LoRA off",
 	loraUnknown: "{name}: {n} of its keys mean nothing in this model: {keys}",
-	batchOpen: "Many prompts…",
-	batch: "Many prompts",
-	batchIntro: "A line each. They are drawn one after the other with the settings of the page, and kept among your pictures.",
-	batchPrompts: "Prompts, a line each",
-	batchTimes: "Each of them",
+	controls: "ControlNets",
+	network: "Network",
+	controlPicture: "Picture…",
+	controlMaker: "It sees",
+	controlAsIs: "The picture as it is",
+	controlFrom: "From",
+	controlUntil: "Until",
+	removeControl: "Take the ControlNet off",
+	"pre-threshold": "Light parts",
+	"pre-canny": "Edges (Canny)",
+	"pre-scribble": "Sketch: dark becomes white",
+	"pre-scribble_xdog": "Sketch of a photo",
+	"pre-lineart_standard": "Line drawing",
+	"pre-blur_gaussian": "Blurred",
+	"pre-invert": "Inverted",
+	"pre-tile": "Coarse tiles",
+	"pre-color_grid": "Grid of colours",
 	batchMost: "These are {n} pictures: at most {most} go at once.",
 	batchAt: "{i} of {n}: {prompt}",
 	batchDone: "{n} pictures are drawn.",
@@ -74,26 +81,7 @@ const en = {
 	removeStart: "Begin with nothing",
 	strength: "Change",
 	paintOver: "Paint over a part…",
-	paintTitle: "Paint over a part",
-	paintIntro: "What you paint is drawn anew; the rest stays. Draw an edge outwards to make the picture larger.",
-	brushArea: "The picture to paint over",
-	brushHelp: "Arrow keys move the brush and space paints. B and E choose brush or eraser, the brackets its size, I inverts, plus, minus and 0 zoom, Ctrl+Z undoes.",
-	brush: "Brush",
-	eraser: "Eraser",
-	brushSize: "Size",
-	undoStroke: "Undo",
-	redoStroke: "Redo",
-	invert: "Invert",
-	clearMask: "Paint over nothing",
-	zoomIn: "Zoom in",
-	zoomOut: "Zoom out",
-	fitAll: "Show all",
-	extendLeft: "Add to the left",
-	extendTop: "Add at the top",
-	extendRight: "Add to the right",
-	extendBottom: "Add at the bottom",
 	pixels: "{n} pixels",
-	done: "Done",
 	offline: "You are offline. Everything that is on this device works.",
 	// said as things happen
 	loading: "Loading the model",
@@ -132,35 +120,35 @@ const en = {
 	// what leaves this device
 	leavesSince: "Counted since {time}, when the browser last started the counter; every tab of this site counts.",
 	forbid: "Forbid",
-	// what the engine says when something fails, word for word
+	// how what the engine says begins when something fails, word for word
 	failPrompt: "the prompt is empty: say what to draw",
-	failEngine: "the engine could not be loaded: check the connection and try again",
-	failStale: "a file of wisp is gone from its server, where a newer version may have taken its place: reload the page",
+	failEngine: "the engine could not be loaded:",
+	failStale: "a file of wisp is gone from its server,",
 	failStopped: "the engine stopped: try again",
-	failNewer: "there is a new version of this model: the next visit will download it",
-	failNetwork: "the model could not be downloaded: check the connection and try again",
-	failAbsent: "the server does not have this model, or a part of it: check its address",
-	failAnswer: "the model's server answers with an error: try again later",
-	failForeign: "the model could not be downloaded from another site: check the connection, the address, and that the site allows this one with Access-Control-Allow-Origin",
-	failNoCard: "the graphics card cannot be used here: let the processor draw",
-	failCorrupt: "a part of the model arrived damaged, more than once: try again, and if it stays, the copy on the server is damaged",
-	failQuota: "the browser has no room for the model: free some disk space, or leave private browsing",
-	failSilent: "another tab of this site keeps the browser's storage busy: close it or look at it, and try again",
-	failMemory: "there is not enough memory: close other tabs or choose a smaller picture, and try again",
-	failLarge: "this model is too large for this device: choose a smaller one, or one packed in 8 or 4 bits",
-	failDevice: "the graphics card was lost: try again",
+	failNewer: "there is a new version of this model:",
+	failNetwork: "the model could not be downloaded:",
+	failAbsent: "the server does not have this model,",
+	failAnswer: "the model's server answers with an error:",
+	failForeign: "the model could not be downloaded from another site:",
+	failNoCard: "the graphics card cannot be used here:",
+	failCorrupt: "a part of the model arrived damaged,",
+	failQuota: "the browser has no room for the model:",
+	failSilent: "another tab of this site keeps the browser's storage busy:",
+	failMemory: "there is not enough memory:",
+	failLarge: "this model is too large for this device:",
+	failDevice: "the graphics card was lost:",
 	failLost: "the graphics card was lost and is started again",
-	failShort: "the graphics card's memory is short: the parts of the model take turns there, which takes longer",
-	failCard: "the graphics card failed: the processor draws instead",
-	failUnsupported: "this browser cannot run the engine: use a current Chrome, Edge, Firefox or Safari",
-	failNothing: "there is no model among the files: choose a folder that diffusers wrote, with model_index.json in it",
-	failSeveral: "there are several models among the files: choose one",
-	failGone: "a file changed or is gone: choose the model again",
-	failPointer: "Git LFS left a pointer in a file's place: fetch the file with git lfs pull",
-	failAdd: "a part of the model is missing: add the file that has it",
+	failShort: "the graphics card's memory is short:",
+	failCard: "the graphics card failed:",
+	failUnsupported: "this browser cannot run the engine:",
+	failNothing: "there is no model among the files:",
+	failSeveral: "there are several models among the files:",
+	failGone: "a file changed or is gone:",
+	failPointer: "Git LFS left a pointer in a file's place:",
+	failAdd: "a part of the model is missing:",
 	failUnknown: "wisp does not know this kind of file",
-	failPickle: "pickled checkpoints (.ckpt, .pt, .bin) are programs, so wisp does not open them: choose the model's .safetensors files",
-	failText: "a web page or another text was saved in the file's place: download the file itself",
+	failPickle: "pickled checkpoints (.ckpt, .pt, .bin) are programs,",
+	failText: "a web page or another text was saved in the file's place:",
 	failPart: "this file is no whole model",
 	failPipeline: "wisp cannot draw with this model",
 	failMissing: "a file of the model is missing",
@@ -169,9 +157,9 @@ const en = {
 	failIdle: "negative prompt: it counts where guidance is over 1",
 	failUnguided: "guidance: this model draws without",
 	failBrackets: "prompt syntax: this model's text encoder reads brackets as they stand",
-	failChanging: "prompt: words that change between steps, [a:b:0.5], are read as emphasis",
-	failTurns: "prompt: words that take turns, [a|b], are read as emphasis",
-	failAnd: "prompt: AND joins no prompts here, it is read as a word",
+	failChanging: "prompt: words that change between steps,",
+	failTurns: "prompt: words that take turns,",
+	failAnd: "prompt: AND joins no prompts here,",
 	failFormat: "a file of the model is damaged",
 	badValues: "name one to eight values for each setting, separated by commas",
 };
@@ -182,19 +170,25 @@ export const languages = {
 	zh: { name: "简体中文", script: "zh-Hans", direction: "ltr", stop: "。", load: () => import("./zh.js") },
 };
 
+// named has the texts of a language by their names: they are served in the order of
+// the English ones above and then of the page, but for those of another page.
+const named = ({ default: [texts, others] }) => ({ ...Object.fromEntries(Object.keys(en).filter((name) => !others[name]).map((name, i) => [name, texts[i]])), ...others });
+
 // arrive resolves once the words of a language are there, or cannot be had:
 // then they are English, and the next call tries again.
 export async function arrive(tag) {
 	const language = languages[tag];
-	language.strings ??= await language.load().then((words) => words.default, () => undefined);
+	language.strings ??= await language.load().then(named, () => undefined);
 }
 
 // learn takes the English words that a page holds: elements name their text's by
 // data-t, and those of attributes by data-t-title and its kin.
 export function learn(page) {
+	const parts = [page, ...[...page.querySelectorAll("template")].map(({ content }) => content)];
+	const each = (selector) => parts.flatMap((part) => [...part.querySelectorAll(selector)]);
 	const add = (name, text) => (en[name] ??= text);
-	for (const e of page.querySelectorAll("[data-t]")) add(e.dataset.t, e.textContent);
-	for (const a of spoken) for (const e of page.querySelectorAll(`[data-t-${a}]`)) add(e.getAttribute(`data-t-${a}`), e.getAttribute(a));
+	for (const e of each("[data-t]")) add(e.dataset.t, e.textContent);
+	for (const a of spoken) for (const e of each(`[data-t-${a}]`)) add(e.getAttribute(`data-t-${a}`), e.getAttribute(a));
 }
 
 // spoken are the attributes that hold words.
@@ -214,11 +208,11 @@ export function text(tag, name, values = {}) {
 export const failureOf = (message) => Object.keys(en).find((n) => n.startsWith("fail") && message.startsWith(en[n]));
 
 // sentence makes what the engine says in English one for people: in their
-// language, where it is one of the texts above that begin with fail; what
-// follows it stays as it is.
+// language, where it begins as one of the texts above do whose names begin with
+// fail; what it tells beyond, in brackets or after a semicolon, stays as it is.
 export function sentence(tag, message) {
-	const name = failureOf(message);
-	const told = name ? text(tag, name) + message.slice(en[name].length) : message;
+	const name = languages[tag].strings !== en && failureOf(message);
+	const told = name ? text(tag, name) + (/( \(|; ).*$/s.exec(message.slice(en[name].length))?.[0] ?? "") : message;
 	const whole = told.charAt(0).toUpperCase() + told.slice(1);
 	return /[.)!?。！？）]$/.test(whole) ? whole : whole + languages[tag].stop;
 }

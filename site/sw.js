@@ -121,9 +121,9 @@ self.addEventListener("fetch", (event) => {
 	const url = new URL(event.request.url);
 	if (!url.protocol.startsWith("http")) return;
 	const path = inScope(url);
-	if (path?.startsWith("sdapi/v1/")) {
+	if (/^(?:sdapi\/v1|controlnet)\//.test(path)) {
 		note(url.href, true);
-		return event.respondWith(api(path.slice("sdapi/v1/".length), event.request, url.searchParams, event.clientId));
+		return event.respondWith(api(path.replace("sdapi/v1/", ""), event.request, url.searchParams, event.clientId));
 	}
 	const file = path === "" ? "index.html" : path;
 	if (event.request.method === "GET" && Object.hasOwn({ ...build.files, ...build.later }, file ?? "")) return event.respondWith(serve(file, event.request, event.clientId));

@@ -10,11 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"wisp/engine/preprocess"
 	"wisp/engine/sampler"
 )
 
 // What the page recognises of the engine's messages, to say it in another
-// language, is what the engine says, word for word.
+// language, is how they begin, word for word.
 func TestTranslatedMessages(t *testing.T) {
 	text, err := os.ReadFile("../site/strings.js")
 	if err != nil {
@@ -46,6 +47,19 @@ func TestTranslatedMessages(t *testing.T) {
 	}
 }
 
+// The page has words for each preprocessor.
+func TestPreprocessorNames(t *testing.T) {
+	text, err := os.ReadFile("../site/strings.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range preprocess.List {
+		if !strings.Contains(string(text), `"pre-`+p.Name+`": `) {
+			t.Errorf("strings.js has no word for %s", p.Name)
+		}
+	}
+}
+
 // The page's table of other tools' names has a row for each sampler and schedule,
 // under the name that the engine gives it.
 func TestOtherToolsNames(t *testing.T) {
@@ -62,7 +76,7 @@ func TestOtherToolsNames(t *testing.T) {
 		infos = append(infos[:len(infos):len(infos)], sampler.List(config)...)
 	}
 	for _, info := range infos {
-		if !strings.Contains(string(table), `{ name: "`+info.Name+`", `) {
+		if !strings.Contains(string(table), `{ name: "`+info.Name+`"`) {
 			t.Errorf("%s (%s) has no row in names.js", info.Name, info.Label)
 		}
 	}

@@ -50,15 +50,15 @@ export function optionsOf(body, generator) {
 	}
 }
 
-// txt2imgOf returns {request, count, notices}.
-export function txt2imgOf(body, generator, styles) {
-	const read = {}, notices = [];
+// txt2imgOf returns {request, count, notices}; begins is what img2img begins with.
+export function txt2imgOf(body, generator, styles, begins) {
+	const read = {}, notices = [], controls = [];
 	for (const [name, value] of Object.entries(body)) {
 		if (value === null || value === undefined || facts.includes(name)) continue;
 		if (Object.hasOwn(done, name)) read[name] = done[name](value, name);
 		else if (Object.hasOwn(refused, name)) {
 			if (!off(value, refused[name])) refuse(`wisp does not support ${name}`);
-		} else if (name === "alwayson_scripts") scripts(value);
+		} else if (name === "alwayson_scripts") controls.push(...scripts(value, generator, begins));
 		else if (name !== "eta") notices.push(`${brief(name)}: not known here`);
 	}
 	const { CLIP_stop_at_last_layers: clip, ...others } = read.override_settings ?? {};
@@ -72,6 +72,7 @@ export function txt2imgOf(body, generator, styles) {
 		prompt: promptOf(read, styles, notices, generator), negativePrompt: read.negative_prompt ?? "", seed: read.seed >= 0 ? read.seed : undefined,
 		clipSkip: clipSkipOf(clip, generator.fields, notices), steps: read.steps, guidance: read.cfg_scale, width: read.width, height: read.height, sampler, schedule,
 	};
+	if (controls.length > 0) request.controls = controls;
 	if (eta !== undefined && sampler !== undefined) request.eta = eta;
 	// Of what it cannot do the engine tells; without any brackets there is nothing to tell.
 	if (generator.fields.weights || emphasisIn("a1111", request, generator.fields).length > 0) request.promptSyntax = "a1111";
@@ -108,13 +109,31 @@ function method({ sampler_name: name, sampler_index: index, scheduler }, generat
 	return found;
 }
 
-// scripts refuses those that are on.
-function scripts(value) {
+// scripts refuses those that are on, but for ControlNet's units, which it reads.
+function scripts(value, generator, begins) {
 	if (!isObject(value)) refuse("alwayson_scripts is not an object");
+	const controls = [];
 	for (const [name, script] of Object.entries(value)) {
 		const args = Object.values(isObject(script) ? script.args ?? [] : []);
-		if (args[0] !== false && !args.every(unused)) refuse(`wisp does not support the script ${brief(name)} of alwayson_scripts`);
+		if (/^controlnet$/i.test(name)) controls.push(...args.filter((unit) => !unused(unit)).map((unit) => controlOf(unit, generator, begins)));
+		else if (args[0] !== false && !args.every(unused)) refuse(`wisp does not support the script ${brief(name)} of alwayson_scripts`);
 	}
+	return controls;
+}
+
+// controlOf is a unit of sd-webui-controlnet (external_code.ControlNetUnit), its
+// picture in base64; without one the picture counts that drawing begins with.
+function controlOf({ model = "None", module = "none", image, input_image: older, weight = 1, guidance_start: start = 0, guidance_end: end = 1, ...unit }, { controls = [] }, begins) {
+	const name = controls.find((known) => known === String(model).replace(/ \[[0-9a-f]{8,10}\]$/, "")) ?? refuse(`there is no ControlNet ${brief(model)}`);
+	if (![undefined, null, 0, "Balanced"].includes(unit.control_mode)) refuse(`wisp does not support the control_mode ${brief(unit.control_mode)}`);
+	const picture = image?.image ?? image ?? older ?? begins?.[0] ?? refuse("a ControlNet has no image");
+	return { id: name, image: picture, weight: real(weight, "weight"), start: real(start, "guidance_start"), end: real(end, "guidance_end"), preprocess: preprocessOf(module, unit.threshold_a, unit.threshold_b) };
+}
+
+// preprocessOf has a module with its thresholds, of which -1 is its own.
+export function preprocessOf(name, a, b) {
+	const of = { canny: ["low", "high"], threshold: ["threshold"], scribble_xdog: ["threshold"], blur_gaussian: ["sigma"] }[name] ?? [];
+	return { name: { blur: "blur_gaussian", "invert (from white bg & black line)": "invert" }[name] ?? name, ...Object.fromEntries(of.map((number, i) => [number, [a, b][i]]).filter(([, n]) => n >= 0)) };
 }
 
 // unused tells an argument of a script that asks for nothing.

@@ -5,50 +5,76 @@ import { isObject } from "./json.js";
 import { maxNodes } from "./limits.js";
 import { brief, refuse } from "./refusal.js";
 
-// The inputs of the nodes that wisp runs (ComfyUI nodes.py and comfy_extras): what
-// each becomes. "" is one that is followed, read where it is needed, or changes no
-// picture; an input that is not here is lost.
-export const nodeInputs = {
-	SaveImage: { images: "", filename_prefix: "" },
-	PreviewImage: { images: "" },
-	VAEDecode: { samples: "", vae: "" },
-	VAEDecodeTiled: { samples: "", vae: "", tile_size: "", overlap: "", temporal_size: "", temporal_overlap: "" },
-	KSampler: { model: "", positive: "", negative: "", latent_image: "", denoise: "", seed: "seed", steps: "", cfg: "guidance", sampler_name: "sampler", scheduler: "schedule" },
-	KSamplerAdvanced: { model: "", positive: "", negative: "", latent_image: "", add_noise: "", noise_seed: "seed", steps: "", cfg: "guidance", sampler_name: "sampler", scheduler: "schedule", start_at_step: "", end_at_step: "", return_with_leftover_noise: "" },
-	SamplerCustom: { model: "", positive: "", negative: "", latent_image: "", add_noise: "", noise_seed: "seed", cfg: "guidance", sampler: "", sigmas: "" },
-	SamplerCustomAdvanced: { noise: "", guider: "", sampler: "", sigmas: "", latent_image: "" },
-	RandomNoise: { noise_seed: "seed" },
-	BasicGuider: { model: "", conditioning: "" },
-	CFGGuider: { model: "", positive: "", negative: "", cfg: "guidance" },
-	KSamplerSelect: { sampler_name: "sampler" },
-	BasicScheduler: { model: "", scheduler: "schedule", steps: "", denoise: "" },
-	CheckpointLoaderSimple: { ckpt_name: "" },
-	UNETLoader: { unet_name: "", weight_dtype: "" },
-	CLIPLoader: { clip_name: "", type: "", device: "" },
-	DualCLIPLoader: { clip_name1: "", clip_name2: "", type: "", device: "" },
-	TripleCLIPLoader: { clip_name1: "", clip_name2: "", clip_name3: "" },
-	VAELoader: { vae_name: "" },
-	LoraLoader: { model: "", clip: "", lora_name: "", strength_model: "", strength_clip: "" },
-	LoraLoaderModelOnly: { model: "", lora_name: "", strength_model: "" },
-	ModelSamplingFlux: { model: "", width: "", height: "" },
-	ModelSamplingSD3: { model: "" },
-	CLIPTextEncode: { clip: "", text: "" },
-	CLIPTextEncodeFlux: { clip: "", clip_l: "", t5xxl: "", guidance: "guidance" },
-	CLIPTextEncodeSDXL: { clip: "", text_g: "", text_l: "", width: "", height: "", target_width: "", target_height: "" },
-	FluxGuidance: { conditioning: "", guidance: "guidance" },
-	ConditioningZeroOut: { conditioning: "" },
-	CLIPSetLastLayer: { clip: "", stop_at_clip_layer: "" },
-	EmptyLatentImage: { width: "width", height: "height", batch_size: "count" },
-	EmptySD3LatentImage: { width: "width", height: "height", batch_size: "count" },
-	EmptyFlux2LatentImage: { width: "width", height: "height", batch_size: "count" },
-	VAEEncode: { pixels: "", vae: "" },
-	VAEEncodeForInpaint: { pixels: "", vae: "", mask: "" },
-	SetLatentNoiseMask: { samples: "", mask: "" },
-	LoadImage: { image: "", upload: "" },
-	LoadImageMask: { image: "", channel: "", upload: "" },
-	InvertMask: { mask: "" },
-	ImageScale: { image: "", upscale_method: "", width: "width", height: "height", crop: "" },
-};
+// read makes objects of a table's lines.
+function read(table) {
+	const inputs = (line) => line.split(" ").map((input) => input.split(":")).map(([name, setting = ""]) => [name, setting]);
+	return Object.fromEntries(Object.entries(table).map(([kind, line]) => [kind, Object.fromEntries(inputs(line))]));
+}
+
+// The inputs of the nodes that wisp runs (ComfyUI nodes.py and comfy_extras), each
+// with the setting that it becomes. One without is followed, read where it is needed,
+// or changes no picture; an input that is not here is lost.
+export const nodeInputs = read({
+	SaveImage: "images filename_prefix",
+	PreviewImage: "images",
+	VAEDecode: "samples vae",
+	VAEDecodeTiled: "samples vae tile_size overlap temporal_size temporal_overlap",
+	KSampler: "model positive negative latent_image denoise seed:seed steps cfg:guidance sampler_name:sampler scheduler:schedule",
+	KSamplerAdvanced: "model positive negative latent_image add_noise noise_seed:seed steps cfg:guidance sampler_name:sampler scheduler:schedule start_at_step end_at_step return_with_leftover_noise",
+	SamplerCustom: "model positive negative latent_image add_noise noise_seed:seed cfg:guidance sampler sigmas",
+	SamplerCustomAdvanced: "noise guider sampler sigmas latent_image",
+	RandomNoise: "noise_seed:seed",
+	BasicGuider: "model conditioning",
+	CFGGuider: "model positive negative cfg:guidance",
+	KSamplerSelect: "sampler_name:sampler",
+	BasicScheduler: "model scheduler:schedule steps denoise",
+	CheckpointLoaderSimple: "ckpt_name",
+	UNETLoader: "unet_name weight_dtype",
+	CLIPLoader: "clip_name type device",
+	DualCLIPLoader: "clip_name1 clip_name2 type device",
+	TripleCLIPLoader: "clip_name1 clip_name2 clip_name3",
+	VAELoader: "vae_name",
+	LoraLoader: "model clip lora_name strength_model strength_clip",
+	LoraLoaderModelOnly: "model lora_name strength_model",
+	ModelSamplingFlux: "model width height",
+	ModelSamplingSD3: "model",
+	CLIPTextEncode: "clip text",
+	CLIPTextEncodeFlux: "clip clip_l t5xxl guidance:guidance",
+	CLIPTextEncodeSDXL: "clip text_g text_l width height target_width target_height",
+	FluxGuidance: "conditioning guidance:guidance",
+	ConditioningZeroOut: "conditioning",
+	CLIPSetLastLayer: "clip stop_at_clip_layer",
+	EmptyLatentImage: "width:width height:height batch_size:count",
+	EmptySD3LatentImage: "width:width height:height batch_size:count",
+	EmptyFlux2LatentImage: "width:width height:height batch_size:count",
+	VAEEncode: "pixels vae",
+	VAEEncodeForInpaint: "pixels vae mask",
+	SetLatentNoiseMask: "samples mask",
+	LoadImage: "image upload",
+	LoadImageMask: "image channel upload",
+	InvertMask: "mask",
+	ImageScale: "image upscale_method width:width height:height crop",
+	ImagePadForOutpaint: "image left top right bottom",
+	ControlNetLoader: "control_net_name",
+	ControlNetApply: "conditioning control_net image strength",
+	ControlNetApplyAdvanced: "positive negative control_net image vae strength start_percent end_percent",
+	Canny: "image low_threshold high_threshold",
+	LatentUpscale: "samples upscale_method width height crop",
+	LatentUpscaleBy: "samples upscale_method scale_by",
+	UpscaleModelLoader: "model_name",
+	ImageUpscaleWithModel: "upscale_model image",
+	KarrasScheduler: "steps sigma_max sigma_min rho",
+	ExponentialScheduler: "steps sigma_max sigma_min",
+	PolyexponentialScheduler: "steps sigma_max sigma_min rho",
+	AlignYourStepsScheduler: "model_type steps denoise",
+	SDTurboScheduler: "model steps denoise",
+	BetaSamplingScheduler: "model steps alpha beta",
+});
+
+// The nodes that make a schedule of their own, by its name as KSampler has it, and
+// the numbers with which it is that.
+const sigmas = { KarrasScheduler: "karras", ExponentialScheduler: "exponential", PolyexponentialScheduler: "polyexponential", AlignYourStepsScheduler: "align_your_steps", SDTurboScheduler: "turbo", BetaSamplingScheduler: "beta" };
+const usual = { sigma_max: 14.614642, sigma_min: 0.0291675, rho: 7, alpha: 0.6, beta: 0.6 };
 
 const samplers = ["KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"];
 const empty = ["EmptyLatentImage", "EmptySD3LatentImage", "EmptyFlux2LatentImage"];
@@ -60,7 +86,9 @@ const texts = { CLIPTextEncode: ["text"], CLIPTextEncodeFlux: ["clip_l", "t5xxl"
 // links; a node on the way that is not one of them is refused by its name. It takes
 // the body of a POST to ComfyUI's /prompt, too. Of pictures a workflow has the
 // names only: settings.begins is {image, mask: {name, channel, inverted}, crop}
-// where it begins with one; settings.loras lists {name, weight, text}.
+// where it begins with one; settings.loras lists {name, weight, text},
+// settings.controls {name, image, weight, start, end, preprocess}; settings.enlarge
+// names the network that enlarges the picture.
 export function parseWorkflow(workflow) {
 	if (Array.isArray(workflow?.nodes)) refuse("this is a ComfyUI workflow as the editor saves it: export it in API format");
 	return new Reader(isObject(workflow?.prompt) ? workflow.prompt : workflow).read();
@@ -73,18 +101,26 @@ class Reader {
 		this.lost = [];
 		this.seen = new Set(); // nodes whose inputs count
 		this.loras = new Map(); // id -> {name, weight, text}
+		this.controls = new Map(); // likewise
 		if (this.nodes.size === 0) refuse("this is no ComfyUI workflow in API format: it has no nodes");
 		if (this.nodes.size > maxNodes) refuse(`the workflow has ${this.nodes.size} nodes: the most are ${maxNodes}`);
 	}
 
 	read() {
-		const decode = this.follow(this.end(), "images", "VAEDecode", "VAEDecodeTiled");
+		const ends = ["VAEDecode", "VAEDecodeTiled", "ImageUpscaleWithModel"];
+		let decode = this.follow(this.end(), "images", ...ends);
+		if (this.kind(decode) === ends[2]) {
+			this.settings.enlarge = this.text(this.follow(decode, "upscale_model", "UpscaleModelLoader"), "model_name");
+			decode = this.follow(decode, "image", ...ends.slice(0, 2));
+		}
 		const sampler = this.follow(decode, "samples", ...samplers);
 		this.vae(decode);
 		this[this.kind(sampler)](sampler);
 		for (const id of this.seen) this.take(id);
+		if (this.larger) this.enlarge(this.larger);
 		if (this.settings.count > 1) this.lose("batch_size", this.settings.count); // one noise for all there, a seed for each here
 		this.settings.count ??= 1;
+		if (this.controls.size > 0) this.settings.controls = [...this.controls.values()];
 		if (this.loras.size > 0) this.settings.loras = [...this.loras.values()];
 		return { tool: "comfy", settings: this.settings, lost: this.lost };
 	}
@@ -92,9 +128,7 @@ class Reader {
 	// The samplers.
 	KSampler(id) {
 		this.conditioned(id, id);
-		const steps = this.whole(id, "steps"), denoise = this.number(id, "denoise");
-		if (!(denoise > 0 && denoise <= 1)) refuse(`${this.label(id)}: its input "denoise" is ${denoise}: it must be over 0 and at most 1`);
-		this.walk(id, Math.max(steps, Math.floor(steps / denoise + 1e-9)), steps);
+		this.part(id);
 	}
 
 	KSamplerAdvanced(id) {
@@ -130,16 +164,25 @@ class Reader {
 	// schedule reads where a sampler's steps come from.
 	schedule(id) {
 		this.follow(id, "sampler", "KSamplerSelect");
-		const sigmas = this.follow(id, "sigmas", "BasicScheduler");
-		this.model(sigmas);
-		const steps = this.whole(sigmas, "steps"), denoise = this.number(sigmas, "denoise");
-		if (!(denoise > 0 && denoise <= 1)) refuse(`${this.label(sigmas)}: its input "denoise" is ${denoise}: it must be over 0 and at most 1`);
-		this.walk(sigmas, Math.max(steps, Math.floor(steps / denoise + 1e-9)), steps);
+		const to = this.follow(id, "sigmas", "BasicScheduler", ...Object.keys(sigmas)), { model, denoise } = nodeInputs[this.kind(to)];
+		if (model === "") this.model(to);
+		if (sigmas[this.kind(to)]) this.settings.schedule = sigmas[this.kind(to)];
+		for (const [input, value] of Object.entries(usual)) if (input in nodeInputs[this.kind(to)] && this.number(to, input) !== value) this.lose(input, this.value(to, input));
+		this.part(to, denoise === undefined ? 1 : this.number(to, "denoise"));
+	}
+
+	// part sets the steps of a node that walks a part of all.
+	part(id, denoise = this.number(id, "denoise")) {
+		const steps = this.whole(id, "steps");
+		if (!(denoise > 0 && denoise <= 1)) refuse(`${this.label(id)}: its input "denoise" is ${denoise}: it must be over 0 and at most 1`);
+		this.walk(id, Math.max(steps, Math.floor(steps / denoise + 1e-9)), steps);
 	}
 
 	// walk sets how many steps there are and how many of them are walked, from the end.
 	walk(id, steps, walked) {
-		this.settings.steps = steps;
+		if (this.larger?.sampler === id) Object.assign(this.settings, { upscaleSteps: steps, upscaleStrength: walked / steps });
+		else this.settings.steps = steps;
+		if (this.larger?.sampler === id) return;
 		if (this.settings.begins) this.settings.strength = walked / steps;
 		else if (walked < steps) refuse(`${this.label(id)}: ${"denoise" in this.nodes.get(id).inputs ? "denoise must be 1" : "start_at_step must be 0"} where nothing is begun with`);
 	}
@@ -167,12 +210,36 @@ class Reader {
 
 	// conditioning is {id, texts, skip, zero} of the words behind an input.
 	conditioning(id, input) {
-		const to = this.follow(id, input, ...Object.keys(texts), "FluxGuidance", "ConditioningZeroOut");
+		const to = this.follow(id, input, ...Object.keys(texts), "FluxGuidance", "ConditioningZeroOut", "ControlNetApply", "ControlNetApplyAdvanced");
+		if (/^Control/.test(this.kind(to))) return this.control(to, this.kind(to) === "ControlNetApply" ? "conditioning" : this.nodes.get(id).inputs[input][1] === 1 ? "negative" : "positive");
 		if (!texts[this.kind(to)]) {
 			const inner = this.deeper(() => this.conditioning(to, "conditioning"));
 			return this.kind(to) === "ConditioningZeroOut" ? { ...inner, zero: true } : inner;
 		}
 		return { id: to, texts: texts[this.kind(to)].map((name) => this.text(to, name)), skip: this.clip(to), zero: false };
+	}
+
+	// control reads what steers beside the words behind it.
+	control(id, input) {
+		const part = (name, least) => (name in nodeInputs[this.kind(id)] ? this.number(id, name) : least);
+		if (!this.controls.has(id)) {
+			this.controls.set(id, {
+				name: this.text(this.follow(id, "control_net", "ControlNetLoader"), "control_net_name"), ...this.steering(id),
+				weight: this.number(id, "strength"), start: part("start_percent", 0), end: part("end_percent", 1),
+			});
+		}
+		return this.deeper(() => this.conditioning(id, input));
+	}
+
+	// steering is {image, preprocess} of a control's picture; ComfyUI's edges are
+	// kornia's, which blurs otherwise.
+	steering(id) {
+		const to = this.follow(id, "image", "LoadImage", "Canny", "ImageScale");
+		if (this.kind(to) === "LoadImage") return { image: this.text(to, "image") };
+		const inner = this.deeper(() => this.steering(to));
+		if (this.kind(to) === "ImageScale") return inner;
+		this.lose("Canny", "OpenCV's");
+		return { ...inner, preprocess: { name: "canny", low: 255 * this.number(to, "low_threshold"), high: 255 * this.number(to, "high_threshold") } };
 	}
 
 	// clip is how far before its end CLIP stops for a text; undefined is as the
@@ -211,7 +278,8 @@ class Reader {
 
 	// latent reads what drawing begins with.
 	latent(id, input) {
-		const to = this.follow(id, input, ...empty, "VAEEncode", "VAEEncodeForInpaint", "SetLatentNoiseMask");
+		const to = this.follow(id, input, ...empty, "VAEEncode", "VAEEncodeForInpaint", "SetLatentNoiseMask", ...(this.larger ? [] : ["LatentUpscale", "LatentUpscaleBy"]));
+		if (/^Latent/.test(this.kind(to))) return this.again(id, to);
 		if (empty.includes(this.kind(to))) return;
 		const begins = this.settings.begins ??= {};
 		if (this.kind(to) === "SetLatentNoiseMask") {
@@ -221,14 +289,35 @@ class Reader {
 			this.vae(to);
 			this.pixels(to);
 		}
-		if (this.kind(to) !== "VAEEncode") begins.mask ??= this.mask(to, false);
+		const mask = this.kind(to) !== "VAEEncode" && this.mask(to, false);
+		if (mask) begins.mask ??= mask;
+	}
+
+	// again reads the sampler whose latents another one draws again, larger.
+	again(sampler, id) {
+		const first = this.follow(id, "samples", "KSampler"), { prompt, negativePrompt } = this.settings;
+		this.larger = { sampler, id, first };
+		this.KSampler(first);
+		if (prompt !== this.settings.prompt || negativePrompt !== this.settings.negativePrompt) this.lose("positive", prompt);
+		for (const input of ["seed", "cfg", "sampler_name", "scheduler"]) if (this.value(first, input) !== this.value(sampler, input)) this.lose(input, this.value(sampler, input));
+		if (this.text(id, "upscale_method") !== "bilinear") this.lose("upscale_method", this.value(id, "upscale_method"));
+	}
+
+	// enlarge sets how much larger, once the first size is known.
+	enlarge({ id }) {
+		const by = this.kind(id) === "LatentUpscaleBy" ? this.number(id, "scale_by") : this.number(id, "width") / this.settings.width;
+		if (this.kind(id) === "LatentUpscale" && Math.abs(this.number(id, "height") - by * this.settings.height) > 8) this.lose("height", this.value(id, "height"));
+		Object.assign(this.settings, { upscaleBy: by, upscaler: "latent" });
 	}
 
 	pixels(id, input = "pixels") {
 		const { begins } = this.settings;
-		const to = this.follow(id, input, "LoadImage", "ImageScale");
+		const to = this.follow(id, input, "LoadImage", "ImageScale", "ImagePadForOutpaint");
 		if (this.kind(to) === "LoadImage") begins.image = this.text(to, "image");
-		else {
+		else if (this.kind(to) === "ImagePadForOutpaint") {
+			begins.outpaint = Object.fromEntries(["left", "top", "right", "bottom"].map((side) => [side, this.whole(to, side)]));
+			this.deeper(() => this.pixels(to, "image"));
+		} else {
 			const crop = this.value(to, "crop") ?? "disabled";
 			if (!["disabled", "center"].includes(crop)) refuse(`${this.label(to)}: its crop is ${brief(crop)}: wisp knows disabled and center`);
 			begins.crop = crop === "center";
@@ -239,7 +328,8 @@ class Reader {
 	// mask is {name, channel, inverted} of a mask's picture. LoadImage's is what of
 	// its picture shows through.
 	mask(id, inverted) {
-		const to = this.follow(id, "mask", "LoadImage", "LoadImageMask", "InvertMask");
+		const to = this.follow(id, "mask", "LoadImage", "LoadImageMask", "InvertMask", "ImagePadForOutpaint");
+		if (this.kind(to) === "ImagePadForOutpaint") return undefined; // what it adds is drawn anew anyhow
 		if (this.kind(to) === "InvertMask") return this.deeper(() => this.mask(to, !inverted));
 		const channel = this.kind(to) === "LoadImage" ? "alpha" : this.text(to, "channel");
 		if (!["alpha", "red", "green", "blue"].includes(channel)) refuse(`${this.label(to)}: its channel is ${brief(channel)}`);

@@ -12,7 +12,7 @@ export const tables = {
 	// Forge backend; extensions' keys are lost by default.
 	a1111: {
 		done: { Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model", "Clip skip": "fromOne", Eta: "eta", "Skip Early CFG": "guidanceStart" },
-		facts: ["Version", "Model hash", "VAE hash", "Hashes", "Lora hashes", "TI hashes", "User", "Batch size", "Batch pos", "Wildcard prompt", "Negative wildcard prompt", "Created Date", "Civitai resources", "Civitai metadata", "Time taken"],
+		facts: ["Version", "Model hash", "VAE hash", "Hashes", "Lora hashes", "TI hashes", "User", "Batch size", "Batch pos", "Wildcard prompt", "Negative wildcard prompt", "Created Date", "Civitai resources", "Civitai metadata", "Time taken", "Postprocess upscale by", "Postprocess upscaler"],
 		off: {
 			"Variation seed strength": ["0"], "Face restoration": [""], Tiling: ["False"], ENSD: ["0"], Refiner: ["", "None"], RNG: ["CPU"],
 			"Style Selector Enabled": ["False"], "Style Selector Randomize": ["False"], "Style Selector Style": ["base"], VAE: ["Automatic", "None"],
@@ -26,8 +26,9 @@ export const tables = {
 			Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model",
 			"Second prompt": "secondPrompt", "Prompt syntax": "promptSyntax", "Clip skip": "clipSkip", Class: "class",
 			Eta: "eta", Churn: "churn", "Skip Early CFG": "guidanceStart", "Guidance end": "guidanceEnd", "Guidance rescale": "guidanceRescale", "Guidance method": "guidanceMethod", "Skip layers": "skipLayers",
+			"Hires upscale": "upscaleBy", "Hires steps": "upscaleSteps", "Hires upscaler": "upscaler", "Hires strength": "upscaleStrength",
 		},
-		facts: ["Version"], off: {},
+		facts: ["Version", "Lora hashes", "Postprocess upscale by", "Postprocess upscaler"], off: {},
 	},
 	// Fooocus modules/meta_parser.py, its form "fooocus"; the form "a1111" has the labels.
 	fooocus: {
@@ -124,7 +125,7 @@ const readers = {
 	secondPrompt: text, promptSyntax: (value) => (["a1111", "comfyui", "none"].includes(value) ? value : undefined),
 	clipSkip: whole, class: whole, fromOne: (value) => skipped(whole(value)), fromZero: (value) => skipped(whole(value) + 1), fromEnd: (value) => skipped(-number(value), 1),
 	seed: whole, steps: whole, width: whole, height: whole, count: whole, guidance: number,
-	eta: number, guidanceStart: number, guidanceEnd: number, guidanceRescale: number, rescale: (value) => (number(value) === undefined ? undefined : number(value) === 0 ? {} : { guidanceRescale: number(value) }), guidanceMethod: text, skipLayers: text, churn: text,
+	eta: number, guidanceStart: number, guidanceEnd: number, guidanceRescale: number, rescale: (value) => (number(value) === undefined ? undefined : number(value) === 0 ? {} : { guidanceRescale: number(value) }), guidanceMethod: text, skipLayers: text, churn: text, upscaleBy: number, upscaleSteps: whole, upscaleStrength: number, upscaler: (value) => ["Latent", "Lanczos"].includes(value) ? value.toLowerCase() : undefined,
 	model: (value) => (typeof value === "string" ? value : text(value?.model_name ?? value?.name)),
 	size: (value) => {
 		const [, width, height] = /^\(?\s{0,4}(\d{1,6})\s{0,4}[x×,*]\s{0,4}(\d{1,6})\s{0,4}\)?$/.exec(value) ?? [];

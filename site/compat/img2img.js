@@ -15,7 +15,7 @@ const own = [
 // img2imgOf returns {request, count, notices}; pixels(bytes, name) decodes a picture.
 export async function img2imgOf(body, generator, styles, pixels) {
 	const { init_images: pictures, mask, ...given } = body;
-	const asked = txt2imgOf(Object.fromEntries(Object.entries(given).filter(([name]) => !own.includes(name))), generator, styles);
+	const asked = txt2imgOf(Object.fromEntries(Object.entries(given).filter(([name]) => !own.includes(name))), generator, styles, pictures);
 	const { request, notices } = asked;
 	if (!Array.isArray(pictures) || pictures.length === 0) refuse("init_images has no picture");
 	if (pictures.length > 1) refuse(`init_images has ${pictures.length} pictures: wisp begins with one`);

@@ -3,13 +3,20 @@ import { isObject, parseJSON } from "./json.js";
 
 const mostHeader = 16 << 20; // bytes
 
-// isLora tells a LoRA from a checkpoint by the names of its tensors, of a
-// .safetensors file.
-export async function isLora(file) {
-	if (!/\.safetensors$/i.test(file.name) || file.size < 8) return false;
+// The names of tensors by which a file beside a model is told from a checkpoint.
+const signs = {
+	lora: /lora_(?:up|down|[AB])\b|\.lora\.(?:up|down)\b|\.lora_linear|hada_w1|lokr_w[12]|\.dora_scale/,
+	control: /"controlnet_(?:down_blocks|mid_block|cond_embedding)\.|"(?:control_model\.)?(?:zero_convs|input_hint_block)\./,
+	upscaler: /"(?:params(?:_ema)?\.)?(?:conv_first\.weight"|model\.1\.sub\.0\.|RRDB_trunk\.|body\.0\.(?:rdb1\.|weight"))/,
+};
+
+// kindOf tells a LoRA, a ControlNet and an upscaler, as .safetensors files.
+export async function kindOf(file) {
+	if (!/\.safetensors$/i.test(file.name) || file.size < 8) return undefined;
 	const length = Number(new DataView(await file.slice(0, 8).arrayBuffer()).getBigUint64(0, true));
-	if (!(length <= Math.min(mostHeader, file.size - 8))) return false;
-	return /lora_(?:up|down|[AB])\b|\.lora\.(?:up|down)\b|\.lora_linear|hada_w1|lokr_w[12]|\.dora_scale/.test(await file.slice(8, 8 + length).text());
+	if (!(length <= Math.min(mostHeader, file.size - 8))) return undefined;
+	const header = await file.slice(8, 8 + length).text();
+	return Object.keys(signs).find((kind) => signs[kind].test(header));
 }
 
 // triggersOf lists the words that a LoRA was trained on, by its metadata, the most

@@ -2,6 +2,10 @@
 // as AUTOMATIC1111 does, read from anybody, trusted with nothing.
 import { maxPieces, maxText, maxTexts } from "./limits.js";
 
+// What is served as one script with this one: small, and needed together.
+export * from "./photo.js";
+export * from "./refusal.js";
+
 const signature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const headerEnd = 33; // signature and IHDR
 

@@ -40,6 +40,7 @@ export function parametersText(text) {
 	const version = pairs.get("Version") ?? "";
 	const tool = version === "wisp" ? "wisp" : version.startsWith("Fooocus") ? "fooocus" : "a1111";
 	const words = withoutNetworks(prompt);
+	if (tool === "wisp" && pairs.has("Hires upscale")) pairs.set("Hires strength", pairs.get("Denoising strength")), pairs.delete("Denoising strength");
 	const { settings, lost } = sorted(tool === "fooocus" ? withSteps([...pairs]) : pairs, tables[tool]);
 	if (tool === "a1111" && version && !pairs.has("RNG")) lost.push("RNG: GPU"); // its default, which no other machine has
 	if (after) lost.push(brief(after));
@@ -169,7 +170,7 @@ function exif(texts) {
 // lost then has what this model lacks, too, and model is the file's, where that is
 // another.
 export function settle({ tool, settings, lost = [] }, generator) {
-	const { sampler, schedule, model, begins, loras = [], ...rest } = settings;
+	const { sampler, schedule, model, begins, loras = [], controls, enlarge, ...rest } = settings;
 	const method = methodOf(generator, nameTable[tool] ?? "", sampler, schedule);
 	const cut = ["prompt", "negativePrompt"].filter((name) => rest[name]?.length > maxPrompt);
 	for (const name of cut) rest[name] = rest[name].slice(0, maxPrompt);
@@ -183,11 +184,11 @@ export function settle({ tool, settings, lost = [] }, generator) {
 		settings: { ...rest, sampler: method.sampler, schedule: chosen },
 		lost: [...cut.map((name) => `${name}: …`), ...others, ...without, ...method.lost, ...emphasisIn(tool, rest, generator.fields)],
 		model: model && !sameModel(model, generator.name) ? model : undefined,
-		...(begins && { begins }),
+		...(begins && { begins }), ...(controls && { controls }), ...(enlarge && { enlarge }),
 	};
 }
 
-const stem = (name) => name.trim().replace(/\.safetensors$/i, "").split(/[\\/]/).at(-1);
+export const stem = (name) => name.trim().replace(/\.safetensors$/i, "").split(/[\\/]/).at(-1);
 const hasLora = (generator, name) => generator.loras?.some((l) => stem(l.name) === stem(name)) === true;
 
 // wearing parts the tags of LoRAs that a generator has from other texts.

@@ -1,11 +1,14 @@
 // The part of AUTOMATIC1111's interface (/sdapi/v1) that wisp can answer, in its
 // JSON (modules/api/api.py and models.py there). The service worker passes the
 // calls on to a page that is open. A page, as the calls have it, is {ready(),
-// facts(), queue, encode(result, i), infotext(result, i), pixels(bytes, name)}: the
-// promise of the generator, the generator or null, a Queue, a picture's file, its
-// settings, the pixels of a file.
-import { txt2imgOf, optionsOf } from "./a1111.js";
-import { decode64, img2imgOf } from "./img2img.js";
+// facts(), queue, encode(result, i), infotext(result, i), pixels(bytes, name),
+// upscalers(), enlarge(pixels, {by, name}), preprocess(pixels, how)}: the promise of
+// the generator, the generator or null, a Queue, a picture's file, its settings, the
+// pixels of a file, the names of networks that enlarge, what they make, what
+// preprocessors make or, without a picture, which there are.
+import { optionsOf, preprocessOf, txt2imgOf } from "./a1111.js";
+import { cropped, decode64, img2imgOf } from "./img2img.js";
+import { number } from "./fields.js";
 import { isObject, parseJSON } from "./json.js";
 import { maxBody } from "./limits.js";
 import { readMetadata } from "./metadata.js";
@@ -24,7 +27,12 @@ const calls = {
 	"GET samplers": ({ facts }) => (facts()?.samplers ?? []).map(({ name, label }) => ({ name: label, aliases: [name], options: {} })),
 	"GET schedulers": ({ facts }) => (facts()?.schedules ?? []).map(({ name, label }) => ({ name, label, aliases: null, default_rho: -1, need_inner_model: false })),
 	"GET prompt-styles": ({ facts }) => stylesOf(facts()).map((style) => ({ name: style, prompt: style, negative_prompt: "" })),
-	"GET upscalers": () => [{ name: "None", model_name: null, model_path: null, model_url: null, scale: 1 }],
+	"GET upscalers": async ({ upscalers }) => ["None", "Lanczos", ...await upscalers()].map((name, i) => ({ name, model_name: i > 1 ? name : null, model_path: null, model_url: null, scale: i > 0 ? 4 : 1 })),
+	"POST extra-single-image": extra,
+	"GET controlnet/version": () => ({ version: 3 }),
+	"GET controlnet/model_list": async ({ ready }) => ({ model_list: (await ready()).controls }),
+	"GET controlnet/module_list": async ({ preprocess }) => ({ module_list: ["none", ...(await preprocess()).map(({ name }) => name)] }),
+	"POST controlnet/detect": detect,
 	"GET loras": ({ facts }) => (facts()?.loras ?? []).map(({ name, metadata }) => ({ name, alias: name, path: `${name}.safetensors`, metadata: metadata ?? {} })),
 	"GET embeddings": () => ({ loaded: {}, skipped: {} }),
 	"GET scripts": () => ({ txt2img: [], img2img: [] }),
@@ -92,6 +100,31 @@ async function pngInfo(page, { image }) {
 	return { info: texts.get("parameters") ?? texts.get("UserComment") ?? "", items: Object.fromEntries(texts), parameters: said ? { ...said.settings, lost: said.lost } : {} };
 }
 
+// extra enlarges a picture (api.py, extras_single_image_api).
+async function extra(page, body) {
+	const { upscaler_1: name = "None", upscaler_2: second = "None", resize_mode: mode = 0, upscaling_resize: times = 2, upscaling_resize_w: w = 512, upscaling_resize_h: h = 512 } = body;
+	for (const field of ["gfpgan_visibility", "codeformer_visibility", "extras_upscaler_2_visibility"]) if (number(body[field] ?? 0) !== 0) refuse(`wisp does not support ${field}`);
+	if (second !== "None") refuse("wisp does not support upscaler_2");
+	if (!["None", "Lanczos", ...await page.upscalers()].includes(name)) refuse(`there is no upscaler ${brief(name)}`);
+	const pixels = await page.pixels(decode64(body.image, "image"), "image");
+	const size = { width: number(w), height: number(h) };
+	const by = number(mode) === 1 ? Math.max(size.width / pixels.width, size.height / pixels.height) : number(times);
+	if (!(by > 0 && by <= 16)) refuse("upscaling_resize is not a number from 1 to 16");
+	const large = name === "None" ? pixels : await page.enlarge(pixels, { by, name });
+	return { html_info: "", image: await unfinished(number(mode) === 1 && body.upscaling_crop !== false ? cropped(large, size) : large, page) };
+}
+
+// detect preprocesses pictures (sd-webui-controlnet's external_code/api).
+async function detect(page, { controlnet_module: module = "none", controlnet_input_images: pictures, ...body }) {
+	if (!Array.isArray(pictures) || pictures.length === 0) refuse("controlnet_input_images has no picture");
+	const images = [];
+	for (const picture of pictures) {
+		const pixels = await page.pixels(decode64(picture, "controlnet_input_images"), "controlnet_input_images");
+		images.push(await unfinished(await page.preprocess(pixels, preprocessOf(module, body.controlnet_threshold_a, body.controlnet_threshold_b)), page));
+	}
+	return { images, info: "Success" };
+}
+
 // draw draws picture by picture, so that the visitor's may come between; of reads
 // the body.
 async function draw(page, body, of) {
@@ -101,6 +134,7 @@ async function draw(page, body, of) {
 		try {
 			const generator = await page.ready();
 			asked ??= await of(body, generator, stylesOf(generator));
+			for (const one of asked.request.controls ?? []) if (typeof one.image === "string") one.image = await page.pixels(decode64(one.image, "controlnet"), "controlnet");
 			asked.request.seed ??= crypto.getRandomValues(new Uint32Array(1))[0];
 			while (results.length < asked.count) results.push(await one(generator, asked, results.length, signal));
 			return await answer(results, shown(body), asked, generator, page);

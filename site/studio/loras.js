@@ -1,6 +1,6 @@
 // The LoRAs that pictures wear: which are on, how strongly, the words they were
 // trained on. They stay with the page, whatever model is chosen.
-import { about, icon, named, percent, slider } from "./parts.js";
+import { about, icon, named, paths, percent, slider } from "./parts.js";
 import { $, create, showNotice, t } from "./ui.js";
 
 let host = null;
@@ -42,7 +42,7 @@ function row(lora, triggers) {
 		lora.weight = value;
 		host.changed(250);
 	} });
-	const off = icon("M6 6l12 12M18 6 6 18", "removeLora", () => {
+	const off = icon(paths.off, "removeLora", () => {
 		worn.splice(worn.indexOf(lora), 1);
 		lora.of?.removeLora(lora.id).catch(() => {}); // with its engine it is gone, too
 		lora.row.remove();

@@ -1,5 +1,5 @@
 // What the tools beside the prompt are made of.
-import { create, press, t } from "./ui.js";
+import { $, create, sentence, showError, t, translate } from "./ui.js";
 
 // named is an element that says a text of strings.js in whatever language.
 export function named(tag, text, properties = {}, ...children) {
@@ -34,11 +34,28 @@ export function icon(path, text, onclick) {
 	return about(create("button", { type: "button", className: "icon", onclick }, svg), text, true);
 }
 
-// toggle is an icon that is pressed or not; changed hears of it.
-export function toggle(path, text, on, changed) {
-	const button = icon(path, text, () => changed(button.getAttribute("aria-pressed") !== "true"));
-	press(button, on);
-	return button;
+// Drawings that several tools have.
+export const paths = {
+	off: "M6 6l12 12M18 6 6 18",
+	clear: "M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7",
+};
+
+// choose asks for a file, or several; use gets the list.
+export function choose(accept, use, multiple = false) {
+	const input = create("input", { type: "file", accept, multiple });
+	input.addEventListener("change", () => Promise.resolve(use([...input.files])).catch(showError));
+	input.click();
+}
+
+// scaled covers a size with a picture, in its middle, or stretches it.
+export function scaled(picture, { width, height }, crop) {
+	const canvas = new OffscreenCanvas(width, height);
+	const c = canvas.getContext("2d", { willReadFrequently: true });
+	const factor = Math.max(width / picture.width, height / picture.height);
+	const w = crop ? picture.width * factor : width, h = crop ? picture.height * factor : height;
+	c.imageSmoothingQuality = "high";
+	c.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
+	return c.getImageData(0, 0, width, height);
 }
 
 let last = 0;
@@ -73,14 +90,18 @@ export function choice(text, options, value, changed) {
 	return { box: create("div", { className: "pick" }, named("label", text, { htmlFor: id }), select), select };
 }
 
-// dialogOf opens a dialog with a title and a button that closes it, and takes it
-// away when it is closed; done is called then.
-export function dialogOf(title, className, close, done, ...children) {
-	const id = `studio-${++last}`;
-	const box = create("dialog", { className });
-	const end = pill(close, () => box.close(), "pill strong");
-	box.append(create("div", { className: "bar" }, named("h2", title, { id }), end), ...children);
-	box.setAttribute("aria-labelledby", id);
+// fromPage is a copy of a template of the page, in its language.
+export function fromPage(id) {
+	const copy = $(id).content.cloneNode(true).firstElementChild;
+	translate(copy);
+	return copy;
+}
+
+// opened is a dialog of the page's templates, which goes when it is closed; done is
+// called then.
+export function opened(id, done) {
+	const box = fromPage(id);
+	box.querySelector("[data-do=close]").addEventListener("click", () => box.close());
 	box.addEventListener("close", () => {
 		box.remove();
 		done?.();
@@ -88,4 +109,34 @@ export function dialogOf(title, className, close, done, ...children) {
 	document.body.append(box);
 	box.showModal();
 	return box;
+}
+
+// works has a dialog's button start what takes a while, and end it, with a bar;
+// run(signal, told, bar) does it and returns what to tell. It returns what ends it.
+export function works(box, run) {
+	const go = box.querySelector("[data-do=go]"), bar = box.querySelector("progress"), told = box.querySelector("[role=status]"), text = go.dataset.t;
+	let mine = null;
+	const label = (name) => {
+		go.dataset.t = name;
+		go.textContent = t(name);
+	};
+	go.addEventListener("click", async () => {
+		if (mine) return mine.abort();
+		mine = new AbortController();
+		label("cancel");
+		bar.hidden = false;
+		const cancelled = (err) => (mine.signal.aborted || err?.code === "aborted" ? t("cancelled") : undefined);
+		try {
+			const done = await run(mine.signal, told, bar);
+			told.textContent = cancelled() ?? done;
+		} catch (err) {
+			told.textContent = cancelled(err) ?? sentence(err.message);
+		} finally {
+			mine = null;
+			label(text);
+			bar.hidden = true;
+		}
+	});
+	box.addEventListener("close", () => mine?.abort());
+	return told;
 }

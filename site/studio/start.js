@@ -3,7 +3,7 @@
 import { compare } from "./compare.js";
 import { edit } from "./editor.js";
 import { bitmapOf } from "./photo.js";
-import { about, icon, named, percent, pill, slider } from "./parts.js";
+import { about, icon, named, paths, percent, pill, scaled, slider } from "./parts.js";
 import { $, create, t } from "./ui.js";
 
 const ownStrength = 0.6;
@@ -70,7 +70,7 @@ function card() {
 		host.changed(250);
 	} });
 	start.slider = strength;
-	const off = icon("M6 6l12 12M18 6 6 18", "removeStart", () => {
+	const off = icon(paths.off, "removeStart", () => {
 		end();
 		host.changed(0);
 		$("prompt").focus();
@@ -129,23 +129,13 @@ export function request({ width, height, steps }) {
 	const factor = outpaint ? 1 : Math.sqrt(width * height / (full.width * full.height));
 	const size = (n) => Math.min(fields.largest || largest, Math.max(fields.multiple, Math.round(n * factor / fields.multiple) * fields.multiple));
 	const inner = outpaint ? { width: size(bitmap.width), height: size(bitmap.height) } : { width: size(full.width), height: size(full.height) };
+	if (fields.references && !mask && !outpaint) return { references: [bitmap] }; // it is told what to make of it
 	return {
 		width: inner.width + added.left + added.right, height: inner.height + added.top + added.bottom,
 		image: scaled(bitmap, inner, crop), strength,
 		...(mask && { mask: whitened(scaled(mask, inner, crop)) }),
 		...(outpaint && { outpaint }),
 	};
-}
-
-// scaled covers a size with a picture, in its middle, or stretches it.
-function scaled(picture, { width, height }, crop) {
-	const canvas = new OffscreenCanvas(width, height);
-	const c = canvas.getContext("2d", { willReadFrequently: true });
-	const factor = Math.max(width / picture.width, height / picture.height);
-	const w = crop ? picture.width * factor : width, h = crop ? picture.height * factor : height;
-	c.imageSmoothingQuality = "high";
-	c.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
-	return c.getImageData(0, 0, width, height);
 }
 
 // whitened makes a mask of what is painted: white there, black elsewhere.

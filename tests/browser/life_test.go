@@ -412,7 +412,7 @@ func TestPageArrives(t *testing.T) {
 		{"missing", "/png.js", 2, http.NotFound, arrives},
 		{"another build", "/strings.js", 2, otherBuild, arrives},
 		{"no style", "/style.css", 1, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, arrives},
-		{"never", "/bytes.js", 1000, http.NotFound, fails},
+		{"never", "/app.js", 1000, http.NotFound, fails},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			for _, name := range []string{"chromium", "firefox"} {

@@ -9,8 +9,8 @@ import { methodOf, samplers, schedules } from "../names.js";
 import { settle } from "../said.js";
 import { generator, workflowOf } from "./corpus.js";
 
-const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128", secondPrompt: "o", promptSyntax: "a1111", clipSkip: 2, class: 1, fromOne: 2, fromZero: 1, fromEnd: -2, eta: 0.5, churn: "20", guidanceStart: 0.1, guidanceEnd: 0.9, guidanceRescale: 0.7, rescale: 0.7, guidanceMethod: "apg", skipLayers: "7 8" };
-const becomes = { size: { width: 64, height: 128 }, fromOne: { clipSkip: 2 }, fromZero: { clipSkip: 2 }, fromEnd: { clipSkip: 2 }, rescale: { guidanceRescale: 0.7 } };
+const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128", secondPrompt: "o", promptSyntax: "a1111", clipSkip: 2, class: 1, fromOne: 2, fromZero: 1, fromEnd: -2, eta: 0.5, churn: "20", guidanceStart: 0.1, guidanceEnd: 0.9, guidanceRescale: 0.7, rescale: 0.7, guidanceMethod: "apg", skipLayers: "7 8", upscaleBy: 2, upscaleSteps: 4, upscaleStrength: 0.5, upscaler: "Latent" };
+const becomes = { size: { width: 64, height: 128 }, fromOne: { clipSkip: 2 }, fromZero: { clipSkip: 2 }, fromEnd: { clipSkip: 2 }, rescale: { guidanceRescale: 0.7 }, upscaler: { upscaler: "latent" } };
 
 for (const [tool, table] of Object.entries(tables)) {
 	test(`every field of ${tool}`, () => {
@@ -72,7 +72,18 @@ test("every field of txt2img", () => {
 	const quiet = { alwayson_scripts: { ControlNet: { args: [] }, ADetailer: { args: [false, { ad_model: "face.pt" }] }, Other: { args: [{ enabled: false, image: "x" }] } }, eta: 0, script_name: null, script_args: [], s_churn: "0", tiling: false };
 	assert.deepEqual(of(quiet), of({}));
 	assert.deepEqual(of({ sampler_name: "Euler a", eta: 1 }).notices, []);
-	assert.throws(() => of({ alwayson_scripts: { ControlNet: { args: [{ image: "x" }] } } }), { message: "wisp does not support the script ControlNet of alwayson_scripts" });
+	assert.throws(() => of({ alwayson_scripts: { ControlNet: { args: [{ image: "x" }] } } }), { message: "there is no ControlNet None" });
+});
+
+test("ControlNet's units", () => {
+	const made = { ...generator, controls: ["edges"] };
+	const unit = (more) => ({ alwayson_scripts: { controlnet: { args: [{ image: "x", model: "edges [0123abcd]", ...more }, { enabled: false, image: "y" }] } } });
+	const of = (more, begins) => txt2imgOf({ prompt: "p", ...unit(more) }, made, [], begins).request.controls;
+	assert.deepEqual(of({ module: "canny", weight: 0.5, guidance_start: 0.1, guidance_end: 0.9, threshold_a: 50, threshold_b: -1 }), [{ id: "edges", image: "x", weight: 0.5, start: 0.1, end: 0.9, preprocess: { name: "canny", low: 50 } }]);
+	assert.deepEqual(of({ model: "edges", image: { image: "z", mask: null } })[0].image, "z");
+	assert.deepEqual(of({ image: null, input_image: "old" })[0].image, "old");
+	assert.deepEqual(of({ image: undefined }, ["b"])[0].image, "b");
+	for (const [more, message] of [[{ model: "depth" }, "there is no ControlNet depth"], [{ control_mode: 2 }, "wisp does not support the control_mode 2"], [{ weight: "x" }, "weight is not a number"], [{ image: undefined }, "a ControlNet has no image"]]) assert.throws(() => of(more), { message });
 });
 
 test("every input of a workflow's nodes", () => {
@@ -157,7 +168,7 @@ test("workflows that begin with a picture", () => {
 	assert.deepEqual(painted.settings.begins, { image: "a.png", mask: { name: "a.png", channel: "alpha", inverted: true } });
 	const other = of((g) => Object.assign(g, { 5: node("VAEEncodeForInpaint", { pixels: ["20", 0], vae: ["4", 2], mask: ["23", 0], grow_mask_by: 6 }), 23: node("InvertMask", { mask: ["24", 0] }), 24: node("LoadImageMask", { image: "m.png", channel: "red", upload: "image" }) }));
 	assert.deepEqual([other.settings.begins.mask, other.lost], [{ name: "m.png", channel: "red", inverted: true }, ["grow_mask_by: 6"]]);
-	assert.throws(() => of((g) => (g[5] = node("LatentUpscale", {}))), { message: /^node 5 \(LatentUpscale\) is not supported here/ });
+	assert.throws(() => of((g) => (g[5] = node("LatentFlip", {}))), { message: /^node 5 \(LatentFlip\) is not supported here/ });
 	assert.throws(() => of((g) => (g[3].inputs.denoise = 0)), { message: /^node 3 \(KSampler\): its input "denoise" is 0/ });
 	assert.throws(() => of((g) => (g[5] = node("SetLatentNoiseMask", { samples: ["5", 0], mask: ["20", 1] }))), { message: "the workflow goes in a circle" });
 	const plain = workflowOf(example, ["euler", "normal"]);

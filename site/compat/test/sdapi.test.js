@@ -9,14 +9,14 @@ import { iTXt, png } from "./files.js";
 
 // page answers with pictures that are their seeds.
 function page(draw = async () => {}) {
-	const drawn = [];
+	const drawn = [], enlarged = []; // what was asked for
 	const made = { ...generator, id: "0123456789abcdef", generate: async (request) => {
 		await draw(request);
 		if (request.signal.aborted) throw Object.assign(new Error("cancelled"), { code: "aborted" });
 		drawn.push(request);
 		return { images: [{}], seed: request.seed, settings: { ...generator.defaults, sampler: "euler", ...request }, warnings: [], truncated: false, parameters: "" };
 	} };
-	return { drawn, ready: async () => made, facts: () => made, queue: new Queue(2), encode: async (r) => new Blob([String(r.seed)]), infotext: (r) => `Seed: ${r.seed}`, pixels: async (bytes) => ({ width: bytes[0], height: bytes[1], data: new Uint8ClampedArray(4 * bytes[0] * bytes[1]).map((_, i) => bytes[2 + i % 4 + 4 * (i >> 2) * (bytes.length > 6 ? 1 : 0)] ?? 255) }) };
+	return { drawn, ready: async () => made, facts: () => made, queue: new Queue(2), upscalers: async () => ["sharp"], enlarge: async ({ width, height, data }, how) => (enlarged.push(how), { width: Math.round(width * how.by), height: Math.round(height * how.by), data: new Uint8ClampedArray(4 * Math.round(width * how.by) * Math.round(height * how.by)).fill(data[0]) }), enlarged, preprocess: async (pixels, how) => (pixels ? (enlarged.push(how), pixels) : [{ name: "canny" }]), encode: async (r) => new Blob([String(r.seed)]), infotext: (r) => `Seed: ${r.seed}`, pixels: async (bytes) => ({ width: bytes[0], height: bytes[1], data: new Uint8ClampedArray(4 * bytes[0] * bytes[1]).map((_, i) => bytes[2 + i % 4 + 4 * (i >> 2) * (bytes.length > 6 ? 1 : 0)] ?? 255) }) };
 }
 
 const post = (p, name, body) => call(name, "POST", new Blob([typeof body === "string" ? body : JSON.stringify(body)]), {}, p);
@@ -54,6 +54,31 @@ test("LoRAs that the page has are worn, others are told", async () => {
 	assert.deepEqual((await call("loras", "GET", null, {}, p)).answer, [{ name: "ink", alias: "ink", path: "ink.safetensors", metadata: { a: "b" } }]);
 	const { answer } = await post(p, "txt2img", { prompt: "a cat <lora:ink:0.8>, <lora:gone:1>", seed: 1 });
 	assert.deepEqual([p.drawn[0].prompt, JSON.parse(answer.info).notices], ["a cat, <lora:ink:0.8>", ["<lora:gone:1>"]]);
+});
+
+test("ControlNets steer by pictures", async () => {
+	const p = page(), made = await p.ready();
+	made.controls = ["edges"];
+	assert.deepEqual((await call("controlnet/model_list", "GET", null, {}, p)).answer, { model_list: ["edges"] });
+	assert.deepEqual((await call("controlnet/module_list", "GET", null, {}, p)).answer, { module_list: ["none", "canny"] });
+	await post(p, "txt2img", { prompt: "a", seed: 1, alwayson_scripts: { controlnet: { args: [{ image: picture(1, 2, 7), model: "edges", module: "canny" }] } } });
+	const [{ image, ...one }] = p.drawn[0].controls;
+	assert.deepEqual([one, image.width, image.height], [{ id: "edges", weight: 1, start: 0, end: 1, preprocess: { name: "canny" } }, 1, 2]);
+	const { status, answer } = await post(p, "controlnet/detect", { controlnet_module: "canny", controlnet_input_images: [picture(2, 1, 9)], controlnet_threshold_a: 9, controlnet_threshold_b: 90 });
+	assert.deepEqual([status, answer.images.length, p.enlarged], [200, 1, [{ name: "canny", low: 9, high: 90 }]]);
+	assert.equal((await post(p, "controlnet/detect", { controlnet_module: "canny" })).status, 422);
+});
+
+test("extras enlarge", async () => {
+	const p = page();
+	const sizes = [];
+	p.encode = async ({ images: [{ width, height }] }) => (sizes.push([width, height]), new Blob(["x"]));
+	for (const body of [{ upscaler_1: "sharp", upscaling_resize: 2 }, { upscaler_1: "Lanczos", resize_mode: 1, upscaling_resize_w: 8, upscaling_resize_h: 8 }, { upscaler_1: "Lanczos", resize_mode: 1, upscaling_resize_w: 8, upscaling_resize_h: 8, upscaling_crop: false }, { upscaler_1: "None" }]) assert.equal((await post(p, "extra-single-image", { image: picture(4, 2, 1), ...body })).status, 200);
+	assert.deepEqual([sizes, p.enlarged.map(({ by, name }) => [by, name])], [[[8, 4], [8, 8], [16, 8], [4, 2]], [[2, "sharp"], [4, "Lanczos"], [4, "Lanczos"]]]);
+	for (const [body, detail] of [[{ upscaler_1: "blurry" }, "there is no upscaler blurry"], [{ gfpgan_visibility: 1 }, "wisp does not support gfpgan_visibility"], [{ upscaler_1: "sharp", upscaling_resize: "x" }, "upscaling_resize is not a number from 1 to 16"], [{ image: 7 }, "image is not a text"]]) {
+		const r = await post(p, "extra-single-image", { image: picture(4, 2, 1), ...body });
+		assert.deepEqual([r.status, r.answer.detail], [422, detail]);
+	}
 });
 
 test("pictures to begin with", async () => {

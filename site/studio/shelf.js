@@ -1,0 +1,85 @@
+// Files that the visitor gave once and that this browser keeps: ControlNets,
+// upscalers. Where it keeps nothing they are there for as long as the page is open.
+import { choose, icon, paths, choice } from "./parts.js";
+import { create, showError, t } from "./ui.js";
+
+const held = new Map(); // id -> {id, kind, name, file, config}
+
+// act does one thing with the store; undefined where there is none.
+async function act(mode, what) {
+	const open = indexedDB.open("wisp-files");
+	open.onupgradeneeded = () => open.result.createObjectStore("files", { keyPath: "id" });
+	const done = (request) => new Promise((resolve, reject) => {
+		request.onsuccess = request.oncomplete = () => resolve(request.result);
+		request.onerror = request.onblocked = request.onabort = () => reject(request.error);
+	});
+	const database = await done(open);
+	try {
+		const transaction = database.transaction("files", mode);
+		const request = what(transaction.objectStore("files"));
+		await done(transaction);
+		return request.result;
+	} finally {
+		database.close();
+	}
+}
+
+// keep keeps the weights among files, with the config.json beside them, once check
+// has nothing against them.
+export async function keep(kind, files, check) {
+	const file = files.find(({ name }) => !/\.json$/i.test(name)) ?? files[0];
+	const beside = files.find((other) => other !== file && /\.json$/i.test(other.name));
+	const name = file.name.replace(/\.safetensors$/i, "");
+	const one = { id: `${kind} ${name}`, kind, name, file, config: beside && JSON.parse(await beside.text()) };
+	await check?.(one);
+	held.set(one.id, one);
+	await act("readwrite", (store) => store.put(one)).catch((err) => console.info("wisp: a file is kept in memory only:", err));
+	return one;
+}
+
+// kept lists what there is of a kind.
+export async function kept(kind) {
+	for (const one of await act("readonly", (store) => store.getAll()).catch(() => [])) if (!held.has(one.id)) held.set(one.id, one);
+	return [...held.values()].filter((one) => one.kind === kind);
+}
+
+async function forget(one) {
+	held.delete(one.id);
+	await act("readwrite", (store) => store.delete(one.id)).catch(() => {});
+}
+
+// picker is a list of what is kept of a kind, {box, one()}, of which the visitor
+// takes one, opens another file or deletes one; first are further choices, [value,
+// label]. changed is called with what is taken, null for one of first.
+export async function picker(kind, text, first, taken, changed, check) {
+	const { box, select } = choice(text, [], "", async (value) => {
+		if (value !== "+") return take(value);
+		select.value = taken?.id ?? first[0]?.[0] ?? "";
+		choose(".safetensors,.json", async (files) => {
+			taken = await keep(kind, files, check);
+			await show();
+			changed(taken);
+		}, true);
+	});
+	const bin = icon(paths.clear, "remove", async () => {
+		if (!confirm(t("removeSure", { name: taken.name }))) return;
+		await forget(taken);
+		taken = (await kept(kind))[0] ?? null;
+		await show();
+		changed(taken);
+	});
+	const take = async (value) => {
+		taken = (await kept(kind)).find(({ id }) => id === value) ?? null;
+		bin.hidden = !taken;
+		changed(taken);
+	};
+	async function show() {
+		const options = [...first, ...(await kept(kind)).map(({ id, name }) => [id, name]), ["+", t("openFile")]];
+		select.replaceChildren(...options.map(([value, label]) => new Option(label, value)));
+		select.value = taken?.id ?? first[0]?.[0] ?? "";
+		bin.hidden = !taken;
+	}
+	await show().catch(showError);
+	box.append(bin);
+	return { box: create("div", {}, box), one: () => taken };
+}
