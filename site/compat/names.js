@@ -54,6 +54,8 @@ export const samplers = [
 	{ name: "dpm_fast", a1111: ["DPM fast", "k_dpm_fast"], comfy: ["dpm_fast"], novelai: ["k_dpm_fast"] },
 	{ name: "dpm_adaptive", a1111: ["DPM adaptive", "k_dpm_ad"], comfy: ["dpm_adaptive"], novelai: ["k_dpm_adaptive"] },
 	{ name: "rk45" },
+	{ name: "tract" },
+	{ name: "perflow" },
 	{ name: "gotta_go_fast" },
 	{ name: "restart", automatic: "karras", a1111: ["Restart"] },
 	{ name: "ddpm", invoke: ["ddpm"] },

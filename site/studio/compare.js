@@ -1,7 +1,6 @@
 // A slider over the picture: what it began with at one side, what it became at the
 // other.
-import { about } from "./parts.js";
-import { $, create } from "./ui.js";
+import { $, create, t } from "./ui.js";
 
 let shown = null;
 
@@ -11,7 +10,8 @@ export function compare(before) {
 	if (shown) return end();
 	const url = URL.createObjectURL(before);
 	const image = create("img", { src: url, alt: "" });
-	const at = about(create("input", { type: "range", min: 0, max: 100, value: 50 }), "compareAt");
+	const at = create("input", { type: "range", min: 0, max: 100, value: 50 });
+	at.setAttribute("aria-label", t("compareAt"));
 	shown = create("div", { className: "before" }, image, create("i"), at);
 	const move = () => shown.style.setProperty("--at", `${at.value}%`);
 	at.addEventListener("input", move);

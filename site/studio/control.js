@@ -1,15 +1,15 @@
 // The pictures that steer a drawing through ControlNets: which network, a picture,
 // what is made of it for the network, how strongly, between which steps.
 import { bitmapOf } from "./photo.js";
-import { about, choice, choose, icon, named, paths, percent, pill, scaled, slider } from "./parts.js";
+import { choose, does, fromPage, scaled, slide } from "./parts.js";
 import { keep, kept, picker } from "./shelf.js";
-import { $, create, showError, t } from "./ui.js";
+import { $, fill, showError, t } from "./ui.js";
 import { preprocess, preprocessors } from "./wisp.js";
 
 let host = null;
 let card = null;
 let makers = null; // promise of what preprocessors lists
-const all = []; // {net, bitmap, maker, weight, start, end, row, made, look, off()}
+const all = []; // {net, bitmap, maker, weight, start, end, made, look, off()}
 const given = new WeakMap(); // generator -> Map(id of the shelf -> id of its own)
 
 export function install(page) {
@@ -56,10 +56,10 @@ export async function replace(list, files) {
 async function show(net, given) {
 	await give(net);
 	const one = { net, maker: guess(net.name), weight: 1, start: 0, end: 1, made: null, ...given ?? { bitmap: await bitmap(host.picture()) } };
-	one.row = await row(one);
+	const box = await row(one);
 	all.push(one);
-	card ??= $("studio").appendChild(about(create("section", { className: "card loras" }, named("strong", "controls")), "controls"));
-	card.append(one.row);
+	card ??= $("studio").appendChild(fromPage("control-card"));
+	card.append(box);
 	look(one);
 	host.changed(0);
 }
@@ -72,46 +72,47 @@ const trained = { canny: "canny", scribble: "scribble_xdog", lineart: "lineart_s
 const guess = (name) => trained[Object.keys(trained).find((word) => name.toLowerCase().includes(word))] ?? "";
 
 async function row(one) {
-	one.look = about(create("canvas", { className: "look" }), "controlMaker");
-	one.look.setAttribute("role", "img");
-	const change = (wait) => {
-		one.made = null;
-		look(one);
-		host.changed(wait);
-	};
-	const list = await (makers ??= preprocessors().catch((err) => (makers = null, Promise.reject(err))));
-	const nets = await picker("control", "network", [], one.net, (net) => {
-		if (!net) return one.off();
-		give(one.net = net).then(() => host.changed(0), showError);
-	}, give);
+	const box = fromPage("control-row"), maker = box.querySelector("[data-do=maker]");
+	one.look = box.querySelector("canvas");
 	one.off = () => {
 		all.splice(all.indexOf(one), 1);
-		one.row.remove();
+		box.remove();
 		if (all.length === 0) card = card.remove() ?? null;
 		host.changed(0);
 	};
-	const off = icon(paths.off, "removeControl", () => {
-		one.off();
-		$("prompt").focus();
-	});
-	const maker = choice("controlMaker", [["", t("controlAsIs")], ...list.map(({ name }) => [name, t(`pre-${name}`)])], one.maker.name ?? one.maker, (name) => {
-		one.maker = name;
-		change(0);
-	});
-	const set = (field) => (value) => {
-		one[field] = value;
-		host.changed(250);
+	const change = () => {
+		one.made = null;
+		look(one);
+		host.changed(0);
 	};
-	const share = { min: 0, max: 1, step: 0.05, shown: percent };
-	const from = slider("controlFrom", { ...share, value: one.start, changed: (n) => set("start")(Math.min(n, one.end)) });
-	const until = slider("controlUntil", { ...share, value: one.end, changed: (n) => set("end")(Math.max(n, one.start)) });
-	const picture = pill("controlPicture", () => choose("image/*", async ([file]) => {
-		one.bitmap = await bitmapOf(file, file.name);
-		change(0);
-	}));
-	const strength = slider("loraStrength", { min: 0, max: 2, step: 0.05, value: one.weight, shown: percent, changed: set("weight") });
-	return create("div", { className: "control" }, create("div", { className: "bar" }, nets.box, off),
-		create("div", { className: "start" }, one.look, create("div", {}, create("div", { className: "tools" }, picture), maker.box)), strength.box, from.box, until.box);
+	const list = await (makers ??= preprocessors().catch((err) => (makers = null, Promise.reject(err))));
+	fill(maker, [["", t("controlAsIs")], ...list.map(({ name }) => [name, t(`pre-${name}`)])]);
+	maker.value = one.maker.name ?? one.maker;
+	maker.addEventListener("change", () => {
+		one.maker = maker.value;
+		change();
+	});
+	await picker(box, "control", [], one.net, (net) => {
+		if (!net) return one.off();
+		give(one.net = net).then(() => host.changed(0), showError);
+	}, give);
+	for (const [name, least] of [["weight"], ["start", (n) => Math.min(n, one.end)], ["end", (n) => Math.max(n, one.start)]]) {
+		slide(box, name, one[name], (value) => {
+			one[name] = least?.(value) ?? value;
+			host.changed(250);
+		});
+	}
+	does(box, {
+		picture: () => choose("image/*", async ([file]) => {
+			one.bitmap = await bitmapOf(file, file.name);
+			change();
+		}),
+		off() {
+			one.off();
+			$("prompt").focus();
+		},
+	});
+	return box;
 }
 
 // makeOf is the picture that the network is fed, of a size; it is shown, too.

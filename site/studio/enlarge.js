@@ -17,15 +17,14 @@ export async function enlarged(pixels, { by, name, signal, onProgress }) {
 // open shows the dialog for a file; done(image, {by, name}) gets what becomes of it.
 export async function open(file, name, done) {
 	const { width, height } = await pixelsOf(file, name);
-	const net = await picker("upscaler", "network", [["", "Lanczos"]], (await kept("upscaler"))[0] ?? null, () => {});
 	const box = opened("larger"), times = box.querySelector("select");
+	const net = await picker(box, "upscaler", [["", "Lanczos"]], (await kept("upscaler"))[0] ?? null, () => {});
 	const told = works(box, async (signal, _, bar) => {
-		const how = { by: Number(times.value), name: net.one()?.name ?? "Lanczos" };
+		const how = { by: Number(times.value), name: net()?.name ?? "Lanczos" };
 		await done(await enlarged(file, { ...how, signal, onProgress: ({ loaded, total }) => (bar.value = loaded / total) }), how);
 		box.close();
 	});
 	const say = () => (told.textContent = `${width} × ${height} → ${times.value * width} × ${times.value * height}`);
 	times.addEventListener("change", say);
-	times.parentElement.after(net.box);
 	say();
 }

@@ -1,11 +1,11 @@
 // The LoRAs that pictures wear: which are on, how strongly, the words they were
 // trained on. They stay with the page, whatever model is chosen.
-import { about, icon, named, paths, percent, slider } from "./parts.js";
+import { does, fromPage, slide } from "./parts.js";
 import { $, create, showNotice, t } from "./ui.js";
 
 let host = null;
 let card = null;
-const worn = []; // {file, name, weight, on, row, of: the generator that has it, id}
+const worn = []; // {file, name, weight, on, of: the generator that has it, id}
 
 export function install(page) {
 	host = page;
@@ -16,9 +16,9 @@ export async function add(file) {
 	const lora = { file, name: file.name.replace(/\.safetensors$/i, ""), weight: 1, on: true };
 	const facts = await give(lora);
 	worn.push(lora);
-	card ??= $("studio").appendChild(about(create("section", { className: "card loras" }, named("strong", "loras")), "loras"));
+	card ??= $("studio").appendChild(fromPage("lora-card"));
 	const { triggersOf } = await import("./compat.js");
-	card.append(lora.row = row(lora, triggersOf(facts.metadata ?? {})));
+	card.append(row(lora, triggersOf(facts.metadata ?? {})));
 	if (facts.unknown.length > 0) showNotice(t("loraUnknown", { name: lora.name, n: facts.unknown.length, keys: facts.unknown.slice(0, 3).join(", ") }), { stays: true });
 	host.changed(0);
 }
@@ -33,26 +33,26 @@ async function give(lora) {
 }
 
 function row(lora, triggers) {
-	const on = create("input", { type: "checkbox", checked: true });
+	const box = fromPage("lora-row"), on = box.querySelector("[type=checkbox]");
+	on.nextElementSibling.textContent = lora.name;
 	on.addEventListener("change", () => {
 		lora.on = on.checked;
 		host.changed(0);
 	});
-	const strength = slider("loraStrength", { min: -2, max: 2, step: 0.05, value: 1, shown: percent, changed: (value) => {
+	slide(box, "weight", 1, (value) => {
 		lora.weight = value;
 		host.changed(250);
-	} });
-	const off = icon(paths.off, "removeLora", () => {
+	});
+	does(box, { off() {
 		worn.splice(worn.indexOf(lora), 1);
 		lora.of?.removeLora(lora.id).catch(() => {}); // with its engine it is gone, too
-		lora.row.remove();
+		box.remove();
 		if (worn.length === 0) card = card.remove() ?? null;
 		host.changed(0);
 		$("prompt").focus();
-	});
-	const words = triggers.map((word) => create("button", { type: "button", textContent: word, dir: "auto", onclick: () => host.say(word) }));
-	const name = create("label", { className: "switch" }, on, create("span", { textContent: lora.name, dir: "auto" }));
-	return create("div", {}, create("div", { className: "bar" }, name, off), strength.box, create("div", { className: "chips" }, ...words));
+	} });
+	box.querySelector(".chips").append(...triggers.map((word) => create("button", { type: "button", textContent: word, dir: "auto", onclick: () => host.say(word) })));
+	return box;
 }
 
 // request is what a request says of them.

@@ -1,45 +1,6 @@
 // What the tools beside the prompt are made of.
 import { $, create, sentence, showError, t, translate } from "./ui.js";
 
-// named is an element that says a text of strings.js in whatever language.
-export function named(tag, text, properties = {}, ...children) {
-	const element = create(tag, { textContent: t(text), ...properties }, ...children);
-	element.dataset.t = text;
-	return element;
-}
-
-// about gives an element a name that is only read out.
-export function about(element, text, title = false) {
-	element.setAttribute("aria-label", t(text));
-	element.dataset.tAriaLabel = text;
-	if (title) {
-		element.title = t(text);
-		element.dataset.tTitle = text;
-	}
-	return element;
-}
-
-export function pill(text, onclick, className = "pill") {
-	return named("button", text, { type: "button", className, onclick });
-}
-
-// icon is a button with a drawing, an SVG path in a square of 24.
-export function icon(path, text, onclick) {
-	const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-	svg.setAttribute("viewBox", "0 0 24 24");
-	svg.setAttribute("aria-hidden", "true");
-	const line = document.createElementNS(svg.namespaceURI, "path");
-	line.setAttribute("d", path);
-	svg.append(line);
-	return about(create("button", { type: "button", className: "icon", onclick }, svg), text, true);
-}
-
-// Drawings that several tools have.
-export const paths = {
-	off: "M6 6l12 12M18 6 6 18",
-	clear: "M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7",
-};
-
 // choose asks for a file, or several; use gets the list.
 export function choose(accept, use, multiple = false) {
 	const input = create("input", { type: "file", accept, multiple });
@@ -58,43 +19,35 @@ export function scaled(picture, { width, height }, crop) {
 	return c.getImageData(0, 0, width, height);
 }
 
-let last = 0;
+export const percent = (n) => `${Math.round(100 * n)} %`;
 
-// slider is a setting with a number that is moved: {box, input}; shown says how
-// the number reads.
-export function slider(text, { min, max, step, value, shown = String, changed }) {
-	const id = `studio-${++last}`;
-	const input = create("input", { type: "range", id, min, max, step, value });
-	const output = create("output", { textContent: shown(value) });
-	output.htmlFor = id;
-	const show = () => (output.textContent = shown(input.valueAsNumber));
-	input.addEventListener("input", () => {
-		show();
-		changed(input.valueAsNumber);
-	});
+// slide sets a slider of a part of the page, by its name, and shows its share; changed
+// hears of others. It returns what sets it again.
+export function slide(box, name, value, changed) {
+	const input = box.querySelector(`input[data-do=${name}]`), output = input.previousElementSibling;
+	const show = () => (output.textContent = percent(input.valueAsNumber));
 	const set = (value) => {
 		input.value = value;
 		show();
 	};
-	return { box: create("div", { className: "slide" }, named("label", text, { htmlFor: id }), output, input), input, set };
+	input.addEventListener("input", () => {
+		show();
+		changed(input.valueAsNumber);
+	});
+	set(value);
+	return set;
 }
 
-export const percent = (n) => `${Math.round(100 * n)} %`;
-
-// choice is a setting with a list, [value, label] each: {box, select}.
-export function choice(text, options, value, changed) {
-	const id = `studio-${++last}`;
-	const select = create("select", { id }, ...options.map(([value, label]) => new Option(label, value)));
-	select.value = value;
-	select.addEventListener("change", () => changed(select.value));
-	return { box: create("div", { className: "pick" }, named("label", text, { htmlFor: id }), select), select };
+// does has the buttons of a part of the page do something, by their names.
+export function does(box, table) {
+	for (const [name, f] of Object.entries(table)) box.querySelector(`[data-do=${name}]`).addEventListener("click", f);
 }
 
 // fromPage is a copy of a template of the page, in its language.
 export function fromPage(id) {
-	const copy = $(id).content.cloneNode(true).firstElementChild;
+	const copy = $(id).content.cloneNode(true);
 	translate(copy);
-	return copy;
+	return copy.firstElementChild;
 }
 
 // opened is a dialog of the page's templates, which goes when it is closed; done is

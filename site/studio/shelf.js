@@ -1,7 +1,7 @@
 // Files that the visitor gave once and that this browser keeps: ControlNets,
 // upscalers. Where it keeps nothing they are there for as long as the page is open.
-import { choose, icon, paths, choice } from "./parts.js";
-import { create, showError, t } from "./ui.js";
+import { choose } from "./parts.js";
+import { t } from "./ui.js";
 
 const held = new Map(); // id -> {id, kind, name, file, config}
 
@@ -48,38 +48,32 @@ async function forget(one) {
 	await act("readwrite", (store) => store.delete(one.id)).catch(() => {});
 }
 
-// picker is a list of what is kept of a kind, {box, one()}, of which the visitor
-// takes one, opens another file or deletes one; first are further choices, [value,
-// label]. changed is called with what is taken, null for one of first.
-export async function picker(kind, text, first, taken, changed, check) {
-	const { box, select } = choice(text, [], "", async (value) => {
-		if (value !== "+") return take(value);
-		select.value = taken?.id ?? first[0]?.[0] ?? "";
-		choose(".safetensors,.json", async (files) => {
-			taken = await keep(kind, files, check);
-			await show();
-			changed(taken);
-		}, true);
-	});
-	const bin = icon(paths.clear, "remove", async () => {
-		if (!confirm(t("removeSure", { name: taken.name }))) return;
-		await forget(taken);
-		taken = (await kept(kind))[0] ?? null;
-		await show();
-		changed(taken);
-	});
-	const take = async (value) => {
-		taken = (await kept(kind)).find(({ id }) => id === value) ?? null;
-		bin.hidden = !taken;
-		changed(taken);
+// picker fills the list of networks in a part of the page with what is kept of a
+// kind: the visitor takes one, opens another file or deletes one; first are further
+// choices, [value, label]. changed is called with what is taken, null for one of first.
+// It returns what tells which.
+export async function picker(box, kind, first, taken, changed, check) {
+	const select = box.querySelector(".net select"), bin = box.querySelector("[data-do=bin]");
+	const take = (one) => {
+		taken = one;
+		changed(one);
+		return show();
 	};
 	async function show() {
-		const options = [...first, ...(await kept(kind)).map(({ id, name }) => [id, name]), ["+", t("openFile")]];
-		select.replaceChildren(...options.map(([value, label]) => new Option(label, value)));
+		select.replaceChildren(...[...first, ...(await kept(kind)).map(({ id, name }) => [id, name]), ["+", t("openFile")]].map(([value, label]) => new Option(label, value)));
 		select.value = taken?.id ?? first[0]?.[0] ?? "";
 		bin.hidden = !taken;
 	}
-	await show().catch(showError);
-	box.append(bin);
-	return { box: create("div", {}, box), one: () => taken };
+	select.addEventListener("change", async () => {
+		if (select.value !== "+") return take((await kept(kind)).find(({ id }) => id === select.value) ?? null);
+		await show();
+		choose(".safetensors,.json", async (files) => take(await keep(kind, files, check)), true);
+	});
+	bin.addEventListener("click", async () => {
+		if (!confirm(t("removeSure", { name: taken.name }))) return;
+		await forget(taken);
+		await take((await kept(kind))[0] ?? null);
+	});
+	await show();
+	return () => taken;
 }

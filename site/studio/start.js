@@ -3,14 +3,14 @@
 import { compare } from "./compare.js";
 import { edit } from "./editor.js";
 import { bitmapOf } from "./photo.js";
-import { about, icon, named, paths, percent, pill, scaled, slider } from "./parts.js";
+import { does, fromPage, scaled, slide } from "./parts.js";
 import { $, create, t } from "./ui.js";
 
 const ownStrength = 0.6;
 const largest = 2048; // pixels of a side that are kept of a picture
 
 let host = null;
-let start = null; // {bitmap, mask, outpaint, strength, card, slider}
+let start = null; // {bitmap, mask, outpaint, strength, crop, card, slide}
 
 export function install(page) {
 	host = page;
@@ -63,23 +63,20 @@ async function paintedOf(file, { width, height }, channel, inverted) {
 }
 
 function card() {
-	const look = about(create("canvas", { className: "look" }), "startPicture");
-	look.setAttribute("role", "img");
-	const strength = slider("strength", { min: 0.05, max: 1, step: 0.05, value: start.strength, shown: percent, changed: (value) => {
+	const box = fromPage("start-card");
+	start.slide = slide(box, "strength", start.strength, (value) => {
 		start.strength = value;
 		host.changed(250);
-	} });
-	start.slider = strength;
-	const off = icon(paths.off, "removeStart", () => {
-		end();
-		host.changed(0);
-		$("prompt").focus();
 	});
-	const paint = pill("paintOver", open);
-	const against = pill("compareBefore", async () => compare((await kept()()).start));
-	const box = create("section", { className: "card start" }, look,
-		create("div", {}, create("div", { className: "bar" }, named("strong", "startsWith"), off), strength.box, create("div", { className: "tools" }, paint, against)));
-	about(box, "startsWith");
+	does(box, {
+		off() {
+			end();
+			host.changed(0);
+			$("prompt").focus();
+		},
+		paint: open,
+		against: async () => compare((await kept()()).start),
+	});
 	return box;
 }
 
@@ -121,7 +118,7 @@ export function request({ width, height, steps }) {
 	const { fields } = host.generator() ?? { fields: { multiple: 8, largest: 0 } };
 	if (start.strength * steps < 1) {
 		start.strength = Math.ceil(20 / steps) / 20;
-		start.slider.set(start.strength);
+		start.slide(start.strength);
 	}
 	const { bitmap, mask, outpaint, strength, crop } = start;
 	const added = outpaint ?? { left: 0, top: 0, right: 0, bottom: 0 };
