@@ -621,12 +621,12 @@ gridDialog.start(() => ({
 watchDrops({
 	restore: (said, name, files) => drawSaid(said, name, true, files),
 	begin,
-	take: async (kind, file) => {
-		const s = await atStudio();
+	take: async (kind, files) => {
+		const s = await atStudio(), file = files.find(({ name }) => name !== "config.json");
 		if (kind === "lora") await s.wear(file);
-		else if (kind === "control") await s.steer(file);
+		else if (kind === "control") await s.steer(files);
 		else {
-			await s.keepUpscaler(file);
+			await s.keepUpscaler([file]);
 			if (easel.current()) $("enlarge").click();
 			else showNotice(t("modelKept", { size: bytes(file.size) }));
 		}

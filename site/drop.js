@@ -6,8 +6,8 @@ import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
 // start watches the page; on.restore(said, name, files) with what a file says (see
-// said.js), on.begin(file, name), on.take(kind, file) with
-// what kindOf knows, on.learn(name, lines) with a wildcard
+// said.js), on.begin(file, name), on.take(kind, files) with
+// what kindOf knows and its config.json, on.learn(name, lines) with a wildcard
 // file, on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
@@ -63,8 +63,9 @@ async function take(files, on) {
 	if (files.length === 0) return;
 	showError(null);
 	const { kindOf, linesOf, parseJSON, parseWorkflow, readPicture } = await import("./compat.js");
-	const kind = files.length === 1 && await kindOf(files[0][1]);
-	if (kind) return on.take(kind, files[0][1]);
+	const weights = files.filter(([path]) => !/(^|\/)config\.json$/i.test(path));
+	const kind = weights.length === 1 && await kindOf(weights[0][1]);
+	if (kind) return on.take(kind, files.map(([, file]) => file));
 	if (files.every(([path]) => /\.txt$/i.test(path))) {
 		for (const [path, file] of files) if (file.size <= maxText) await on.learn(path.replace(/\.txt$/i, ""), linesOf(await file.text()));
 		return showNotice(t("wildcardsLearnt", { names: files.map(([path]) => `__${path.replace(/\.txt$/i, "")}__`).join(", ") }));

@@ -1,7 +1,7 @@
 // wisp: pictures from words, on this device. The public module; its types and
 // documentation are in wisp.d.ts. The work is done in a worker (worker.js), so
 // that the page never waits.
-import { failure, stall, whole } from "./bytes.js";
+import { failure, sha256, stall, whole } from "./bytes.js";
 import { withText } from "./png.js";
 
 const codes = ["unsupported", "network", "corrupt", "quota", "out-of-memory", "device-lost", "aborted", "bad-request", "bad-model", "internal"];
@@ -507,6 +507,15 @@ async function pixels(given) {
 	return sent;
 }
 
+// hashOf names a LoRA's file as AUTOMATIC1111 does (modules/hashes.py, addnet): the
+// SHA-256 of what follows its header, or what its maker wrote into it.
+async function hashOf({ file, facts }) {
+	const written = facts.metadata?.sshs_model_hash;
+	if (written || !globalThis.crypto?.subtle || file.size > 1 << 29) return written?.slice(0, 12);
+	const header = new DataView(await file.slice(0, 8).arrayBuffer()).getBigUint64(0, true);
+	return (await sha256(await file.slice(8 + Number(header)).arrayBuffer())).slice(0, 12);
+}
+
 // The failures after which an engine is ended, and the next picture starts
 // another: what it holds of memory is given back only so.
 const deadly = ["out-of-memory", "device-lost", "internal"];
@@ -667,7 +676,7 @@ class Generator {
 				warnings.push(message);
 				this.#onWarning?.(message);
 			});
-			return { ...r, warnings, images: r.images.map(imageData) };
+			return { ...r, parameters: await this.#signed(r.parameters, controls), warnings, images: r.images.map(imageData) };
 		} catch (err) {
 			if (deadly.includes(err.code)) engine.close(err);
 			throw err;
@@ -676,6 +685,18 @@ class Generator {
 			answered();
 			done();
 		}
+	}
+
+	// #signed adds to the settings which LoRAs were worn and which ControlNets steered,
+	// as AUTOMATIC1111 and its extension write them.
+	async #signed(parameters, controls = []) {
+		const worn = [...this.#additions.values()].filter(({ kind, facts }) => kind === "Lora" && parameters.includes(`<lora:${facts.name}:`));
+		const hashes = await Promise.all(worn.map(async (one) => [one.facts.name.replace(/[:,]/g, ""), await (one.hash ??= hashOf(one).catch(() => {}))]));
+		const known = hashes.filter(([, hash]) => hash).map((pair) => pair.join(": "));
+		const said = controls.map(({ id, preprocess: name = "none", weight = 1, start = 0, end = 1 }, i) => [`ControlNet ${i}`, `Module: ${name.name ?? name}, Model: ${this.#additions.get(id).facts.name}, Weight: ${weight}, Guidance Start: ${start}, Guidance End: ${end}`]);
+		if (known.length > 0) said.push(["Lora hashes", known.join(", ")]);
+		const at = parameters.lastIndexOf(", CFG scale: ");
+		return parameters.slice(0, at) + said.map(([name, text]) => `, ${name}: ${JSON.stringify(text)}`).join("") + parameters.slice(at);
 	}
 
 	dispose() {

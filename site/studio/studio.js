@@ -40,9 +40,9 @@ export async function request(form) {
 
 // What programs name, and files that are dropped.
 export const programs = { controls: control.names, control: control.giveNamed, upscalers: enlarge.names, enlarged: enlarge.enlarged };
-export const keepUpscaler = (file) => keep("upscaler", [file]);
+export const keepUpscaler = (files) => keep("upscaler", files);
 export const steerAs = control.replace;
-export const steer = (file) => control.add([file]);
+export const steer = control.add;
 
 // larger opens the dialog that enlarges a picture; host.enlarged keeps the result.
 export const larger = (blob, name) => enlarge.open(blob, name, (image, how) => host.enlarged(blob, name, image, how));

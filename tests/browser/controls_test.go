@@ -134,6 +134,8 @@ func TestControlNet(t *testing.T) {
 		const half = await draw({ controls: [{ id: added.id, image, weight: 0.5, end: 0.5 }] });
 		const wrong = [];
 		if (plain === steered || steered === half) wrong.push("nothing is steered");
+		const { parameters } = await generator.generate({ prompt: "cat", seed: 1, steps: 1, width: 32, height: 32, controls: [{ id: added.id, image, end: 0.5 }] });
+		if (!parameters.includes(', ControlNet 0: "Module: none, Model: edges, Weight: 1, Guidance Start: 0, Guidance End: 0.5", CFG scale: ')) wrong.push(parameters);
 		const { preprocess, preprocessors } = await import("/wisp.js");
 		const named = (await preprocessors()).map(({ name }) => name);
 		if (!named.includes("canny") || !named.includes("scribble") || !named.includes("threshold")) wrong.push(named.join());

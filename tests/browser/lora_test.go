@@ -38,6 +38,10 @@ func TestLoraAndUpscaler(t *testing.T) {
 		if (lora.name !== "style" || lora.networks.unet !== 1 || lora.unknown.join() !== "else.weight" || g.loras.length !== 1) wrong.push(JSON.stringify(lora));
 		const worn = await draw({ loras: [{ id: lora.id, weight: 2 }] });
 		if (worn === bare) wrong.push("the LoRA changes nothing");
+		const body = await style.slice(8 + new DataView(await style.slice(0, 8).arrayBuffer()).getUint32(0, true)).arrayBuffer();
+		const hash = Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", body)), (b) => b.toString(16).padStart(2, "0")).join("").slice(0, 12);
+		const { parameters } = await g.generate({ prompt: "red heart", seed: 1, steps: 1, loras: [{ id: lora.id, weight: 2 }] });
+		if (!parameters.includes(', Lora hashes: "style: ' + hash + '", CFG scale: ')) wrong.push(parameters);
 		if (await draw({ prompt: "red heart<lora:style:2>" }) !== worn) wrong.push("a tag is no weight");
 		if (await draw({ loras: [{ id: lora.id, weight: 0 }] }) !== bare) wrong.push("weight 0 changes the picture");
 		const second = await createGenerator({ backend: "simd", threads: 1 }); // on the same engine

@@ -686,7 +686,24 @@ func TestOffline(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.open(s.URL) // now by the service worker
-	s.count()
+	p.run(chromedp.Click("#live"))
+	p.draw("red heart")
+	chunks, err := filepath.Glob(filepath.Join(*modelDir, "*.bin"))
+	if err != nil || len(chunks) == 0 {
+		t.Fatalf("%v, %d chunks", err, len(chunks))
+	}
+	came := func() bool { // what of the model the first picture did without, too
+		_, requests := s.count()
+		for _, r := range requests {
+			chunks = slices.DeleteFunc(chunks, func(c string) bool { return strings.HasSuffix(r, filepath.Base(c)) })
+		}
+		return len(chunks) == 0
+	}
+	for end := time.Now().Add(time.Minute); !came() && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	}
+	if len(chunks) > 0 {
+		t.Fatalf("%d chunks of the model do not come", len(chunks))
+	}
 	s.CloseClientConnections()
 	s.Listener.Close() // nothing answers from now on
 	if _, err := chromedp.Call(p.ctx, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true}); err != nil {
@@ -697,6 +714,9 @@ func TestOffline(t *testing.T) {
 	if !eval[bool](p, `crossOriginIsolated`) {
 		t.Error("offline, the page is not isolated: no threads")
 	}
+	p.run(chromedp.Click("#edit"))
+	p.until(`document.querySelector(".card.start") !== null`)
+	p.draw("blue heart")
 }
 
 // What build writes works on a plain file server that sets no headers, under a
