@@ -190,10 +190,7 @@ let studio = null; // studio.js
 let arriving = null; // the promise of it
 function atStudio() {
 	return arriving ??= import("./studio.js").then((module) => {
-		module.install({
-			generator: () => generator, ready: session.ready, changed: drawLive, say: append, words: () => prompt.value, drawOne, size: formSize, picture: easel.current,
-			enlarged: async (blob, name, image, how) => keepAll(await easel.show([await easel.enlarged(blob, name, image, how)], easel.lineOf), generator?.name ?? ""),
-		});
+		module.install({ generator: () => generator, ready: session.ready, changed: drawLive, say: append, words: () => prompt.value, drawOne, size: formSize, picture: easel.current, enlarged: keepLarger });
 		return studio = module;
 	}).catch((err) => {
 		arriving = null;
@@ -463,12 +460,15 @@ function complete(g) {
 	}, calm);
 }
 
+// keepLarger shows what a picture's file became when it was enlarged, and keeps it.
+const keepLarger = async (...what) => keepAll(await easel.show([await easel.enlarged(...what)], easel.lineOf), generator?.name ?? "");
+
 // enlargeBy has a network enlarge what was drawn.
 async function enlargeBy(name) {
 	larger = null;
 	const { blob, image, settings } = easel.current(), s = await atStudio();
 	const large = await s.programs.enlarged(image, { name });
-	await s.keepLarger(blob, settings.prompt, large, { by: large.width / image.width, name });
+	await keepLarger(blob, settings.prompt, large, { by: large.width / image.width, name });
 }
 
 let keeping = 0; // pictures on their way into the history

@@ -692,7 +692,7 @@ class Generator {
 	async #signed(parameters, controls = []) {
 		const worn = [...this.#additions.values()].filter(({ kind, facts }) => kind === "Lora" && parameters.includes(`<lora:${facts.name}:`));
 		const hashes = await Promise.all(worn.map(async (one) => [one.facts.name.replace(/[:,]/g, ""), await (one.hash ??= hashOf(one).catch(() => {}))]));
-		const known = hashes.filter(([, hash]) => hash).map((pair) => pair.join(": "));
+		const known = hashes.filter((pair) => pair[1]).map((pair) => pair.join(": "));
 		const said = controls.map(({ id, preprocess: name = "none", weight = 1, start = 0, end = 1 }, i) => [`ControlNet ${i}`, `Module: ${name.name ?? name}, Model: ${this.#additions.get(id).facts.name}, Weight: ${weight}, Guidance Start: ${start}, Guidance End: ${end}`]);
 		if (known.length > 0) said.push(["Lora hashes", known.join(", ")]);
 		const at = parameters.lastIndexOf(", CFG scale: ");

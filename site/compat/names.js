@@ -11,7 +11,8 @@
 //   novelai  the "sampler" and "noise_schedule" that its pictures hold
 //   draw     Draw Things' list of samplers, whose names end in the schedule
 // wisp's own names and labels are the generator's, which has the last word: a
-// row that the model in use has no sampler for is reported, never replaced.
+// row that the model in use has no sampler for is reported, never replaced. A column
+// that a row lacks is a tool that has no such sampler.
 
 // What the tools that have k-diffusion's DPM2 do beside it.
 const discards = { a1111: "without the last noise level but one", comfy: "without the last noise level but one", novelai: "without the last noise level but one" };
@@ -56,6 +57,9 @@ export const samplers = [
 	{ name: "rk45" },
 	{ name: "tract" },
 	{ name: "perflow" },
+	{ name: "gddim" },
+	{ name: "ddgan" },
+	{ name: "ufogen" },
 	{ name: "gotta_go_fast" },
 	{ name: "restart", automatic: "karras", a1111: ["Restart"] },
 	{ name: "ddpm", invoke: ["ddpm"] },

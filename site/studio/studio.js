@@ -46,7 +46,6 @@ export const steer = control.add;
 
 // larger opens the dialog that enlarges a picture; host.enlarged keeps the result.
 export const larger = (blob, name) => enlarge.open(blob, name, (image, how) => host.enlarged(blob, name, image, how));
-export const keepLarger = (...what) => host.enlarged(...what);
 
 // toggle opens and closes the list of ways to draw.
 export function toggle() {
