@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"math"
 
 	"wisp/engine"
 	"wisp/engine/model"
@@ -23,14 +22,12 @@ type flux2 struct {
 
 func newFlux2Klein(m Configs) (Kind, error) {
 	k := &flux2{}
-	var index struct {
-		Distilled bool `json:"is_distilled"`
-	}
-	err := parse(m, "model_index", &index)
+	err := parse(m, "model_index", &struct {
+		Distilled *bool `json:"is_distilled"`
+	}{&k.distilled})
 	if err != nil {
 		return nil, err
 	}
-	k.distilled = index.Distilled
 	if k.text, err = newQwen(m, true, 9, 18, 27); err != nil {
 		return nil, err
 	}
@@ -70,10 +67,7 @@ func (k *flux2) Nets() []Net {
 	size := net.Size
 	net.Size = func(r Request) Size {
 		s := size(r)
-		for i, img := range r.References {
-			_, read := k.referred(img)
-			s.References[i] = [2]int{read.Y / k.factor(), read.X / k.factor()}
-		}
+		s.References = followed(k, r.References, k.factor())
 		return s
 	}
 	net.Graph = func(s Size) (*engine.Graph, error) {
@@ -109,16 +103,9 @@ func (k *flux2) Latent(r Request) Latent {
 
 func (k *flux2) Guided(r Request) bool { return r.Guidance > 1 && !k.distilled }
 
-// referred: what is beyond a million pixels is made smaller, and of the rest the
-// middle is read, to whole packed latents.
+// referred is a following's: to whole packed latents.
 func (k *flux2) referred(img *image.NRGBA) (whole, read image.Point) {
-	const area = 1 << 20
-	whole = img.Rect.Size()
-	if n := whole.X * whole.Y; n > area {
-		scale := math.Sqrt(area / float64(n))
-		whole = image.Pt(int(float64(whole.X)*scale), int(float64(whole.Y)*scale))
-	}
-	return whole, image.Pt(whole.X/k.factor()*k.factor(), whole.Y/k.factor()*k.factor())
+	return withinMillion(img, k.factor())
 }
 
 // shift is diffusers' compute_empirical_mu: a line over the tokens for 10 steps
@@ -138,9 +125,7 @@ func (k *flux2) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning,
 	return Conditioning{Inputs{"context": hidden}, truncated}, err
 }
 
-func (k *flux2) Inputs(_ Request, t float32) Inputs {
-	return Inputs{"timestep_embedding": embedded(t)}
-}
+func (k *flux2) Inputs(_ Request, t float32) Inputs { return Inputs{"timestep_embedding": embedded(t)} }
 
 func (k *flux2) Posterior(ctx context.Context, run Runner, r Request, rgb []float32) (posterior, error) {
 	p, err := k.vae.posterior(ctx, run, r, rgb)

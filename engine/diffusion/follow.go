@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math"
 
 	"wisp/engine"
 )
@@ -18,6 +19,27 @@ type following interface {
 	// referred is the size that such a picture is brought to, and that of its
 	// middle, which is read.
 	referred(*image.NRGBA) (whole, read image.Point)
+}
+
+// withinMillion makes what is beyond a million pixels smaller, and of the rest the
+// middle is read, to multiples of some pixels.
+func withinMillion(img *image.NRGBA, multiple int) (whole, read image.Point) {
+	const area = 1 << 20
+	whole = img.Rect.Size()
+	if n := whole.X * whole.Y; n > area {
+		scale := math.Sqrt(area / float64(n))
+		whole = image.Pt(int(float64(whole.X)*scale), int(float64(whole.Y)*scale))
+	}
+	return whole, image.Pt(whole.X/multiple*multiple, whole.Y/multiple*multiple)
+}
+
+// followed are the heights and widths of pictures in latents of so many pixels.
+func followed(k following, images []*image.NRGBA, factor int) (sizes [maxFollowed][2]int) {
+	for i, img := range images {
+		_, read := k.referred(img)
+		sizes[i] = [2]int{read.Y / factor, read.X / factor}
+	}
+	return sizes
 }
 
 // follows draws after pictures, as diffusers' Flux2KleinPipeline does.

@@ -138,14 +138,3 @@ func (k *stableDiffusion3) Posterior(ctx context.Context, run Runner, r Request,
 func (k *stableDiffusion3) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
 	return k.vae.decode(ctx, run, r, x)
 }
-
-// widened pads the rows of an F32 tensor (1, t, d) with zeros to a width.
-func widened(t engine.Tensor, width int) engine.Tensor {
-	return beside(t, engine.NewTensor(engine.F32, 1, t.Shape[1], width-t.Shape[2]))
-}
-
-// below appends the rows of b to those of a, both (1, ·, d).
-func below(a, b engine.Tensor) engine.Tensor {
-	data := append(append([]byte{}, a.Data...), b.Data...)
-	return engine.Tensor{DType: engine.F32, Shape: engine.Shape{1, a.Shape[1] + b.Shape[1], a.Shape[2]}, Data: data}
-}

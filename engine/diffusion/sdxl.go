@@ -47,14 +47,13 @@ func (k *stableDiffusionXL) read(m Configs) (err error) {
 		return err
 	}
 	k.vae.precise = k.vae.facts.Upcast
-	index := struct {
-		Zeros  bool `json:"force_zeros_for_empty_prompt"`
-		Scaled bool `json:"is_cosxl_edit"`
-	}{Zeros: true}
-	if err := parse(m, "model_index", &index); err != nil {
+	k.zeros = true
+	if err := parse(m, "model_index", &struct {
+		Zeros  *bool `json:"force_zeros_for_empty_prompt"`
+		Scaled *bool `json:"is_cosxl_edit"`
+	}{&k.zeros, &k.scaled}); err != nil {
 		return err
 	}
-	k.zeros, k.scaled = index.Zeros, index.Scaled
 	return cmp.Or(k.fits(), k.unet.fits(k.vae))
 }
 
@@ -78,11 +77,10 @@ func (k *stableDiffusionXL) Nets() []Net {
 }
 
 func (k *stableDiffusionXL) Open(m Model) error {
-	if err := k.texts[0].open(m); err != nil {
-		return err
-	}
-	if err := k.texts[1].open(m); err != nil {
-		return err
+	for _, t := range k.texts {
+		if err := t.open(m); err != nil {
+			return err
+		}
 	}
 	if a, b := k.texts[0].tokens(), k.texts[1].tokens(); a != b {
 		return fmt.Errorf("tokenizer makes %d tokens, tokenizer_2 %d", a, b)
@@ -154,16 +152,4 @@ func (k *stableDiffusionXL) Posterior(ctx context.Context, run Runner, r Request
 
 func (k *stableDiffusionXL) Decode(ctx context.Context, run Runner, r Request, x []float32) ([]float32, error) {
 	return k.vae.decode(ctx, run, r, x)
-}
-
-// beside lays two F32 tensors of the same rows side by side: (1, t, d), (1, t, e)
-// to (1, t, d+e).
-func beside(a, b engine.Tensor) engine.Tensor {
-	rows, d, e := a.Shape[1], 4*a.Shape[2], 4*b.Shape[2]
-	out := engine.NewTensor(engine.F32, 1, rows, (d+e)/4)
-	for i := range rows {
-		copy(out.Data[i*(d+e):], a.Data[i*d:][:d])
-		copy(out.Data[i*(d+e)+d:], b.Data[i*e:][:e])
-	}
-	return out
 }
