@@ -94,3 +94,33 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// scheduled is a model with another scheduler.
+type scheduled struct {
+	diffusion.Model
+	config string
+}
+
+func (s scheduled) Config(component string) (json.RawMessage, bool) {
+	if component == "scheduler" {
+		return json.RawMessage(s.config), true
+	}
+	return s.Model.Config(component)
+}
+
+// TestCheckScheduler: what fails at the model's own number of steps is refused
+// before it is packed, and what fails at one step alone is not.
+func TestCheckScheduler(t *testing.T) {
+	for _, c := range []struct{ pipeline, config, refused string }{
+		{"sd3", `{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift_terminal": 0.1}`, ""},
+		{"pixart_alpha", `{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}`, "variance_type"},
+		{"lumina", `{"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true}`, "invert_sigmas"},
+		{"sit", `{"_class_name": "FlowMatchEulerDiscreteScheduler", "stochastic_sampling": true}`, "stochastic_sampling"},
+	} {
+		m := directory{t, filepath.Join("golden", "pipeline", c.pipeline, "model")}
+		err := diffusion.Check(scheduled{m, c.config}, shapesOf(t, m))
+		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%s, %s: %v", c.pipeline, c.config, err)
+		}
+	}
+}

@@ -95,4 +95,4 @@ func Unread(m Model, shapes map[string]map[string][]int) (list []string) {
 
 // harmless is what [Unread] leaves out; compiled there, so that a program without
 // it carries no regexp.
-const harmless = `position_ids$|pad_token$|^text_encoder.*: (model\.)?((encoder\.)?layers\.\d+\.|(final_layer_)?norm\.)`
+const harmless = `position_ids$|pad_token$|num_batches_tracked$|^text_encoder.*: (model\.)?((encoder\.)?layers\.\d+\.|(final_layer_)?norm\.)`

@@ -2,6 +2,7 @@ package diffusion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -39,6 +40,15 @@ func newLumina(m Configs) (Kind, error) {
 	}
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
 		return nil, err
+	}
+	var s struct {
+		Inverted bool `json:"invert_sigmas"`
+	}
+	if err := parse(m, "scheduler", &s); err != nil {
+		return nil, err
+	}
+	if s.Inverted { // whose first step has other places, beyond the pipeline's scaling_watershed
+		return nil, errors.New("scheduler config: invert_sigmas is true, which this pipeline does not draw")
 	}
 	f := k.transformer.facts
 	if k.text.facts.Width != f.Context {

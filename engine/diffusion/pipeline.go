@@ -96,8 +96,7 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 		}
 	}
 	r := k.Defaults()
-	r.Steps = 1
-	if _, err := p.sampler("", "", p.plan(r)); errors.Is(err, sampler.ErrConfig) { // one step may be too few
+	if _, err := p.sampler("", "", p.plan(r)); errors.Is(err, sampler.ErrConfig) { // another error may be of the steps
 		return nil, err
 	}
 	return p, p.readDefaults(m)

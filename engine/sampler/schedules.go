@@ -74,8 +74,10 @@ func (c Config) reschedule(s *settings) {
 		return
 	}
 	s.rescheduled, s.schedule, s.visits = true, c.schedule, c.visits
-	s.UseKarrasSigmas, s.UseExponentialSigmas = c.schedule == "karras", c.schedule == "exponential"
-	s.UseBetaSigmas, s.UseLuLambdas = c.schedule == "beta", c.schedule == "lu"
+	if c.schedule != "trailing" || s.family != flowFamily { // of a flow those are where its spacing is respaced to
+		s.UseKarrasSigmas, s.UseExponentialSigmas = c.schedule == "karras", c.schedule == "exponential"
+		s.UseBetaSigmas, s.UseLuLambdas = c.schedule == "beta", c.schedule == "lu"
+	}
 	switch c.schedule {
 	case "leading", "trailing", "linspace":
 		s.TimestepSpacing = c.schedule

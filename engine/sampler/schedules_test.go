@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -76,6 +77,31 @@ func goesDown(t *testing.T, what string, s Sampler) {
 		if v != v || v-v != 0 {
 			t.Errorf("%s: %v", what, v)
 			return
+		}
+	}
+}
+
+// TestFlowRespaced: what diffusers' set_timesteps(sigmas=linspace(1, 1/4, 4)) makes of a flow's schedule that is
+// respaced, which FLUX's and Z-Image's pipelines ask for.
+func TestFlowRespaced(t *testing.T) {
+	for field, want := range map[string][]float64{
+		"use_karras_sigmas":      {1, 0.746542, 0.55027, 0.4, 0},
+		"use_exponential_sigmas": {1, 0.736806, 0.542884, 0.4, 0},
+		"use_beta_sigmas":        {1, 0.834752, 0.565248, 0.4, 0},
+	} {
+		config, err := parse(t, `{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 2, "`+field+`": true}`).WithSchedule("trailing")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New("", config, Plan{Steps: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range s.Sigmas() {
+			if math.Abs(float64(v)-want[i]) > 2e-6 {
+				t.Errorf("%s: %v, want %v", field, s.Sigmas(), want)
+				break
+			}
 		}
 	}
 }

@@ -83,7 +83,9 @@ func drawFull(t *testing.T, p *tab, address string, m fullsize.Model) {
 	}
 	c := cases[0]
 	p.run(chromedp.Navigate(address))
+	p.call(`self.ballast = new Uint8Array(256 << 20).fill(1)`) // beside which a spare process is small
 	pid := p.renderer()
+	p.call(`delete self.ballast`)
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
 		var most int64
