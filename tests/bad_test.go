@@ -121,6 +121,7 @@ func TestBadInput(t *testing.T) {
 		want   []string // of the error
 	}{
 		"a field out of range":       {field("unet/config.json", `"layers_per_block": 1`, `"layers_per_block": 100000`), []string{"UNet2DConditionModel", "layers_per_block", "100000"}},
+		"a class that nobody gives":  {field("unet/config.json", `"num_class_embeds": null`, `"num_class_embeds": 10`), []string{"unet", "num_class_embeds"}},
 		"a field of another kind":    {field("vae/config.json", `"latent_channels": 4`, `"latent_channels": "four"`), []string{"latent_channels"}},
 		"a text encoder too narrow":  {field("unet/config.json", `"cross_attention_dim": 24`, `"cross_attention_dim": 40`), []string{"text_encoder makes states of width 24", "unet takes 40"}},
 		"a decoder of other latents": {field("vae/config.json", `"latent_channels": 4`, `"latent_channels": 8`), []string{"vae decodes 8"}},

@@ -20,7 +20,9 @@ func newUNet(m Configs) (u unetPart, err error) {
 	if u.config, ok = m.Config("unet"); !ok {
 		return u, errors.New("the model has no unet")
 	}
-	u.facts, err = model.ReadUNet(u.config)
+	if u.facts, err = model.ReadUNet(u.config); err == nil && u.facts.Labelled {
+		err = errors.New("unet config: num_class_embeds or class_embed_type asks for a class, which this pipeline does not give")
+	}
 	return u, err
 }
 

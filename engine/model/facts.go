@@ -9,14 +9,14 @@ import (
 
 // UNetFacts are what a sampling loop must know of a UNet2DConditionModel.
 type UNetFacts struct {
-	In, Out       int // channels of the latents, and of the prediction
-	Height, Width int // sample_size in latents; 0 where the config has none
-	Context       int // width of the text states
-	Embedding     int // width of the timestep embedding
-	TimestepCond  int // width of the "timestep_cond" input; 0 without
-	Added         int // width of the "added_embedding" input; 0 without
-	AddedTime     int // width of the TimestepEmbedding of one time id; 0 without
-	Classes       int // that "class_labels" may name, from 0; 0 without
+	In, Out       int  // channels of the latents, and of the prediction
+	Height, Width int  // sample_size in latents; 0 where the config has none
+	Context       int  // width of the text states
+	Embedding     int  // width of the timestep embedding
+	TimestepCond  int  // width of the "timestep_cond" input; 0 without
+	Added         int  // width of the "added_embedding" input; 0 without
+	AddedTime     int  // width of the TimestepEmbedding of one time id; 0 without
+	Labelled      bool // takes "class_labels" or "class_embedding"
 
 	flipSinToCos bool
 	freqShift    float32
@@ -52,10 +52,10 @@ func ReadUNet(config []byte) (UNetFacts, error) {
 	}
 	f := UNetFacts{
 		In: c.In, Out: c.Out, Context: c.Context.at(0), Embedding: c.Channels[0],
-		flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
+		Labelled: c.Classes != nil || c.ClassType != nil, flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
 	}
 	for to, v := range map[*int]*int{
-		&f.Context: c.ContextIn, &f.TimestepCond: c.TimeCondDim, &f.Added: c.AdditionDim, &f.AddedTime: more.AddedTime, &f.Classes: c.Classes,
+		&f.Context: c.ContextIn, &f.TimestepCond: c.TimeCondDim, &f.Added: c.AdditionDim, &f.AddedTime: more.AddedTime,
 	} {
 		if v != nil {
 			*to = *v
