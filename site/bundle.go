@@ -18,7 +18,7 @@ var bundles = map[string][]string{
 	"png.js":     {"limits.js", "photo.js", "refusal.js", "size.js"},
 	"privacy.js": {"offline.js"}, // of which it takes a few lines
 	"ui.js":      {"language.js", "memory.js"},
-	"studio.js":  {"batch.js", "brush.js", "camera.js", "compare.js", "control.js", "editor.js", "enlarge.js", "loras.js", "parts.js", "profile.js", "shelf.js", "start.js"},
+	"studio.js":  {"batch.js", "brush.js", "camera.js", "compare.js", "control.js", "editor.js", "enlarge.js", "limits.js", "loras.js", "parts.js", "profile.js", "shelf.js", "start.js"},
 	"wisp.js":    {"bytes.js"},
 }
 

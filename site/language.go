@@ -11,7 +11,7 @@ var said = regexp.MustCompile(`(?m)^\t"?([\w-]+)"?: (".*"),$`)
 
 // worded matches a text's name in a page, as learn in strings.js finds them: first
 // those of elements, then those of each attribute that holds words.
-var worded = []*regexp.Regexp{regexp.MustCompile(`data-t="(\w+)"`), regexp.MustCompile(`data-t-title="(\w+)"`), regexp.MustCompile(`data-t-placeholder="(\w+)"`), regexp.MustCompile(`data-t-aria-label="(\w+)"`)}
+var worded = []*regexp.Regexp{regexp.MustCompile(`data-t="([\w-]+)"`), regexp.MustCompile(`data-t-title="(\w+)"`), regexp.MustCompile(`data-t-placeholder="(\w+)"`), regexp.MustCompile(`data-t-aria-label="(\w+)"`)}
 
 // ordered is a language as it is served, without most of the names, a quarter of
 // it: the texts of scripts in the order of strings.js, those of the page in its

@@ -4,7 +4,7 @@ import type { Progress, Request, Result, Step, WispErrorCode } from "./wisp.js";
 /**
  * Attributes: `model`, `prompt`, `steps`, `seed`, `backend`, `live` (draw while
  * typing), `name` and `required` (in a form, the value is the picture as a PNG
- * file), `disabled`, `lang` (`en` or `de`; else that of the page around the
+ * file), `disabled`, `lang` (`en`, `de` or `zh`; else that of the page around the
  * element, else the browser's). Parts to style: `form`, `prompt`, `button`, `picture`,
  * `empty`, `status`. Custom properties: `--wisp-accent`, `--wisp-on-accent`,
  * `--wisp-ink`, `--wisp-paper`, `--wisp-round`.

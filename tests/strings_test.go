@@ -47,15 +47,15 @@ func TestTranslatedMessages(t *testing.T) {
 	}
 }
 
-// The page has words for each preprocessor.
+// The page offers each preprocessor.
 func TestPreprocessorNames(t *testing.T) {
-	text, err := os.ReadFile("../site/strings.js")
+	page, err := os.ReadFile("../site/index.html")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range preprocess.List {
-		if !strings.Contains(string(text), `"pre-`+p.Name+`": `) {
-			t.Errorf("strings.js has no word for %s", p.Name)
+		if !strings.Contains(string(page), `<option value="`+p.Name+`" data-t="pre-`+p.Name+`">`) {
+			t.Errorf("index.html does not offer %s", p.Name)
 		}
 	}
 }

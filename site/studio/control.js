@@ -3,12 +3,11 @@
 import { bitmapOf } from "./photo.js";
 import { choose, does, fromPage, scaled, slide } from "./parts.js";
 import { keep, kept, picker } from "./shelf.js";
-import { $, fill, showError, t } from "./ui.js";
-import { preprocess, preprocessors } from "./wisp.js";
+import { $, showError, t } from "./ui.js";
+import { preprocess } from "./wisp.js";
 
 let host = null;
 let card = null;
-let makers = null; // promise of what preprocessors lists
 const all = []; // {net, bitmap, maker, weight, start, end, made, look, off()}
 const given = new WeakMap(); // generator -> Map(id of the shelf -> id of its own)
 
@@ -85,8 +84,6 @@ async function row(one) {
 		look(one);
 		host.changed(0);
 	};
-	const list = await (makers ??= preprocessors().catch((err) => (makers = null, Promise.reject(err))));
-	fill(maker, [["", t("controlAsIs")], ...list.map(({ name }) => [name, t(`pre-${name}`)])]);
 	maker.value = one.maker.name ?? one.maker;
 	maker.addEventListener("change", () => {
 		one.maker = maker.value;

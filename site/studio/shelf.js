@@ -1,5 +1,7 @@
 // Files that the visitor gave once and that this browser keeps: ControlNets,
 // upscalers. Where it keeps nothing they are there for as long as the page is open.
+import { maxText } from "./limits.js";
+import { refuse } from "./refusal.js";
 import { choose } from "./parts.js";
 import { t } from "./ui.js";
 
@@ -29,11 +31,12 @@ async function act(mode, what) {
 export async function keep(kind, files, check) {
 	const file = files.find(({ name }) => !/\.json$/i.test(name)) ?? files[0];
 	const beside = files.find((other) => other !== file && /\.json$/i.test(other.name));
+	if (beside?.size > maxText) refuse(`${beside.name} has ${beside.size} bytes: the most are ${maxText}`);
 	const name = file.name.replace(/\.safetensors$/i, "");
 	const one = { id: `${kind} ${name}`, kind, name, file, config: beside && JSON.parse(await beside.text()) };
 	await check?.(one);
 	held.set(one.id, one);
-	await act("readwrite", (store) => store.put(one)).catch((err) => console.info("wisp: a file is kept in memory only:", err));
+	await act("readwrite", (store) => store.put(one)).catch(() => {}); // it is held
 	return one;
 }
 

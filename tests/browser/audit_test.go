@@ -26,6 +26,7 @@ func TestAxe(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t)
+	s.extra = steerable(t)
 	p := startTab(t, browser.Options{}, 9*time.Minute)
 	check := func(view string) {
 		t.Helper()
@@ -125,6 +126,14 @@ func TestAxeTools(t *testing.T) {
 		p.until(`document.querySelector("dialog.batch textarea") !== null`)
 		check(look.name + ", many prompts")
 		p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("dialog.batch .bar button").click()`))
+		p.run(chromedp.Click("#enlarge"))
+		p.until(`document.querySelector("dialog.batch .net select")?.value === ""`)
+		check(look.name + ", larger")
+		p.open(s.URL + "/?model=/test/tiny/&lang=" + look.language)
+		p.draw("cat")
+		p.run(chromedp.Evaluate[chromedp.Void](dropControl, chromedp.EvalAwaitPromise))
+		p.until(`document.querySelector(".control canvas")?.width > 0 && document.querySelector(".control select[data-do=maker]").value === "canny"`)
+		check(look.name + ", a ControlNet")
 	}
 }
 

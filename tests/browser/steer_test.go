@@ -28,11 +28,9 @@ const weigh = `const weigh = (name, tensors) => {
 	return new File([size, text, new Float32Array(values)], name);
 };`
 
-// A ControlNet's file that is dropped is kept and steers by the picture on the
-// easel: its strength, its part of the steps and what it sees are the visitor's. The
-// next visit has it, programs find it, a workflow names it.
-func TestSteer(t *testing.T) {
-	s, p := serve(t), newTab(t)
+// steerable serves a tiny model, and goldens that have a ControlNet for it.
+func steerable(t *testing.T) http.Handler {
+	t.Helper()
 	dir := t.TempDir()
 	if err := pack.Run(context.Background(), pack.Options{In: tiny, Out: filepath.Join(dir, "tiny")}); err != nil {
 		t.Fatal(err)
@@ -40,7 +38,23 @@ func TestSteer(t *testing.T) {
 	files := http.NewServeMux()
 	files.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir(dir))))
 	files.Handle("/test/modes/", http.StripPrefix("/test/modes/", http.FileServer(http.Dir("../golden/modes"))))
-	s.extra = files
+	return files
+}
+
+// dropControl drops that ControlNet on the page.
+const dropControl = `(async () => {
+	const data = new DataTransfer(), blob = async (name) => (await fetch("/test/modes/control_a/" + name)).blob();
+	data.items.add(new File([await blob("diffusion_pytorch_model.safetensors")], "my-canny.safetensors"));
+	data.items.add(new File([await blob("config.json")], "config.json"));
+	dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+})()`
+
+// A ControlNet's file that is dropped is kept and steers by the picture on the
+// easel: its strength, its part of the steps and what it sees are the visitor's. The
+// next visit has it, programs find it, a workflow names it.
+func TestSteer(t *testing.T) {
+	s, p := serve(t), newTab(t)
+	s.extra = steerable(t)
 	open := func() {
 		p.open(s.URL + "/?model=/test/tiny/")
 		p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("live").checked = false; document.getElementById("steps").value = 2`))
@@ -49,14 +63,7 @@ func TestSteer(t *testing.T) {
 	open()
 	p.draw("cat")
 	plain := eval[string](p, pictureText)
-	const file = `(async () => (await fetch("/test/modes/control_a/diffusion_pytorch_model.safetensors")).blob())()`
-	drop := fmt.Sprintf(`(async () => {
-		const data = new DataTransfer();
-		data.items.add(new File([await %s], "my-canny.safetensors"));
-		data.items.add(new File([await (await fetch("/test/modes/control_a/config.json")).blob()], "config.json"));
-		dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-	})()`, file)
-	p.run(chromedp.Evaluate[chromedp.Void](drop, chromedp.EvalAwaitPromise))
+	p.run(chromedp.Evaluate[chromedp.Void](dropControl, chromedp.EvalAwaitPromise))
 	p.until(`document.querySelector(".control select[data-do=maker]")?.value === "canny"`)
 	p.until(`document.querySelector(".control canvas").width === Number(document.getElementById("width").value)`)
 	draw := func() string {
@@ -66,14 +73,12 @@ func TestSteer(t *testing.T) {
 	edges := draw()
 	p.run(chromedp.Evaluate[chromedp.Void](`{ const e = document.querySelector(".control select[data-do=maker]"); e.value = ""; e.dispatchEvent(new Event("change")); }`))
 	asIs := draw()
-	p.slide(".control input[data-do=weight]", "0.5")
-	weaker := draw()
 	p.slide(".control input[data-do=end]", "0.5")
 	shorter := draw()
 	p.slide(".control input[data-do=weight]", "0")
 	off := draw()
-	if edges == plain || asIs == edges || weaker == asIs || shorter == weaker || off != plain {
-		t.Errorf("steered by edges %t, as it is %t, weaker %t, shorter %t, off %t", edges != plain, asIs != edges, weaker != asIs, shorter != weaker, off == plain)
+	if edges == plain || asIs == edges || shorter == asIs || off != plain {
+		t.Errorf("steered by edges %t, as it is %t, for a part %t, not at all %t", edges != plain, asIs != edges, shorter != asIs, off == plain)
 	}
 	p.slide(".control input[data-do=weight]", "1")
 	said := eval[string](p, `(async () => {
