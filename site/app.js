@@ -289,10 +289,11 @@ async function drawSaid(said, name, always, files = new Map()) {
 	else restore(settings);
 	if (studio || controls) lost.push(...await (await atStudio()).steerAs(controls ?? [], files));
 	const upscaler = enlarge?.replace(/\.safetensors$/i, "");
-	if (enlarge && !(await (await atStudio()).programs.upscalers()).includes(upscaler)) lost.push(`model_name: ${enlarge}`);
-	else if (enlarge) larger = upscaler;
+	const known = enlarge && (await (await atStudio()).programs.upscalers()).includes(upscaler);
+	if (enlarge && !known) lost.push(`model_name: ${enlarge}`);
 	draw();
 	const drawing = run;
+	if (known && drawing) drawing.larger = upscaler;
 	const missing = [...lost, ...(other ? [t("otherModel", { name: other })] : [])];
 	if (missing.length > mostLost) missing.splice(mostLost, Infinity, t("andMore", { n: missing.length - mostLost }));
 	if (missing.length > 0) {
@@ -424,9 +425,7 @@ function onStep({ stage, step, steps, preview }, mine) {
 
 const rest = 1500; // milliseconds
 
-let larger = null; // the network that enlarges the next picture
-
-async function show(result, g, { live, told: before, beside }) {
+async function show(result, g, { live, told: before, beside, larger }) {
 	const pictures = await easel.show(await easel.fromResult(result), easel.factsOf(result));
 	pace = result.timings.total;
 	if (!pressed(lock)) seed.value = result.seed;
@@ -465,7 +464,6 @@ const keepLarger = async (...what) => keepAll(await easel.show([await easel.enla
 
 // enlargeBy has a network enlarge what was drawn.
 async function enlargeBy(name) {
-	larger = null;
 	const { blob, image, settings } = easel.current(), s = await atStudio();
 	const large = await s.programs.enlarged(image, { name });
 	await keepLarger(blob, settings.prompt, large, { by: large.width / image.width, name });

@@ -92,9 +92,14 @@ function open() {
 	});
 }
 
+// refers tells that the model reads the picture beside the words, which say what to
+// make of it.
+const refers = () => host.generator()?.fields.references === true && !start.mask && !start.outpaint;
+
 // show paints the card's small picture, with what is painted over.
 function show() {
 	const { bitmap, mask, outpaint } = start;
+	start.card.querySelector(".slide").hidden = refers();
 	const { left = 0, top = 0, right = 0, bottom = 0 } = outpaint ?? {};
 	const width = bitmap.width + left + right, height = bitmap.height + top + bottom;
 	const factor = Math.min(1, 240 / Math.max(width, height));
@@ -126,7 +131,7 @@ export function request({ width, height, steps }) {
 	const factor = outpaint ? 1 : Math.sqrt(width * height / (full.width * full.height));
 	const size = (n) => Math.min(fields.largest || largest, Math.max(fields.multiple, Math.round(n * factor / fields.multiple) * fields.multiple));
 	const inner = outpaint ? { width: size(bitmap.width), height: size(bitmap.height) } : { width: size(full.width), height: size(full.height) };
-	if (fields.references && !mask && !outpaint) return { references: [bitmap] }; // it is told what to make of it
+	if (refers()) return { references: [bitmap] }; // it is told what to make of it
 	return {
 		width: inner.width + added.left + added.right, height: inner.height + added.top + added.bottom,
 		image: scaled(bitmap, inner, crop), strength,

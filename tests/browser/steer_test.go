@@ -151,4 +151,20 @@ func TestEnlarge(t *testing.T) {
 	}
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("#past .thumb")[0].click()`))
 	p.until(`document.getElementById("facts").textContent.includes("512 × 512")`)
+	// A workflow names it; the next picture has nothing of that.
+	p.run(chromedp.Evaluate[chromedp.Void](`{
+		const node = (class_type, inputs) => ({ class_type, inputs });
+		const flow = {
+			3: node("KSampler", { seed: 5, steps: 2, cfg: 1, sampler_name: "euler", scheduler: "normal", denoise: 1, model: ["4", 0], positive: ["6", 0], negative: ["7", 0], latent_image: ["5", 0] }),
+			4: node("CheckpointLoaderSimple", { ckpt_name: "a.safetensors" }), 5: node("EmptyLatentImage", { width: 128, height: 128, batch_size: 1 }),
+			6: node("CLIPTextEncode", { text: "blue heart", clip: ["4", 1] }), 7: node("CLIPTextEncode", { text: "", clip: ["4", 1] }), 8: node("VAEDecode", { samples: ["3", 0], vae: ["4", 2] }),
+			9: node("SaveImage", { images: ["11", 0], filename_prefix: "x" }), 10: node("UpscaleModelLoader", { model_name: "sharp.safetensors" }), 11: node("ImageUpscaleWithModel", { upscale_model: ["10", 0], image: ["8", 0] }),
+		};
+		const data = new DataTransfer();
+		data.items.add(new File([JSON.stringify(flow)], "flow.json"));
+		dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+	}`))
+	p.until(`/blue heart.*256 × 256/.test(document.getElementById("facts").textContent)`)
+	p.draw("blue heart")
+	p.until(`document.querySelector("#pictures img").naturalWidth === 128`)
 }
