@@ -143,7 +143,9 @@ func (b *streamed) newSum() hash.Hash {
 // next waits for the next piece.
 func (b *streamed) next() error {
 	if b.pieces == nil {
-		b.begin()
+		if b.begin(); len(b.window) > 0 {
+			return nil
+		}
 	}
 	one, ok := <-b.pieces
 	if !ok {
@@ -154,20 +156,15 @@ func (b *streamed) next() error {
 	return got.err
 }
 
-// begin has pieces fetched from where reading is, several at a time.
+// begin has pieces fetched from where reading is, several at a time, and what
+// of the head comes next in the window.
 func (b *streamed) begin() {
 	ctx, cancel := context.WithCancel(b.s.ctx)
 	b.stop, b.pieces = cancel, make(chan piece, b.s.o.Parallel-1)
 	head, _ := b.s.head(b)
-	from := b.at
-	if from < int64(len(head)) {
-		one := make(piece, 1)
-		one <- struct {
-			data []byte
-			err  error
-		}{head[from:], nil}
-		b.pieces <- one
-		from = int64(len(head))
+	from := max(b.at, int64(len(head)))
+	if b.at < from {
+		b.window = head[b.at:]
 	}
 	pieces := b.pieces
 	go func() {

@@ -280,10 +280,11 @@ func TestConvert(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(encode(`{"a":{"dtype":"F16","shape":[2,1],"data_offsets":[0,4]},"__metadata__":{"x":"y"}}`, 4))
 	f.Add(encode(`{}`, 0))
+	f.Add([]byte(`{":{"dty`)) // text in its place
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := parse(b)
 		if err != nil {
-			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrPickle) {
+			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrPickle) && !errors.Is(err, ErrText) {
 				t.Fatal(err)
 			}
 			return
