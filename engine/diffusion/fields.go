@@ -94,10 +94,7 @@ func (p *Pipeline) notices(r Request) (list []string) {
 	if r.Guidance > 1 && !f.Guidance {
 		list = append(list, "guidance: this model draws without")
 	}
-	if r.Strength != 0 && r.Strength != defaultStrength && r.Image == nil {
-		list = append(list, "strength: it counts where there is an image")
-	}
-	list = append(list, p.tiled(r)...)
+	list = append(append(list, p.idle(r)...), p.tiled(r)...)
 	plain := Prompt{Syntax: r.PromptSyntax}.plain()
 	if !plain && !f.Weights && f.Prompt {
 		list = append(list, "prompt syntax: this model's text encoder reads brackets as they stand")
@@ -110,6 +107,33 @@ func (p *Pipeline) notices(r Request) (list []string) {
 			if u.in(r.Prompt + "\n" + r.NegativePrompt) {
 				list = append(list, u.says)
 			}
+		}
+	}
+	return list
+}
+
+// idle tells of settings that are not at rest beside nothing that they change.
+func (p *Pipeline) idle(r Request) (list []string) {
+	_, follows := p.kind.(following)
+	painted := r.Image != nil && (r.Mask != nil || r.outpaint() != (margins{}))
+	latent := p.kind.Latent(r)
+	for _, s := range []struct {
+		moved, counts bool
+		name, where   string
+	}{
+		{r.Strength != 0 && r.Strength != defaultStrength, r.Image != nil, "strength", "there is an image"},
+		{r.ImageGuidance != 0 && r.ImageGuidance != defaultImageGuidance, latent.Beside != 0 && latent.Beside == latent.Channels, "image guidance", "a model changes pictures"},
+		{r.MaskBlur != 0, painted, "mask blur", "there is a mask"},
+		{r.OnlyMasked, painted, "only masked", "there is a mask"},
+		{r.MaskPadding != 0 && r.MaskPadding != defaultPadding, painted && r.OnlyMasked, "mask padding", "only what is masked is drawn"},
+		{r.ReferenceWeight != 0 && r.ReferenceWeight != 1, len(r.References) > 0 && !follows, "reference weight", "an IP-Adapter has a picture to refer to"},
+		{r.GuessMode, len(r.Controls) > 0, "guess mode", "a picture steers"},
+		{r.Upscaler != "", r.pass, "upscaler", "the picture is drawn again, larger"},
+		{r.UpscaleSteps != 0, r.pass, "upscale steps", "the picture is drawn again, larger"},
+		{r.UpscaleStrength != 0 && r.UpscaleStrength != defaultUpscaleStrength, r.pass, "upscale strength", "the picture is drawn again, larger"},
+	} {
+		if s.moved && !s.counts {
+			list = append(list, s.name+": it counts where "+s.where)
 		}
 	}
 	return list

@@ -62,7 +62,7 @@ func (r Request) outpaint() margins {
 // picture's edge.
 func (r Request) masked() (picture, mask *image.NRGBA, err error) {
 	if r.Image == nil {
-		return nil, nil, errors.New("mask: there is no image to paint over: give both")
+		return nil, nil, errors.New("mask and outpaint: there is no image to paint over: give it, too")
 	}
 	if err := checkPicture("image", r.Image); err != nil {
 		return nil, nil, err

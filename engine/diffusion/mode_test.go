@@ -112,7 +112,7 @@ func TestBadPictures(t *testing.T) {
 		"control: there is no": func(r *Request) { r.Controls = []Control{{ID: "x"}} },
 		"mask is black":        func(r *Request) { r.Mask = image.NewNRGBA(good.Rect) },
 		"mask is (32,64)":      func(r *Request) { r.Mask = image.NewNRGBA(image.Rect(0, 0, 32, 64)) },
-		"mask: there is no":    func(r *Request) { r.Image, r.Mask = nil, good },
+		"mask and outpaint: there is no":    func(r *Request) { r.Image, r.Mask = nil, good },
 		"mask blur":            func(r *Request) { r.Mask, r.MaskBlur = good, -1 },
 		"image with outpaint":  func(r *Request) { r.OutpaintLeft = maxSide },
 		"image: 9×9 pixels": func(r *Request) {

@@ -28,8 +28,11 @@ func (c Churn) check() error {
 // from the end of the step before. What the first step's would be is in init already: x begins with noise.
 func (s settings) churn(p Plan, levels []level, init float64) (hats []level, noise []float64, _ float64, err error) {
 	hats, noise = append(hats, levels...), make([]float64, len(levels))
+	if s.family == flowFamily {
+		return hats, noise, init, nil
+	}
 	c := p.churn()
-	if c == nil || s.family == flowFamily {
+	if c == nil {
 		return hats, noise, init, nil
 	}
 	logs, err := s.trainLogs()

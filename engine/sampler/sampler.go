@@ -351,7 +351,7 @@ func New(name string, c Config, p Plan) (Sampler, error) {
 	}
 	made, err := r.make(s, p)
 	if err == nil && p.Churn != nil && !p.asked.churn {
-		return nil, fmt.Errorf("sampler: churn does not go with this sampler: choose euler, heun or dpm_2: %w", ErrRequest)
+		return nil, fmt.Errorf("sampler: churn does not go with this sampler and model: choose euler, heun or dpm_2, and no flow model: %w", ErrRequest)
 	}
 	return made, err
 }

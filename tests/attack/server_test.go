@@ -492,7 +492,7 @@ func TestOddRequests(t *testing.T) {
 	rng := mathrand.New(mathrand.NewPCG(seed, 1))
 	cases := 2000
 	if row.Whole() {
-		cases = 100_000
+		cases = 20_000
 	}
 	for _, secret := range []bool{false, true} {
 		v := start(t, secret)
