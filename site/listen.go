@@ -200,6 +200,9 @@ func (r *room) watch(h http.Handler, log io.Writer) http.Handler {
 		began := time.Now()
 		defer a.end()
 		g.pace(q.Context())
+		if q.ProtoMajor == 2 && q.Context().Err() != nil {
+			return // the stream was reset; over HTTP/1 who sends no more may still read
+		}
 		if a.admitted() {
 			h.ServeHTTP(a, q)
 		} else {
@@ -266,18 +269,26 @@ func (a *answer) end() {
 
 // rest gives memory back to the system once a crowd has gone.
 func (r *room) rest() {
-	few := func() bool { return r.answers.size() < crowded/4 && r.conns.size() < crowded/4 }
 	if r.answers.size() >= crowded || r.conns.size() >= crowded {
 		r.crowded.Store(true)
-	} else if few() && r.crowded.Swap(false) {
-		time.AfterFunc(patienceRest, func() {
-			if few() {
-				runtime.GC() // what pools keep for one round
-				debug.FreeOSMemory()
-			} else {
-				r.crowded.Store(true)
-			}
-		})
+	} else if r.few() && r.crowded.Swap(false) {
+		time.AfterFunc(patienceRest, func() { r.free(3) })
+	}
+}
+
+func (r *room) few() bool { return r.answers.size() < crowded/4 && r.conns.size() < crowded/4 }
+
+// free gives memory back so many times, for on a busy machine what a crowd began
+// takes a while to end.
+func (r *room) free(times int) {
+	if !r.few() {
+		r.crowded.Store(true)
+		return
+	}
+	runtime.GC() // what pools keep for one round
+	debug.FreeOSMemory()
+	if times > 1 {
+		time.AfterFunc(5*patienceRest, func() { r.free(times - 1) })
 	}
 }
 

@@ -49,7 +49,8 @@ func driveOne(t *testing.T, s *server, o browser.Options, told func(what string)
 	case <-b.Exited():
 		t.Fatal(o.Name, "ended:", b.Err())
 	case <-time.After(6 * time.Minute):
-		t.Fatalf("no result after %v", at.Load())
+		_, asked := s.count()
+		t.Fatalf("no result after %v; the last requests are %q", at.Load(), asked[max(0, len(asked)-20):])
 	}
 }
 
