@@ -49,7 +49,7 @@ func TestNetworkDoesNotAnswer(t *testing.T) {
 				await until("a service worker", () => inside().navigator.serviceWorker.controller);
 				await draw("red heart");
 				const ready = async () => {
-					await visit("/test/module.js"); // the page before is gone
+					await visit("about:blank"); // the page before is gone
 					const from = performance.now();
 					await open();
 					return performance.now() - from;
