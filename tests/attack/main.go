@@ -54,6 +54,7 @@ var steps = []step{
 		{"TestOwnFilesFail", "the engine's files fail in each way"}, {"TestOwnFilesAreGone", "the engine's files are gone"}, {"TestPageArrives", "the page's files fail in each way"},
 		{"TestEngineDies", "the engine dies and stands still"}, {"TestOutOfMemory", "memory that ends"}, {"TestCardDoesNotAnswer", "graphics cards that hang or are gone"},
 		{"TestUpdateOnFirstVisit", "updates on a first visit"}, {"TestUpdate", "half an update, an update in mid-picture"}, {"TestHostChangesMeanwhile", "a host that changes between two files"},
+		{"TestKilled", "kill -9 while pictures and models go, in updates"}, {"TestClocks", "clocks wrong by years, and that jump"},
 		{"TestHistoryComesBack", "the history's database deleted, raised, full, held"}, {"TestCacheIsMended", "what the cache lost"},
 		{"TestRequestsFromOtherSites", "forms, frames and requests of other sites"}, {"TestHostileEmbedder", "messages of a hostile embedder"}, {"TestFraming", "the page in a frame"}, {"TestAllowedOrigins", "links that would change the policy"},
 		{"TestPrograms", "storms of programs' requests"}, {"TestLiveTyping", "storms of keystrokes"}, {"TestCancelAtEachStage", "cancelling at each stage"}, {"TestTwoTabs", "two tabs on a first visit"},
