@@ -119,6 +119,20 @@ bench-webgpu: build/browser-run $(PEERS)/node_modules
 	@GOOS=js GOARCH=wasm go test -count=1 -timeout 20m -v $(ARGS) -exec "$(CURDIR)/build/browser-run $(RUNNER),tests/bench/webgpu/peer.js" ./tests/bench/webgpu > build/bench-webgpu.txt || { cat build/bench-webgpu.txt; exit 1; }
 	@sed -n 's/^bench: //p' build/bench-webgpu.txt $(if $(JSON),,| tr -d '{}"' | awk -F '[:,]' '{ printf "%-36s %10s %10.2f %10.2f  %-22s %6.2f\n", $$2, $$4, $$6, $$8, $$10, $$12 }')
 
+# The WebGPU backend on this machine's graphics card, outside a browser, by Node
+# with Dawn: op table, networks, pictures, then layers and networks beside the
+# card's own peaks. ARGS='./webgpu -test.run Conv' for a part. gpu-kit packs the
+# same for a machine without Go, npm or a network: build/wisp-gpu.tar, some 45 MB;
+# there: tar xf wisp-gpu.tar && bash gpu-kit/run.sh
+.PHONY: gpu gpu-kit
+gpu:
+	tests/gpu/kit.sh build/gpu-kit
+	bash build/gpu-kit/run.sh $(ARGS)
+
+gpu-kit:
+	tests/gpu/kit.sh build/gpu-kit
+	tar -C build --exclude work -cf build/wisp-gpu.tar gpu-kit && ls -l build/wisp-gpu.tar
+
 $(PEERS)/node_modules: tests/bench/webgpu/package-lock.json
 	mkdir -p $(PEERS) && cp tests/bench/webgpu/package*.json $(PEERS)/
 	npm ci --prefix $(PEERS) --ignore-scripts --no-audit --no-fund >&2 && touch $@ || \

@@ -14,6 +14,7 @@ import (
 	"wisp/engine/enginetest"
 	"wisp/engine/model"
 	"wisp/tests/bench/row"
+	"wisp/wasm/bridge"
 	"wisp/webgpu"
 )
 
@@ -188,42 +189,13 @@ func measurePeer(ctx context.Context, peer string, s size, runs int) (r result, 
 	if err != nil {
 		return r, err
 	}
-	text, err := await(promise)
+	answer, err := bridge.Await(ctx, promise)
+	if err != nil {
+		return r, err
+	}
+	text, err := answer.String()
 	if err != nil {
 		return r, err
 	}
 	return r, json.Unmarshal([]byte(text), &r)
-}
-
-// await waits for a promise of a string.
-func await(promise safejs.Value) (string, error) {
-	type outcome struct {
-		text string
-		err  error
-	}
-	done := make(chan outcome, 1)
-	resolved, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
-		text, err := args[0].String()
-		done <- outcome{text, err}
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	defer resolved.Release()
-	rejected, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
-		text, _ := args[0].Call("toString")
-		message, _ := text.String()
-		done <- outcome{err: fmt.Errorf("%s", message)}
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	defer rejected.Release()
-	if _, err := promise.Call("then", resolved, rejected); err != nil {
-		return "", err
-	}
-	o := <-done
-	return o.text, o.err
 }
