@@ -11,5 +11,8 @@ struct Dims {
 }
 
 fn each(i: u32) {
-	out[i] = elem(clamp(f32(x[i]), dims.low, dims.high));
+	out[i] = elem(limited(f32(x[i])));
 }
+
+// limited leaves NaN, which clamp may take for a number.
+fn limited(v: f32) -> f32 { return select(select(v, dims.high, v > dims.high), dims.low, v < dims.low); }

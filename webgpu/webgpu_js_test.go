@@ -440,6 +440,16 @@ func TestOutOfMemory(t *testing.T) {
 	enginetest.Check(t, b, c)
 }
 
+// TestNaN: what is no number stays none, so that it is noticed.
+func TestNaN(t *testing.T) {
+	b := common(t)
+	enginetest.NaN(t, b)
+	b.elem = engine.F32
+	enginetest.NaN(t, b)
+	b.wide, b.info.Subgroups = !b.wide, false
+	enginetest.NaN(t, b)
+}
+
 // TestWiden: a program whose numbers leave the range of f16 is run in f32.
 func TestWiden(t *testing.T) {
 	b := common(t)

@@ -27,3 +27,6 @@ func TestPlainIsPlain(t *testing.T) {
 // The oracle's fused and composite ops against its own primitives; its
 // numbers are held against torch in tests/ops_test.go.
 func TestTable(t *testing.T) { enginetest.Run(t, cpu.New()) }
+
+// TestNaN: what is no number stays none.
+func TestNaN(t *testing.T) { enginetest.NaN(t, cpu.New()) }

@@ -64,6 +64,11 @@ func TestOps(t *testing.T) {
 	flavours(t, func(t *testing.T, b *backend) { enginetest.Run(t, b) })
 }
 
+// TestNaN: what is no number stays none.
+func TestNaN(t *testing.T) {
+	flavours(t, func(t *testing.T, b *backend) { enginetest.NaN(t, b) })
+}
+
 var _ engine.Backend = (*backend)(nil)
 
 // runOnce compiles and runs a graph with the one output "y".
