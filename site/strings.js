@@ -49,6 +49,7 @@ const en = {
 	noCamera: "there is no camera that this page can use",
 	noCameraAllowed: "the browser does not let this page use the camera: allow it in the address bar",
 	loraUnknown: "{name}: {n} of its keys mean nothing in this model: {keys}",
+	controlNeeds: "choose a picture for the ControlNet",
 	batchMost: "These are {n} pictures: at most {most} go at once.",
 	batchAt: "{i} of {n}: {prompt}",
 	batchDone: "{n} pictures are drawn.",

@@ -163,6 +163,7 @@ export default {
 	batchIntro: "Je eine Zeile. Sie werden nacheinander mit den Einstellungen der Seite gemalt und unter deinen Bildern behalten.",
 	batchPrompts: "Beschreibungen, je eine Zeile",
 	batchTimes: "Jede davon",
+	controlNeeds: "wähle ein Bild für das ControlNet",
 	batchMost: "Das sind {n} Bilder: höchstens {most} gehen auf einmal.",
 	batchAt: "{i} von {n}: {prompt}",
 	batchDone: "{n} Bilder sind gemalt.",

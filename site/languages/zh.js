@@ -163,6 +163,7 @@ export default {
 	batchIntro: "每行一个。它们按页面的设置依次绘制，并保存在你的图片中。",
 	batchPrompts: "描述，每行一个",
 	batchTimes: "每个张数",
+	controlNeeds: "请为 ControlNet 选择一张图片",
 	batchMost: "共 {n} 张图片：一次最多 {most} 张。",
 	batchAt: "第 {i} 张，共 {n} 张：{prompt}",
 	batchDone: "已绘制 {n} 张图片。",

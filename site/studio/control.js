@@ -1,6 +1,7 @@
 // The pictures that steer a drawing through ControlNets: which network, a picture,
 // what is made of it for the network, how strongly, between which steps.
 import { bitmapOf } from "./photo.js";
+import { refuse } from "./refusal.js";
 import { choose, does, fromPage, scaled, slide } from "./parts.js";
 import { keep, kept, picker } from "./shelf.js";
 import { $, showError, t } from "./ui.js";
@@ -128,7 +129,8 @@ const look = (one) => one.bitmap && makeOf(one, host.size()).catch(showError);
 
 // request is what a request of a size says of them.
 export async function request(size) {
-	const on = all.filter(({ bitmap, weight }) => bitmap && weight !== 0);
+	const on = all.filter(({ weight }) => weight !== 0);
+	if (!on.every(({ bitmap }) => bitmap)) refuse(t("controlNeeds"));
 	const controls = await Promise.all(on.map(async (one) => ({ id: await give(one.net), image: await makeOf(one, size), weight: one.weight, start: one.start, end: one.end })));
 	return controls.length > 0 ? { controls } : {};
 }

@@ -33,7 +33,7 @@ export async function keep(kind, files, check) {
 	const beside = files.find((other) => other !== file && /\.json$/i.test(other.name));
 	if (beside?.size > maxText) refuse(`${beside.name} has ${beside.size} bytes: the most are ${maxText}`);
 	const name = file.name.replace(/\.safetensors$/i, "");
-	const one = { id: `${kind} ${name}`, kind, name, file, config: beside && JSON.parse(await beside.text()) };
+	const one = { id: `${kind} ${name}`, kind, name, file, config: beside && await beside.text().then(JSON.parse).catch(() => refuse(`${beside.name} is not JSON`)) };
 	await check?.(one);
 	held.set(one.id, one);
 	await act("readwrite", (store) => store.put(one)).catch(() => {}); // it is held

@@ -101,6 +101,9 @@ func TestSteer(t *testing.T) {
 	p.until(`document.getElementById("ways") !== null`)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#ways [data-do=addControl]").click()`))
 	p.until(`document.querySelector(".control .net select")?.selectedOptions[0]?.textContent === "my-canny"`)
+	if code, text := p.refused("cat"); code != "bad-request" || text != "Choose a picture for the ControlNet." {
+		t.Errorf("without a picture: %s: %s", code, text)
+	}
 	p.run(chromedp.Evaluate[chromedp.Void](`(async () => {
 		const node = (class_type, inputs) => ({ class_type, inputs });
 		const flow = {
