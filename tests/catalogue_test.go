@@ -12,9 +12,26 @@ import (
 	"wisp/loader/pack"
 )
 
+// catalogued are the networks of the catalogue's models, in sizes.json.
+var catalogued = map[string][]string{
+	"hf:SimianLuo/LCM_Dreamshaper_v7":                {"lcm_unet", "clip_l", "sd_vae"},
+	"hf:stable-diffusion-v1-5/stable-diffusion-v1-5": {"sd15_unet", "clip_l", "sd_vae"},
+	"hf:IDKiro/sdxs-512-0.9":                         {"sdxs_unet", "open_clip_h", "taesd"},
+	"hf:segmind/Segmind-Vega":                        {"vega_unet", "clip_l", "open_clip_bigg", "sd_vae"},
+	"hf:segmind/SSD-1B":                              {"ssd_1b_unet", "clip_l", "open_clip_bigg", "sd_vae"},
+	"hf:stabilityai/stable-diffusion-xl-base-1.0":    {"sdxl_unet", "clip_l", "open_clip_bigg", "sd_vae"},
+	"hf:PixArt-alpha/PixArt-XL-2-512x512":            {"pixart_alpha_512", "t5_xxl", "sd_vae"},
+	"hf:black-forest-labs/FLUX.2-klein-4B":           {"flux2_klein_4b", "qwen3_4b", "flux2_vae"},
+	"hf:Tongyi-MAI/Z-Image-Turbo":                    {"z_image_turbo", "qwen3_4b", "flux_vae"},
+	"hf:black-forest-labs/FLUX.1-schnell":            {"flux1_schnell", "clip_l", "t5_xxl", "flux_vae"},
+	"hf:stabilityai/sd-turbo":                        {"sd21_unet", "open_clip_h", "sd_vae"},
+	"hf:stabilityai/sdxl-turbo":                      {"sdxl_unet", "clip_l", "open_clip_bigg", "sd_vae"},
+	"hf:facebook/DiT-XL-2-256":                       {"dit_xl_2_256", "sd_vae"},
+}
+
 // TestCatalogue: every model that the page offers is of a kind that the engine
-// draws, packed in a way that there is, and marked where its licence forbids
-// commercial use.
+// draws, packed in a way that there is, marked where its licence forbids
+// commercial use, and of the parameters that its networks have.
 func TestCatalogue(t *testing.T) {
 	text, err := os.ReadFile("../site/catalogue.json")
 	if err != nil {
@@ -37,6 +54,8 @@ func TestCatalogue(t *testing.T) {
 	if len(list.Models) < 12 {
 		t.Errorf("%d models", len(list.Models))
 	}
+	var sizes struct{ Models map[string]published }
+	readJSON(t, "golden/model/sizes.json", &sizes)
 	seen := map[string]bool{}
 	for _, m := range list.Models {
 		if seen[m.Model] || !strings.HasPrefix(m.Model, "hf:") || strings.Count(m.Model, "/") != 1 || m.Name == "" || m.Good == "" {
@@ -48,6 +67,13 @@ func TestCatalogue(t *testing.T) {
 		}
 		if m.Parameters < 1e8 || m.Width%64 != 0 || m.Height%64 != 0 || m.Width == 0 || m.Height == 0 || m.Steps < 1 {
 			t.Errorf("%s: %+v", m.Name, m)
+		}
+		var sum int64
+		for _, network := range catalogued[m.Model] {
+			sum += int64(sizes.Models[network].Parameters)
+		}
+		if off := m.Parameters - sum; max(off, -off) > sum/200 {
+			t.Errorf("%s: %d parameters, its networks have %d", m.Name, m.Parameters, sum)
 		}
 		free := slices.Contains([]string{"mit", "apache-2.0", "creativeml-openrail-m", "openrail++"}, m.Licence)
 		if m.Commercial == nil || *m.Commercial != free {

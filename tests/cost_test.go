@@ -87,6 +87,43 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// TestCostBesideExport plans a step of FLUX.2-klein-4B for a device of default
+// limits: fewer dispatches and bytes than the nodes take that torch's ONNX
+// exporter makes of it (golden/exported.py), with the same matrices in f16, and
+// with those of 2 bits that it ships with.
+func TestCostBesideExport(t *testing.T) {
+	var sizes struct{ Models map[string]published }
+	readJSON(t, filepath.Join("golden", "model", "sizes.json"), &sizes)
+	var exported struct {
+		Cases []struct{ Height, Width, Text, Dispatches, Bytes int } `json:"flux2_klein_4b"`
+	}
+	readJSON(t, filepath.Join("golden", "model", "onnx.json"), &exported)
+	if len(exported.Cases) == 0 {
+		t.Fatal("no exports")
+	}
+	for _, e := range exported.Cases {
+		g, err := model.Flux2(sizes.Models["flux2_klein_4b"].Config, 1, e.Height, e.Width, e.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, matrices := range []engine.DType{engine.F16, engine.Q2} {
+			cost, err := webgpu.Count(g, matrices, engine.F16, webgpu.DefaultLimits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			flops, bytes := cost.Totals()
+			t.Logf("cost: klein_%d %v %d dispatches of the export's %d, %.2f GB moved of %.2f, %.0f GFLOP, %d MB weights, %d MB arena",
+				16*e.Width, matrices, len(cost.Steps), e.Dispatches, float64(bytes)/1e9, float64(e.Bytes)/1e9, flops/1e9, cost.Weights>>20, cost.Arena>>20)
+			for _, gpu := range gpus {
+				t.Logf("cost: klein_%d %v on %-10s at least %7.1f ms", 16*e.Width, matrices, gpu.name, 1e3*cost.Roofline(gpu.flops, gpu.bandwidth))
+			}
+			if len(cost.Steps) >= e.Dispatches || bytes >= e.Bytes {
+				t.Errorf("%v: %d dispatches and %d bytes; the export has %d and %d", matrices, len(cost.Steps), bytes, e.Dispatches, e.Bytes)
+			}
+		}
+	}
+}
+
 func checkCost(t *testing.T, c costCase, d engine.DType, cost webgpu.Cost) {
 	flops, bytes := cost.Totals()
 	t.Logf("cost: %-18s %v %4d dispatches %3d pipelines %6.0f GFLOP %6.2f GB moved %4d MB arena %4d MB weights",
