@@ -21,6 +21,7 @@ import (
 	"wisp/engine/diffusion"
 	"wisp/loader"
 	"wisp/loader/pack"
+	"wisp/tests/attack/row"
 	"wisp/tests/golden/seeded"
 )
 
@@ -111,6 +112,8 @@ func TestFlippedBits(t *testing.T) {
 			same++ // in a chunk that drawing does not need
 		}
 	}
+	told := refused["corrupt"] + refused["bad model"]
+	row.Row{Case: "bits flipped in a packed model", Tried: 1000, Held: told + same, Note: fmt.Sprintf("%d told, %d in what no picture needs", told, same)}.Print()
 	t.Logf("of 1000 flipped bits %v were told, %d were in what a picture does not need", refused, same)
 	if same > 300 {
 		t.Errorf("%d flips left the picture as it was: they test nothing", same)

@@ -20,7 +20,8 @@ import (
 func life(t *testing.T, s *server, o browser.Options, after time.Duration, script string) string {
 	t.Helper()
 	now := make(chan struct{}, 1)
-	result, at := driven(s, func(string) { now <- struct{}{} }, script)
+	// Firefox ends a PNG with a chunk, deBG, that is another one in each session.
+	result, at := driven(s, func(string) { now <- struct{}{} }, `const firefoxsOwn = ",100,101,66,71,";`+script)
 	o.URL = s.URL + "/test/drive.html"
 	b, err := browser.Launch(t.Context(), o)
 	if err != nil {
@@ -83,7 +84,7 @@ func TestKilled(t *testing.T) {
 				o := browser.Options{Name: name, Profile: t.TempDir()}
 				kept := life(t, s, o, 0, `
 					await open();
-					const picture = await draw("red heart");
+					const picture = (await draw("red heart")).split(firefoxsOwn)[0];
 					const [{ cachedBytes }] = await (await imported()).models();
 					return JSON.stringify([picture, cachedBytes]);`)
 				if d.name == "updating" {
@@ -104,7 +105,7 @@ func TestKilled(t *testing.T) {
 						if (!["11", "22"].includes(builds)) throw new Error("parts of two builds: " + builds);
 						for (const img of $("past").querySelectorAll("img")) await createImageBitmap(await (await inside().fetch(img.src)).blob());
 						const [picture, kept] = %s;
-						check("the picture", await draw("red heart"), picture);
+						check("the picture", (await draw("red heart")).split(firefoxsOwn)[0], picture);
 						check("bytes kept of the model", (await (await imported()).models()).map(({ cachedBytes }) => cachedBytes).join(), String(kept));`, kept))
 					if t.Failed() {
 						t.Fatalf("WISP_SEED=%d, killed after %v", seed, moment)
