@@ -420,7 +420,10 @@ export interface Generator {
 		/** What it is good for, in English; the paper, as arXiv numbers it, or empty; the file in engine/sampler. */
 		good: string; paper: string; file: string;
 	}[];
+	/** Those that one of the samplers takes. */
 	readonly schedules: { name: string; label: string }[];
+	/** What samplers and schedules, whether this model has them or not, are called by other tools. */
+	readonly names: { samplers: { name: string; a1111?: string[]; comfy?: string[] }[]; schedules: { name: string; a1111?: string[]; comfy?: string[] }[] };
 	/** The model's wisp.json, such as `styles` and `examples`. */
 	readonly settings: Record<string, unknown>;
 	generate(request: Request): Promise<Result>;

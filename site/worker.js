@@ -64,8 +64,8 @@ const methods = {
 	removeModel: (id) => wispEngine.removeModel(id),
 	async create(options, event) {
 		generator = await wispEngine.create(options, event);
-		const { id, name, licence, card, backend, device, defaults, samplers, schedules, settings, fields } = generator;
-		return { id, name, licence, card, backend, device, defaults, samplers, schedules, fields, settings: settings ? JSON.parse(settings) : {} };
+		const { id, name, licence, card, backend, device, defaults, samplers, schedules, names, settings, fields } = generator;
+		return { id, name, licence, card, backend, device, defaults, samplers, schedules, names: JSON.parse(names), fields, settings: settings ? JSON.parse(settings) : {} };
 	},
 	generate: (request, event) => generator.generate(request, event),
 	addLora: (file) => generator.addLora(file),

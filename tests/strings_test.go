@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"wisp/engine/preprocess"
-	"wisp/engine/sampler"
 )
 
 // What the page recognises of the engine's messages, to say it in another
@@ -56,28 +55,6 @@ func TestPreprocessorNames(t *testing.T) {
 	for _, p := range preprocess.List {
 		if !strings.Contains(string(page), `<option value="`+p.Name+`" data-t="pre-`+p.Name+`">`) {
 			t.Errorf("index.html does not offer %s", p.Name)
-		}
-	}
-}
-
-// The page's table of other tools' names has a row for each sampler and schedule,
-// under the name that the engine gives it.
-func TestOtherToolsNames(t *testing.T) {
-	table, err := os.ReadFile("../site/compat/names.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	infos := sampler.Schedules
-	for _, class := range []string{"EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"} {
-		config, err := sampler.ParseConfig([]byte(`{"_class_name": "` + class + `"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		infos = append(infos[:len(infos):len(infos)], sampler.List(config)...)
-	}
-	for _, info := range infos {
-		if !strings.Contains(string(table), `{ name: "`+info.Name+`"`) {
-			t.Errorf("%s (%s) has no row in names.js", info.Name, info.Label)
 		}
 	}
 }

@@ -235,7 +235,7 @@ func (g *generator) value() any {
 		"generate": promising(g.generate), "addLora": promising(g.addLora), "removeLora": promising(g.removeLora), "addControl": promising(g.addControl), "removeControl": promising(g.removeControl),
 		"countTokens": promising(g.countTokens), "complete": promising(g.complete), "cancel": bridge.Must(safejs.FuncOf(stop)),
 		"backend": g.backend.Name(), "device": device(g.backend), "id": g.model.ID(), "name": m.Name, "licence": m.Licence, "card": string(card),
-		"samplers": samplers, "schedules": schedules, "settings": string(own), "fields": fields(g.pipeline.Fields()),
+		"samplers": samplers, "schedules": schedules, "names": string(g.pipeline.Names()), "settings": string(own), "fields": fields(g.pipeline.Fields()),
 		"defaults": map[string]any{"steps": d.Steps, "guidance": d.Guidance, "schedule": d.Schedule, "width": d.Width, "height": d.Height},
 	}
 }

@@ -27,6 +27,8 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	if on == nil {
 		on = func(Event) {}
 	}
+	var differs string
+	r.Sampler, r.Schedule, differs = sampler.Called(p.scheduler, r.Sampler, r.Schedule)
 	if r.Image != nil && r.Width == 0 && r.Height == 0 {
 		r.Width, r.Height = p.sizeFor(r)
 	}
@@ -60,6 +62,9 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	p.residency.on, p.residency.worn = on, worn
 	defer func() { p.residency.on, p.residency.worn = func(Event) {}, nil }()
 	result := &Result{Seed: r.Seed, Notices: append(told, p.notices(r)...)}
+	if differs != "" {
+		result.Notices = append(result.Notices, "Sampler: "+differs)
+	}
 	start := time.Now()
 	on(Event{Stage: "text"})
 	guide, err := p.guidance(ctx, r, s, result)

@@ -193,8 +193,26 @@ func (p *Pipeline) Samplers() []sampler.Info { return sampler.List(p.scheduler) 
 // About is what people may want to know of a sampler that Samplers lists.
 func (p *Pipeline) About(name string) sampler.Note { return sampler.About(name) }
 
-// Schedules lists those that a request may name beside the model's own.
-func (p *Pipeline) Schedules() []sampler.Info { return sampler.Schedules }
+// Schedules lists those that a request may name beside the model's own: that one of its samplers takes.
+func (p *Pipeline) Schedules() (list []sampler.Info) {
+	for _, s := range sampler.Schedules {
+		config, err := p.scheduler.WithSchedule(s.Name)
+		if err == nil && slices.ContainsFunc(p.Samplers(), func(i sampler.Info) bool {
+			return slices.ContainsFunc([]int{10, 4}, func(steps int) bool {
+				plan := p.plan(p.Defaults())
+				plan.Steps = steps
+				_, err := sampler.New(i.Name, config, plan)
+				return err == nil
+			})
+		}) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Names is the table of samplers' and schedules' names: sampler.Names.
+func (p *Pipeline) Names() []byte { return sampler.Names }
 
 // sampler sets up a sampler by name; "" is the model's own and no other.
 func (p *Pipeline) sampler(name, schedule string, plan sampler.Plan) (sampler.Sampler, error) {

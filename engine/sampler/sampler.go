@@ -356,7 +356,12 @@ func New(name string, c Config, p Plan) (Sampler, error) {
 	return made, err
 }
 
-// find looks for a sampler by its name, its label, or the class in diffusers that it is.
+// called is whether the name is one that wisp or diffusers has for the row.
+func (r row) called(name string) bool {
+	return name == r.Name || strings.EqualFold(name, r.Label) || name == r.class
+}
+
+// find looks for a sampler by its name, its label, the class in diffusers that it is, or what another tool calls it.
 func find(name string, c Config) (row, error) {
 	if name == "" {
 		if r, ok := own(c); ok {
@@ -365,8 +370,15 @@ func find(name string, c Config) (row, error) {
 		return row{}, fmt.Errorf("sampler: _class_name: %s is not supported; name one of %s: %w", c.class, names(List(c)), ErrConfig)
 	}
 	for _, r := range table {
-		if r.fits(c) && (name == r.Name || strings.EqualFold(name, r.Label) || name == r.class) {
+		if r.fits(c) && r.called(name) {
 			return r, nil
+		}
+	}
+	for _, other := range meantBy(nameTable().Samplers, name) {
+		for _, r := range table {
+			if r.fits(c) && r.Name == other.name {
+				return r, nil
+			}
 		}
 	}
 	return row{}, fmt.Errorf("sampler: no %q for this model%s; have %s: %w", name, meant(name, List(c)), names(List(c)), ErrRequest)

@@ -1,73 +1,119 @@
 package sampler
 
-// Note is what people may want to know of a sampler: what it is good for in a few words, the paper that it is from, as
-// arXiv numbers it ("" for none there), and the file that it is written in.
+import (
+	_ "embed"
+	"encoding/json"
+	"strings"
+	"sync"
+)
+
+// Names is the one table of names, as JSON: of each sampler what it is good for in a few words, the paper that it is
+// from, as arXiv numbers it, and the file that it is written in; of samplers and schedules the names that other tools
+// give them. The page reads it as well. Where a tool's names are from:
+//
+//	a1111    AUTOMATIC1111/stable-diffusion-webui, modules/sd_samplers_kdiffusion.py, sd_samplers_timesteps.py,
+//	         sd_samplers_lcm.py, sd_schedulers.py; Forge has the same
+//	comfy    comfyanonymous/ComfyUI, comfy/samplers.py, whose names SwarmUI and Fooocus have, too
+//	invoke   invoke-ai/InvokeAI, backend/stable_diffusion/schedulers/schedulers.py, and the older sd_metadata's
+//	novelai  the "sampler" and "noise_schedule" that its pictures hold
+//	draw     Draw Things' list of samplers, whose names end in the schedule
+//
+// automatic is the schedule that AUTOMATIC1111 takes where none is chosen, only the one that it always draws with; eta is
+// the value that changes nothing, where one does; differs is what a tool does beside the method. A row without a file is
+// what other tools have alone.
+//
+//go:embed names.json
+var Names []byte
+
+// Note is what people may want to know of a sampler: see Names.
 type Note struct{ Good, Paper, File string }
 
-// About is the note of a sampler's name; every name of the table has one.
-func About(name string) Note { return notes[name] }
+// named is a row of the table of names.
+type named struct {
+	Name string
+	Note
+	A1111, Comfy, Invoke, NovelAI, Draw []string
+	Differs                             map[string]string // by the tool
+}
 
-var notes = map[string]Note{
-	"euler":                      {"plain and steady; flow and distilled models", "2206.00364", "euler.go"},
-	"euler_a":                    {"lively detail from 20 steps; each number of steps another picture", "2011.13456", "euler.go"},
-	"heun":                       {"exact with few steps, each at twice the cost", "2206.00364", "heun.go"},
-	"heunpp2":                    {"6 to 10 steps, each at three times the cost", "2306.12990", "heunpp.go"},
-	"dpm_2":                      {"like Heun, a little more exact", "2206.00927", "dpm2.go"},
-	"dpm_2_a":                    {"like Euler a, at twice the cost a step", "2206.00927", "dpm2.go"},
-	"lms":                        {"exact from 15 steps; coarse below", "2206.00364", "lms.go"},
-	"ipndm":                      {"exact from 8 steps at the cost of Euler", "2204.13902", "ipndm.go"},
-	"ipndm_v":                    {"iPNDM for uneven schedules", "2204.13902", "ipndm.go"},
-	"ddim":                       {"the reference of many papers; 50 steps", "2010.02502", "ddim.go"},
-	"ddpm":                       {"most faithful with hundreds of steps", "2006.11239", "ddpm.go"},
-	"plms":                       {"older, 30 to 50 steps", "2202.09778", "pndm.go"},
-	"pndm":                       {"PLMS with an exact beginning", "2202.09778", "pndm.go"},
-	"dpmpp_2m":                   {"the usual choice for 10 to 30 steps with guidance", "2211.01095", "dpm.go"},
-	"dpmpp_3m":                   {"like 2M, where guidance is weak", "2211.01095", "dpm.go"},
-	"dpmpp_2s":                   {"2M without a memory of the steps before", "2211.01095", "dpm_singlestep.go"},
-	"dpmpp_2s_a":                 {"detail in 10 to 20 steps at twice the cost", "2211.01095", "dpmpp_sde.go"},
-	"dpmpp_sde":                  {"much detail in 8 to 15 steps at twice the cost", "2211.01095", "dpmpp_sde.go"},
-	"dpmpp_2m_sde":               {"detail from 20 steps; more steps refine the same picture", "2211.01095", "dpmpp_sde.go"},
-	"dpmpp_2m_sde_heun":          {"2M SDE, smoother", "2211.01095", "dpmpp_sde.go"},
-	"dpmpp_3m_sde":               {"2M SDE for 25 steps and more", "2211.01095", "dpmpp_sde.go"},
-	"sde_dpmsolver":              {"2M SDE with diffusers' noise", "2211.01095", "dpm.go"},
-	"dpm_fast":                   {"12 to 20 evaluations without strong guidance", "2206.00927", "dpm_fast.go"},
-	"dpm_adaptive":               {"chooses its steps; 30 to 100 evaluations", "2206.00927", "dpm_adaptive.go"},
-	"rk45":                       {"chooses its steps; the exact solution, to measure others by", "2011.13456", "rk45.go"},
-	"gotta_go_fast":              {"chooses its steps, with an SDE's detail", "2105.14080", "gotta_go_fast.go"},
-	"restart":                    {"goes back once and repairs; 20 steps and more", "2306.14878", "restart.go"},
-	"sa_solver":                  {"detail and exactness from 20 steps", "2309.05019", "sasolver.go"},
-	"er_sde":                     {"an SDE's detail at nearly an ODE's speed", "2309.06169", "er_sde.go"},
-	"seeds_2":                    {"an SDE's detail with an exact mean; two evaluations a step", "2305.14267", "seeds.go"},
-	"seeds_3":                    {"the same with three evaluations a step", "2305.14267", "seeds.go"},
-	"exp_heun_2_x0":              {"Heun that stays steady with guidance", "2305.14267", "seeds.go"},
-	"exp_heun_2_x0_sde":          {"the same with fresh noise", "2305.14267", "seeds.go"},
-	"res_multistep":              {"6 to 20 steps at the cost of Euler", "2308.02157", "res.go"},
-	"res_multistep_a":            {"RES with fresh noise", "2308.02157", "res.go"},
-	"gradient_estimation":        {"a sharper Euler for 10 to 20 steps", "2306.04848", "gradient.go"},
-	"deis":                       {"exact at ten steps", "2204.13902", "deis.go"},
-	"deis_tab":                   {"DEIS of third order, as ComfyUI has it", "2204.13902", "deis_tab.go"},
-	"unipc":                      {"the most exact at 5 to 10 steps", "2302.04867", "unipc.go"},
-	"unipc_bh1":                  {"UniPC for weak guidance", "2302.04867", "unipc.go"},
-	"lcm":                        {"models distilled for it, 2 to 8 steps", "2310.04378", "lcm.go"},
-	"lcm_levels":                 {"distilled models with any schedule", "2310.04378", "consistency.go"},
-	"tcd":                        {"models distilled for it, and Hyper-SD, 1 to 8 steps", "2402.19159", "tcd.go"},
-	"gddim":                      {"DDIM with some fresh noise", "2206.05564", "posterior.go"},
-	"ddgan":                      {"denoising diffusion GANs, four steps", "2112.07804", "posterior.go"},
-	"ufogen":                     {"one-step models, 1 to 4 steps", "2311.09257", "posterior.go"},
-	"tract":                      {"progressively distilled models, 1 to 8 steps", "2303.04248", "posterior.go"},
-	"perflow":                    {"models distilled so, 4 to 8 steps", "2405.07510", "perflow.go"},
-	"ncsn":                       {"score networks, a hundred levels and more", "1907.05600", "langevin.go"},
-	"cas":                        {"score networks in fewer steps", "2009.05475", "langevin.go"},
-	"euler_cfg_pp":               {"guidance of 0.5 to 2 without burnt colours", "2406.08070", "cfg_pp.go"},
-	"euler_a_cfg_pp":             {"the same with fresh noise", "2406.08070", "cfg_pp.go"},
-	"ddim_cfg_pp":                {"the paper's own form of it", "2406.08070", "cfg_pp.go"},
-	"dpmpp_2m_cfg_pp":            {"DPM++ 2M for guidance of 0.5 to 2", "2406.08070", "cfg_pp.go"},
-	"dpmpp_2s_a_cfg_pp":          {"DPM++ 2S a for guidance of 0.5 to 2", "2406.08070", "cfg_pp.go"},
-	"res_multistep_cfg_pp":       {"RES for guidance of 0.5 to 2", "2406.08070", "res.go"},
-	"res_multistep_a_cfg_pp":     {"RES a for guidance of 0.5 to 2", "2406.08070", "res.go"},
-	"gradient_estimation_cfg_pp": {"gradient estimation for guidance of 0.5 to 2", "2406.08070", "gradient.go"},
-	"consistency":                {"consistency models in pixels, one or two steps", "2303.01469", "consistency.go"},
-	"scm":                        {"SANA-Sprint and its kind, 1 to 4 steps", "2410.11081", "consistency.go"},
-	"sde_ve":                     {"Score-SDE models, a thousand steps", "2011.13456", "score_sde.go"},
-	"sde_vp":                     {"Score-SDE models, a thousand steps", "2011.13456", "score_sde.go"},
+var nameTable = sync.OnceValue(func() (t struct{ Samplers, Schedules []named }) {
+	if err := json.Unmarshal(Names, &t); err != nil {
+		panic(err) // embedded
+	}
+	return t
+})
+
+// About is the note of a sampler's name; every name of the table has one.
+func About(name string) Note {
+	for _, n := range nameTable().Samplers {
+		if n.Name == name {
+			return n.Note
+		}
+	}
+	return Note{}
+}
+
+// other is a row of the table that a tool's name stands for, with what the tool does beside it.
+type other struct{ name, differs string }
+
+// meantBy lists what other tools call so, each tool's in turn.
+func meantBy(rows []named, name string) (list []other) {
+	for i, tool := range []string{"a1111", "comfy", "invoke", "novelai", "draw"} {
+		for _, n := range rows {
+			for _, called := range [][]string{n.A1111, n.Comfy, n.Invoke, n.NovelAI, n.Draw}[i] {
+				if strings.EqualFold(called, name) {
+					list = append(list, other{n.Name, n.Differs[tool]})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// Called are wisp's names of a sampler and a schedule that are called by any tool's names: wisp's own, by name or label,
+// and diffusers' classes first, then AUTOMATIC1111's, ComfyUI's and others', also with the schedule after the sampler, as
+// in "DPM++ 2M Karras". What is unknown stays as it is, for New and WithSchedule to refuse. differs says what the tool
+// that has the name does otherwise; "" for nothing.
+func Called(c Config, name, schedule string) (own, plan, differs string) {
+	if at := strings.LastIndexByte(name, ' '); at > 0 && schedule == "" {
+		if _, err := find(name, c); err != nil {
+			if s, ok := scheduleCalled(name[at+1:]); ok {
+				name, schedule = name[:at], s
+			}
+		}
+	}
+	if s, ok := scheduleCalled(schedule); ok {
+		schedule = s
+	}
+	if name == "" {
+		return "", schedule, ""
+	}
+	r, err := find(name, c)
+	if err != nil {
+		return name, schedule, ""
+	}
+	if !r.called(name) {
+		for _, o := range meantBy(nameTable().Samplers, name) {
+			if o.name == r.Name && o.differs != "" {
+				differs = name + " (" + o.differs + ")"
+			}
+		}
+	}
+	return r.Name, schedule, differs
+}
+
+func scheduleCalled(name string) (string, bool) {
+	for _, s := range Schedules {
+		if strings.EqualFold(s.Name, name) || strings.EqualFold(s.Label, name) {
+			return s.Name, true
+		}
+	}
+	for _, other := range meantBy(nameTable().Schedules, name) {
+		for _, s := range Schedules {
+			if s.Name == other.name {
+				return s.Name, true
+			}
+		}
+	}
+	return "", false
 }

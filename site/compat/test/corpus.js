@@ -1,5 +1,6 @@
 // Made-up pictures in the form of each program, ten of each, from a seed: what
 // goes in, and what must come out.
+import { readFileSync } from "node:fs";
 import { app1, avif, commentSegment, exif, iTXt, jpeg, png, tEXt, webp, xmpSegment } from "./files.js";
 
 const words = ["a red heart", "рука 手 😀", "a cat,\nsoft light", "kettle: copper, \"shiny\"", "ein Übergang", "50 % grey <b>"];
@@ -7,6 +8,7 @@ const pick = (random, list) => list[random(list.length)];
 
 // A model to draw with, as the generator describes it.
 export const generator = {
+	names: JSON.parse(readFileSync(new URL("../../../engine/sampler/names.json", import.meta.url), "utf8")),
 	name: "emoji", settings: { styles: ["flat", "clay"] }, defaults: { steps: 4, guidance: 1, schedule: "trailing", width: 128, height: 128 },
 	fields: { prompt: true, negativePrompt: true, secondPrompt: false, weights: true, guidance: true, clipSkip: 12, classes: 0, multiple: 8, largest: 0 },
 	samplers: [["euler", "Euler"], ["euler_a", "Euler a"], ["heun", "Heun"], ["ddim", "DDIM"], ["dpmpp_2m", "DPM++ 2M"], ["dpmpp_2m_sde", "DPM++ 2M SDE"], ["unipc", "UniPC"], ["lcm", "LCM"], ["lcm_levels", "LCM, any schedule"]].map(([name, label]) => ({ name, label })),

@@ -5,7 +5,7 @@ import { txt2imgFields, txt2imgOf, optionsOf } from "../a1111.js";
 import { nodeInputs, parseWorkflow } from "../comfy.js";
 import { sorted, tables } from "../fields.js";
 import { readLink, writeLink } from "../link.js";
-import { methodOf, samplers, schedules } from "../names.js";
+import { methodOf } from "../names.js";
 import { settle } from "../said.js";
 import { generator, workflowOf } from "./corpus.js";
 
@@ -235,6 +235,7 @@ test("every setting of a link", () => {
 });
 
 test("the table of names", () => {
+	const { samplers, schedules } = generator.names;
 	for (const table of [samplers, schedules]) {
 		assert.equal(new Set(table.map(({ name }) => name)).size, table.length);
 		for (const tool of ["a1111", "comfy", "invoke", "novelai", "draw"]) {
