@@ -374,7 +374,11 @@ func find(name string, c Config) (row, error) {
 			return r, nil
 		}
 	}
-	for _, other := range meantBy(nameTable().Samplers, name) {
+	others := meantBy(nameTable().Samplers, name)
+	if slices.ContainsFunc(table, func(r row) bool { return r.called(name) }) { // one of wisp's own, for other models
+		others = nil
+	}
+	for _, other := range others {
 		for _, r := range table {
 			if r.fits(c) && r.Name == other.name {
 				return r, nil
