@@ -130,10 +130,10 @@ func (s *Stream) list(body []byte) error {
 		}
 	}
 	if err := json.Unmarshal(body, &repo); err != nil {
-		return err
+		return fmt.Errorf("%w: what answers in its place is perhaps a page to sign in to this network: %w", ErrNetwork, err)
 	}
 	if !gitSHA.MatchString(repo.SHA) {
-		return fmt.Errorf("the answer names no commit")
+		return fmt.Errorf("%w: what answers in its place names no commit", ErrNetwork)
 	}
 	if gated, no := repo.Gated.(bool); s.o.Token == "" && repo.Gated != nil && !(no && !gated) {
 		return ErrGated

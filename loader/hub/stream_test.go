@@ -229,7 +229,14 @@ func TestStreamFails(t *testing.T) {
 			t.Errorf("gated, token %q: %v, %d bytes", token, err, s.sent)
 		}
 	}
-	for _, answer := range []string{``, `[]`, `{"sha":"../../etc"}`, `{"sha":"` + commit + `","siblings":[{"rfilename":"a","size":-1}]}`, `{"sha":"` + commit + `","siblings":[{"rfilename":"a","lfs":{"sha256":"x"}}]}`} {
+	for _, answer := range []string{``, `<!doctype html><title>Sign in</title>`, `[]`, `{}`, `{"sha":"../../etc"}`} {
+		portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }))
+		if _, err := OpenStream(t.Context(), "hf:a/b", fetch{}, StreamOptions{Endpoint: portal.URL, Attempts: 1}); !errors.Is(err, ErrNetwork) {
+			t.Errorf("%s in the hub's place: %v", answer, err)
+		}
+		portal.Close()
+	}
+	for _, answer := range []string{`{"sha":"` + commit + `","siblings":[{"rfilename":"a","size":-1}]}`, `{"sha":"` + commit + `","siblings":[{"rfilename":"a","lfs":{"sha256":"x"}}]}`} {
 		lies := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }))
 		if _, err := OpenStream(t.Context(), "hf:a/b", fetch{}, StreamOptions{Endpoint: lies.URL, Attempts: 1}); err == nil {
 			t.Errorf("%s was taken", answer)
