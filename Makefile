@@ -215,7 +215,7 @@ parity: build/browser-run
 	for b in $(filter-out webkit,$(BROWSER)); do \
 		tests='Networks$$|Pipelines$$'; [ $$b != chromium ] || tests='Networks$$|Pipelines$$|WebGPU$$|BeyondHalf'; \
 		GOOS=js GOARCH=wasm go test ./tests -vet=off -count=1 -v -timeout 30m -exec "$(CURDIR)/build/browser-run -browser $$b $(RUNNER)" \
-			-run "$$tests" > build/parity-$$b.txt || status=$$?; \
+			-everywhere -run "$$tests" > build/parity-$$b.txt || status=$$?; \
 		sed "s/parity: /parity: $$b /" build/parity-$$b.txt >> build/parity.txt; done; \
 	go run ./tests/parity $(if $(JSON),-json) build/parity.txt || status=$$?; sed -n '/^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
 

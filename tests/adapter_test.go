@@ -309,7 +309,7 @@ func TestAdapterStrengths(t *testing.T) {
 // TestEmbeddings: a word is its file's name or the one inside, in every syntax,
 // and nothing within another; what fits no text encoder is refused.
 func TestEmbeddings(t *testing.T) {
-	p := plainWith(t, backends(t)[1].Backend)
+	p := plainWith(t, fastest(t).Backend)
 	draw := func(prompt, syntax string) *image.NRGBA {
 		t.Helper()
 		r := adapterCases(t)[0].request(p.Defaults())

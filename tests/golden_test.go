@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -78,17 +79,30 @@ var simdBackends = sync.OnceValues(func() (list []labelled, err error) {
 	return list, nil
 })
 
-// backends are those that the goldens hold to account: all that need no GPU.
+// everywhere is set by make parity, which shows each backend in each browser.
+var everywhere = flag.Bool("everywhere", false, "also run on what another host or browser runs on")
+
+// backends are those that the goldens hold to account: natively the oracle and the
+// module of a browser without relaxed SIMD, in a browser the one that it takes.
 func backends(t *testing.T) []labelled {
 	t.Helper()
 	list, err := simdBackends()
-	if err != nil {
+	switch {
+	case err != nil:
 		t.Fatal(err)
-	}
-	if runtime.GOOS == "js" { // the oracle is tested natively, where it takes seconds
+	case runtime.GOOS != "js":
+		return append([]labelled{{Backend: cpu.New(), label: "cpu"}}, list...)
+	case *everywhere:
 		return list
 	}
-	return append([]labelled{{Backend: cpu.New(), label: "cpu"}}, list...)
+	return list[len(list)-1:]
+}
+
+// fastest is the last of them.
+func fastest(t *testing.T) labelled {
+	t.Helper()
+	list := backends(t)
+	return list[len(list)-1]
 }
 
 // readSafetensors reads the f32 and i32 tensors of a golden file, or of its seeds.

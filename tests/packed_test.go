@@ -26,7 +26,7 @@ func TestPackedPipelines(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				b := backends(t)[1]
+				b := fastest(t)
 				b.label, b.weights = "packed", quant
 				checkPipeline(t, b, m, dir, bound)
 			})
@@ -51,5 +51,5 @@ func TestTextualInversion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkPipeline(t, backends(t)[1], m, dir, minPSNR)
+	checkPipeline(t, fastest(t), m, dir, minPSNR)
 }

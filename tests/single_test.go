@@ -162,5 +162,5 @@ func TestSingleFilePicture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkPipeline(t, backends(t)[1], l, dir, minPSNR)
+	checkPipeline(t, fastest(t), l, dir, minPSNR)
 }

@@ -23,7 +23,7 @@ func TestRealUpscaler(t *testing.T) {
 	if dir == "" {
 		t.Fatal("set UPSCALER to the unpacked package @upscalerjs/default-model: run `make upscaler`")
 	}
-	b := backends(t)[1]
+	b := fastest(t)
 	open := func(name string) (safetensors.Blob, error) {
 		data, err := fs.ReadFile(os.DirFS(filepath.Join(dir, "models")), name)
 		return memory{bytes.NewReader(data)}, err

@@ -154,7 +154,7 @@ func gradient(w, h int) *image.NRGBA {
 // one that a single tile makes; sizes come out to the pixel, alpha stays.
 func TestUpscaleTiles(t *testing.T) {
 	f := openUpscaler(t, "srvgg_x2") // it sees 4 pixels around each
-	u, err := diffusion.NewUpscaler(t.Context(), backends(t)[1].Backend, f)
+	u, err := diffusion.NewUpscaler(t.Context(), fastest(t).Backend, f)
 	if err != nil {
 		t.Fatal(err)
 	}

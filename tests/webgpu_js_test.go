@@ -72,10 +72,14 @@ func TestNetworksWebGPU(t *testing.T) {
 }
 
 // TestPipelinesWebGPU draws the first picture of each tiny pipeline on the
-// device: software adapters take seconds for one.
+// device, as it is opened for a visitor: software adapters take seconds for one.
 func TestPipelinesWebGPU(t *testing.T) {
 	bounds := map[string]float64{"gpu32": minPSNR, "gpu16": minPackedPSNR}
-	list := precisions(t)
+	best := openWebGPU(t, "")
+	list := []labelled{{Backend: best, label: map[string]string{"f32": "gpu32", "f16": "gpu16"}[best.Info().Precision]}}
+	if *everywhere {
+		list = precisions(t)
+	}
 	for _, dir := range tinyPipelines(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			cases, err := pipeline.Read(dir)
