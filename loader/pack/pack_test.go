@@ -404,6 +404,7 @@ func TestRefusals(t *testing.T) {
 		{"bad quant", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`), "model.safetensors": good}, Options{Quant: "q5"}, "use f32, f16, q8, q4, ternary or auto", nil},
 		{"bad config", map[string][]byte{"config.json": []byte(`[1]`)}, Options{}, "config.json", nil},
 		{"no weights", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`)}, Options{}, "there is no", os.ErrNotExist},
+		{"weights of an unknown kind", map[string][]byte{"model_index.json": []byte(`{"_class_name":"X","unet":["diffusers","X"]}`), "unet/model.safetensors": good}, Options{Needs: func(*loader.Manifest) ([]string, error) { return []string{"unet"}, nil }}, "model.safetensors has no config.json", os.ErrNotExist},
 		{"component escapes", map[string][]byte{"model_index.json": []byte(`{"_class_name":"X","../up":["a","b"]}`)}, Options{}, "not the name of a folder", nil},
 		{"NaN to q8", map[string][]byte{"config.json": []byte(`{"_class_name":"X"}`),
 			"model.safetensors": checkpoint(t, map[string]array{"bad.weight": {"F32", []int{1, 32}, bytes.Repeat([]byte{0, 0, 192, 127}, 32)}})},

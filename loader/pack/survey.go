@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -99,13 +100,21 @@ func (p *packer) needed(parts map[string]part) (list []part, err error) {
 	return list, nil
 }
 
-// hasFiles fails for a component of which there is nothing.
+// hasFiles fails for a component of which there is nothing, or which is needed
+// and has weights without the config that says what they are of.
 func (p *packer) hasFiles(name string) error {
 	if _, ok := p.man.Components[name]; ok {
 		return nil
 	}
-	if files, err := p.in.List(name); err != nil || len(files) > 0 {
+	files, err := p.in.List(name)
+	if err != nil {
 		return err
+	}
+	if i := slices.IndexFunc(files, func(f string) bool { return path.Ext(f) == ".safetensors" || path.Ext(f) == ".bin" }); p.opts.Needs != nil && i >= 0 {
+		return fmt.Errorf("%s has no config.json beside it: %w", files[i], fs.ErrNotExist)
+	}
+	if len(files) > 0 {
+		return nil
 	}
 	return fmt.Errorf("it has neither config.json nor scheduler_config.json: %w", fs.ErrNotExist)
 }
