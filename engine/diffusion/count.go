@@ -34,7 +34,7 @@ func (p *Pipeline) CountTokens(text, syntax string) (n, limit int) {
 
 func (c *clipText) count(text, syntax string) (n, limit int) {
 	chunk := c.tokens() - 2 // but for the begin and the end
-	parts := []weighted{{text: text}}
+	var parts []weighted
 	switch syntax {
 	case syntaxA1111:
 		parts = readA1111(text)
