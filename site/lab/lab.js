@@ -20,6 +20,13 @@ const words = {
 		curves: "Abstand vom Bild aus 200 Schritten: Wurzel der mittleren Quadrate von Farben von 0 bis 255", png: "Als PNG speichern", csv: "Als CSV speichern", list: "Sampler dieses Modells", own: "der des Modells",
 		distance: "Abstand {d}", paper: "Aufsatz", bad: "Für jeden Rand ein bis acht Werte, durch Kommas getrennt.", same: "Zwei verschiedene Einstellungen für die Ränder wählen.", stop: "Anhalten",
 	},
+	zh: {
+		title: "并排比较采样器", prompt: "提示词", across: "横向", down: "纵向", values: "取值", sampler: "采样器", schedule: "调度", steps: "步数", guidance: "引导强度",
+		intro: "每一格的提示词、种子和模型都相同，只有你放在两边的设置不同。每一格都会显示用时，以及与 200 步结果之间的距离。",
+		loading: "正在加载模型。", ready: "就绪。", reference: "正在用 200 步绘制，作为比较的基准…", cell: "第 {done} 格，共 {total} 格", took: "{total} 格，用时 {time}。",
+		curves: "与 200 步图片的距离：颜色（0 到 255）的均方根", png: "保存为 PNG", csv: "保存为 CSV", list: "此模型的采样器", own: "模型自带",
+		distance: "距离 {d}", paper: "论文", bad: "每一边请填写一到八个取值，以逗号分隔。", same: "两边请选择不同的设置。", stop: "停止",
+	},
 };
 const say = (name, values = {}) => (words[language()] ?? words.en)[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 

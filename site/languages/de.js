@@ -53,6 +53,7 @@ export default {
 	onSimd: "dem Prozessor",
 	onCpu: "der langsamen Referenz",
 	compare: "Zwei Einstellungen vergleichen…",
+	lab: "Labor",
 	reset: "Zurück zu den Werten des Modells",
 	empty: "Sag, was du sehen möchtest.",
 	example: "Zum Beispiel: {text}",

@@ -53,6 +53,7 @@ export default {
 	onSimd: "处理器",
 	onCpu: "参考实现",
 	compare: "比较两项设置…",
+	lab: "实验室",
 	reset: "恢复模型的设置",
 	empty: "说说你想看到什么。",
 	example: "例如：{text}",
