@@ -3,6 +3,7 @@ package tests
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/draw"
@@ -10,8 +11,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"wisp/engine/cpu"
 	"wisp/engine/diffusion"
 	"wisp/tests/golden/pipeline"
 )
@@ -188,6 +191,39 @@ func TestModes(t *testing.T) {
 	for _, c := range modeCases(t) {
 		for _, b := range backends(t) {
 			t.Run(c.Name+"/"+b.label, func(t *testing.T) { c.check(t, b, minPSNR) })
+		}
+	}
+}
+
+// TestControlOfAnotherModel: a ControlNet whose weights are not of the model's
+// shapes is refused when it is added, by a weight's name, and the one before
+// stays.
+func TestControlOfAnotherModel(t *testing.T) {
+	models := map[string]string{}
+	for _, c := range modeCases(t) {
+		for _, given := range c.Controls {
+			models[given.Part] = c.Model
+		}
+	}
+	if len(models) < 2 {
+		t.Fatal(models)
+	}
+	for part, name := range models {
+		m := directory{t, filepath.Join("golden", "pipeline", name, "model")}
+		p, err := diffusion.New(t.Context(), cpu.New(), m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		for other, of := range models {
+			config, _ := patched{m, t, map[string]string{"": part}}.Config("")
+			err := p.AddControl("x", config, patched{m, t, map[string]string{"ControlNet x": other}})
+			switch {
+			case of == name && err != nil:
+				t.Errorf("%s with %s: %v", name, other, err)
+			case of != name && (!errors.Is(err, diffusion.ErrBadModel) || !strings.Contains(err.Error(), "weight \"")):
+				t.Errorf("%s with %s of %s: %v, want a weight that does not fit", name, other, of, err)
+			}
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -35,8 +37,8 @@ type controlNet struct {
 }
 
 // AddControl adds a ControlNet by its config, as diffusers wrote it, or nil for
-// the one that belongs to the model's UNet, and its weights, which are asked for
-// when a drawing needs them. It takes the place of one of the same id. Errors
+// the one that belongs to the model's UNet, and its weights, whose names and
+// shapes are checked and which are read when a drawing needs them. It takes the place of one of the same id. Errors
 // wrap [ErrBadModel].
 func (p *Pipeline) AddControl(id string, config []byte, weights Weights) error {
 	k, ok := p.kind.(steerable)
@@ -54,13 +56,16 @@ func (p *Pipeline) AddControl(id string, config []byte, weights Weights) error {
 	if err != nil {
 		return fmt.Errorf("%w: ControlNet: %w", ErrBadModel, err)
 	}
-	p.RemoveControl(id)
 	net := Net{
 		Component: "ControlNet " + id, Late: true, From: weights, Fixed: []string{"context", "condition"},
 		Graph: func(s Size) (*engine.Graph, error) {
 			return model.ControlNet(config, s.Batch, s.Height, s.Width, s.Tokens)
 		},
 	}
+	if err := net.fits(Size{Batch: 1, Height: 64, Width: 64, Tokens: 77}); err != nil {
+		return fmt.Errorf("%w: ControlNet: %w", ErrBadModel, err)
+	}
+	p.RemoveControl(id)
 	if p.controls == nil {
 		p.controls = map[string]*controlNet{}
 	}
@@ -94,6 +99,27 @@ func (u unetPart) takes(f model.ControlFacts, factor int) error {
 		return fmt.Errorf("conditioning_embedding_out_channels make one of %d pixels, a latent has %d", f.Scale, factor)
 	}
 	return nil
+}
+
+// fits checks the names and shapes of a network's weights and reads none.
+func (n Net) fits(s Size) error {
+	g, err := n.Graph(s)
+	if err != nil {
+		return err
+	}
+	need := needed(g)
+	err = n.From.Stream(context.Background(), n.Component, nil, func(name, _ string, shape []int, _ func(io.WriterAt) error) error {
+		name = plainName(name)
+		if w := need[name]; w != nil && !w.Shape.Equal(shape) {
+			return fmt.Errorf("weight %q is %v, for this model it is %v", name, shape, w.Shape)
+		}
+		delete(need, name)
+		return nil
+	})
+	if err == nil && len(need) > 0 {
+		err = fmt.Errorf("%w %q", errNoWeight, slices.Min(slices.Collect(maps.Keys(need))))
+	}
+	return err
 }
 
 // steering runs the ControlNets of a request beside the denoiser, as diffusers'
