@@ -2,6 +2,7 @@ package tests
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"wisp/engine"
+	"wisp/engine/enginetest"
 	"wisp/engine/model"
 	"wisp/tests/golden/seeded"
 )
@@ -126,6 +128,16 @@ func TestAdapterForms(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 			continue
+		}
+		values := slices.Clone(given["layer.weight"].Float32s())
+		if err := change.Merge(values, c.Strength); slices.Contains(change.Parts(), "bias") {
+			if !errors.Is(err, model.ErrAdapter) {
+				t.Errorf("%s: merged, though it changes a bias: %v", c.Name, err)
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		} else if err := enginetest.Compare(engine.FromFloat32s(values, c.Shape...), engine.FromFloat32s(c.Merged, c.Shape...), 1e-5); err != nil {
+			t.Errorf("%s, merged: %v", c.Name, err)
 		}
 		loaded, err := change.Load()
 		if err != nil {

@@ -190,6 +190,9 @@ func journalKey(o Options) (key string, ok bool) {
 	fixed := fixedKey
 	sum := sha256.New()
 	fmt.Fprintf(sum, "3 %d %q %d %q %q %d\n", loader.Version, o.Quant, o.Size, o.Name, o.Licence, o.ChunkSize)
+	if o.Changes != "" {
+		fmt.Fprintf(sum, "%q\n", o.Changes)
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.seen)) {
 		stamp := o.seen[name]
 		if stamp == "" {

@@ -40,6 +40,11 @@ type Options struct {
 	// reads, in the order of need: others are left out. Without, all with
 	// weights are packed, by name.
 	Needs func(*loader.Manifest) ([]string, error)
+	// Change, which may be nil, gives what alters a tensor's values in place
+	// before it is packed, or nil for one that stays; Changes tells what that is,
+	// so that an interrupted pack goes on with the same only.
+	Change  func(component, name string) func(values []float32) error
+	Changes string
 	// OnPlan, which may be nil, sees what [Run] is about to do before anything
 	// is written; its error ends the pack.
 	OnPlan func(*Plan) error

@@ -271,6 +271,12 @@ const rowBuffer = 1 << 18
 
 // addTensor converts one tensor to its packed dtype and writes it.
 func (p *packer) addTensor(ctx context.Context, component string, t safetensors.Tensor, r *io.SectionReader) (tensorError, error) {
+	if p.opts.Change != nil {
+		var err error
+		if t, r, err = p.changed(ctx, component, t, r); err != nil {
+			return tensorError{}, err
+		}
+	}
 	was, noted := p.w.done.find(component, t.Name)
 	if noted && p.w.known(packedBytes(t, was.DType)) {
 		if err := p.same(ctx, t, r, was); err != nil {
@@ -315,6 +321,30 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 		return e, errStale
 	}
 	return e, p.w.done.note(entry{Tensor: &now})
+}
+
+// changed is a tensor with the values that Options.Change makes of its own, in
+// f32, or as it was.
+func (p *packer) changed(ctx context.Context, component string, t safetensors.Tensor, r *io.SectionReader) (safetensors.Tensor, *io.SectionReader, error) {
+	change := p.opts.Change(component, t.Name)
+	if change == nil {
+		return t, r, nil
+	}
+	values := make([]float32, 0, t.Elems())
+	err := eachBlock(ctx, t, r, rowBuffer, func(src []byte, n int) error {
+		values = values[:len(values)+n]
+		return floats(values[len(values)-n:], src, t)
+	})
+	if err == nil {
+		err = change(values)
+	}
+	if err != nil {
+		return t, r, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	p.seen += t.Size // its bytes are counted as it is converted
+	t.DType, t.Scale, t.Size = "F32", 0, int64(4*len(values))
+	p.seen -= t.Size
+	return t, io.NewSectionReader(bytes.NewReader(f32Bytes(values)), 0, t.Size), nil
 }
 
 // same fails where a tensor that was packed is not what it was then.

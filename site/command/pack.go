@@ -30,6 +30,8 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		with = append(with, name)
 		return nil
 	})
+	var loras merged
+	f.Func("lora", "a LoRA's file, or FILE:WEIGHT, to be merged into the weights; may be given more than once", loras.add)
 	f.StringVar(&o.Out, "out", "", "the model directory to write")
 	f.StringVar(&o.Quant, "quant", "f16", "how weights are stored: f32 (as they are), f16, q8, q4, ternary (the denoiser's layers in 2 bits, the rest in q4), or auto (layer by layer, as -size allows)")
 	size := f.String("size", "", "for -quant auto: the size to fill, such as 1.2GB")
@@ -64,11 +66,20 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(loras.flags) > 0 {
+		o.Change = loras.change
+		if o.Changes, err = loras.digest(); err != nil {
+			return err
+		}
+	}
 	o.OnPlan = func(plan *pack.Plan) error {
 		if bar != nil {
 			bar.Total = plan.Input
 		}
 		if err := drawable(plan, plan.Manifest); err != nil {
+			return err
+		}
+		if err := loras.read(plan, log); err != nil {
 			return err
 		}
 		if shapes, err := pack.Shapes(plan.Manifest); err == nil {
