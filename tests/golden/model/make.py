@@ -140,9 +140,10 @@ def unets():
     unet("unet_sd1", 10, 981, 8, 8, **(small | dict(attention_head_dim=4, layers_per_block=2, block_out_channels=(8, 12))))
     # Stable Diffusion 2: heads by block, linear projections.
     unet("unet_sd2", 11, 501.25, 8, 12, **small, attention_head_dim=(2, 8), use_linear_projection=True)
-    # Sizes that do not halve evenly, three levels, lists for every per-block option.
+    # Sizes that do not halve evenly, three levels, lists for every per-block option. Tokens of four channels would be too
+    # ill-conditioned for f16.
     unet("unet_odd", 12, 7, 9, 11, **(small | dict(
-        block_out_channels=(4, 8, 8), layers_per_block=[2, 1, 1], transformer_layers_per_block=[1, 2, 1],
+        block_out_channels=(8, 8, 16), layers_per_block=[2, 1, 1], transformer_layers_per_block=[1, 2, 1],
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         attention_head_dim=[1, 2, 4], only_cross_attention=[True, False, False])))
@@ -166,7 +167,7 @@ def unets():
     for i, kind in enumerate(("timestep", "projection", "simple_projection", "identity")):
         unet(f"unet_class_{kind}", 20 + i, 40, 4, 4, batch=2, **(small | dict(block_out_channels=(4, 8))), attention_head_dim=2,
              class_embed_type=kind, projection_class_embeddings_input_dim=6)
-    # Asymmetric transformer depths, as in SSD-1B. Tokens of four channels would be too ill-conditioned for f16.
+    # Asymmetric transformer depths, as in SSD-1B.
     unet("unet_asymmetric", 18, 40, 4, 6, batch=1, **(small | dict(
         layers_per_block=2, transformer_layers_per_block=[[1, 2], [1, 1]],
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
