@@ -629,7 +629,7 @@ func TestChangesOfMind(t *testing.T) {
 	p.until(`document.getElementById("verdict").textContent.startsWith("The model is deleted")`)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("models").close(); document.getElementById("go").click()`))
 	p.fill("steps", "1")
-	for _, text := range []string{strings.Repeat("a red heart, ", 8000), "🇫🇷🇯🇵🏴󠁧󠁢󠁥󠁮󠁧󠁿 🈚", "قلب أحمر על לב אדום", "red\x00heart\u202e\u2066\ufeff", "\ud7ff\ue000\ufffd" + "𝕳", "\n\n\t heart \r\n", `"\'<!--</script>${1}`} {
+	for _, text := range []string{strings.Repeat("a red heart, ", 8000), "🇫🇷🇯🇵🏴󠁧󠁢󠁥󠁮󠁧󠁿 🈚", "قلب أحمر על לב אדום", "red\x00heart\u202e\u2066\ufeff", "\ud7ff\ue000\ufffd" + "𝕳", "\n\n\t heart \r\n", `"\'<!--</script>$1$&`} {
 		before := eval[int](p, `Number(document.documentElement.dataset.pictures)`)
 		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.getElementById("prompt").value = %s; document.getElementById("go").click()`, quoted(text))))
 		p.until(fmt.Sprintf(`Number(document.documentElement.dataset.pictures) > %d && document.getElementById("go").textContent === "Generate"`, before))

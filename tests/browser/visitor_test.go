@@ -595,7 +595,7 @@ func TestKeyboard(t *testing.T) {
 		order = append(order, here)
 	}
 	got := strings.Join(order, " ")
-	const want = "more-ways live go style BUTTON again vary edit star save copy link SUMMARY search stars export clear thumb mark star mark bin mark pen A A language"
+	const want = "more-ways live go style BUTTON again vary edit enlarge star save copy link SUMMARY search stars export clear thumb mark star mark bin mark pen A A language"
 	if got != want {
 		t.Errorf("the focus goes\n%s, want\n%s", got, want)
 	}

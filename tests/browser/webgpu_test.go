@@ -150,7 +150,7 @@ func TestProfileView(t *testing.T) {
 	p.open(s.URL + "/?profile")
 	p.draw("red heart")
 	p.until(`document.getElementById("profile")?.textContent.startsWith("simd\n")`)
-	p.run(chromedp.Evaluate[chromedp.Void](`import("/profile.js").then(({ show }) => show({ device: "a card", profile: [
+	p.run(chromedp.Evaluate[chromedp.Void](`import("/studio.js").then(({ profile }) => profile({ device: "a card", profile: [
 		{ kernel: "conv2d", dispatches: 3, ms: 30, flops: 6e9, bytes: 9e8 }, { kernel: "linear", dispatches: 1, ms: 10, flops: 1e9, bytes: 1e8 }] }))`))
 	p.until(`/^a card\n.*\nconv2d +3 +30.0 +75 +200.0 +30.0\nlinear +1 +10.0 +25 +100.0 +10.0$/.test(document.getElementById("profile").textContent)`)
 }
