@@ -29,7 +29,7 @@ type ServeOptions struct {
 const (
 	patienceHead  = 10 * time.Second
 	patienceWrite = 30 * time.Second
-	patienceIdle  = 2 * time.Minute
+	patienceIdle  = 30 * time.Second      // for so long HTTP/2 keeps what a closed connection held, too
 	patienceFull  = time.Second           // to take a piece, where others wait for a place
 	patienceRest  = 2 * time.Second       // after which a crowd has gone
 	maxHead       = 64 << 10              // bytes of a request's headers
@@ -272,14 +272,14 @@ func (r *room) rest() {
 	if r.answers.size() >= crowded || r.conns.size() >= crowded {
 		r.crowded.Store(true)
 	} else if r.few() && r.crowded.Swap(false) {
-		time.AfterFunc(patienceRest, func() { r.free(3) })
+		time.AfterFunc(patienceRest, func() { r.free(6) })
 	}
 }
 
 func (r *room) few() bool { return r.answers.size() < crowded/4 && r.conns.size() < crowded/4 }
 
 // free gives memory back so many times, for on a busy machine what a crowd began
-// takes a while to end.
+// takes a while to end, and what its connections held longer than patienceIdle.
 func (r *room) free(times int) {
 	if !r.few() {
 		r.crowded.Store(true)

@@ -263,7 +263,7 @@ func (v *victim) idle() time.Duration {
 // the row: within 10 %.
 func (v *victim) rests(t *testing.T) {
 	r := row.Row{Case: "the server afterwards, " + t.Name(), Tried: 1, MemoryBefore: v.memory, DescriptorsBefore: v.descriptors}
-	for range 90 { // what timers hold is given back when they are over
+	for range 120 { // what timers hold is given back when they are over
 		r.MemoryAfter, r.DescriptorsAfter = row.Memory(v.pid), row.Descriptors(v.pid)
 		if r.DescriptorsAfter <= v.descriptors && r.MemoryAfter <= 1.1*v.memory+slack {
 			r.Held = 1
