@@ -83,8 +83,7 @@ func (g *generator) removeControl(ctx context.Context, args bridge.Arguments) (a
 	return nil, nil
 }
 
-// readControls reads what steers a request: [{id, image,
-// weight, start, end}].
+// readControls reads what steers a request: [{id, image, weight, start, end}].
 func readControls(f *bridge.Fields, r *diffusion.Request) {
 	list, ok := f.Get("controls")
 	if !ok {

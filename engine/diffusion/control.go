@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"io"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -38,8 +37,8 @@ type controlNet struct {
 
 // AddControl adds a ControlNet by its config, as diffusers wrote it, or nil for
 // the one that belongs to the model's UNet, and its weights, whose names and
-// shapes are checked and which are read when a drawing needs them. It takes the place of one of the same id. Errors
-// wrap [ErrBadModel].
+// shapes are checked and which are read when a drawing needs them. It takes the
+// place of one of the same id. Errors wrap [ErrBadModel].
 func (p *Pipeline) AddControl(id string, config []byte, weights Weights) error {
 	k, ok := p.kind.(steerable)
 	if !ok {
@@ -107,19 +106,15 @@ func (n Net) fits(s Size) error {
 	if err != nil {
 		return err
 	}
-	need := needed(g)
+	shapes := map[string][]int{}
 	err = n.From.Stream(context.Background(), n.Component, nil, func(name, _ string, shape []int, _ func(io.WriterAt) error) error {
-		name = plainName(name)
-		if w := need[name]; w != nil && !w.Shape.Equal(shape) {
-			return fmt.Errorf("weight %q is %v, for this model it is %v", name, shape, w.Shape)
-		}
-		delete(need, name)
+		shapes[name] = shape
 		return nil
 	})
-	if err == nil && len(need) > 0 {
-		err = fmt.Errorf("%w %q", errNoWeight, slices.Min(slices.Collect(maps.Keys(need))))
+	if err != nil {
+		return err
 	}
-	return err
+	return checkWeights(g, n, shapes)
 }
 
 // steering runs the ControlNets of a request beside the denoiser, as diffusers'

@@ -1,18 +1,20 @@
 package diffusion
 
+// reading is a [Kind] whose prompts are bounded by T5, nil where the model came
+// without it, and not by its CLIPs.
+type reading interface{ reads() *t5Text }
+
+func (k *flux) reads() *t5Text { return k.t5 }
+
+func (k *stableDiffusion3) reads() *t5Text { return k.t5 }
+
 // CountTokens is how many tokens the text encoder that bounds a prompt makes of a
 // text, and how many it takes: where brackets are read, CLIP takes as many
 // chunks as it needs, and limit is what those hold. It is 0 for a model without
 // words or such a bound.
 func (p *Pipeline) CountTokens(text, syntax string) (n, limit int) {
-	var t5 *t5Text
-	switch k := p.kind.(type) {
-	case *flux:
-		t5 = k.t5
-	case *stableDiffusion3:
-		t5 = k.t5
-	}
-	if t5 != nil {
+	if k, ok := p.kind.(reading); ok && k.reads() != nil {
+		t5 := k.reads()
 		_, seen, _ := t5.tokenizer.Encode(text, 8*t5.tokens)
 		for _, v := range seen {
 			n += int(v)

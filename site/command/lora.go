@@ -35,11 +35,17 @@ func parseLora(text string) (loraFlag, error) {
 	return l, err
 }
 
-// openLora opens a LoRA's file, or the directory that PEFT saves one in.
-func openLora(name string) (*adapter.File, error) {
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		name = filepath.Join(name, "adapter_model.safetensors")
+// path is the LoRA's file, or that in the directory that PEFT saves one in.
+func (l loraFlag) path() string {
+	if info, err := os.Stat(l.file); err == nil && info.IsDir() {
+		return filepath.Join(l.file, "adapter_model.safetensors")
 	}
+	return l.file
+}
+
+// open opens the LoRA.
+func (l loraFlag) open() (*adapter.File, error) {
+	name := l.path()
 	dir, err := pack.OpenDir(filepath.Dir(name))
 	if err != nil {
 		return nil, err
@@ -66,7 +72,7 @@ func openLora(name string) (*adapter.File, error) {
 // of them means nothing in the model is told.
 func addLoras(ctx context.Context, p *diffusion.Pipeline, flags []loraFlag) (list []diffusion.Lora, err error) {
 	for _, l := range flags {
-		f, err := openLora(l.file)
+		f, err := l.open()
 		if err != nil {
 			return nil, fmt.Errorf("-lora: %w", err)
 		}

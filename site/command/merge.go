@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"wisp/engine/diffusion"
-	"wisp/loader/adapter"
 	"wisp/loader/pack"
 )
 
@@ -32,11 +30,7 @@ func (m *merged) add(text string) error {
 func (m *merged) digest() (string, error) {
 	sum := sha256.New()
 	for _, l := range m.flags {
-		name := l.file
-		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			name = filepath.Join(name, "adapter_model.safetensors")
-		}
-		f, err := os.Open(name)
+		f, err := os.Open(l.path())
 		if err != nil {
 			return "", fmt.Errorf("-lora: %w", err)
 		}
@@ -56,8 +50,8 @@ func (m *merged) read(plan *pack.Plan, log io.Writer) error {
 		return err
 	}
 	for _, l := range m.flags {
-		var f *adapter.File
-		if f, err = openLora(l.file); err != nil {
+		f, err := l.open()
+		if err != nil {
 			return fmt.Errorf("-lora: %w", err)
 		}
 		one, err := diffusion.NewMerging(plan, f, l.weight)
