@@ -6,9 +6,8 @@ import { isCheckpoint, isPacked } from "./import.js";
 import { showError, showNotice, t } from "./ui.js";
 
 // start watches the page; on.restore(said, name, files) with what a file says (see
-// said.js), on.begin(file, name), on.take(kind, files) with
-// what kindOf knows and its config.json, on.learn(name, lines) with a wildcard
-// file, on.open([[path, file]]).
+// said.js), on.begin(file, name), on.take(kind, files) with what
+// kindOf knows and its config.json, on.learn(name, lines) with a wildcard file, on.open([[path, file]]).
 export function start(on) {
 	const mark = (on) => document.body.classList.toggle("dragged", on);
 	addEventListener("dragover", (event) => {

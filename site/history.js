@@ -7,9 +7,10 @@
 // began with another start, mask (Blobs) and outpaint; settings are those of one
 // picture, its seed among them.
 
+import { openDatabase, patience } from "./memory.js";
+
 const name = "wisp-history";
 const store = "pictures";
-const patience = 5000; // milliseconds that a transaction may take
 
 // each calls f with a cursor at every picture in a range.
 function each(objects, range, f) {
@@ -26,18 +27,6 @@ function each(objects, range, f) {
 // and whole is one as it was.
 const inBytes = async (picture) => Object.fromEntries(await Promise.all(Object.entries(picture).map(async ([name, value]) => [name, value instanceof Blob ? await value.arrayBuffer() : value])));
 const whole = ({ type = "image/png", ...picture }) => Object.fromEntries(Object.entries(picture).map(([name, value]) => [name, value instanceof ArrayBuffer ? new Blob([value], { type }) : value]));
-
-// openDatabase opens it in whatever version it is: a newer page of wisp may
-// have raised it, and still has the store.
-function openDatabase() {
-	return new Promise((resolve, reject) => {
-		setTimeout(reject, patience, new Error("the database does not answer"));
-		const request = indexedDB.open(name);
-		request.onupgradeneeded = () => request.result.createObjectStore(store, { keyPath: "id", autoIncrement: true });
-		request.onsuccess = () => resolve(request.result);
-		request.onerror = request.onblocked = () => reject(request.error);
-	});
-}
 
 // channelTo other tabs; null where cookies, and with them channels, are blocked.
 function channelTo(name) {
@@ -63,7 +52,7 @@ export class History extends EventTarget {
 	// #objects begins a transaction. A connection that another tab had closed,
 	// or that the browser lost, is opened again.
 	async #objects(mode, again = true) {
-		const mine = this.#database ??= openDatabase().then((db) => {
+		const mine = this.#database ??= openDatabase(name, store, { keyPath: "id", autoIncrement: true }).then((db) => {
 			db.onclose = () => this.#database === mine && (this.#database = null);
 			db.onversionchange = () => {
 				db.close();

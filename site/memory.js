@@ -20,3 +20,17 @@ export function recall(name) {
 		return null;
 	}
 }
+
+export const patience = 5000; // milliseconds that a database may take to do one thing
+
+// openDatabase opens one in whatever version it is: a newer page of wisp may have
+// raised it, and still has the store.
+export function openDatabase(name, store, options) {
+	return new Promise((resolve, reject) => {
+		setTimeout(reject, patience, new Error("the database does not answer"));
+		const request = indexedDB.open(name);
+		request.onupgradeneeded = () => request.result.createObjectStore(store, options);
+		request.onsuccess = () => resolve(request.result);
+		request.onerror = request.onblocked = () => reject(request.error);
+	});
+}

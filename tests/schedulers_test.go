@@ -7,7 +7,6 @@ import (
 	"errors"
 	"image"
 	"image/draw"
-	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,15 +36,7 @@ func TestSchedulers(t *testing.T) {
 	if err := json.Unmarshal(data, &golden); err != nil || len(golden.Cases) == 0 {
 		t.Fatal(err, len(golden.Cases))
 	}
-	file, err := os.Open(filepath.Join(dir, "pictures.png"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	sheet, err := png.Decode(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sheet := readImage(t, filepath.Join(dir, "pictures.png"))
 	m := directory{t, filepath.Join("golden", "pipeline", "tiny_ddim_kl", "model")}
 	for i, c := range golden.Cases {
 		p, err := diffusion.New(t.Context(), cpu.New(), altered{m, "scheduler", string(c.Scheduler)}, nil)

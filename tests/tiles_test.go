@@ -1,10 +1,6 @@
 package tests
 
 import (
-	"image"
-	"image/draw"
-	"image/png"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,17 +18,7 @@ func TestTiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open(filepath.Join(dir, "image.png"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	decoded, err := png.Decode(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	photo := image.NewNRGBA(decoded.Bounds())
-	draw.Draw(photo, photo.Rect, decoded, image.Point{}, draw.Src)
+	photo := readImage(t, filepath.Join(dir, "image.png"))
 	for _, b := range backends(t) {
 		for _, room := range []int64{100_000, 1 << 30} {
 			p, err := diffusion.New(t.Context(), b.Backend, directory{t, filepath.Join(dir, "model")}, nil, diffusion.Workspace(room))

@@ -1,6 +1,7 @@
 // Files that the visitor gave once and that this browser keeps: ControlNets,
 // upscalers. Where it keeps nothing they are there for as long as the page is open.
 import { maxText } from "./limits.js";
+import { openDatabase } from "./memory.js";
 import { refuse } from "./refusal.js";
 import { choose } from "./parts.js";
 import { t } from "./ui.js";
@@ -9,17 +10,13 @@ const held = new Map(); // id -> {id, kind, name, file, config}
 
 // act does one thing with the store; undefined where there is none.
 async function act(mode, what) {
-	const open = indexedDB.open("wisp-files");
-	open.onupgradeneeded = () => open.result.createObjectStore("files", { keyPath: "id" });
-	const done = (request) => new Promise((resolve, reject) => {
-		request.onsuccess = request.oncomplete = () => resolve(request.result);
-		request.onerror = request.onblocked = request.onabort = () => reject(request.error);
-	});
-	const database = await done(open);
+	const database = await openDatabase("wisp-files", "files", { keyPath: "id" });
 	try {
-		const transaction = database.transaction("files", mode);
-		const request = what(transaction.objectStore("files"));
-		await done(transaction);
+		const transaction = database.transaction("files", mode), request = what(transaction.objectStore("files"));
+		await new Promise((resolve, reject) => {
+			transaction.oncomplete = resolve;
+			transaction.onabort = () => reject(transaction.error);
+		});
 		return request.result;
 	} finally {
 		database.close();

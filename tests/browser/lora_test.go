@@ -14,23 +14,11 @@ import (
 func TestLoraAndUpscaler(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
-	result, err := p.call(`
+	result, err := p.call(weigh + `
 		const wrong = [];
-		// file writes a safetensors file of {name: [shape, value of i]}.
-		const file = (name, tensors) => {
-			const header = {}, values = [];
-			for (const [key, [shape, f]] of Object.entries(tensors)) {
-				const n = shape.reduce((a, b) => a * b, 1), begin = 4 * values.length;
-				for (let i = 0; i < n; i++) values.push(f(i));
-				header[key] = { dtype: "F32", shape, data_offsets: [begin, 4 * values.length] };
-			}
-			const text = new TextEncoder().encode(JSON.stringify(header)), size = new Uint8Array(8);
-			new DataView(size.buffer).setUint32(0, text.length, true);
-			return new File([size, text, new Float32Array(values)], name);
-		};
 		const layer = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0";
 		const wave = (i) => 0.3 * Math.sin(i * 1.7);
-		const style = file("style.safetensors", { [layer + ".lora_A.weight"]: [[2, 192], wave], [layer + ".lora_B.weight"]: [[192, 2], wave], "else.weight": [[1], wave] });
+		const style = weigh("style.safetensors", { [layer + ".lora_A.weight"]: [[2, 192], wave], [layer + ".lora_B.weight"]: [[192, 2], wave], "else.weight": [[1], wave] });
 		const g = await createGenerator({ backend: "simd", threads: 1 });
 		const draw = async (more) => (await g.generate({ prompt: "red heart", seed: 1, steps: 1, ...more })).images[0].data.join();
 		const bare = await draw();
@@ -47,7 +35,7 @@ func TestLoraAndUpscaler(t *testing.T) {
 		const second = await createGenerator({ backend: "simd", threads: 1 }); // on the same engine
 		const others = await second.generate({ prompt: "red heart<lora:style:2>", seed: 1, steps: 1 });
 		if (others.images[0].data.join() !== bare || !others.notices.join().includes('no LoRA "style"')) wrong.push("another generator's LoRA: " + others.notices);
-		const own = await second.addLora(file("style.safetensors", { [layer + ".lora_A.weight"]: [[2, 192], (i) => -wave(i)], [layer + ".lora_B.weight"]: [[192, 2], wave] }));
+		const own = await second.addLora(weigh("style.safetensors", { [layer + ".lora_A.weight"]: [[2, 192], (i) => -wave(i)], [layer + ".lora_B.weight"]: [[192, 2], wave] }));
 		if (await draw({ prompt: "red heart<lora:style:2>" }) !== worn) wrong.push("the other generator's LoRA of that name is worn");
 		if ((await second.generate({ prompt: "red heart<lora:style:2>", seed: 1, steps: 1 })).images[0].data.join() === worn) wrong.push("the second generator wears the first one's");
 		second.dispose();
@@ -55,7 +43,7 @@ func TestLoraAndUpscaler(t *testing.T) {
 		await g.removeLora(lora.id);
 		if (await draw() !== bare || g.loras.length !== 0) wrong.push("it is not removed");
 		const code = (f) => f().then(() => "nothing", (err) => err.code + " " + err.message);
-		const other = await code(() => g.addLora(file("other.safetensors", { "lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight": [[9, 1], wave] })));
+		const other = await code(() => g.addLora(weigh("other.safetensors", { "lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight": [[9, 1], wave] })));
 		if (!other.startsWith("bad-model") || !other.includes("double_blocks_0")) wrong.push(other);
 		const gone = await code(() => g.generate({ prompt: "a", loras: [{ id: lora.id }] }));
 		if (!gone.startsWith("bad-request")) wrong.push(gone);
@@ -65,7 +53,7 @@ func TestLoraAndUpscaler(t *testing.T) {
 		small.data.fill(200);
 		const large = await upscale(small, { by: 1.5 });
 		if (large.width !== 30 || large.height !== 18 || large.data[0] !== 200) wrong.push("the filter makes " + large.width + "x" + large.height);
-		const zero = () => 0, net = file("srvgg.safetensors", { "body.0.weight": [[8, 3, 3, 3], zero], "body.0.bias": [[8], zero], "body.1.weight": [[8], zero], "body.2.weight": [[12, 8, 3, 3], zero], "body.2.bias": [[12], () => 0.1] });
+		const zero = () => 0, net = weigh("srvgg.safetensors", { "body.0.weight": [[8, 3, 3, 3], zero], "body.0.bias": [[8], zero], "body.1.weight": [[8], zero], "body.2.weight": [[12, 8, 3, 3], zero], "body.2.bias": [[12], () => 0.1] });
 		const told = [];
 		const twice = await upscale(small, { model: net, backend: "simd", onProgress: (e) => told.push(e.stage + e.loaded + "/" + e.total) });
 		if (twice.width !== 40 || twice.height !== 24 || Math.abs(twice.data[0] - 226) > 1) wrong.push("the network makes " + twice.width + "x" + twice.height + " of " + twice.data[0]);
