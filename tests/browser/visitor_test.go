@@ -214,10 +214,12 @@ func TestHistoryInTrouble(t *testing.T) {
 func TestManyPictures(t *testing.T) {
 	s, p := serve(t), newTab(t)
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != "/history.js" { // which the page has within another script
+		switch r.URL.Path {
+		case "/history.js", "/memory.js": // which the page has within another script
+			http.ServeFile(w, r, "../../site"+r.URL.Path)
+		default:
 			return false
 		}
-		http.ServeFile(w, r, "../../site/history.js")
 		return true
 	})
 	p.open(s.URL)
