@@ -85,7 +85,7 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 # Those of SLOW wait for stalled servers or move large files: test-faults has them.
 SLOW := Test(EverythingFailsOnce|NetworkDoesNotAnswer|PageArrives|OwnFilesFail|OwnFilesAreGone|ImportLarge|EngineDies|Killed|Clocks)
 test-page:
-	go test -tags browser -count=1 -timeout 50m $(if $(ARGS),$(ARGS),-skip '^$(SLOW)$$') ./tests/browser
+	go test -tags browser -count=1 -parallel 2 -timeout 50m $(if $(ARGS),$(ARGS),-skip '^$(SLOW)$$') ./tests/browser
 
 # What build writes, on nginx, Apache and Caddy; part of test-page.
 test-hosts:

@@ -48,6 +48,7 @@ type StatusError struct {
 	RetryAfter time.Duration // from the Retry-After header; 0 when absent
 }
 
+// Error names the status.
 func (e *StatusError) Error() string { return fmt.Sprintf("HTTP status %d", e.Status) }
 
 // permanent reports whether asking the same source again is pointless.

@@ -160,8 +160,19 @@ func wordRune(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.Nl, unicode.Other_Alphabetic, unicode.M, unicode.Nd, unicode.Pc, unicode.Join_Control)
 }
 
+// asWritten makes the finder of those that are looked for in the text as it is.
+func asWritten(mentions []mention) (*finder, error) {
+	var list []added
+	for _, m := range mentions {
+		if m.text != "" {
+			list = append(list, m.added)
+		}
+	}
+	return newFinder(list)
+}
+
 // byPlace makes the finders of those that are looked for before and after the text is normalised.
-func byPlace(mentions []mention) (raw, normal *finder, err error) {
+func byPlace(mentions []mention, normalize func(string) string) (raw, normal *finder, err error) {
 	var lists [2][]added
 	for _, m := range mentions {
 		t, list := m.added, &lists[0]

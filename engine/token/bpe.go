@@ -66,7 +66,7 @@ func NewCLIP(vocab, merges []byte, opt Options) (*CLIP, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.raw, t.normal, err = byPlace(mentions); err != nil {
+	if t.raw, t.normal, err = byPlace(mentions, normalize); err != nil {
 		return nil, err
 	}
 	for _, special := range []struct {

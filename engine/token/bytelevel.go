@@ -48,20 +48,7 @@ func NewByteLevel(vocab, merges []byte, opt Options) (*ByteLevel, error) {
 		return nil, err
 	}
 	t := &ByteLevel{}
-	var lists [2][]added
-	for _, m := range mentions {
-		i := 0
-		if m.normalized {
-			i, m.text = 1, nfc(m.text)
-		}
-		if m.text != "" {
-			lists[i] = append(lists[i], m.added)
-		}
-	}
-	if t.raw, err = newFinder(lists[0]); err == nil {
-		t.normal, err = newFinder(lists[1])
-	}
-	if err != nil {
+	if t.raw, t.normal, err = byPlace(mentions, nfc); err != nil {
 		return nil, err
 	}
 	var ok bool

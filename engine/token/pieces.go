@@ -88,13 +88,7 @@ func (p *Pieces) load(c config, pairs []pair) error {
 	if err != nil {
 		return err
 	}
-	var list []added
-	for _, m := range mentions {
-		if m.text != "" {
-			list = append(list, m.added)
-		}
-	}
-	if p.raw, err = newFinder(list); err != nil {
+	if p.raw, err = asWritten(mentions); err != nil {
 		return err
 	}
 	c.PAD.Content = cmp.Or(c.PAD.Content, c.EOS.Content)

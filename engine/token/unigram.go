@@ -118,13 +118,7 @@ func (u *Unigram) special(c config, pieces []piece) (err error) {
 	if err != nil {
 		return err
 	}
-	var list []added
-	for _, m := range mentions {
-		if m.text != "" {
-			list = append(list, m.added)
-		}
-	}
-	u.raw, err = newFinder(list)
+	u.raw, err = asWritten(mentions)
 	return err
 }
 

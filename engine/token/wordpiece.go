@@ -45,33 +45,8 @@ func NewWordPiece(vocab []byte, opt Options) (*WordPiece, error) {
 	if w.strip = w.lower; about.Strip != nil {
 		w.strip = *about.Strip
 	}
-	var err error
-	if opt.Tokenizer != nil {
-		w.ids, _, err = c.readTokenizer(opt)
-	} else {
-		w.ids = map[string]int32{}
-		for line := range strings.Lines(string(vocab)) {
-			w.ids[strings.TrimRight(line, "\r\n")] = int32(len(w.ids))
-		}
-	}
-	if err == nil {
-		err = checkIDs(w.ids)
-	}
-	if err != nil {
-		return nil, err
-	}
 	c.More = append(c.More, about.CLS, about.SEP, about.Mask)
-	mentions, err := c.addedTokens(w.ids)
-	if err != nil {
-		return nil, err
-	}
-	var list []added
-	for _, m := range mentions {
-		if m.text != "" {
-			list = append(list, m.added)
-		}
-	}
-	if w.raw, err = newFinder(list); err != nil {
+	if err := w.read(vocab, &c, opt); err != nil {
 		return nil, err
 	}
 	for _, s := range []struct {
@@ -89,6 +64,31 @@ func NewWordPiece(vocab []byte, opt Options) (*WordPiece, error) {
 		w.top = max(w.top, int(id))
 	}
 	return w, nil
+}
+
+// read takes the words and the added tokens from a vocabulary, a word a line,
+// or from tokenizer.json.
+func (w *WordPiece) read(vocab []byte, c *config, opt Options) (err error) {
+	if opt.Tokenizer != nil {
+		w.ids, _, err = c.readTokenizer(opt)
+	} else {
+		w.ids = map[string]int32{}
+		for line := range strings.Lines(string(vocab)) {
+			w.ids[strings.TrimRight(line, "\r\n")] = int32(len(w.ids))
+		}
+	}
+	if err == nil {
+		err = checkIDs(w.ids)
+	}
+	if err != nil {
+		return err
+	}
+	mentions, err := c.addedTokens(w.ids)
+	if err != nil {
+		return err
+	}
+	w.raw, err = asWritten(mentions)
+	return err
 }
 
 // VocabSize is one more than the largest id there is.

@@ -21,6 +21,7 @@ type Error struct {
 	Limit  int64  // what is granted
 }
 
+// Error names the input, what it takes too much of, and the limit.
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s takes more than %d %s", e.What, e.Limit, e.Budget)
 }

@@ -26,30 +26,8 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 	name := f.String("backend", "simd", "simd or cpu")
 	memory := f.String("memory", "", "the most that weights may take, such as 2GB: a network that is larger runs by stages, read from the model's directory at every step")
 	out := f.String("out", "wisp.png", "picture to write; of several, the number comes before the extension")
-	var loras []loraFlag
-	f.Func("lora", "a LoRA's file, or FILE:WEIGHT; may be given more than once, and named in the prompt as <lora:NAME:WEIGHT>", func(text string) error {
-		l, err := parseLora(text)
-		loras = append(loras, l)
-		return err
-	})
-	var controls []string
-	f.Func("control", "MODEL:IMAGE[:WEIGHT[:START:END]], a ControlNet's file or directory and the picture by which it steers; may be given more than once", func(text string) error {
-		controls = append(controls, text)
-		return nil
-	})
-	var embeddings []string
-	f.Func("embedding", "a file of textual inversion: its name, or the one inside, is a word of the prompt; may be given more than once", func(name string) error {
-		embeddings = append(embeddings, name)
-		_, err := os.Stat(name)
-		return err
-	})
-	var references referenceFlags
-	f.StringVar(&references.adapter, "ip-adapter", "", "an IP-Adapter's .safetensors file, which reads the pictures of -reference")
-	f.StringVar(&references.encoder, "image-encoder", "", "folder of its CLIP image encoder; by default image_encoder beside its file")
-	f.Func("reference", "a picture to be read beside the words; may be given more than once", func(text string) error {
-		references.pictures = append(references.pictures, text)
-		return nil
-	})
+	var with additions
+	with.flags(f)
 	// The model's defaults stand for the flags that are not given.
 	var given diffusion.Request
 	for _, field := range diffusion.RequestFields {
@@ -83,25 +61,14 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 			}
 		}
 	})
-	if (given.Image != nil || len(references.pictures) > 0 && p.Fields().References) && given.Width == 0 && given.Height == 0 {
+	if (given.Image != nil || len(with.references.pictures) > 0 && p.Fields().References) && given.Width == 0 && given.Height == 0 {
 		r.Width, r.Height = 0, 0 // the picture's
 	}
-	if err := addEmbeddings(p, embeddings); err != nil {
+	closeThem, err := with.add(ctx, p, &r)
+	if err != nil {
 		return err
 	}
-	if r.Loras, err = addLoras(ctx, p, loras); err != nil {
-		return err
-	}
-	var closeControls func()
-	if r.Controls, closeControls, err = addControls(p, controls); err != nil {
-		return err
-	}
-	defer closeControls()
-	var closeReferences func()
-	if r.References, closeReferences, err = references.add(ctx, p); err != nil {
-		return err
-	}
-	defer closeReferences()
+	defer closeThem()
 	result, err := p.Generate(ctx, r, nil)
 	if err != nil {
 		return err
@@ -113,6 +80,58 @@ func generate(ctx context.Context, f *flag.FlagSet, args []string) error {
 		fmt.Fprintln(os.Stderr, "wisp generate: the prompt is longer than the model can read; its end was left out")
 	}
 	return writePictures(*out, result)
+}
+
+// additions are the files that flags add to a model for one run.
+type additions struct {
+	loras      []loraFlag
+	controls   []string
+	embeddings []string
+	references referenceFlags
+}
+
+// flags names those that may be given more than once, and what goes with them.
+func (a *additions) flags(f *flag.FlagSet) {
+	f.Func("lora", "a LoRA's file, or FILE:WEIGHT; may be given more than once, and named in the prompt as <lora:NAME:WEIGHT>", func(text string) error {
+		l, err := parseLora(text)
+		a.loras = append(a.loras, l)
+		return err
+	})
+	f.Func("control", "MODEL:IMAGE[:WEIGHT[:START:END]], a ControlNet's file or directory and the picture by which it steers; may be given more than once", func(text string) error {
+		a.controls = append(a.controls, text)
+		return nil
+	})
+	f.Func("embedding", "a file of textual inversion: its name, or the one inside, is a word of the prompt; may be given more than once", func(name string) error {
+		a.embeddings = append(a.embeddings, name)
+		_, err := os.Stat(name)
+		return err
+	})
+	f.StringVar(&a.references.adapter, "ip-adapter", "", "an IP-Adapter's .safetensors file, which reads the pictures of -reference")
+	f.StringVar(&a.references.encoder, "image-encoder", "", "folder of its CLIP image encoder; by default image_encoder beside its file")
+	f.Func("reference", "a picture to be read beside the words; may be given more than once", func(text string) error {
+		a.references.pictures = append(a.references.pictures, text)
+		return nil
+	})
+}
+
+// add adds them to the pipeline and to the request. The caller calls closeAll
+// when the pictures are drawn.
+func (a *additions) add(ctx context.Context, p *diffusion.Pipeline, r *diffusion.Request) (closeAll func(), err error) {
+	if err := addEmbeddings(p, a.embeddings); err != nil {
+		return nil, err
+	}
+	if r.Loras, err = addLoras(ctx, p, a.loras); err != nil {
+		return nil, err
+	}
+	var closeControls, closeReferences func()
+	if r.Controls, closeControls, err = addControls(p, a.controls); err != nil {
+		return nil, err
+	}
+	if r.References, closeReferences, err = a.references.add(ctx, p); err != nil {
+		closeControls()
+		return nil, err
+	}
+	return func() { closeReferences(); closeControls() }, nil
 }
 
 // newBackend is that of a command's -backend.

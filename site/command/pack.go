@@ -57,13 +57,7 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		defer bar.Close()
 		o.Progress, o.OnProgress, log = bar, bar.Set, bar
 	}
-	_, _, oneOfHub := hub.File(o.In)
-	if info, statErr := os.Stat(o.In); oneOfHub || *config != "" || len(with) > 0 || statErr == nil && !info.IsDir() && !safetensors.Pickled(o.In) {
-		o.From, err = singleFile(ctx, append([]string{o.In}, with...), *config, hub.Options{Spool: o.Out, Log: log})
-	} else if strings.HasPrefix(o.In, hub.Scheme) {
-		o.From, err = hub.Open(ctx, o.In, hub.Options{Spool: o.Out, Log: log})
-	}
-	if err != nil {
+	if o.From, err = input(ctx, o.In, with, *config, hub.Options{Spool: o.Out, Log: log}); err != nil {
 		return err
 	}
 	if len(loras.flags) > 0 {
@@ -76,20 +70,37 @@ func packModel(ctx context.Context, f *flag.FlagSet, args []string) error {
 		if bar != nil {
 			bar.Total = plan.Input
 		}
-		if err := drawable(plan, plan.Manifest); err != nil {
-			return err
-		}
-		if err := loras.read(plan, log); err != nil {
-			return err
-		}
-		if shapes, err := pack.Shapes(plan.Manifest); err == nil {
-			for _, name := range diffusion.Unread(plan, shapes) {
-				fmt.Fprintln(log, "nothing reads the tensor "+name)
-			}
-		}
-		return nil
+		return planned(plan, &loras, log)
 	}
 	return pack.Run(ctx, o)
+}
+
+// planned refuses what the engine does not draw, and tells what nothing reads.
+func planned(plan *pack.Plan, loras *merged, log io.Writer) error {
+	if err := drawable(plan, plan.Manifest); err != nil {
+		return err
+	}
+	if err := loras.read(plan, log); err != nil {
+		return err
+	}
+	if shapes, err := pack.Shapes(plan.Manifest); err == nil {
+		for _, name := range diffusion.Unread(plan, shapes) {
+			fmt.Fprintln(log, "nothing reads the tensor "+name)
+		}
+	}
+	return nil
+}
+
+// input opens what is no directory on this machine; nil for such a directory.
+func input(ctx context.Context, in string, with []string, config string, o hub.Options) (pack.Input, error) {
+	_, _, oneOfHub := hub.File(in)
+	if info, err := os.Stat(in); oneOfHub || config != "" || len(with) > 0 || err == nil && !info.IsDir() && !safetensors.Pickled(in) {
+		return singleFile(ctx, append([]string{in}, with...), config, o)
+	}
+	if strings.HasPrefix(in, hub.Scheme) {
+		return hub.Open(ctx, in, o)
+	}
+	return nil, nil
 }
 
 // bytesOf reads a size: "1.2GB", "800 MB", "512MiB", or a number of bytes.

@@ -34,7 +34,6 @@ func tune(ctx context.Context, f *flag.FlagSet, args []string) error {
 		return err
 	}
 	defer closeAll()
-	file := filepath.Join(*model, loader.ManifestName)
 	man, settings, err := readSettings(ctx, *model)
 	if err != nil {
 		return err
@@ -71,10 +70,16 @@ func tune(ctx context.Context, f *flag.FlagSet, args []string) error {
 	if man.Defaults, err = withTimesteps(settings, r.Steps, found.Timesteps); err != nil {
 		return err
 	}
+	return writeManifest(*model, man)
+}
+
+// writeManifest puts a model's manifest in place of the one that it has, whole.
+func writeManifest(dir string, man *loader.Manifest) error {
 	text, err := man.Encode()
 	if err != nil {
 		return err
 	}
+	file := filepath.Join(dir, loader.ManifestName)
 	if err := os.WriteFile(file+".part", text, 0o666); err != nil {
 		return err
 	}

@@ -119,6 +119,7 @@ func TestLocalAPI(t *testing.T) {
 // A client's picture and the visitor's do not end each other, and a client
 // learns that the page it waited for was closed.
 func TestClientAndVisitor(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.until(`navigator.serviceWorker.controller !== null`)
@@ -149,6 +150,7 @@ func TestClientAndVisitor(t *testing.T) {
 // Programs may wait for sixteen pictures and are told to come again; what waits
 // is shown; the visitor's pictures go first, and Cancel ends the others.
 func TestPrograms(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.until(`navigator.serviceWorker.controller !== null`)
@@ -202,6 +204,7 @@ const strange = `<!doctype html><iframe name="inner"></iframe>
 // Forms of other sites draw nothing, neither at the top nor in a frame, and
 // interrupt nothing; scripts of the site itself do.
 func TestRequestsFromOtherSites(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -244,6 +247,7 @@ const workflow = `{
 // A ComfyUI workflow that is dropped is drawn, from a file and from a PNG that
 // holds it; what wisp does not run is refused by the node's name.
 func TestWorkflow(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(dropped("flow.json", "application/json", `JSON.stringify(`+workflow+`)`))

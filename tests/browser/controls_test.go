@@ -19,6 +19,7 @@ import (
 // The page shows the settings that the model in use reads, and no others; what is
 // set there is drawn, and a link and the picture's file bring it back.
 func TestControls(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	dir := t.TempDir()
 	for _, name := range []string{"sdxl", "dit", "ddpm"} {
@@ -110,6 +111,7 @@ func TestControls(t *testing.T) {
 // preprocessor makes it, and is refused where it is for another model. Pictures to
 // draw after go to the model that reads them; tokens are counted.
 func TestControlNet(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	dir := t.TempDir()
 	for name, in := range map[string]string{"tiny": tiny, "klein": seeded.Directory(t, "../golden/pipeline/flux2_klein/model")} {

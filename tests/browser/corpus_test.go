@@ -64,6 +64,7 @@ func corpus(t *testing.T) (all []made) {
 // in them, the page says what it is without, and the picture that it draws says
 // the same when it is read again.
 func TestOtherToolsPictures(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Evaluate[chromedp.Void](`globalThis.dropOne = async (bytes, name) => {

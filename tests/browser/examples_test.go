@@ -22,6 +22,7 @@ import (
 // Each example of site/examples, on a site of another origin that sends no
 // headers of its own.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	root, err := site.Root()
 	if err != nil {

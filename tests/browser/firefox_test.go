@@ -32,6 +32,7 @@ type visit struct {
 // The essential path in Firefox and WebKit: two visits, a refusal, a picture
 // each, one by the local interface, and one that begins with a picture.
 func TestVisits(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"firefox", "webkit"} {
 		t.Run(name, func(t *testing.T) { testVisits(t, name) })
 	}
@@ -122,6 +123,7 @@ const embedding = `<form id="form"></form><script type="module">
 
 // On a page of another origin without any headers, in Firefox.
 func TestFirefoxEmbedding(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	failures := make(chan string, 1)
 	mux := http.NewServeMux()

@@ -119,6 +119,7 @@ func (c counting) Write(b []byte) (int, error) {
 // draws what its directory draws, and the same by stages; the second time nothing is fetched; what is
 // gated, changed or not there is told by its code.
 func TestHub(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	h := serveHub(t, tiny)
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

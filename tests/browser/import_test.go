@@ -99,6 +99,7 @@ func (p *tab) keys() []string {
 
 // The page packs what the command packs, to the last bit, and draws with it.
 func TestImportIsPack(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(tiny)))
 	p.open(s.URL)
@@ -194,6 +195,7 @@ func (p *tab) importAs(quant string) {
 // page; nothing of it leaves the browser. It draws after a reload with the
 // network off, and so does another that is imported then.
 func TestImportFolder(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "downloads")
 	if err := os.CopyFS(filepath.Join(dir, "of mine", "tiny"), os.DirFS(tiny)); err != nil {
 		t.Fatal(err)
@@ -239,6 +241,7 @@ func TestImportFolder(t *testing.T) {
 // Whatever is no model that wisp draws with is refused with the reason and
 // what to do, by inspectModel and importModel alike, and leaves nothing.
 func TestImportRefusals(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	mux := http.NewServeMux()
 	mux.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir(tiny))))
@@ -320,6 +323,7 @@ func TestImportRefusals(t *testing.T) {
 // An import that is cancelled leaves nothing, whenever it is; neither does a
 // tab that is closed, once the page is visited again.
 func TestImportCancelled(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(tiny)))
 	p.open(s.URL)
@@ -366,6 +370,7 @@ func TestImportCancelled(t *testing.T) {
 // A single-file checkpoint without configs is told by its names, and drawn with
 // the built-in ones.
 func TestImportBareFile(t *testing.T) {
+	t.Parallel()
 	b, err := checkpoint.Tiny("../golden/single")
 	if err != nil {
 		t.Fatal(err)
@@ -411,6 +416,7 @@ func TestImportBareFile(t *testing.T) {
 // A single-file checkpoint becomes the model that the folder becomes, once the
 // folder with its configs is added; by file inputs, as by keyboard.
 func TestImportSingleFile(t *testing.T) {
+	t.Parallel()
 	file, configs := singleFile(t)
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
@@ -480,6 +486,7 @@ const full = "StorageManager.prototype.estimate = async () => ({ usage: 0, quota
 // What does not fit is not offered, and refused where it is asked for: nothing
 // stays, and no other model goes.
 func TestImportWithoutRoom(t *testing.T) {
+	t.Parallel()
 	dir := syntheticModel(t, 24)
 	worker, err := fs.ReadFile(site.Files(), "worker.js")
 	if err != nil {
@@ -535,6 +542,7 @@ func TestImportWithoutRoom(t *testing.T) {
 
 // In Firefox, too, the page packs what the command packs, and draws with it.
 func TestFirefoxImport(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	results := make(chan []byte, 1)
 	mux := http.NewServeMux()

@@ -11,6 +11,7 @@ import (
 
 // At no width, in no language, does the page scroll sideways.
 func TestNoSidewaysScrolling(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("settings").open = true`))
@@ -27,6 +28,7 @@ func TestNoSidewaysScrolling(t *testing.T) {
 
 // In forced colours what is on or chosen looks other than what is not.
 func TestForcedColours(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	forced := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{

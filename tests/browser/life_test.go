@@ -88,6 +88,7 @@ func driven(s *server, told func(what string), script string) (result chan strin
 // another tab does: it reloads, and goes on with another backend. What other
 // sites are asked for is counted, however much of our own follows.
 func TestUpdateOnFirstVisit(t *testing.T) {
+	t.Parallel()
 	next := nextBuild(t)
 	drive(t, func(s *server, _ string) {
 		s.set(func(w http.ResponseWriter, r *http.Request) bool {
@@ -125,6 +126,7 @@ func TestUpdateOnFirstVisit(t *testing.T) {
 // The host changes to the next build between a first visit's page and its
 // service worker: the page, whose files are gone, is loaded anew.
 func TestHostChangesMeanwhile(t *testing.T) {
+	t.Parallel()
 	next := nextBuild(t)
 	for _, name := range []string{"chromium", "firefox"} {
 		t.Run(name, func(t *testing.T) {
@@ -153,6 +155,7 @@ func TestHostChangesMeanwhile(t *testing.T) {
 // refuses for want of room and takes pictures again: none is lost, and the
 // visitor is told where one is in memory only.
 func TestHistoryComesBack(t *testing.T) {
+	t.Parallel()
 	drive(t, nil, `
 		const count = () => frame.contentDocument.querySelectorAll("#past li").length;
 		const request = (r) => new Promise((done, fail) => { r.onsuccess = () => done(r.result); r.onerror = () => fail(r.error); });
@@ -203,6 +206,7 @@ func TestHistoryComesBack(t *testing.T) {
 
 // Where all cookies are blocked, the page draws.
 func TestFirefoxWithoutCookies(t *testing.T) {
+	t.Parallel()
 	profile := t.TempDir()
 	if err := os.WriteFile(filepath.Join(profile, "prefs.js"), []byte("user_pref(\"network.cookie.cookieBehavior\", 2);\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -573,6 +577,7 @@ func TestOutOfMemory(t *testing.T) {
 // A service worker's install touches only what it made, and what the browser
 // lost of a version is put back.
 func TestCacheIsMended(t *testing.T) {
+	t.Parallel()
 	drive(t, func(s *server, what string) {
 		switch what {
 		case "same version":

@@ -12,6 +12,7 @@ import (
 // at weight 0, taken off; one that fits nothing is refused by its key. A picture
 // is enlarged by the filter and by a small network's checkpoint.
 func TestLoraAndUpscaler(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
 	result, err := p.call(weigh + `

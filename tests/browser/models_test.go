@@ -73,6 +73,7 @@ func (p *tab) dropModel(base, dir string) {
 // A second model comes by drop, is kept, and draws at the next visit with the
 // network off, as the first one does; nothing that it says runs.
 func TestSecondModel(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	dir := smallModel(t)
 	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(dir)))
@@ -120,6 +121,7 @@ func TestSecondModel(t *testing.T) {
 // The dialog says what a model costs before any of it is fetched; then it is
 // fetched and draws.
 func TestModelVerdict(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(smallModel(t))))
 	p.open(s.URL)
@@ -145,6 +147,7 @@ func TestModelVerdict(t *testing.T) {
 // What a visitor allows is an origin and nothing else, is the page's and not the
 // widget's, is listed, and can be taken back.
 func TestAllowedOrigins(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -198,6 +201,7 @@ func TestAllowedOrigins(t *testing.T) {
 // A remembered model outlives a network that fails for a while, and a visit to
 // another one that fails; it is forgotten once it is gone.
 func TestRememberedModel(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.extra = http.StripPrefix("/test/", http.FileServer(http.Dir(smallModel(t))))
 	var status atomic.Int64
@@ -248,6 +252,7 @@ func second[A, B any](_ A, b B) B { return b }
 // A manifest that points elsewhere, by its mirrors or by the names of its
 // chunks, leads nowhere: the page may not connect there, and does not.
 func TestManifestElsewhere(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int64
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)

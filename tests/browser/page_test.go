@@ -24,6 +24,7 @@ import (
 // The essential path: a first visit downloads the model and draws; a second
 // one downloads no byte of it and draws the same picture for the same seed.
 func TestFirstAndSecondVisit(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	size, _ := s.count()
@@ -89,6 +90,7 @@ func checkPNG(t *testing.T, text string) {
 
 // What a visitor may type, and what must come of it; the page goes on working.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	if code, text := p.refused("   "); code != "bad-request" || !strings.Contains(text, "say what to draw") {
@@ -114,6 +116,7 @@ func TestBadInput(t *testing.T) {
 
 // Requests that the module must refuse, each with its code, and go on.
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	_, err := p.call(`globalThis.g = await createGenerator(); return g.backend`)
@@ -151,6 +154,7 @@ func TestBadRequests(t *testing.T) {
 // A model that is missing, damaged or foreign gives a typed error, and the
 // page draws once the model is well again.
 func TestBadModel(t *testing.T) {
+	t.Parallel()
 	chunk := smallestChunk(t)
 	whole, err := os.ReadFile(filepath.Join(*modelDir, chunk))
 	if err != nil {
@@ -219,6 +223,7 @@ func smallestChunk(t *testing.T) string {
 // What went wrong is called by its name: a server that answers is reached, one
 // of another site may not allow this one, and a cancelled picture is cancelled.
 func TestErrorsAreNamed(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	closed := httptest.NewServer(http.FileServer(http.Dir(*modelDir))) // without Access-Control-Allow-Origin
@@ -394,6 +399,7 @@ func TestCancelAtEachStage(t *testing.T) {
 
 // The module's ways with a request while another is under way.
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	result, err := p.call(`
@@ -418,6 +424,7 @@ func TestBusy(t *testing.T) {
 // capabilities answers before any weights are downloaded, and knows what an
 // earlier visit left.
 func TestCapabilities(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
 	var c struct {
@@ -512,6 +519,7 @@ func TestScreenshots(t *testing.T) {
 // The module's promises, clause by clause: what wisp.d.ts names is there, with
 // its type, and what goes wrong is a WispError.
 func TestPromises(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts")) // a page of the origin that loads nothing
 	result, err := p.call(`

@@ -70,6 +70,7 @@ func (x *proxy) take() []string {
 // Seen from outside the browser: a visit asks nobody but its own site, and
 // once the model is there nothing at all, whatever the visitor does.
 func TestNothingLeaves(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	x := newProxy(t, s.URL)
 	p := startTab(t, browser.Options{Proxy: x.Listener.Addr().String()}, 3*time.Minute)
@@ -123,6 +124,7 @@ func TestNothingLeaves(t *testing.T) {
 
 // The service worker answers with every header that the server sends.
 func TestHeaders(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.until(`navigator.serviceWorker.controller !== null`)

@@ -231,6 +231,7 @@ func (w withoutIsolation) WriteHeader(status int) {
 // to the last bit as the native engine, which has none; on a second visit a
 // first picture of each model again, without a single chunk asked for.
 func TestPictures(t *testing.T) {
+	t.Parallel()
 	s, handler := newSelfTest(t)
 	native := drawNative(t, s.jobs[len(s.jobs)-1].cases)
 	var isolated map[address]*image.NRGBA

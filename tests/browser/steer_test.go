@@ -53,6 +53,7 @@ const dropControl = `(async () => {
 // easel: its strength, its part of the steps and what it sees are the visitor's. The
 // next visit has it, programs find it, a workflow names it.
 func TestSteer(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.extra = steerable(t)
 	open := func() {
@@ -128,6 +129,7 @@ func TestSteer(t *testing.T) {
 // A picture is enlarged by the filter, and by a network's file that is dropped once
 // and kept; the result says what it is and is kept among the pictures.
 func TestEnlarge(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Click("#live"))

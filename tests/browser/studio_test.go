@@ -18,6 +18,7 @@ import (
 // what the next one begins with; how much may change is the visitor's; nothing of it
 // shows before, or after it is put away.
 func TestStart(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	if n := eval[int](p, `document.querySelectorAll("#studio > *").length + performance.getEntriesByType("resource").filter((r) => /studio/.test(r.name)).length`); n != 0 {
@@ -103,6 +104,7 @@ func TestStart(t *testing.T) {
 // keys and fingers, undone and done again; an edge that is drawn outwards adds to the
 // picture.
 func TestPaint(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Click("#live"))
@@ -221,6 +223,7 @@ func TestPaint(t *testing.T) {
 // dropped file; cancelled, the rest is left. The picture before is seen beside the
 // one after.
 func TestBatch(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Click("#live"))
@@ -274,6 +277,7 @@ func TestBatch(t *testing.T) {
 // A LoRA that is dropped is worn, at the strength that is chosen, until it is taken
 // off; its trigger words are offered, and what does not fit says why.
 func TestLoras(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Click("#live"))
@@ -314,6 +318,7 @@ func TestLoras(t *testing.T) {
 
 // Pictures that cannot be are refused by their name, and the page goes on.
 func TestBadPictures(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	result, err := p.call(`

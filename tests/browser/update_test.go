@@ -42,6 +42,7 @@ func nextBuild(t *testing.T) http.Handler {
 // From one build to the next: half a build is never taken; a whole one is
 // offered, waits while a picture is made, and then replaces every file at once.
 func TestUpdate(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.until(`navigator.serviceWorker.controller !== null`)

@@ -31,6 +31,7 @@ import (
 // the last words win, what they overtook leaves nothing behind, and what was
 // typed before the model was there is drawn, too.
 func TestLiveTyping(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	held := make(chan struct{})
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
@@ -77,6 +78,7 @@ func TestLiveTyping(t *testing.T) {
 
 // Pictures are kept, found again, marked and deleted.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.fill("steps", "1")
@@ -120,6 +122,7 @@ func TestHistory(t *testing.T) {
 // What is told is in sight wherever the visitor is, goes by itself or when it
 // is dismissed, and can be undone by keyboard.
 func TestNotices(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.look(390, 500, 1, true, "light")
 	p.open(s.URL)
@@ -159,6 +162,7 @@ func TestNotices(t *testing.T) {
 // Where the disk is full, a picture is kept for as long as the page is open,
 // and what another tab deleted can be brought back in both.
 func TestHistoryInTrouble(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.fill("steps", "1")
@@ -212,6 +216,7 @@ func TestHistoryInTrouble(t *testing.T) {
 // hands all out as one archive, and deletes all but the
 // favourites at once.
 func TestManyPictures(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
 		switch r.URL.Path {
@@ -310,6 +315,7 @@ func dropped(name, kind, bytes string) chromedp.Action[chromedp.Void] {
 // ComfyUI each give their settings back, and nothing is left of the form before;
 // what holds none says so.
 func TestDrops(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.keepSeed("7")
@@ -391,6 +397,7 @@ func TestDrops(t *testing.T) {
 
 // The texts that AUTOMATIC1111 writes, with what wisp has no counterpart for.
 func TestParameters(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	const real = "<lora:detail:0.8>, a cat, (masterpiece:1.2), <lora:fur_v2:1>, soft light\r\nsecond line: 50 % grey\r\nNegative prompt: dogs,\r\nbad hands\r\n" +
@@ -440,6 +447,7 @@ func TestParameters(t *testing.T) {
 // A link brings the words and the settings to another visitor, and draws the
 // same picture; no server learns of it, and nothing in it runs.
 func TestLink(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(s.URL + "/#prompt=" + url.QueryEscape("red heart, "+attack) + "&seed=7&steps=2&width=1e9x"))
 	p.until(fmt.Sprintf(`document.querySelector("#pictures img")?.alt === %q`, "red heart, "+attack))
@@ -469,6 +477,7 @@ func TestLink(t *testing.T) {
 // Variations lie side by side, each with its seed; two settings are compared
 // on a sheet, which closing the dialog ends.
 func TestGrids(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.fill("steps", "1")
@@ -513,6 +522,7 @@ func TestGrids(t *testing.T) {
 // Two tabs that open at once download the model once between them, draw at
 // once, and show each other's pictures.
 func TestTwoTabs(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	q := p.another()
 	p.run(chromedp.Navigate(s.URL))
@@ -538,6 +548,7 @@ func TestTwoTabs(t *testing.T) {
 // A page that is reloaded in mid-generation forgets that picture and nothing
 // else.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.fill("steps", "1")
@@ -560,6 +571,7 @@ func TestReload(t *testing.T) {
 // Where the browser keeps nothing, the page draws, and keeps its pictures for
 // as long as it is open.
 func TestNoStorage(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	refuse := page.AddScriptToEvaluateOnNewDocumentParams{Source: `for (const name of ["indexedDB", "localStorage", "caches"]) {
 		Object.defineProperty(globalThis, name, { get() { throw new DOMException("refused", "SecurityError"); } });
@@ -606,6 +618,7 @@ func TestKeyboard(t *testing.T) {
 // A first visit without a network goes on once there is one; the dialogs wait
 // for the model, too.
 func TestBackOnline(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/models/") {
@@ -636,6 +649,7 @@ func TestBackOnline(t *testing.T) {
 // While any of the model is still on its way, the page says how much, whatever
 // is done meanwhile with the parts that are here.
 func TestDownloadIsTold(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	held := make(chan struct{})
 	var chunks atomic.Int64
@@ -665,6 +679,7 @@ func TestDownloadIsTold(t *testing.T) {
 // Turned around for a language that is written from right to left, the page
 // fits a phone, and on a wide screen the words stand on the right.
 func TestRightToLeft(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.look(390, 844, 1, true, "light")
 	p.open(s.URL)
@@ -685,6 +700,7 @@ func TestRightToLeft(t *testing.T) {
 
 // After one visit everything works with the network off.
 func TestOffline(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.open(s.URL) // now by the service worker
@@ -724,6 +740,7 @@ func TestOffline(t *testing.T) {
 // What build writes works on a plain file server that sets no headers, under a
 // path of its own; from the second visit on it has threads there, too.
 func TestBuiltUnderPath(t *testing.T) {
+	t.Parallel()
 	root, err := site.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -751,6 +768,7 @@ func TestBuiltUnderPath(t *testing.T) {
 // index.html and strings.js say the same in English, and no language lacks a
 // word of another.
 func TestStrings(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(s.URL + "/wisp.d.ts"))
 	got := eval[[]string](p, `(async () => {

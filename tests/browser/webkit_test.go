@@ -89,6 +89,7 @@ func (w *window) draw(prompt string) string {
 // no shared memory, without a byte of the model; the history; a third without
 // any network.
 func TestWebKitPrivate(t *testing.T) {
+	t.Parallel()
 	s, w := serve(t), newWindow(t)
 	s.Config.Handler = unisolated(s.Config.Handler)
 	w.open(s.URL)
@@ -119,6 +120,7 @@ func TestWebKitPrivate(t *testing.T) {
 
 // The widget in WebKit, on a page of another origin.
 func TestWebKitWidget(t *testing.T) {
+	t.Parallel()
 	s, w := serve(t), newWindow(t)
 	w.open(host(t, "", fmt.Sprintf(`<!doctype html><form id="f"><wisp-generator name="art" required prompt="red heart" steps="2" seed="7"></wisp-generator></form>
 		<script type="module" src="%s/widget.js"></script>`, s.URL)))

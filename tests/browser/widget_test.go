@@ -49,6 +49,7 @@ func integrity(t *testing.T, name string) string {
 // form; then under the strict policy that the README names, with
 // subresource-integrity hashes. Markup in what it shows stays text.
 func TestWidget(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	const form = `<!doctype html><form id="f"><wisp-generator name="art" required prompt="red heart" steps="2" seed="7"></wisp-generator></form>`
 	plain := form + fmt.Sprintf(`<script type="module" src="%s/widget.js"></script>`, s.URL)
@@ -114,6 +115,7 @@ func TestWidget(t *testing.T) {
 // changes; the frame that of its address. Its attributes are looked at when it
 // draws, and it draws as one types if it is to.
 func TestWidgetAttributes(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(host(t, "", fmt.Sprintf(`<!doctype html><html lang="de-AT"><form><fieldset><wisp-generator required prompt=" " steps="2" seed="7" backend="simd"></wisp-generator></fieldset></form>
 		<p lang="fr"><wisp-generator></wisp-generator></p><script type="module" src="%s/widget.js"></script>`, s.URL))))
@@ -174,6 +176,7 @@ Draw`
 // Without allow-forms, as in the sandbox that the README names, the button draws
 // and so does the Enter key.
 func TestWidgetInSandbox(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(host(t, "sandbox allow-scripts", fmt.Sprintf(`<!doctype html><wisp-generator prompt="red heart" steps="1"></wisp-generator>
 		<script type="module" src="%s/widget.js"></script>`, s.URL))))
@@ -243,6 +246,7 @@ const embedder = `<!doctype html><body><script>
 // The frame answers the origin that its address names by the protocol of
 // embed.js, with the browser's storage and without any.
 func TestEmbed(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(host(t, "", embedder)))
 	for _, c := range []struct {
@@ -285,6 +289,7 @@ func TestEmbed(t *testing.T) {
 // A frame does nothing for an origin that its address does not name, for a
 // window that is not its parent, nor with a model of another site.
 func TestHostileEmbedder(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.run(chromedp.Navigate(host(t, "", embedder)))
 	sibling := host(t, "", `<!doctype html><script>

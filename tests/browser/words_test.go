@@ -15,6 +15,7 @@ import (
 // page German names, are drawn by the model's own words; a word that it does
 // not know is named, with the nearest ones.
 func TestWords(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("live").checked = false`))
@@ -58,6 +59,7 @@ func TestWords(t *testing.T) {
 // What loading says is in the page's language, though the language comes after
 // the first word.
 func TestLoadingInItsLanguage(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/manifest.json") {
@@ -72,6 +74,7 @@ func TestLoadingInItsLanguage(t *testing.T) {
 
 // Settings say what is best for the model, and what has no effect is told.
 func TestBestSettings(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
 	const beyond = `[...document.querySelectorAll(".beyond")].map((e) => e.id).join()`
@@ -107,6 +110,7 @@ func TestBestSettings(t *testing.T) {
 // A model of another site, or of none, that the address names is not loaded,
 // and that is said.
 func TestModelElsewhere(t *testing.T) {
+	t.Parallel()
 	s, p := serve(t), newTab(t)
 	for _, name := range []string{"https://elsewhere.example/model/", "http://["} {
 		p.open(s.URL + "/?model=" + url.QueryEscape(name))
