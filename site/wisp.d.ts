@@ -272,6 +272,16 @@ export interface Request {
 	image?: Picture;
 	/** How far to leave the image behind: near 0 it stays as it is, at 1 nothing of it. Of the steps, this share is walked. */
 	strength?: number;
+	/**
+	 * What the picture shows before `prompt` changes it, for models with a UNet: "red heart" for "blue heart". It is drawn
+	 * first, of the same noise, or is `image`, whose noise DDIM finds; its shape is kept. Prompt-to-Prompt, Hertz et al. 2022.
+	 */
+	sourcePrompt?: string;
+	/**
+	 * How much of it is kept: the shares of the steps that keep its attention to words and to pixels, and weights of
+	 * words of the prompt: "cross=0.8 self=0.4 blue=2".
+	 */
+	kept?: string;
 	/** For a model that changes pictures (`fields.image` is "needed"): how closely to keep to the image. */
 	imageGuidance?: number;
 	/** As large as the image: what is white is drawn anew, the rest stays. */

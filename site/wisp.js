@@ -479,7 +479,7 @@ const imageData = ({ width, height, data }) => new ImageData(data, width, height
 // What of a request goes to the engine.
 const settings = [
 	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "noise", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "eta", "churn", "sampler", "schedule", "width", "height", "count", "previews",
-	"image", "strength", "imageGuidance", "mask", "maskBlur", "onlyMasked", "maskPadding", "outpaintLeft", "outpaintTop", "outpaintRight", "outpaintBottom", "guessMode", "referenceWeight", "upscaleBy", "upscaler", "upscaleSteps", "upscaleStrength",
+	"image", "strength", "imageGuidance", "sourcePrompt", "kept", "mask", "maskBlur", "onlyMasked", "maskPadding", "outpaintLeft", "outpaintTop", "outpaintRight", "outpaintBottom", "guessMode", "referenceWeight", "upscaleBy", "upscaler", "upscaleSteps", "upscaleStrength",
 ];
 
 // Those of them that are pictures.

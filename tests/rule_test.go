@@ -52,6 +52,8 @@ var asked = map[string]struct {
 	"upscaleStrength": {set: func(r *diffusion.Request) { r.UpscaleStrength = 0.9 }, beside: []string{"upscaleBy"}},
 	"referenceWeight": {set: func(r *diffusion.Request) { r.ReferenceWeight = 0.4 }},
 	"guessMode":       {set: func(r *diffusion.Request) { r.GuessMode = true }},
+	"sourcePrompt":    {set: func(r *diffusion.Request) { r.SourcePrompt = "red house" }},
+	"kept":            {set: func(r *diffusion.Request) { r.Kept = "cross=0.2 self=1" }, beside: []string{"sourcePrompt"}},
 	"mask":            {set: func(r *diffusion.Request) { r.Mask = corner(r.Width, r.Height) }, beside: []string{"image"}},
 	"maskBlur":        {set: func(r *diffusion.Request) { r.MaskBlur = 6 }, beside: []string{"image", "mask"}},
 	"onlyMasked":      {set: func(r *diffusion.Request) { r.OnlyMasked = true }, beside: []string{"image", "mask"}},

@@ -186,3 +186,50 @@ func TestPicturesIn(t *testing.T) {
 	}
 	writeSheet(t, "pictures-in.png", []sheetRow{hearts, faces, grown})
 }
+
+// TestOtherWords changes words of prompts of the default model and keeps the
+// pictures' shapes: build/other-words.png shows each source, the change with its
+// attention and without.
+func TestOtherWords(t *testing.T) {
+	m, _ := openDefault(t)
+	list := backends(t)
+	p, err := diffusion.New(t.Context(), list[len(list)-1].Backend, m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	var rows []sheetRow
+	for _, pair := range [][2]string{
+		{"red heart, twemoji style", "blue heart, twemoji style"},
+		{"red apple, twemoji style", "green apple, twemoji style"},
+		{"grinning face, twemoji style", "grinning cat face, twemoji style"},
+	} {
+		drawn := func(prompt, source string) *image.NRGBA {
+			t.Helper()
+			r := p.Defaults()
+			r.Prompt, r.SourcePrompt, r.Seed = prompt, source, 5
+			result, err := p.Generate(t.Context(), r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return result.Images[0]
+		}
+		rows = append(rows, sheetRow{drawn(pair[0], ""), drawn(pair[1], pair[0]), drawn(pair[1], "")})
+	}
+	writeSheet(t, "other-words.png", rows)
+	blue := func(_, _ int, c color.NRGBA) bool { return c.B > 130 && c.B > c.R+40 }
+	if from, to := share(rows[0][0], blue), share(rows[0][1], blue); from > 0.02 || to < 0.2 {
+		t.Errorf("%.2f of the red heart are blue, %.2f of the blue one", from, to)
+	}
+	kept, free := outlines(rows[0][0], rows[0][1]), outlines(rows[0][0], rows[0][2])
+	t.Logf("the hearts' outlines are apart by %.3f, without the source by %.3f", kept, free)
+	if kept > 0.05 {
+		t.Errorf("the outlines of the hearts are apart by %.3f of the picture", kept)
+	}
+}
+
+// outlines is the share of pixels that are white in one picture only.
+func outlines(a, b *image.NRGBA) float64 {
+	white := func(c color.NRGBA) bool { return min(c.R, c.G, c.B) > 200 }
+	return share(a, func(x, y int, c color.NRGBA) bool { return white(c) != white(b.NRGBAAt(x, y)) })
+}

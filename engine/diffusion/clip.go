@@ -144,12 +144,20 @@ func (c *clipText) encode(ctx context.Context, run Runner, text string, p Prompt
 	if err != nil {
 		return nil, false, err
 	}
-	t, syntax := c.tokenizer, p.Syntax
-	if c.bare {
-		syntax = ""
+	if c.bare || p.plain() {
+		ids, truncated := c.chunk(text)
+		out, err := c.run(ctx, run, ids, skip)
+		return out, truncated, err
 	}
+	chunks, truncated := c.chunks(text, p.Syntax)
+	out, err = c.weigh(ctx, run, chunks, p.Syntax, skip)
+	return out, truncated, err
+}
+
+// chunks are the ids of a text in a syntax.
+func (c *clipText) chunks(text, syntax string) (chunks []section, truncated bool) {
+	t := c.tokenizer
 	chunker := chunker{begin: t.BOS(), end: t.EOS(), pad: t.Pad(), length: t.MaxLength()}
-	var chunks []section
 	switch syntax {
 	case syntaxA1111:
 		comma := int32(-1)
@@ -161,14 +169,12 @@ func (c *clipText) encode(ctx context.Context, run Runner, text string, p Prompt
 		chunks = chunker.chunksComfyUI(readComfyUI(text), c.ids)
 	default:
 		ids, truncated := c.chunk(text)
-		out, err := c.run(ctx, run, ids, skip)
-		return out, truncated, err
+		return []section{{ids: ids}}, truncated
 	}
 	if len(chunks) > maxChunks {
-		chunks, truncated = chunks[:maxChunks], true
+		return chunks[:maxChunks], true
 	}
-	out, err = c.weigh(ctx, run, chunks, syntax, skip)
-	return out, truncated, err
+	return chunks, false
 }
 
 // maxChunks bounds the text that a denoiser attends to.

@@ -85,6 +85,9 @@ type Request struct {
 	References      []*image.NRGBA // pictures that the denoiser reads beside the words, through an IP-Adapter or, up to four, by itself: then a size of 0 is the first one's
 	ReferenceWeight float32        // how closely to keep to them; 1 is as it was trained
 
+	SourcePrompt string // what the picture shows before Prompt changes it: drawn first, or Image inverted; its attention is kept
+	Kept         string // how much of that: shares of the steps for words and pixels, and weights of words: "cross=0.8 self=0.4 blue=2"
+
 	Controls  []Control // pictures that steer
 	GuessMode bool      // Controls steer the prompt's row alone, the less the earlier in the denoiser, as if there were no prompt
 

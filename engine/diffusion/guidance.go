@@ -32,6 +32,7 @@ const (
 	Negative             // what to draw away from
 	Empty                // no words at all
 	Weak                 // what to draw, by a weaker network
+	Source               // another drawing, whose attention is kept; the last of a step's rows
 )
 
 // guidance makes one prediction of the rows' predictions of a step.
@@ -48,6 +49,9 @@ type guidance struct {
 	size    int  // of a prediction; a variance follows it where the latent varies
 	channel int  // channels of the latent
 	guides  int  // the first of them that are guided; 0 for all
+
+	source *Row           // nil: none
+	keeps  func(int) bool // whether a step asks it, too
 
 	average []float64 // what a method remembers of earlier steps
 }
@@ -137,6 +141,15 @@ func (g *guidance) weakens(step int) bool {
 
 // at gives the rows that the denoiser is asked at a step.
 func (g *guidance) at(step int) []Row {
+	rows := g.asks(step)
+	if g.source != nil && g.keeps(step) {
+		rows = append(slices.Clone(rows), *g.source)
+	}
+	return rows
+}
+
+// asks are the rows that the step's prediction is made of.
+func (g *guidance) asks(step int) []Row {
 	positive := g.row(Positive)
 	if positive < 0 || len(g.rows) == 1 {
 		return g.rows

@@ -76,6 +76,7 @@ func (p *Pipeline) enlarged(r Request) (Request, error) {
 	multiple := p.kind.Fields().Multiple
 	size := func(v int) int { return int(float64(v)*plain64(r.UpscaleBy)) / multiple * multiple }
 	r.pass, r.Count, r.Width, r.Height = true, 1, size(r.Width), size(r.Height)
+	r.SourcePrompt, r.Kept = "", ""
 	r.Steps, r.Strength = cmp.Or(r.UpscaleSteps, r.Steps), r.UpscaleStrength
 	if err := p.check(r); err != nil {
 		return r, fmt.Errorf("upscale: %w", err)

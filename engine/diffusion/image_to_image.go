@@ -28,7 +28,7 @@ const (
 )
 
 func newImageToImage(p *Pipeline, r Request) (mode, error) {
-	if r.Image == nil || r.Mask != nil || r.outpaint() != (margins{}) || p.kind.Latent(r).Beside != 0 {
+	if r.Image == nil || r.inverts() || r.Mask != nil || r.outpaint() != (margins{}) || p.kind.Latent(r).Beside != 0 {
 		return nil, nil // or another mode's
 	}
 	if err := checkPicture("image", r.Image); err != nil {

@@ -20,6 +20,7 @@ type Inputs map[string]engine.Tensor
 type Size struct {
 	Images        int  // tokens of pictures that a denoiser reads beside its text
 	Control       bool // a denoiser takes a ControlNet's outputs
+	Kept          int  // the row of a batch, from 1, that keeps the last one's attention; 0 for none
 	Batch         int
 	Height, Width int                 // of its image, in latents for a denoiser and a decoder
 	Tokens        int                 // of its text

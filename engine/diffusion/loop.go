@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wisp/engine"
+	"wisp/engine/model"
 	"wisp/engine/sampler"
 )
 
@@ -39,6 +40,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	if r.upscales() {
 		return p.hires(ctx, r, on)
 	}
+	r, byDDIM := p.inverting(r)
 	asked := r
 	r, worn, told, err := p.wear(r)
 	if err != nil {
@@ -61,7 +63,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	}
 	p.residency.on, p.residency.worn = on, worn
 	defer func() { p.residency.on, p.residency.worn = func(Event) {}, nil }()
-	result := &Result{Seed: r.Seed, Notices: append(told, p.notices(r)...)}
+	result := &Result{Seed: r.Seed, Notices: slices.Concat(told, byDDIM, p.notices(r))}
 	if differs != "" {
 		result.Notices = append(result.Notices, "Sampler: "+differs)
 	}
@@ -84,16 +86,17 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 
 // drawing is one request on its way.
 type drawing struct {
-	p      *Pipeline
-	r      Request
-	asked  Request // r with the adapters' tags in its prompt
-	s      sampler.Sampler
-	net    Net // the denoiser
-	guide  *guidance
-	latent Latent
-	modes  []mode
-	images int // tokens of pictures that the denoiser reads
-	on     func(Event)
+	p       *Pipeline
+	r       Request
+	asked   Request // r with the adapters' tags in its prompt
+	s       sampler.Sampler
+	net     Net // the denoiser
+	guide   *guidance
+	latent  Latent
+	modes   []mode
+	picture int // its place in the request
+	images  int // tokens of pictures that the denoiser reads
+	on      func(Event)
 }
 
 // encode is where the latents of a picture's colours (height, width, 3) lie.
@@ -149,6 +152,7 @@ func (d *drawing) draw(ctx context.Context, result *Result) error {
 // (h, w, c).
 func (d *drawing) denoise(ctx context.Context, i int) ([]float32, error) {
 	s, l := d.s, d.latent
+	d.picture = i
 	noise := newNoise(d.r, i, l)
 	x := d.first(noise)
 	for step := 0; step < len(s.Timesteps()); step++ { // which a sampler that chooses its steps adds to
@@ -218,6 +222,9 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 		}
 		size.Images = d.images
 		_, size.Control = in[controlMiddle]
+		if _, ok := in[model.KeptWords]; ok {
+			size.Kept = 1 + positive(rows)
+		}
 		out, err := d.p.residency.Run(ctx, d.net.name(), size, in)
 		if err != nil {
 			return nil, err

@@ -47,6 +47,7 @@ func (unchanged) finish(_ *drawing, img *image.NRGBA) *image.NRGBA           { r
 // drawing; nil where one is not asked for. Errors name the field.
 var modes = []func(*Pipeline, Request) (mode, error){
 	newEdit,
+	newPromptToPrompt,
 	newSteering,
 	newReferring,
 	newInpaint,

@@ -39,6 +39,12 @@ func parameters(r Request, sampler, schedule, model string) string {
 	case r.Image != nil:
 		fmt.Fprintf(&b, ", Denoising strength: %g", r.Strength)
 	}
+	if r.SourcePrompt != "" {
+		fmt.Fprintf(&b, ", Source prompt: %s", quote(r.SourcePrompt))
+	}
+	if r.Kept != "" {
+		fmt.Fprintf(&b, ", Kept: %s", quote(r.Kept))
+	}
 	if r.Eta != nil {
 		fmt.Fprintf(&b, ", Eta: %g", *r.Eta)
 	}

@@ -67,6 +67,9 @@ func (u unetPart) net(factor int, tokens func() int) Net {
 			if s.Images > 0 {
 				options = append(options, model.WithImagePrompt(s.Images))
 			}
+			if s.Kept > 0 {
+				options = append(options, model.WithKept(s.Kept-1))
+			}
 			if s.Control {
 				options = append(options, model.WithControl())
 			}

@@ -167,7 +167,7 @@ func WithImagePrompt(tokens int) UNetOption { return func(u *unet) { u.image = t
 // cross is the attention to the text, and to pictures where there are any.
 func (u *unet) cross(p path, x *engine.Node, heads int) *engine.Node {
 	if u.image == 0 {
-		return crossAttention(u.g, p, x, u.context, heads)
+		return crossAttention(u.g, p, x, u.context, heads, u.readWords)
 	}
 	g, d := u.g, x.Shape[2]
 	q := linearNoBias(g, p.Sub("to_q"), x, d)
@@ -175,6 +175,6 @@ func (u *unet) cross(p path, x *engine.Node, heads int) *engine.Node {
 	given := func(what string) *engine.Node {
 		return g.Input(promptName(p, what), engine.F32, x.Shape[0], u.image, d)
 	}
-	h := engine.Add(attend(q, k, v, heads, false), attend(q, given("k"), given("v"), heads, false))
+	h := engine.Add(u.readWords(q, k, v, heads), attend(q, given("k"), given("v"), heads, false))
 	return linear(g, p.Sub("to_out", 0), h, d)
 }

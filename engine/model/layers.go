@@ -160,13 +160,13 @@ func imageAttention(g *engine.Graph, p path, x *engine.Node, heads, groups int, 
 	return engine.Reshape(engine.Add(h, tokens(x)), x.Shape...)
 }
 
-// crossAttention attends from x (b,t,d) to context (b,s,·), which is x itself
-// in self-attention: diffusers' Attention without biases but on its output.
-func crossAttention(g *engine.Graph, p path, x, context *engine.Node, heads int) *engine.Node {
+// crossAttention has x (b,t,d) read context (b,s,·), which is x itself in
+// self-attention: diffusers' Attention without biases but on its output.
+func crossAttention(g *engine.Graph, p path, x, context *engine.Node, heads int, read func(q, k, v *engine.Node, heads int) *engine.Node) *engine.Node {
 	d := x.Shape[2]
 	q := linearNoBias(g, p.Sub("to_q"), x, d)
 	k, v := linearNoBias(g, p.Sub("to_k"), context, d), linearNoBias(g, p.Sub("to_v"), context, d)
-	return linear(g, p.Sub("to_out", 0), attend(q, k, v, heads, false), d)
+	return linear(g, p.Sub("to_out", 0), read(q, k, v, heads), d)
 }
 
 // timestepMLP is diffusers' TimestepEmbedding: two linear layers around an activation.

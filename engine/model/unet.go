@@ -45,6 +45,7 @@ type unet struct {
 	g       *engine.Graph
 	c       unetConfig
 	image   int  // tokens of pictures
+	kept    int  // the row that keeps the last one's attention, from 1; 0 for none
 	control bool // add a ControlNet's residuals
 	resnet  resnetConfig
 	temb    *engine.Node   // (b, d) after its activation
@@ -225,7 +226,11 @@ func (u *unet) transformerBlock(p path, h *engine.Node, heads int, onlyCross boo
 	if onlyCross {
 		context = u.context
 	}
-	h = engine.Add(crossAttention(g, p.Sub("attn1"), x, context, heads), h)
+	read := u.readPixels
+	if onlyCross {
+		read = u.readWords
+	}
+	h = engine.Add(crossAttention(g, p.Sub("attn1"), x, context, heads, read), h)
 	h = engine.Add(u.cross(p.Sub("attn2"), norm("norm2"), heads), h)
 	return engine.Add(feedForward(g, p.Sub("ff"), norm("norm3"), "geglu"), h)
 }

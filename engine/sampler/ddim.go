@@ -21,13 +21,7 @@ func (s settings) ddim(p Plan, free bool) (Sampler, error) {
 	eta := p.eta(0)
 	var runs []run
 	for i := p.Start; i < p.Steps; i++ {
-		next := t[i] - s.NumTrainTimesteps/p.Steps
-		if s.schedule == listed {
-			if next = -1; i+1 < p.Steps {
-				next = t[i+1]
-			}
-		}
-		prev := s.barAt(bar, next)
+		prev := s.barAt(bar, s.after(t, i))
 		alpha := bar[t[i]]
 		sigma := eta * math.Sqrt((1-prev)/(1-alpha)*(1-alpha/prev))
 		noise := levels[i].outNoise(s.PredictionType)
@@ -40,6 +34,17 @@ func (s settings) ddim(p Plan, free bool) (Sampler, error) {
 		return s.split(runs, levels[p.Steps], 1), nil
 	}
 	return newSolver(s, runs, levels[p.Steps], 1), nil
+}
+
+// after is the training step that DDIM goes to from step i of t.
+func (s settings) after(t []int, i int) int {
+	switch {
+	case s.schedule != listed:
+		return t[i] - s.NumTrainTimesteps/len(t)
+	case i+1 < len(t):
+		return t[i+1]
+	}
+	return -1
 }
 
 // barAt is the signal variance at a training step, or what set_alpha_to_one says of the picture itself.

@@ -319,6 +319,11 @@ func New(name string, c Config, p Plan) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.start(name, c, p)
+}
+
+// start sets the row's sampler up for a walk.
+func (r row) start(name string, c Config, p Plan) (Sampler, error) {
 	with := ""
 	if name != "" {
 		with = r.with

@@ -276,9 +276,91 @@ def follow(model, names, **fields):
     return case(model, r, call(load(model, diffusers.Flux2KleinPipeline), r, **more))
 
 
+class Kept:
+    """Prompt-to-Prompt as its authors published it, for the pictures (source, edited) of a batch: AttentionReplace, AttentionRefine
+    and AttentionReweight with AttentionControlEdit's shares of the steps."""
+
+    def __init__(self, tokenizer, source, prompt, steps, cross, self_, words):
+        ids = lambda text: tokenizer(text, padding="max_length").input_ids
+        own = lambda word: tokenizer(word, add_special_tokens=False).input_ids
+        self.step, self.until = -1, (int(cross * (steps + 1)), int(self_ * steps))
+        self.mapper, self.alphas, self.scale = torch.zeros(77, 77), torch.ones(77), torch.ones(77)
+        if len(source.split(" ")) == len(prompt.split(" ")):  # get_replacement_mapper
+            i = j = 1
+            self.mapper[0, 0] = 1
+            for x, y in zip(map(own, source.split(" ")), map(own, prompt.split(" "))):
+                for s in range(len(x)):
+                    for t in range(len(y)):
+                        if len(x) != len(y) or s == t:
+                            self.mapper[i + s, j + t] = 1 if len(x) == len(y) else 1 / len(y)
+                i, j = i + len(x), j + len(y)
+            for t in range(j, 77):
+                self.mapper[i + t - j if t == j else t, t] = 1  # the end token, padding
+        else:  # get_refinement_mapper: words are only put in
+            x, y = (list(tokenizer(text).input_ids) for text in (source, prompt))
+            i = 0
+            for t, token in enumerate(y):
+                if i < len(x) and x[i] == token:
+                    self.mapper[i, t] = 1
+                    i += 1
+                else:
+                    self.alphas[t] = 0
+            assert i == len(x)
+            for t in range(len(y), 77):
+                self.mapper[t, t] = 1
+        for word, weight in words.items():  # get_equalizer
+            at = [t for t, token in enumerate(ids(prompt)) if token in own(word)]
+            assert at
+            self.scale[at] = weight
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, **_):
+        read = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        q, k, v = (attn.head_to_batch_dim(f(x)) for f, x in ((attn.to_q, hidden_states), (attn.to_k, read), (attn.to_v, read)))
+        p = attn.get_attention_scores(q, k).reshape(len(hidden_states), -1, q.shape[1], k.shape[1])
+        source, edited = p[-2], p[-1].clone()
+        if encoder_hidden_states is None:
+            if self.step < self.until[1] and q.shape[1] <= 32 ** 2:
+                p[-1] = source
+        elif self.step < self.until[0]:
+            p[-1] = ((source @ self.mapper) * self.alphas + edited * (1 - self.alphas)) * self.scale
+        return attn.to_out[0](attn.batch_to_head_dim(p.reshape(-1, *p.shape[2:]) @ v))
+
+
+def kept(model, cls, source, cross=0.8, self_=0.4, words={}, **fields):
+    """The second of two pictures of the same noise, of which the first is the source's: that picture's own way to its noise, by
+    DDIM, where there is one; then the negative prompt is the source's, as negative-prompt inversion has it."""
+    r = request(sourcePrompt=source, kept=f"cross={cross} self={self_}" + "".join(f" {k}={v}" for k, v in words.items()), **fields)
+    pipe = load(model, cls)
+    own = Kept(pipe.tokenizer, source, r["prompt"], r["steps"], cross, self_, words)
+    factor, n = pipe.vae_scale_factor, torch.Generator("cpu").manual_seed(r["seed"])
+    x, way = torch.randn(1, 4, r["height"] // factor, r["width"] // factor, generator=n), []
+    if "image" in r:
+        pixels = pipe.image_processor.preprocess(photo(r["width"], r["height"]))
+        x = pipe.vae.encode(pixels).latent_dist.mean * pipe.vae.config.scaling_factor
+        back = diffusers.DDIMInverseScheduler.from_config(pipe.scheduler.config)
+        back.set_timesteps(r["steps"])
+        states = pipe.encode_prompt(source, "cpu", 1, False)[0]
+        for t in back.timesteps:
+            x = back.step(pipe.unet(x, t, states).sample, t, x).prev_sample
+            way.insert(0, x)
+        r["negativePrompt"] = r["negativePrompt"] or source
+
+    def follow(pipe, i, t, state):
+        if i + 1 < len(way):
+            state["latents"][0] = way[i + 1][0]
+        return state
+
+    pipe.unet.set_attn_processor(own)
+    pipe.unet.register_forward_pre_hook(lambda *_: setattr(own, "step", own.step + 1))
+    picture = pipe([source, r["prompt"]], negative_prompt=[r["negativePrompt"]] * 2 if r["negativePrompt"] else None, num_inference_steps=r["steps"], guidance_scale=r["guidance"],
+                   width=r["width"], height=r["height"], latents=x.repeat(2, 1, 1, 1), output_type="pil", callback_on_step_end=follow).images[1]
+    return case(model, r, picture)
+
+
 CONTROL, XL_CONTROL = diffusers.StableDiffusionControlNetPipeline, diffusers.StableDiffusionXLControlNetPipeline
 XL, SD3, FLUX = diffusers.StableDiffusionXLImg2ImgPipeline, diffusers.StableDiffusion3Img2ImgPipeline, diffusers.FluxImg2ImgPipeline
 XL_INPAINT, FLUX_INPAINT = diffusers.StableDiffusionXLInpaintPipeline, diffusers.FluxInpaintPipeline
+SD = diffusers.StableDiffusionPipeline
 EDIT, XL_EDIT = diffusers.StableDiffusionInstructPix2PixPipeline, diffusers.StableDiffusionXLInstructPix2PixPipeline
 
 CASES = {
@@ -325,6 +407,13 @@ CASES = {
     "edit_unguided": lambda: edit("tiny_ddim_kl", EDIT, "unet_edit", imageGuidance=0.5),
     "references": lambda: follow("flux2_klein", ["reference_73x66.png"], guidance=2.0, steps=2, schedule="trailing"),
     "references_two": lambda: follow("flux2_klein", ["reference_64x90.png", "reference_73x66.png"], guidance=1.0, steps=2, schedule="trailing", width=24, height=16),
+    "kept_replace": lambda: kept("tiny_ddim_kl", SD, "red cat on the house", prompt="blue cat on the house", steps=5),
+    "kept_replace_longer": lambda: kept("tiny_ddim_kl", SD, "red cat on a house", prompt="tremendous cat on a house", cross=0.6, self_=0.8),
+    "kept_refine": lambda: kept("tiny_ddim_kl", SD, "cat on the house", prompt="red cat on the blue house", cross=1.0, self_=0.0, guidance=1.0),
+    "kept_reweight": lambda: kept("tiny_ddim_kl", SD, "red cat", prompt="red cat", words={"red": 3.0}, negativePrompt="house"),
+    "kept_sdxl": lambda: kept("sdxl", diffusers.StableDiffusionXLPipeline, "red cat", prompt="blue cat"),
+    "invert": lambda: kept("tiny_ddim_kl", SD, "red cat", prompt="blue house", cross=0.0, self_=0.0, image="photo.png", strength=1.0, steps=5),
+    "invert_kept": lambda: kept("tiny_ddim_kl", SD, "red cat", prompt="blue cat", image="photo.png", strength=1.0, guidance=4.0),
     "edit_sdxl": lambda: edit("sdxl", XL_EDIT, "unet_edit_xl", imageGuidance=2.0),
 }
 
