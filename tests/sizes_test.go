@@ -67,7 +67,13 @@ func (p published) graphs() ([]*engine.Graph, error) {
 	case "SiTTransformer2DModel":
 		add(model.SiT(p.Config, 1, 32, 32))
 	case "UViT":
-		add(model.UViT(p.Config, 1, 32, 32))
+		var c struct {
+			Side int `json:"img_size"`
+		}
+		if err := json.Unmarshal(p.Config, &c); err != nil {
+			return nil, err
+		}
+		add(model.UViT(p.Config, 1, c.Side, c.Side))
 	case "AuraFlowTransformer2DModel":
 		add(model.AuraFlow(p.Config, 1, 8, 8, 77))
 	case "LuminaNextDiT2DModel":

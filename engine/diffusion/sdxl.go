@@ -23,9 +23,8 @@ type stableDiffusionXL struct {
 	zeros  bool // an empty negative prompt is zeros, not an encoded text; ComfyUI always encodes it
 }
 
-func newStableDiffusionXL(m Configs) (Kind, error) {
+func newStableDiffusionXL(m Configs) (_ Kind, err error) {
 	k := &stableDiffusionXL{ids: 6}
-	var err error
 	for i, suffix := range []string{"", "_2"} {
 		if k.texts[i], err = newPenultimate(m, suffix); err != nil {
 			return nil, err
@@ -46,8 +45,7 @@ func (k *stableDiffusionXL) read(m Configs) (err error) {
 	if k.few, err = readDistilled(m, 4); err != nil {
 		return err
 	}
-	k.vae.precise = k.vae.facts.Upcast
-	k.zeros = true
+	k.vae.precise, k.zeros = k.vae.facts.Upcast, true
 	if err := parse(m, "model_index", &struct {
 		Zeros  *bool `json:"force_zeros_for_empty_prompt"`
 		Scaled *bool `json:"is_cosxl_edit"`
@@ -58,16 +56,15 @@ func (k *stableDiffusionXL) read(m Configs) (err error) {
 }
 
 func (k *stableDiffusionXL) fits() error {
-	u := k.unet.facts
-	w, ids := k.texts[1].facts.Width, k.ids
+	u, w := k.unet.facts, k.texts[1].facts.Width
 	if k.texts[0] != nil {
 		w += k.texts[0].facts.Width
 	}
 	if w != u.Context {
 		return fmt.Errorf("the text encoders make states of width %d in all, unet takes %d", w, u.Context)
 	}
-	if w := k.texts[1].facts.Projected + ids*u.AddedTime; w != u.Added {
-		return fmt.Errorf("unet takes added conditions of width %d, its pooled text and %d time ids are %d", u.Added, ids, w)
+	if w := k.texts[1].facts.Projected + k.ids*u.AddedTime; w != u.Added {
+		return fmt.Errorf("unet takes added conditions of width %d, its pooled text and %d time ids are %d", u.Added, k.ids, w)
 	}
 	return nil
 }
@@ -133,10 +130,8 @@ func (k *stableDiffusionXL) Encode(ctx context.Context, run Runner, p Prompt) (C
 	}
 	h, w := float32(p.Height), float32(p.Width)
 	times := k.unet.facts.AddedEmbedding([]float32{h, w, 0, 0, h, w}) // original size, corner of the crop, target size
-	return Conditioning{Inputs{
-		"context":         context,
-		"added_embedding": engine.FromFloat32s(append(pooled, times...), 1, k.unet.facts.Added),
-	}, cut || cutToo}, nil
+	added := engine.FromFloat32s(append(pooled, times...), 1, k.unet.facts.Added)
+	return Conditioning{Inputs{"context": context, "added_embedding": added}, cut || cutToo}, nil
 }
 
 // blank tells whether a prompt is zeros.

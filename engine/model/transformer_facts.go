@@ -76,9 +76,11 @@ var transformers = map[string]func(config []byte) (TransformerFacts, error){
 	},
 	"UViT": func(config []byte) (TransformerFacts, error) {
 		c, err := parseUViT(config)
-		return TransformerFacts{
-			In: c.In, Out: c.In, Height: c.Sample, Width: c.Sample, Multiple: c.Sample, Largest: c.Sample, Classes: c.Classes, Embedding: c.Dim,
-		}, err
+		f := TransformerFacts{In: c.In, Out: c.In, Height: c.Sample, Width: c.Sample, Multiple: c.Sample, Largest: c.Sample, Embedding: c.Dim}
+		if f.Classes = max(0, c.Classes); c.Context != nil {
+			f.Classes, f.Context, f.Tokens = 0, *c.Context, c.Tokens
+		}
+		return f, err
 	},
 	"AuraFlowTransformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseAura(config)

@@ -21,10 +21,14 @@ type uViTConfig struct {
 	Classes int             `json:"num_classes"`
 	Conv    bool            `json:"conv"`
 	Skip    bool            `json:"skip"`
+	Context *int            `json:"clip_dim"` // of the class that draws texts
+	Tokens  int             `json:"num_clip_token"`
+
+	before int // tokens before the patches
 }
 
 func parseUViT(config []byte) (uViTConfig, error) {
-	c := uViTConfig{Sample: 224, Patch: 16, In: 3, Dim: 768, Layers: 12, Heads: 12, Ratio: 4, Classes: -1, Conv: true, Skip: true}
+	c := uViTConfig{Sample: 224, Patch: 16, In: 3, Dim: 768, Layers: 12, Heads: 12, Ratio: 4, Classes: -1, Conv: true, Skip: true, Tokens: 77}
 	if err := parse("UViT", config, &c); err != nil {
 		return c, err
 	}
@@ -38,19 +42,28 @@ func parseUViT(config []byte) (uViTConfig, error) {
 	k.within("img_size", c.Sample, c.Patch, 1<<10)
 	k.divides("patch_size", c.Patch, c.Sample)
 	k.unset("qk_scale", c.Scale)
-	k.within("num_classes", c.Classes, 2, 1<<20) // the last for none
+	c.before = 1
+	switch {
+	case c.Context != nil:
+		k.width("clip_dim", *c.Context)
+		k.within("num_clip_token", c.Tokens, 1, 1<<12)
+		c.before += max(0, c.Tokens)
+	case c.Classes != -1: // which is none; with classes the last is
+		k.within("num_classes", c.Classes, 2, 1<<20)
+		c.before++
+	}
 	k.ratio("mlp_ratio", c.Ratio, c.Dim)
 	return c, k.err
 }
 
-// UViT is the class-conditional transformer of Bao et al. 2023, "All are Worth
-// Words", under the names of its published weights: class, timestep and patches
-// are tokens alike, and each layer of the second half takes a skip from the first.
+// UViT is the transformer of Bao et al. 2023, "All are Worth Words", under the
+// names of its published weights: class or text, timestep and patches are tokens
+// alike, and each layer of the second half takes a skip from the first.
 //
 // Inputs: "sample" (batch, h, w, in_chans), h and w img_size;
 // "timestep_embedding" (batch, embed_dim) from [TimestepEmbedding] with cosines
-// first and no shift; "class_labels" (batch) i32, of num_classes the last for
-// none. Output: "sample" (batch, h, w, in_chans).
+// first and no shift; with clip_dim "context" (batch, num_clip_token, clip_dim),
+// else with num_classes "class_labels" (batch) i32, the last for none. Output: "sample" (batch, h, w, in_chans).
 func UViT(config []byte, batch, h, w int) (*engine.Graph, error) {
 	c, err := parseUViT(config)
 	if err != nil {
@@ -68,11 +81,18 @@ func UViT(config []byte, batch, h, w int) (*engine.Graph, error) {
 			p := path("time_embed")
 			time = linear(g, p.Sub(2), engine.SiLU(linear(g, p.Sub(0), time, 4*c.Dim)), c.Dim)
 		}
-		label := engine.Embedding(g.Weight("label_emb.weight", c.Classes, c.Dim), g.Input("class_labels", engine.I32, batch))
 		token := func(x *engine.Node) *engine.Node { return engine.Reshape(x, batch, 1, c.Dim) }
+		tokens := []*engine.Node{token(time)}
+		switch {
+		case c.Context != nil:
+			tokens = append(tokens, linear(g, "context_embed", g.Input("context", engine.F32, batch, c.Tokens, *c.Context), c.Dim))
+		case c.Classes > 0:
+			label := engine.Embedding(g.Weight("label_emb.weight", c.Classes, c.Dim), g.Input("class_labels", engine.I32, batch))
+			tokens = []*engine.Node{token(label), token(time)}
+		}
 		x := patchEmbed(g, "patch_embed", g.Input("sample", engine.F32, batch, h, w, c.In), c.Patch, c.Dim)
-		x = engine.Concat(1, token(label), token(time), x)
-		x = engine.Add(x, g.Weight("pos_embed", 1, 2+patches, c.Dim))
+		x = engine.Concat(1, append(tokens, x)...)
+		x = engine.Add(x, g.Weight("pos_embed", 1, c.before+patches, c.Dim))
 		var skips []*engine.Node
 		for i := range c.Layers / 2 {
 			x = c.block(g, path("in_blocks").Sub(i), x)
@@ -86,7 +106,7 @@ func UViT(config []byte, batch, h, w int) (*engine.Graph, error) {
 			}
 			x = c.block(g, p, x)
 		}
-		x = linear(g, "decoder_pred", engine.Slice(layerNorm(g, "norm", x, 1e-5), 1, 2, 2+patches), c.Patch*c.Patch*c.In)
+		x = linear(g, "decoder_pred", engine.Slice(layerNorm(g, "norm", x, 1e-5), 1, c.before, c.before+patches), c.Patch*c.Patch*c.In)
 		if x = unpatch(x, side, side, c.Patch, c.In); c.Conv {
 			x = conv(g, "final_layer", x, c.In, 3)
 		}

@@ -345,6 +345,11 @@ def vits():
     for name, options in {"u_vit": {}, "u_vit_options": dict(qkv_bias=True, mlp_time_embed=True, conv=False, skip=False, mlp_ratio=2.5)}.items():
         m = seeded(vit.UViT(**dict(img_size=8, patch_size=2, in_chans=4, embed_dim=24, depth=4, num_heads=3, num_classes=6) | options), 116)
         save(name, "u_vit", m, {"sample": last(x), "timestep_embedding": vit.sines(t, 24), "class_labels": labels.int()}, {"sample": last(m(x, t, labels))})
+    form = lambda **options: seeded(vit.UViT(img_size=8, patch_size=2, embed_dim=24, depth=2, num_heads=3, **options), 117)
+    m, context = form(in_chans=4, clip_dim=10, num_clip_token=5), torch.randn(2, 5, 10)
+    save("u_vit_text", "u_vit", m, {"sample": last(x), "timestep_embedding": vit.sines(t, 24), "context": context}, {"sample": last(m(x, t, context))})
+    m = form(in_chans=3)
+    save("u_vit_pixels", "u_vit", m, {"sample": last(x[:, :3]), "timestep_embedding": vit.sines(t, 24)}, {"sample": last(m(x[:, :3], t))})
 
 
 def auraflows():

@@ -132,6 +132,9 @@ MODELS = {
         dual_attention_layers=list(range(13)), qk_norm="rms_norm")),
     "dit_xl_2_256": (DiTTransformer2DModel, dict(out_channels=8)),
     "sit_xl_2_256": (vit.SiTTransformer2DModel, {}),
+    "u_vit_small_cifar10": (vit.UViT, dict(img_size=32, patch_size=2, embed_dim=512, depth=12, num_heads=8)),
+    "u_vit_mid_imagenet64": (vit.UViT, dict(img_size=64, patch_size=4, embed_dim=768, depth=16, num_heads=12, num_classes=1000)),
+    "u_vit_small_mscoco": (vit.UViT, dict(img_size=32, patch_size=2, in_chans=4, embed_dim=512, depth=12, num_heads=8, clip_dim=768)),
     "u_vit_huge_2_256": (vit.UViT, dict(img_size=32, patch_size=2, in_chans=4, embed_dim=1152, depth=28, num_heads=16, num_classes=1001, conv=False)),
     "auraflow": (AuraFlowTransformer2DModel, dict(num_mmdit_layers=4, num_single_dit_layers=32, pos_embed_max_size=9216)),
     "lumina_next": (LuminaNextDiT2DModel, dict(

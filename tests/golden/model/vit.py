@@ -108,14 +108,14 @@ class Block(nn.Module):
 class UViT(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, img_size=224, patch_size=16, in_chans=3, embed_dim=768, depth=12, num_heads=12, mlp_ratio=4.0, qkv_bias=False, qk_scale=None,
-                 mlp_time_embed=False, num_classes=-1, use_checkpoint=False, conv=True, skip=True):
+                 mlp_time_embed=False, num_classes=-1, use_checkpoint=False, conv=True, skip=True, clip_dim=None, num_clip_token=77):
         super().__init__()
         d = embed_dim
         block = lambda skips: Block(d, num_heads, mlp_ratio, qkv_bias, skips)
         self.patch_embed = Patches(in_chans, d, patch_size)
         self.time_embed = nn.Sequential(nn.Linear(d, 4 * d), nn.SiLU(), nn.Linear(4 * d, d)) if mlp_time_embed else nn.Identity()
-        self.label_emb = nn.Embedding(num_classes, d)
-        self.pos_embed = nn.Parameter(torch.zeros(1, 2 + (img_size // patch_size) ** 2, d))
+        self.before = self.condition(d)
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.before + (img_size // patch_size) ** 2, d))
         self.in_blocks = nn.ModuleList(block(False) for _ in range(depth // 2))
         self.mid_block = block(False)
         self.out_blocks = nn.ModuleList(block(skip) for _ in range(depth // 2))
@@ -123,16 +123,31 @@ class UViT(ModelMixin, ConfigMixin):
         self.decoder_pred = nn.Linear(d, patch_size**2 * in_chans)
         self.final_layer = nn.Conv2d(in_chans, in_chans, 3, padding=1) if conv else nn.Identity()
 
-    def forward(self, x, t, y):
+    def condition(self, d):
+        """Makes what reads the condition, and returns how many tokens come before the patches."""
+        if self.config.clip_dim:
+            self.context_embed = nn.Linear(self.config.clip_dim, d)
+            return 1 + self.config.num_clip_token
+        if self.config.num_classes < 0:
+            return 1
+        self.label_emb = nn.Embedding(self.config.num_classes, d)
+        return 2
+
+    def tokens(self, time, y):
+        if self.config.clip_dim:
+            return [time, self.context_embed(y)]
+        return [time] if y is None else [self.label_emb(y)[:, None], time]
+
+    def forward(self, x, t, y=None):
         time = self.time_embed(sines(t, self.config.embed_dim))
-        x = torch.cat([self.label_emb(y)[:, None], time[:, None], self.patch_embed(x)], 1) + self.pos_embed
+        x = torch.cat([*self.tokens(time[:, None], y), self.patch_embed(x)], 1) + self.pos_embed
         skips = []
         for b in self.in_blocks:
             skips.append(x := b(x))
         x = self.mid_block(x)
         for b in self.out_blocks:
             x = b(x, skips.pop() if self.config.skip else None)
-        return self.final_layer(unpatch(self.decoder_pred(self.norm(x)[:, 2:]), self.config.patch_size, self.config.in_chans))
+        return self.final_layer(unpatch(self.decoder_pred(self.norm(x)[:, self.before:]), self.config.patch_size, self.config.in_chans))
 
 
 class Drawn:
@@ -157,17 +172,20 @@ class SiTPipeline(DiffusionPipeline):
         return self.transformer.config.num_classes
 
     def __call__(self, class_labels, num_inference_steps, guidance_scale, generator, output_type):
-        c = self.transformer.config
-        x = torch.randn(1, self.vae.config.latent_channels, c[self.size], c[self.size], generator=generator)
-        self.scheduler.set_timesteps(num_inference_steps)
+        return self.draw(torch.tensor(class_labels), torch.tensor([self.none()]), num_inference_steps, guidance_scale, generator)
+
+    def draw(self, condition, none, steps, guidance, generator):
+        c, vae = self.transformer.config, getattr(self, "vae", None)
+        x = torch.randn(1, vae.config.latent_channels if vae else c.in_chans, c[self.size], c[self.size], generator=generator)
+        self.scheduler.set_timesteps(steps)
         for t in self.scheduler.timesteps:
-            if guidance_scale > 1:
-                y, n = self.predict(x.repeat(2, 1, 1, 1), t, torch.tensor([class_labels[0], self.none()])).chunk(2)
-                y = n + guidance_scale * (y - n)
+            if guidance > 1:
+                y, n = self.predict(x.repeat(2, 1, 1, 1), t, torch.cat([condition, none])).chunk(2)
+                y = n + guidance * (y - n)
             else:
-                y = self.predict(x, t, torch.tensor(class_labels))
+                y = self.predict(x, t, condition)
             x = self.scheduler.step(y, t, x, return_dict=False)[0]
-        picture = self.vae.decode(x / self.vae.config.scaling_factor).sample / 2 + 0.5
+        picture = (vae.decode(x / vae.config.scaling_factor).sample if vae else x) / 2 + 0.5
         return Drawn(picture.clamp(0, 1)[0].permute(1, 2, 0).numpy())
 
 
@@ -181,3 +199,27 @@ class UViTPipeline(SiTPipeline):
 
     def none(self):
         return self.transformer.config.num_classes - 1
+
+
+class UViTTextPipeline(UViTPipeline):
+    """Reads a text as FrozenCLIPEmbedder does: CLIP's last states, all 77."""
+
+    def __init__(self, transformer, scheduler, vae, text_encoder, tokenizer):
+        DiffusionPipeline.__init__(self)
+        self.register_modules(transformer=transformer, scheduler=scheduler, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer)
+
+    def __call__(self, prompt, num_inference_steps, guidance_scale, generator, output_type, width, height, negative_prompt=""):
+        states = lambda text: self.text_encoder(self.tokenizer(
+            text, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids).last_hidden_state
+        return self.draw(states(prompt), states(negative_prompt), num_inference_steps, guidance_scale, generator)
+
+
+class UViTPixelPipeline(UViTPipeline):
+    """Draws pixels, of a class or of none."""
+
+    def __init__(self, transformer, scheduler):
+        DiffusionPipeline.__init__(self)
+        self.register_modules(transformer=transformer, scheduler=scheduler)
+
+    def __call__(self, num_inference_steps, generator, output_type, class_labels=None):
+        return self.draw(None if class_labels is None else torch.tensor(class_labels), None, num_inference_steps, 1.0, generator)

@@ -270,6 +270,17 @@ def u_vit(path):
     return vit.UViTPipeline(net, DPMSolverMultistepScheduler(**SD_BETAS), kl(263))
 
 
+def u_vit_text(path):
+    tok, text = clip(path, "tokenizer", 264)
+    net = fill(vit.UViT(img_size=8, patch_size=2, in_chans=4, embed_dim=24, depth=3, num_heads=3, clip_dim=24), 265)
+    return vit.UViTTextPipeline(net, DPMSolverMultistepScheduler(**SD_BETAS), kl(266), text_encoder=text, tokenizer=tok)
+
+
+def u_vit_pixels(path):
+    net = fill(vit.UViT(img_size=16, patch_size=2, embed_dim=24, depth=3, num_heads=3, num_classes=10), 267)
+    return vit.UViTPixelPipeline(net, DDIMScheduler(**SD_BETAS, clip_sample=True))
+
+
 BASE = dict(prompt="red cat", negative_prompt="", seed=1, steps=4, guidance=5.0, width=32, height=32)
 
 # A kind's pipeline, and what is asked of it beside BASE. The keys are those of golden.json.
@@ -294,6 +305,8 @@ KINDS = {
     "dit": (dit, [dict(class_=7, guidance=4.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
     "sit": (sit, [dict(class_=7, guidance=4.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
     "u_vit": (u_vit, [dict(class_=7, guidance=2.0), dict(class_=3, seed=9, guidance=1.0, steps=7)]),
+    "u_vit_text": (u_vit_text, [dict(guidance=2.0), dict(prompt="the HOUSE", negative_prompt="red", seed=9, guidance=3.0, steps=6)]),
+    "u_vit_pixels": (u_vit_pixels, [dict(class_=7, width=16, height=16, steps=6), dict(class_=3, width=16, height=16, seed=9, steps=9)]),
     "pixart_alpha": (pixart_alpha, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=1.0)]),
     "pixart_sigma": (pixart_sigma, [dict(), dict(prompt="blue dog in the rain", negative_prompt="red", seed=9, height=48)]),
     "sd3": (sd3, [dict(), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, second_prompt="cat", clip_skip=3), dict(clip_skip=1, seed=2)]),
@@ -313,7 +326,9 @@ KINDS = {
 def call(pipe, case):
     """The arguments of the pipeline's call for a case."""
     unconditional = dict(num_inference_steps=case["steps"], generator=torch.Generator("cpu").manual_seed(case["seed"]), output_type="np")
-    if isinstance(pipe, (diffusers.DiTPipeline, vit.SiTPipeline)):
+    if isinstance(pipe, vit.UViTPixelPipeline):
+        return unconditional | dict(class_labels=[case["class"]])
+    if isinstance(pipe, (diffusers.DiTPipeline, vit.SiTPipeline)) and not hasattr(pipe, "text_encoder"):
         return unconditional | dict(class_labels=[case["class"]], guidance_scale=case["guidance"])
     if isinstance(pipe, diffusers.ConsistencyModelPipeline):
         return unconditional | dict(class_labels=[case["class"]])
@@ -356,6 +371,9 @@ def golden(name):
     if name == "sd_insists":  # as the file was before the pipeline saw it
         file = out / "model" / "scheduler" / "scheduler_config.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"steps_offset": 0, "clip_sample": True}, indent=2) + "\n")
+    if name.startswith("u_vit"):
+        file = out / "model" / "model_index.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"_class_name": "UViTPipeline"}, indent=2) + "\n")
     if name == "sit":  # as a pipeline is published that brings its code
         file = out / "model" / "model_index.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"_class_name": ["pipeline", "SiTPipeline"]}, indent=2) + "\n")
