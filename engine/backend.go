@@ -57,6 +57,14 @@ type Remote interface {
 	Remote()
 }
 
+// Overlapping is a [Backend] that takes weights, from another goroutine, while
+// one of its programs runs.
+type Overlapping interface {
+	Backend
+	// Overlaps tells whether it does, here.
+	Overlaps() bool
+}
+
 // Rounder is a [Backend] that may keep values in f16 between ops, but for the
 // [Graph.Precise]: what leaves its range, 65504, is infinite.
 type Rounder interface {

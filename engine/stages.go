@@ -26,26 +26,47 @@ type Shelf interface {
 // are more. Stages are cut where the fewest values cross, such as between the
 // blocks of a transformer; what crosses goes through host memory, and results
 // are those of Compile. As many stages as fit stay on the backend from one run
-// to the next, so that only the rest is brought anew; those of that rest are
-// compiled at every run, since programs are made with their weights.
+// to the next, so that only the rest is brought anew, on an [Overlapping]
+// backend while the stages before run; those of that rest are compiled at every
+// run, since programs are made with their weights.
 func CompileStages(b Backend, g *Graph, budget int64, shelf Shelf) (Program, error) {
 	g = rewrite(g, func(_, n *Node) *Node { return n }) // without what no output needs
 	c := newCutter(g, shelf)
-	slot := max(budget/4, c.heaviest)
-	p := &stagedProgram{backend: b, graph: g, shelf: shelf}
-	left := budget - slot
+	o, _ := b.(Overlapping)
+	p := &stagedProgram{backend: b, graph: g, shelf: shelf, ahead: o != nil && o.Overlaps() && 2*c.heaviest <= budget}
+	slot, slots := max(budget/4, c.heaviest), int64(1)
+	if p.ahead { // one slot is read while the other runs
+		slot, slots = max(budget/8, c.heaviest), 2
+	}
 	for _, r := range c.ranges(slot) {
 		s, err := c.stage(r)
 		if err != nil {
 			return nil, err
 		}
-		s.stays = s.bytes <= left
-		if s.stays {
-			left -= s.bytes
-		}
 		p.stages = append(p.stages, s)
 	}
+	keep(p.stages, budget-slots*slot)
 	return p, nil
+}
+
+// keep chooses the stages that stay on the backend, of so many bytes together:
+// evenly among the others, so that there is work while those are read.
+func keep(stages []*stage, left int64) {
+	var total, due, kept float64
+	for _, s := range stages {
+		total += float64(s.bytes)
+	}
+	share := max(float64(left), 0) / total
+	for _, fill := range []bool{false, true} {
+		for _, s := range stages {
+			due += float64(s.bytes) * share
+			if !s.stays && s.bytes <= left && (fill || kept+float64(s.bytes)/2 <= due) {
+				s.stays = true
+				left -= s.bytes
+				kept += float64(s.bytes)
+			}
+		}
+	}
 }
 
 // stage is a part of a graph.
@@ -63,32 +84,47 @@ type stagedProgram struct {
 	graph   *Graph
 	shelf   Shelf
 	stages  []*stage
+	ahead   bool // stages are read while others run
+
+	coming *stage              // being read
+	read   chan error          // tells how that ended
+	late   []map[string]Buffer // to be given up after that: of one goroutine the shelf is used at a time
 }
 
 // Run runs the stages one after another, and drops each value that crosses
 // after the last that reads it.
-func (p *stagedProgram) Run(ctx context.Context, in, out map[string]Tensor) error {
+func (p *stagedProgram) Run(ctx context.Context, in, out map[string]Tensor) (err error) {
 	if err := CheckIO(p.graph, in, out); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		if s := p.coming; s != nil { // only where a stage before failed
+			p.arrive()
+			err = errors.Join(err, p.drop(s))
+		}
+	}()
 	values := maps.Clone(in)
 	for i, s := range p.stages {
-		if err := p.runStage(ctx, s, values, out); err != nil {
-			return fmt.Errorf("stage %d of %d: %w", i+1, len(p.stages), err)
+		if err := p.runStage(ctx, i, values, out); err != nil {
+			return fmt.Errorf("stage %d of %d: %w", i+1, len(p.stages), errors.Join(err, p.drop(s)))
 		}
 	}
 	return nil
 }
 
-func (p *stagedProgram) runStage(ctx context.Context, s *stage, values, out map[string]Tensor) error {
+func (p *stagedProgram) runStage(ctx context.Context, i int, values, out map[string]Tensor) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s := p.stages[i]
 	if s.program == nil {
 		if err := p.bring(ctx, s); err != nil {
 			return err
 		}
 	}
+	p.readAhead(ctx, i+1)
 	given, made := map[string]Tensor{}, map[string]Tensor{}
 	for _, n := range s.graph.Inputs() {
 		given[n.Name] = values[n.Name]
@@ -102,28 +138,64 @@ func (p *stagedProgram) runStage(ctx context.Context, s *stage, values, out map[
 		}
 	}
 	err := s.program.Run(ctx, given, made)
-	if !s.stays || err != nil {
-		err = errors.Join(err, p.drop(s))
+	if !s.stays && err == nil {
+		err = p.drop(s)
 	}
+	return err
+}
+
+// readAhead begins to take the weights of the next stage that is not there, at
+// one of those from number i on.
+func (p *stagedProgram) readAhead(ctx context.Context, i int) {
+	if !p.ahead || p.coming != nil {
+		return
+	}
+	next := slices.IndexFunc(p.stages[i:], func(s *stage) bool { return s.program == nil })
+	if next < 0 {
+		return
+	}
+	s, read := p.stages[i+next], make(chan error, 1)
+	p.coming, p.read = s, read
+	go func() {
+		var err error
+		s.taken, err = p.shelf.Take(ctx, s.weights)
+		read <- err
+	}()
+}
+
+// arrive waits for what is being read.
+func (p *stagedProgram) arrive() error {
+	err := <-p.read
+	p.coming, p.read = nil, nil
+	for _, taken := range p.late {
+		p.shelf.Leave(taken)
+	}
+	p.late = nil
 	return err
 }
 
 // bring has a stage's weights on the backend and its program made.
 func (p *stagedProgram) bring(ctx context.Context, s *stage) (err error) {
-	if s.taken, err = p.shelf.Take(ctx, s.weights); err != nil {
-		return err
+	if p.coming == s {
+		err = p.arrive()
+	} else {
+		s.taken, err = p.shelf.Take(ctx, s.weights)
 	}
-	if s.program, err = p.backend.Compile(s.graph, s.taken); err != nil {
-		return errors.Join(err, p.drop(s))
+	if err == nil {
+		s.program, err = p.backend.Compile(s.graph, s.taken)
 	}
-	return nil
+	return err
 }
 
 func (p *stagedProgram) drop(s *stage) (err error) {
 	if s.program != nil {
 		err = s.program.Close()
 	}
-	p.shelf.Leave(s.taken)
+	if p.coming != nil {
+		p.late = append(p.late, s.taken)
+	} else {
+		p.shelf.Leave(s.taken)
+	}
 	s.program, s.taken = nil, nil
 	return err
 }

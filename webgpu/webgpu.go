@@ -95,6 +95,10 @@ func (b *Backend) Name() string { return "webgpu" }
 // a text sooner than it is sent at each step.
 func (b *Backend) Remote() {}
 
+// Overlaps implements [engine.Overlapping]: a run waits for the device, and what
+// is written meanwhile goes to other buffers.
+func (b *Backend) Overlaps() bool { return true }
+
 // Rounds implements [engine.Rounder].
 func (b *Backend) Rounds() bool { return b.elem == engine.F16 }
 

@@ -22,6 +22,9 @@ type backend struct{ plain bool }
 func (backend) Name() string { return "cpu" }
 func (backend) Close() error { return nil }
 
+// Overlaps: weights and values are Go's.
+func (backend) Overlaps() bool { return true }
+
 // Supports takes every op that has a kernel here, and every fused form.
 func (b backend) Supports(n *engine.Node) bool {
 	if b.plain && !engine.Primitive(n) {

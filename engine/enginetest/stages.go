@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"wisp/engine"
@@ -18,11 +20,28 @@ type shelf struct {
 	taken    []string
 	fail     int // the Take that fails; 0 for none
 	takes    int
+	ahead    int // takes beside a run
+}
+
+// besides tells that what calls it is not called by a program's Run, but goes on
+// beside it.
+func besides() bool {
+	stack := make([]byte, 1<<14)
+	return !strings.Contains(string(stack[:runtime.Stack(stack, false)]), "(*stagedProgram).Run(")
+}
+
+// overlaps tells whether a backend takes weights while a program runs.
+func overlaps(b engine.Backend) bool {
+	o, ok := b.(engine.Overlapping)
+	return ok && o.Overlaps()
 }
 
 func (s *shelf) Size(name string) int64 { return int64(len(s.weights[name].Data)) }
 
 func (s *shelf) Take(_ context.Context, names []string) (map[string]engine.Buffer, error) {
+	if besides() {
+		s.ahead++
+	}
 	if s.takes++; s.takes == s.fail {
 		return nil, errGone
 	}
@@ -78,8 +97,9 @@ func transformer(t testing.TB, blocks int) *engine.Graph {
 }
 
 // Stages checks on a backend that in stages a graph gives the bits that it gives
-// in one piece, with no more weights at once than the budget, and that what fits
-// stays.
+// in one piece, with no more weights at once than the budget, that what fits
+// stays, and that the rest is read while the stages before run, where the backend
+// can do both.
 func Stages(t testing.TB, b engine.Backend) {
 	t.Helper()
 	g := transformer(t, 6)
@@ -111,7 +131,8 @@ func Stages(t testing.TB, b engine.Backend) {
 			t.Fatal(err)
 		}
 		for run := range 3 {
-			s.taken = nil
+			s.taken, s.ahead = nil, 0
+			takes := s.takes
 			got := outputs()
 			if err := p.Run(t.Context(), in, got); err != nil {
 				t.Fatal(err)
@@ -120,6 +141,10 @@ func Stages(t testing.TB, b engine.Backend) {
 				if !slices.Equal(got[name].Data, want[name].Data) {
 					t.Errorf("%s, %d/4, run %d: %s has other bits", b.Name(), share, run, name)
 				}
+			}
+			read := s.takes - takes
+			if least := max(0, read-1); overlaps(b) && s.ahead < least || !overlaps(b) && s.ahead > 0 {
+				t.Errorf("%s, %d/4, run %d: %d of %d reads beside the stage before", b.Name(), share, run, s.ahead, read)
 			}
 			again := int64(0)
 			for _, name := range s.taken {

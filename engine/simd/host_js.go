@@ -11,6 +11,9 @@ import (
 	"wisp/wasm/emit"
 )
 
+// turns: goroutines never run at once.
+const turns = true
+
 type jsHost struct {
 	memory    safejs.Value // WebAssembly.Memory
 	view      safejs.Value // Uint8Array over all of it, made anew after growth

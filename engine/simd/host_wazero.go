@@ -18,6 +18,9 @@ import (
 // compiled keeps the native code of the modules for the life of the process.
 var compiled = wazero.NewCompilationCache()
 
+// turns: goroutines run at once.
+const turns = false
+
 type wazeroHost struct {
 	runtime wazero.Runtime
 	memory  api.Memory

@@ -129,6 +129,10 @@ func (b *backend) MemoryBytes() int { return b.mem.size }
 // Supports takes every op that has a kernel, and every fused form.
 func (b *backend) Supports(n *engine.Node) bool { return hasKernel(n.Op) }
 
+// Overlaps: in a browser goroutines take turns, and a run gives way between two
+// slices of it. Natively they would change the list of free memory at once.
+func (b *backend) Overlaps() bool { return turns }
+
 // Close stops the module and its threads; the memory goes with it.
 func (b *backend) Close() error {
 	b.host.halt(b.control.addr)
