@@ -1,10 +1,12 @@
-// The dialog that imports a model as diffusers saves it: what it would take,
-// then packing it on this device.
-import { importModel, inspectModel } from "./wisp.js";
-import { $, bytes, create, sentence, t } from "./ui.js";
+// The dialog that imports a model as diffusers saves it, from files or the hub:
+// what it would take, then packing it on this device.
+import { capabilities, importModel, inspectModel } from "./wisp.js";
+import { $, bytes, create, duration, place, sentence, t } from "./ui.js";
 
 let onUse = () => {};
-let chosen = []; // [path, file] of what the visitor chose
+let chosen = []; // [path, file] of what the visitor chose, or a repository's address
+let wished = "q8"; // quantisation
+let device = {}; // as capabilities has it
 let facts = null; // what inspectModel tells of them
 let running = null; // the AbortController of the import under way
 
@@ -20,25 +22,27 @@ export const importing = () => running !== null;
 // pairs lists the files of an input with their paths.
 export const pairs = (input) => [...input.files].map((file) => [file.webkitRelativePath || file.name, file]);
 
-const has = (files, pattern) => files.some(([path]) => pattern.test(path));
+const has = (files, pattern) => Array.isArray(files) && files.some(([path]) => pattern.test(path));
 const index = /(^|\/)model_index\.json$/;
 
 // isCheckpoint tells what is to be packed, isPacked what was packed before.
 export const isCheckpoint = (files) => has(files, index) || has(files, /\.(safetensors|gguf|ckpt|pt|pth|bin)$/i);
 export const isPacked = (files) => has(files, /(^|\/)manifest\.json$/) && !has(files, index);
 
-// open shows what an import of files would make.
-export async function open(files) {
+// open shows what an import of files or of a repository would make.
+export async function open(files, quantise = "q8") {
 	if (running) return; // one at a time
 	for (const other of document.querySelectorAll("dialog[open]:not(#import)")) other.close();
 	chosen = files;
+	wished = quantise;
 	facts = null;
 	show({ text: t("reading") });
 	if (!box.open) box.showModal();
-	const found = await inspectModel(files).catch((error) => ({ error }));
+	const [found, here] = await Promise.all([inspectModel(files).catch((error) => ({ error })), capabilities().catch(() => ({ runs: true }))]);
 	if (chosen !== files) return; // others were chosen meanwhile
 	if (found.error) return show(found);
 	facts = found;
+	device = here;
 	show();
 }
 
@@ -51,7 +55,7 @@ function show({ text, error } = {}) {
 	$("import-sizes").hidden = !facts;
 	$("import-sizes").disabled = busy;
 	if (facts && !busy) showSizes();
-	$("import-verdict").textContent = text ?? (facts && !error ? t(choice() ? "importFits" : "importNoRoom", { free: bytes(facts.freeBytes), memory: bytes(facts.peakBytes) }) : "");
+	$("import-verdict").textContent = text ?? (facts && !error ? verdict() : "");
 	$("import-error").hidden = !error;
 	$("import-error").textContent = error ? sentence(error.message) : "";
 	$("import-error").dataset.code = error?.code ?? "";
@@ -59,16 +63,23 @@ function show({ text, error } = {}) {
 	$("import-add").hidden = $("import-more").hidden = !error || !has(chosen, /\.(safetensors|gguf)$/) || has(chosen, index);
 	$("import-work").hidden = $("import-stop").hidden = !busy;
 	$("import-go").hidden = !facts || busy;
-	$("import-go").disabled = !choice();
+	$("import-go").disabled = !choice() || !device.runs;
+}
+
+function verdict() {
+	if (!device.runs) return t("verdictNot", { reason: sentence(device.reason) });
+	const room = t(choice() ? "importFits" : "importNoRoom", { free: bytes(facts.freeBytes), memory: bytes(facts.peakBytes) });
+	const time = facts.flops / device.flopsPerSecond;
+	return choice() && time ? `${room} ${t("importTime", { time: duration(1e3 * time), backend: place(device.backend) })}` : room;
 }
 
 // Compression saves at most a fifth.
 const fits = (quantise) => facts.packedBytes[quantise] * 0.8 <= facts.freeBytes;
-const sizes = ["f16", "q8", "q4"];
+const sizes = ["f16", "q8", "q4", "ternary"];
 const choice = () => $("import-sizes").querySelector(":checked")?.value;
 
 function showSizes() {
-	const wish = choice() ?? "q8";
+	const wish = choice() ?? wished;
 	const checked = fits(wish) ? wish : sizes.find(fits);
 	for (const old of $("import-sizes").querySelectorAll("label")) old.remove();
 	for (const name of sizes) {
@@ -79,7 +90,7 @@ function showSizes() {
 
 $("import-form").addEventListener("submit", async (event) => {
 	event.preventDefault();
-	if (!facts || running || !choice()) return;
+	if (!facts || running || !choice() || !device.runs) return;
 	running = new AbortController();
 	progress({ loaded: 0, total: facts.inputBytes });
 	show({ text: t("importing") });

@@ -1,8 +1,8 @@
 // The dialog of models: what this browser keeps, what another would cost.
-import { capabilities, models, removeModel } from "./wisp.js";
+import { capabilities, catalogue, models, removeModel } from "./wisp.js";
 import * as importDialog from "./import.js";
 import { allow, origins } from "./offline.js";
-import { $, bytes, create, dialog, place, sentence, t } from "./ui.js";
+import { $, bytes, create, dialog, duration, place, sentence, t } from "./ui.js";
 
 let onUse = () => {};
 let inUse = () => null;
@@ -91,6 +91,19 @@ function choose(model) {
 	onUse(model);
 }
 
+// Open models on the hub, with the bits that a weight takes in what each is best
+// packed in, text encoders in four.
+const bits = { f16: 16, q8: 8.5, q4: 4.5, ternary: 3.4 };
+$("offers").addEventListener("toggle", async () => {
+	const list = $("offers").open ? await catalogue() : [];
+	$("offered").replaceChildren(...list.map(({ model, name, licence, commercial, gated, parameters, quantise, good }) => {
+		const check = create("button", { type: "button", className: "pill", textContent: t("check") });
+		check.setAttribute("aria-label", `${t("check")}: ${name}`);
+		check.addEventListener("click", () => importDialog.open(model, quantise));
+		return entry(name, [licence, !commercial && t("noCommerce"), gated && t("gated"), `≈ ${bytes(parameters * bits[quantise] / 8)}`, good], check);
+	}));
+});
+
 // check says what a model would cost before any of it is downloaded.
 $("add").addEventListener("submit", async (event) => {
 	event.preventDefault();
@@ -98,12 +111,13 @@ $("add").addEventListener("submit", async (event) => {
 	if (address === "") return;
 	candidate = null;
 	$("use").hidden = $("allow").hidden = true;
+	if (address.startsWith("hf:")) return importDialog.open(address);
 	try {
 		if (await foreign(address)) return;
 		const c = await capabilities(address);
 		candidate = c.runs ? address : null;
 		verdict(c.runs
-			? t("verdict", { backend: place(c.backend), download: bytes(c.downloadBytes), memory: bytes(c.peakBytes) })
+			? t("verdict", { backend: place(c.backend), download: bytes(c.downloadBytes), memory: bytes(c.peakBytes), time: duration(1e3 * c.flops / c.flopsPerSecond) })
 			: t("verdictNot", { reason: sentence(c.reason) }));
 	} catch (err) {
 		verdict(sentence(err.message));
@@ -113,7 +127,6 @@ $("add").addEventListener("submit", async (event) => {
 
 // foreign says so where the page's policy forbids to fetch from there.
 async function foreign(address) {
-	if (address.startsWith("hf:")) return false;
 	const { origin } = new URL(address, location.href);
 	if (origin === location.origin) return false;
 	const known = await origins(origin);

@@ -34,6 +34,10 @@ export interface Capabilities {
 	cachedBytes: number;
 	/** An estimate of the memory that the loaded model takes. */
 	peakBytes: number;
+	/** Floating-point operations of a picture at the model's own size and settings. */
+	flops: number;
+	/** As measured of this device just now: flops / flopsPerSecond is about how many seconds a picture takes. 0 where it does not run. */
+	flopsPerSecond: number;
 }
 
 /**
@@ -120,6 +124,8 @@ export interface Inspection {
 	packedBytes: Record<Quantisation, number>;
 	/** As in Capabilities. */
 	peakBytes: number;
+	/** As in Capabilities. */
+	flops: number;
 	/** Bytes that this browser has room for; Infinity where it does not tell. */
 	freeBytes: number;
 }

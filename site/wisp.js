@@ -321,9 +321,9 @@ async function ask(method, argument) {
 
 export async function capabilities(model) {
 	if (!inHub(model)) return ask("capabilities", named(model));
-	const { licence, inputBytes, peakBytes } = await inspectModel(model);
-	const device = await ask("capabilities", defaultModel).catch(() => ({ runs: true, backend: "simd", threads: 1, reason: "" }));
-	return { ...device, cachedBytes: 0, downloadBytes: inputBytes, peakBytes, licence };
+	const { licence, inputBytes, peakBytes, flops } = await inspectModel(model);
+	const device = await ask("capabilities", defaultModel).catch(() => ({ runs: true, backend: "simd", threads: 1, reason: "", flopsPerSecond: 0 }));
+	return { ...device, cachedBytes: 0, downloadBytes: inputBytes, peakBytes, flops, licence };
 }
 
 export const catalogue = async () => JSON.parse(new TextDecoder().decode((await whole(new URL("catalogue.json", here).href)).body)).models;

@@ -114,6 +114,9 @@ func TestCostBesideExport(t *testing.T) {
 				t.Fatal(err)
 			}
 			flops, bytes := cost.Totals()
+			if products := g.FLOPs(); products > flops || products < 0.97*flops {
+				t.Errorf("%.0f operations in products, of %.0f in all", products, flops)
+			}
 			t.Logf("cost: klein_%d %v %d dispatches of the export's %d, %.2f GB moved of %.2f, %.0f GFLOP, %d MB weights, %d MB arena",
 				16*e.Width, matrices, len(cost.Steps), e.Dispatches, float64(bytes)/1e9, float64(e.Bytes)/1e9, flops/1e9, cost.Weights>>20, cost.Arena>>20)
 			for _, gpu := range gpus {

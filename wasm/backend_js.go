@@ -78,6 +78,14 @@ func device(b engine.Backend) string {
 	return text
 }
 
+// rate is the floating-point operations a second that a backend was measured at.
+func rate(ctx context.Context, b engine.Backend) (float64, error) {
+	if gpu, ok := b.(*webgpu.Backend); ok {
+		return gpu.Info().GFLOPS * 1e9, nil
+	}
+	return engine.Rate(ctx, b)
+}
+
 // profile lists what the kernels of a backend took so far, the longest first;
 // empty where nothing is timed.
 func profile(b engine.Backend) []any {

@@ -144,13 +144,17 @@ func (f files) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 
 // capabilities tells, before any weights are downloaded, what would run.
 func capabilities(ctx context.Context, args bridge.Arguments) (any, error) {
-	result := bridge.Object{"runs": true, "backend": "", "threads": 1, "reason": ""}
+	result := bridge.Object{"runs": true, "backend": "", "threads": 1, "reason": "", "flopsPerSecond": 0.0}
 	if b, err := newBackend(ctx, "auto", 0, false, nil); err != nil {
 		result["runs"], result["reason"] = false, bridge.Failure(err, kinds)["message"]
 	} else {
 		result["backend"] = b.Name()
 		if b.Name() == "simd" {
 			result["threads"] = threadCount(0)
+		}
+		if result["flopsPerSecond"], err = rate(ctx, b); err != nil {
+			b.Close()
+			return nil, err
 		}
 		b.Close()
 	}
@@ -164,6 +168,9 @@ func capabilities(ctx context.Context, args bridge.Arguments) (any, error) {
 	}
 	result["cachedBytes"], result["downloadBytes"] = cached, total-cached
 	result["peakBytes"] = m.Manifest().PeakBytes()
+	if result["flops"], err = diffusion.FLOPs(m.Manifest()); err != nil {
+		return nil, err
+	}
 	return map[string]any(result), nil
 }
 

@@ -31,6 +31,38 @@ func Check(m Model, shapes map[string]map[string][]int) error {
 	return nil
 }
 
+// FLOPs is how many floating-point operations a picture takes at the model's own
+// size and settings. It needs the configurations only.
+func FLOPs(m Configs) (sum float64, err error) {
+	k, err := newKind(m)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrBadModel, err)
+	}
+	r := k.Defaults()
+	if _, ok := m.Config("wisp"); ok {
+		d := Defaults{Steps: r.Steps, Guidance: r.Guidance}
+		if err := parse(m, "wisp", &d); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrBadModel, err)
+		}
+		r.Steps, r.Guidance = d.Steps, d.Guidance
+	}
+	for _, n := range k.Nets() {
+		if n.Late {
+			continue
+		}
+		g, err := n.Graph(n.Size(r))
+		if err != nil {
+			return 0, fmt.Errorf("%w: %s: %w", ErrBadModel, n.Component, err)
+		}
+		times := 1
+		if n.Denoiser {
+			times = max(1, r.Steps)
+		}
+		sum += float64(times) * g.FLOPs()
+	}
+	return sum, nil
+}
+
 // checkWeights looks for the network's weights among the shapes.
 func checkWeights(g *engine.Graph, net Net, shapes map[string][]int) error {
 	have := map[string][]int{}

@@ -513,14 +513,17 @@ func TestImportWithoutRoom(t *testing.T) {
 		free int64
 		want string
 	}{
-		{100 << 20, "f16,q8 yes,q4 go It fits"},
-		{16 << 20, "f16 no,q8 yes,q4 go It fits"},
-		{8 << 20, "f16 no,q8 no,q4 yes go It fits"},
-		{1 << 20, "f16 no,q8 no,q4 no There is no room: 1.0 MB are free."},
+		{100 << 20, "f16,q8 yes,q4,ternary go It fits"},
+		{16 << 20, "f16 no,q8 yes,q4,ternary go It fits"},
+		{8 << 20, "f16 no,q8 no,q4 yes,ternary go It fits"},
+		{1 << 20, "f16 no,q8 no,q4 no,ternary no There is no room: 1.0 MB are free."},
 	} {
 		p.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`StorageManager.prototype.estimate = async () => ({ usage: 5, quota: 5 + %d })`, c.free)))
 		p.drag(dir)
 		p.until(`document.getElementById("import").open && !document.getElementById("import-go").hidden`)
+		if text := eval[string](p, `document.getElementById("import-verdict").textContent`); c.free >= 8<<20 && !strings.Contains(text, " A picture takes about ") {
+			t.Errorf("the dialog does not say how long a picture takes: %s", text)
+		}
 		if got := eval[string](p, `[...document.querySelectorAll("#import-sizes input")].map((i) => i.value + (i.disabled ? " no" : "") + (i.checked ? " yes" : "")).join() + (document.getElementById("import-go").disabled ? "" : " go") + " " + document.getElementById("import-verdict").textContent`); !strings.HasPrefix(got, c.want) {
 			t.Errorf("with room for %d the dialog says %s, want %s", c.free, got, c.want)
 		}

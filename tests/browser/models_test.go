@@ -129,7 +129,16 @@ func TestModelVerdict(t *testing.T) {
 	p.run(chromedp.Click("#open-models"))
 	p.fill("address", "/test/")
 	p.run(submit("add"))
-	p.until(`document.getElementById("verdict").textContent.startsWith("Runs here on ")`)
+	p.until(`/^Runs here on .* of memory and [0-9.]+ m?s a picture\.$/.test(document.getElementById("verdict").textContent)`)
+	p.run(chromedp.Click("#offers summary"))
+	p.until(`document.querySelectorAll("#offered li button").length > 0`)
+	if got := eval[string](p, `(async () => { // those of which the list does not say it
+		const { models } = await (await fetch("catalogue.json")).json();
+		const rows = [...document.querySelectorAll("#offered li")].map((row) => row.textContent);
+		return models.filter((m, i) => !rows[i]?.startsWith(m.name) || !rows[i].includes(m.licence) || !rows[i].includes("GB") && !rows[i].includes("MB") || rows[i].includes("not for commercial use") === m.commercial).map((m) => m.name).join();
+	})()`); got != "" {
+		t.Errorf("the list of open models lacks what is said of %s", got)
+	}
 	for _, path := range second(s.count()) {
 		if strings.HasSuffix(path, ".bin") {
 			t.Errorf("asking fetched %s", path)

@@ -536,7 +536,7 @@ func TestPromises(t *testing.T) {
 			if (got !== want) wrong.push(name + ": " + got + ", want " + want);
 		};
 		const { models, removeModel, parametersOf } = await import("/wisp.js");
-		kinds("capabilities", await capabilities(), { runs: "boolean", backend: "string", threads: "number", reason: "string", downloadBytes: "number", cachedBytes: "number", peakBytes: "number" });
+		kinds("capabilities", await capabilities(), { runs: "boolean", backend: "string", threads: "number", reason: "string", downloadBytes: "number", cachedBytes: "number", peakBytes: "number", flops: "number", flopsPerSecond: "number" });
 		const told = [], steps = [];
 		const g = await createGenerator({ model: null, backend: "simd", threads: 1, onProgress: (e) => told.push(e), onWarning: () => {} });
 		for (const e of told) kinds("progress", e, { stage: "string", loaded: "number", total: "number" });

@@ -116,6 +116,10 @@ func inspect(ctx context.Context, args bridge.Arguments) (any, error) {
 		sizes[quant] = size
 	}
 	m := plan.Manifest
+	flops, err := diffusion.FLOPs(m)
+	if err != nil {
+		return nil, err
+	}
 	notes := []any{}
 	for _, note := range plan.Notes {
 		notes = append(notes, note)
@@ -123,7 +127,7 @@ func inspect(ctx context.Context, args bridge.Arguments) (any, error) {
 	return map[string]any{
 		"notes": notes,
 		"name":  m.Name, "pipeline": m.Pipeline, "licence": m.Licence,
-		"inputBytes": plan.Input, "packedBytes": sizes, "peakBytes": m.PeakBytes(),
+		"inputBytes": plan.Input, "packedBytes": sizes, "peakBytes": m.PeakBytes(), "flops": flops,
 	}, nil
 }
 
