@@ -45,14 +45,29 @@ type server struct {
 	etag     string
 	gated    string // as the API has it
 	sent     int    // bytes of the store
+	piece    int    // bytes of a request of a stream
+	hashes   map[*byte]string
 	linked   string // X-Linked-Etag of every file, instead of its own hash
 }
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
 
+// hash is a file's SHA-256, computed once.
+func (s *server) hash(b []byte) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(b) == 0 {
+		return fmt.Sprintf("%x", sha256.Sum256(nil))
+	}
+	if s.hashes[&b[0]] == "" {
+		s.hashes[&b[0]] = fmt.Sprintf("%x", sha256.Sum256(b))
+	}
+	return s.hashes[&b[0]]
+}
+
 func serve(t *testing.T, files map[string][]byte) *server {
 	t.Helper()
-	s := &server{files: files, asked: map[string]int{}, left: map[string]int{}, etag: `"one"`}
+	s := &server{files: files, asked: map[string]int{}, left: map[string]int{}, etag: `"one"`, piece: 50_000, hashes: map[*byte]string{}}
 	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			t.Error("the token went to another server")
@@ -88,7 +103,7 @@ func serve(t *testing.T, files map[string][]byte) *server {
 			git := sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(b), b))
 			lfs := ""
 			if strings.HasSuffix(name, ".safetensors") {
-				hash := fmt.Sprintf("%x", sha256.Sum256(b))
+				hash := s.hash(b)
 				if s.linked != "" {
 					hash = s.linked
 				}
@@ -111,7 +126,7 @@ func serve(t *testing.T, files map[string][]byte) *server {
 		etag := s.linked
 		s.mu.Unlock()
 		if etag == "" {
-			etag = fmt.Sprintf("%x", sha256.Sum256(body))
+			etag = s.hash(body)
 		}
 		w.Header().Set("X-Linked-Etag", `"`+etag+`"`)
 		w.Header().Set("X-Linked-Size", fmt.Sprint(len(body)))

@@ -201,6 +201,9 @@ func (p *packer) addTensor(ctx context.Context, component string, t safetensors.
 			err = p.addPlain(ctx, t, r, &e)
 		}
 	}
+	if err == nil {
+		err = p.w.end(ctx, info.Length)
+	}
 	if err != nil {
 		return e, err
 	}
@@ -280,5 +283,8 @@ func (p *packer) skipTensor(ctx context.Context, t safetensors.Tensor, was packe
 		return e, err
 	}
 	p.man.Tensors = append(p.man.Tensors, info)
-	return e, p.w.skip(ctx, packedBytes(t, was.DType))
+	if err := p.w.skip(ctx, info.Length); err != nil {
+		return e, err
+	}
+	return e, p.w.end(ctx, info.Length)
 }

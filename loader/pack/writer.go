@@ -93,6 +93,15 @@ func (w *writer) append(ctx context.Context, data []byte) error {
 	return nil
 }
 
+// end ends the chunk after a tensor that is as large as one: what is noted of such
+// a tensor is kept to its end, whatever happens to the next.
+func (w *writer) end(ctx context.Context, length int64) error {
+	if length < int64(w.size) {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
 func (w *writer) startRun() { w.runs = append(w.runs, run{len(w.buf), len(w.buf), w.width}) }
 
 // room is how many bytes of whole elements still fit.
