@@ -214,7 +214,7 @@ function drawOne(words, signal) {
 		const g = await session.ready();
 		const beside = studio.kept();
 		const result = await session.generate({ ...await request({ fresh: true, words }), signal: both });
-		await keepAll(await easel.show(await easel.fromResult(result), easel.factsOf(result)), g.name, beside);
+		await keepAll(await easel.show(await easel.fromResults([result]), easel.factsOf), g.name, beside);
 	});
 }
 
@@ -265,6 +265,7 @@ $("extras-off").addEventListener("click", () => {
 // the model's own, never what the form had.
 function restore(settings) {
 	studio?.end();
+	free = false;
 	const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 	for (const name of Object.keys(inputs)) {
 		if (given[name] === undefined) touched.delete(name);
@@ -321,21 +322,41 @@ const mostLost = 12; // of what is lost, named one by one
 // that is known before it is there.
 const needsWords = () => (generator ? generator.fields.prompt && generator.fields.classes === 0 : session.chosenModel() === undefined);
 
+// The seed chooses the style, where the visitor left it open, of another picture and
+// of several: those of a model that was distilled to few steps would look alike.
+let free = false;
+const looks = () => (chosenStyle() ? [""] : ["", ...texts(generator?.settings.anyStyle)]);
+const look = (words, seed) => (texts(generator?.settings.styles).some((style) => words.includes(style)) ? "" : looks()[seed % looks().length]);
+const anySeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
+const varies = (words) => /[{}]|__/.test(words);
+
+// requests are one, or as many as pictures where each has words of its own: settings
+// tell them, so that each can be drawn again.
+async function requests({ other, ...options }) {
+	const count = options.count ?? Number($("count").value);
+	if (options.fresh) free = other || count > 1;
+	const next = (more) => request({ ...options, ...more, open: free });
+	let one = await next();
+	for (let n = 0; other && n < 9 && one.prompt === easel.current()?.settings.prompt; n++) one = await next();
+	if (count < 2 || !(free && looks().length > 1 || varies(prompt.value))) return [one];
+	return Promise.all(Array.from({ length: count }, (_, i) => next({ count: 1, given: one.seed + i })));
+}
+
 // request reads the form, as far as the model does. fresh rolls a new seed unless one is kept; otherwise
 // the one that is shown is used again.
-async function request({ fresh = false, count, words: typedWords = prompt.value } = {}) {
+async function request({ fresh = false, count, given, open, words: typedWords = prompt.value } = {}) {
 	if (typedWords.trim() === "" && needsWords()) throw new WispError("bad-request", "the prompt is empty: say what to draw");
-	const style = chosenStyle();
 	const typed = seed.value.trim();
 	const keep = typed !== "" && (pressed(lock) || !fresh);
 	if (keep && !(/^\d{1,16}$/.test(typed) && Number.isSafeInteger(Number(typed)))) throw new WispError("bad-request", t("badSeed"));
-	let drawn = keep ? Number(typed) : undefined;
+	let drawn = given ?? (keep ? Number(typed) : undefined);
 	let words = typedWords.trim();
-	if (/[{}]|__/.test(words)) {
+	if (varies(words)) {
 		const { vary } = await import("./compat.js");
-		words = vary(words, drawn ??= crypto.getRandomValues(new Uint32Array(1))[0], studio?.wildcards);
+		words = vary(words, drawn ??= anySeed(), studio?.wildcards);
 	}
 	words = translate(words);
+	const style = chosenStyle() || open && look(words, drawn ??= anySeed());
 	const read = Object.entries(inputs).map(([name, kind]) => [name, !reads(name) || $(name).value === "" ? undefined : kind($(name).value)]);
 	return {
 		...Object.fromEntries(read),
@@ -374,8 +395,9 @@ async function draw(options = {}) {
 		// A picture that is there in no time needs no previews, which take some.
 		const previews = !options.live || pace > 800;
 		mine.beside = studio?.kept();
-		const result = await session.generate({ ...await request(options), signal, previews, onStep: (step) => onStep(step, mine) });
-		if (run === mine) await show(result, g, mine);
+		const all = await requests(options), results = [];
+		for (const one of all) results.push(await session.generate({ ...one, signal, previews, onStep: (step) => onStep(step, mine, results.length, all.length) }));
+		if (run === mine) await show(results, g, mine);
 	} catch (err) {
 		if (run !== mine) return; // a newer picture took its place
 		if (err.code === "aborted") say(t("cancelled"));
@@ -416,21 +438,22 @@ function busy(on) {
 	if (generator || !session.started()) work(null);
 }
 
-function onStep({ stage, step, steps, preview }, mine) {
+function onStep({ stage, step, steps, preview }, mine, done, all) {
 	if (run !== mine) return;
-	if (stage === "denoise") work(t("step", { step, steps }), step, steps);
+	if (stage === "denoise") work(t("step", { step, steps }), step + done * steps, steps * all);
 	if (stage === "decode") work(t("finishing"));
 	if (preview && Number($("count").value) === 1) easel.preview(preview);
 }
 
 const rest = 1500; // milliseconds
 
-async function show(result, g, { live, told: before, beside, larger }) {
-	const pictures = await easel.show(await easel.fromResult(result), easel.factsOf(result));
-	pace = result.timings.total;
+async function show(results, g, { live, told: before, beside, larger }) {
+	const [result] = results;
+	const pictures = await easel.show(await easel.fromResults(results), easel.factsOf);
+	pace = results.reduce((sum, { timings }) => sum + timings.total, 0);
 	if (!pressed(lock)) seed.value = result.seed;
 	if (!live) say(t("ready", { prompt: result.settings.prompt }));
-	const told = [result.truncated && t("truncated"), ...[...result.notices, ...result.warnings].map(sentence)].filter(Boolean);
+	const told = [results.some(({ truncated }) => truncated) && t("truncated"), ...new Set(results.flatMap(({ notices, warnings }) => [...notices, ...warnings]).map(sentence))].filter(Boolean);
 	if (told.length > 0) showNotice([before, ...told].filter(Boolean).join(" "), { stays: true });
 	showModel();
 	if (profiling) (await atStudio()).profile(result);
@@ -521,6 +544,7 @@ for (const name of Object.keys(inputs)) {
 	$(name).addEventListener("input", () => {
 		touched.add(name);
 		showRange($(name));
+		if (name === "count") free = $(name).value > 1;
 		drawLive(pause);
 	});
 }
@@ -531,12 +555,12 @@ seed.addEventListener("input", () => {
 });
 lock.addEventListener("click", () => press(lock, !pressed(lock)));
 $("dice").addEventListener("click", () => {
-	seed.value = crypto.getRandomValues(new Uint32Array(1))[0];
+	seed.value = anySeed();
 	drawLive(0);
 });
 $("again").addEventListener("click", () => {
 	press(lock, false);
-	draw({ fresh: true });
+	draw({ fresh: true, other: true });
 });
 $("vary").addEventListener("click", () => {
 	press(lock, false);

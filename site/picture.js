@@ -10,14 +10,15 @@ let describe = null; // what show was given for facts
 
 export const current = () => shown[chosen] ?? null;
 
-// fromResult makes pictures of a result: {blob, settings, seed, image} each.
-export async function fromResult(result) {
-	return Promise.all(result.images.map(async (image, i) => ({
+// fromResults makes pictures of results: {blob, settings, seed, image, result} each.
+export async function fromResults(results) {
+	return Promise.all(results.flatMap((result) => result.images.map(async (image, i) => ({
 		blob: await toPNG(result, i),
 		image,
 		seed: result.seed + i,
 		settings: { ...result.settings, seed: result.seed + i, count: 1 },
-	})));
+		result,
+	}))));
 }
 
 // enlarged is a picture of a file made larger: it has the file's settings, where
@@ -131,10 +132,12 @@ export function whenChosen(listener) {
 	onChoose = listener;
 }
 
-// factsOf says how the pictures of a result were made, and where the time went.
-export function factsOf({ settings, backend, timings }) {
+// factsOf says how a picture was made, and where the time went; of several that
+// differ in their words, those too.
+export function factsOf({ seed, result: { settings, backend, timings } }) {
 	const { text, denoise, decode, total } = Object.fromEntries(Object.entries(timings).map(([part, ms]) => [part, duration(ms)]));
-	return ({ seed }) => ({ line: t("facts", { ...settings, seed, backend: place(backend), total }), more: t("timings", { text, denoise, decode }) });
+	const own = shown.some((p) => p.settings.prompt !== settings.prompt) ? `${settings.prompt} · ` : "";
+	return { line: own + t("facts", { ...settings, seed, backend: place(backend), total }), more: t("timings", { text, denoise, decode }) };
 }
 
 $("copy").addEventListener("click", async () => {

@@ -43,6 +43,8 @@ STYLES = {
     "streamline-stickies-color": ("sticker style", 0.12),
     "streamline-cyber-color": ("cyber style", 0.08),
 }
+# What a seed may choose where nobody chose a style: those that keep a colour that was asked for.
+ANY_STYLE = ("noto", "twemoji", "flat", "3d", "blob", "emojione", "gradient", "firefox")
 EMOJI = tuple(STYLES)[:9]
 
 

@@ -20,7 +20,7 @@ import configs
 import packed
 import tokenizer
 import words
-from common import SIZE, STYLES, WORK
+from common import ANY_STYLE, SIZE, STYLES, WORK
 
 SCHEDULE = "trailing"
 EXAMPLES = [
@@ -61,6 +61,7 @@ def defaults(steps, guidance):
         "guidance": guidance,
         "schedule": SCHEDULE,
         "styles": [said for said, _ in STYLES.values()],
+        "anyStyle": [STYLES[key][0] for key in ANY_STYLE],
         "examples": EXAMPLES,
         "best": {"steps": [1, steps], "guidance": [guidance, guidance], "width": [SIZE, SIZE], "height": [SIZE, SIZE]},
         "names": {"de": GERMAN},

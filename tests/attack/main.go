@@ -123,7 +123,7 @@ func (s step) run(ctx context.Context, only string, print func(row.Row)) (fell i
 	if len(names) == 0 {
 		return 0
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout", "30m", "-tags", s.tags, "-run", "^("+strings.Join(names, "|")+")$", s.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout", "60m", "-tags", s.tags, "-run", "^("+strings.Join(names, "|")+")$", s.pkg)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
