@@ -320,6 +320,8 @@ export interface Request {
 		id: string;
 		/** Edges, depths, a pose: what the network was trained on. */
 		image: Request["image"];
+		/** Of a union of ControlNets: which of them, from 0. */
+		mode?: number;
 		/** Makes that of an ordinary picture first; see preprocessors. */
 		preprocess?: Preprocess;
 		/** 1 is as it was trained. */

@@ -106,6 +106,7 @@ func readControls(f *bridge.Fields, r *diffusion.Request) {
 		of.Number("weight", &c.Weight)
 		of.Number("start", &c.Start)
 		of.Number("end", &c.End)
+		of.Integer("mode", &c.Mode)
 		var img *image.NRGBA
 		readPicture(&of, "image", &img)
 		if c.Image = img; of.Err != nil {

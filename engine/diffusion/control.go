@@ -2,6 +2,7 @@ package diffusion
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -23,16 +24,80 @@ type Control struct {
 	Image      *image.NRGBA // edges, depths, a pose: what the network was trained on
 	Weight     float32      // 1 is as it was trained
 	Start, End float32      // the share of the steps between which it steers; 0 and 1 for all
+	Mode       int          // of a union of ControlNets: which of them, from 0
 }
 
 // steerable is a [Kind] with a UNet that takes a ControlNet's outputs, and so
 // many pixels to a latent.
 type steerable interface{ steered() (unetPart, int) }
 
+// controlled is a [Kind] of another denoiser that takes a ControlNet's outputs.
+type controlled interface {
+	// controlNet reads the config of one.
+	controlNet(config []byte) (*controlNet, error)
+}
+
 // controlNet is one that was added.
 type controlNet struct {
 	Net
-	facts model.ControlFacts
+	facts   model.ControlFacts        // of a UNet's
+	tokens  *model.TransformerControl // of a transformer's, else nil
+	adapter *model.AdapterFacts       // of a T2I-Adapter, else nil
+	reads   []string                  // inputs of the denoiser
+	modes   int                       // of a union, 0 for none
+	// latents is what one that reads a picture's latents is fed, nil for pixels.
+	latents func(posterior, *noise) []float32
+}
+
+// controlNet reads the config of a ControlNet or T2I-Adapter for the UNet.
+func (u unetPart) controlNet(config []byte, factor int) (*controlNet, error) {
+	if config == nil {
+		config = u.config
+	}
+	class, err := classOf(config)
+	if err != nil {
+		return nil, err
+	}
+	if class == "T2IAdapter" {
+		return u.t2iAdapter(config, factor)
+	}
+	f, err := model.ReadControlNet(config)
+	if err == nil {
+		err = u.takes(f, factor)
+	}
+	c := &controlNet{facts: f, reads: []string{"context", "timestep_embedding"}}
+	if f.Added != 0 {
+		c.reads = append(c.reads, "added_embedding")
+	}
+	c.Fixed = []string{"context", "condition"}
+	c.Graph = func(s Size) (*engine.Graph, error) {
+		return model.ControlNet(config, s.Batch, s.Height, s.Width, s.Tokens)
+	}
+	return c, err
+}
+
+// classOf is the class that a config names, "" where it names none.
+func classOf(config []byte) (string, error) {
+	var named struct {
+		Class string `json:"_class_name"`
+	}
+	err := json.Unmarshal(config, &named)
+	return named.Class, err
+}
+
+// readControl reads a config for the pipeline's denoiser.
+func (p *Pipeline) readControl(config []byte) (*controlNet, error) {
+	switch k := p.kind.(type) {
+	case steerable:
+		unet, factor := k.steered()
+		return unet.controlNet(config, factor)
+	case controlled:
+		if config == nil {
+			return nil, errors.New("its config.json is needed")
+		}
+		return k.controlNet(config)
+	}
+	return nil, errors.New("this model's pipeline takes none")
 }
 
 // AddControl adds a ControlNet by its config, as diffusers wrote it, or nil for
@@ -40,36 +105,20 @@ type controlNet struct {
 // shapes are checked and which are read when a drawing needs them. It takes the
 // place of one of the same id. Errors wrap [ErrBadModel].
 func (p *Pipeline) AddControl(id string, config []byte, weights Weights) error {
-	k, ok := p.kind.(steerable)
-	if !ok {
-		return fmt.Errorf("%w: this model's pipeline takes no ControlNet", ErrBadModel)
-	}
-	unet, factor := k.steered()
-	if config == nil {
-		config = unet.config
-	}
-	f, err := model.ReadControlNet(config)
-	if err == nil {
-		err = unet.takes(f, factor)
-	}
+	net, err := p.readControl(config)
 	if err != nil {
 		return fmt.Errorf("%w: ControlNet: %w", ErrBadModel, err)
 	}
-	net := Net{
-		Component: "ControlNet " + id, Late: true, From: weights, Fixed: []string{"context", "condition"},
-		Graph: func(s Size) (*engine.Graph, error) {
-			return model.ControlNet(config, s.Batch, s.Height, s.Width, s.Tokens)
-		},
-	}
-	if err := net.fits(Size{Batch: 1, Height: 64, Width: 64, Tokens: 77}); err != nil {
+	net.Component, net.Late, net.From = "ControlNet "+id, true, weights
+	if err := net.fits(Size{Batch: 1, Height: 16, Width: 16, Tokens: 77}); err != nil {
 		return fmt.Errorf("%w: ControlNet: %w", ErrBadModel, err)
 	}
 	p.RemoveControl(id)
 	if p.controls == nil {
 		p.controls = map[string]*controlNet{}
 	}
-	p.controls[id] = &controlNet{net, f}
-	p.residency.nets[net.name()] = &resident{Net: net}
+	p.controls[id] = net
+	p.residency.nets[net.name()] = &resident{Net: net.Net}
 	return nil
 }
 
@@ -122,7 +171,9 @@ func (n Net) fits(s Size) error {
 type steering struct {
 	unchanged
 	controls   []Control
-	conditions []engine.Tensor // (1, height, width, 3) from 0 to 1
+	conditions []engine.Tensor // pixels (1, height, width, 3) from 0 to 1, or latents
+	encoded    []posterior     // of those that read latents
+	features   []Inputs        // of T2I-Adapters, once they ran
 }
 
 // controlMiddle is the last of a ControlNet's outputs.
@@ -139,7 +190,7 @@ func newSteering(p *Pipeline, r Request) (mode, error) {
 		return nil, errors.New("skip layers: not together with a control")
 	}
 	m := &steering{controls: slices.Clone(r.Controls)}
-	for i, c := range m.controls {
+	for _, c := range m.controls {
 		if p.controls[c.ID] == nil {
 			return nil, fmt.Errorf("control: there is no %.60q", c.ID)
 		}
@@ -155,10 +206,30 @@ func newSteering(p *Pipeline, r Request) (mode, error) {
 		if !(c.Start >= 0 && c.Start <= c.End && c.End <= 1) {
 			return nil, fmt.Errorf("control start and end are %v and %v: choose 0 to 1, in this order", c.Start, c.End)
 		}
-		m.controls[i] = c
-		m.conditions = append(m.conditions, p.controls[c.ID].condition(c.Image, r.Width, r.Height))
+		net := p.controls[c.ID]
+		if err := net.asked(c, r); err != nil {
+			return nil, err
+		}
+		if first := p.controls[m.controls[0].ID]; net.tokens != nil && net.tokens.Blocks != first.tokens.Blocks {
+			return nil, fmt.Errorf("controls: %s and %s have outputs for other numbers of blocks: choose one", m.controls[0].ID, c.ID)
+		}
+		m.conditions = append(m.conditions, net.condition(c.Image, r.Width, r.Height))
 	}
+	m.encoded, m.features = make([]posterior, len(m.controls)), make([]Inputs, len(m.controls))
 	return m, nil
+}
+
+// asked validates what a request wants of it.
+func (c *controlNet) asked(given Control, r Request) error {
+	switch {
+	case given.Mode < 0 || given.Mode > max(0, c.modes-1):
+		return fmt.Errorf("control mode is %d: choose 0 to %d", given.Mode, max(0, c.modes-1))
+	case r.GuessMode && (c.tokens != nil || c.adapter != nil):
+		return fmt.Errorf("guess mode: %s steers the same with a prompt and without", given.ID)
+	case c.adapter != nil && (r.Width%c.adapter.Scale != 0 || r.Height%c.adapter.Scale != 0):
+		return fmt.Errorf("width and height are %d and %d: %s takes multiples of %d", r.Width, r.Height, given.ID, c.adapter.Scale)
+	}
+	return nil
 }
 
 // condition is what a ControlNet reads of a picture.
@@ -172,7 +243,35 @@ func (c *controlNet) condition(img *image.NRGBA, w, h int) engine.Tensor {
 			rgb[i], rgb[i+2] = rgb[i+2], rgb[i]
 		}
 	}
+	if c.adapter != nil && c.adapter.In == 1 {
+		return engine.FromFloat32s(brightness(rgb), 1, h, w, 1)
+	}
 	return engine.FromFloat32s(rgb, 1, h, w, 3)
+}
+
+// begin encodes the pictures of which latents are read.
+func (m *steering) begin(ctx context.Context, d *drawing) (err error) {
+	for i, c := range m.controls {
+		if d.p.controls[c.ID].latents == nil {
+			continue
+		}
+		if m.encoded[i], err = d.encode(ctx, colours(resized(c.Image, d.r.Width, d.r.Height))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first takes a picture's noise for those latents before any other, as diffusers
+// does.
+func (m *steering) first(d *drawing, n *noise) []float32 {
+	for i, c := range m.controls {
+		if read := d.p.controls[c.ID].latents; read != nil {
+			l := d.latent
+			m.conditions[i] = engine.FromFloat32s(read(m.encoded[i], n), 1, l.Height, l.Width, l.Channels)
+		}
+	}
+	return nil
 }
 
 func (m *steering) before(ctx context.Context, d *drawing, step int, rows []Row, in Inputs) error {
@@ -184,7 +283,13 @@ func (m *steering) before(ctx context.Context, d *drawing, step int, rows []Row,
 		if float64(step)/n < plain64(c.Start) || float64(step+1)/n > plain64(c.End) {
 			continue
 		}
-		if err := m.steer(ctx, d, d.p.controls[c.ID], c, m.conditions[i], rows, in); err != nil {
+		var err error
+		if net := d.p.controls[c.ID]; net.adapter != nil {
+			err = m.adapt(ctx, d, i, net, rows, in)
+		} else {
+			err = m.steer(ctx, d, net, c, m.conditions[i], rows, in)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -204,14 +309,15 @@ func (m *steering) steer(ctx context.Context, d *drawing, net *controlNet, c Con
 		return nil
 	}
 	fed := Inputs{"strength": engine.FromFloat32s([]float32{c.Weight}, 1), "condition": chosen(condition, make([]int, len(which)))}
-	names := []string{"context", "timestep_embedding"}
-	if net.facts.Added != 0 {
-		names = append(names, "added_embedding")
-	}
-	for _, name := range names {
+	for _, name := range net.reads {
 		fed[name] = chosen(in[name], which)
 	}
-	fed["sample"] = chosen(narrowed(in["sample"], net.facts.In), which)
+	channels := net.facts.In
+	if net.tokens != nil {
+		channels = net.tokens.In
+		net.feed(d.r, c, fed)
+	}
+	fed["sample"] = chosen(narrowed(in["sample"], channels), which)
 	l := d.latent
 	out, err := d.p.residency.Run(ctx, net.name(), Size{Batch: len(which), Height: l.Height, Width: l.Width, Tokens: fed["context"].Shape[1]}, fed)
 	if err != nil {
@@ -300,4 +406,15 @@ func added(to, t engine.Tensor, scale float32, rows []int, batch int) engine.Ten
 		}
 	}
 	return engine.FromFloat32s(sum, append(engine.Shape{batch}, t.Shape[1:]...)...)
+}
+
+// steered notes what the denoiser takes of ControlNets and T2I-Adapters.
+func steered(in Inputs, s *Size) {
+	has := func(name string) bool { _, ok := in[name]; return ok }
+	if s.Control = has(controlMiddle); !s.Control {
+		s.Blocks = model.CountBlocks(has)
+	}
+	for has(fmt.Sprintf("adapter.%d", s.Adapter)) {
+		s.Adapter++
+	}
 }

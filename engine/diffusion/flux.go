@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"wisp/engine"
 	"wisp/engine/model"
 )
 
@@ -38,7 +39,7 @@ func newFlux(m Configs) (Kind, error) {
 	if k.t5 == nil {
 		return nil, errors.New("the model has no text_encoder_2")
 	}
-	if k.transformer, err = newTransformer(m, model.Flux); err != nil {
+	if k.transformer, err = newTransformer(m, nil); err != nil {
 		return nil, err
 	}
 	if k.vae, err = newDecoder(m, "vae"); err != nil {
@@ -56,7 +57,11 @@ func newFlux(m Configs) (Kind, error) {
 }
 
 func (k *flux) Nets() []Net {
-	return []Net{k.clip.net(), k.t5.net(), k.transformer.net(k, fluxTokens), k.vae.net(), k.vae.encoder()}
+	net := k.transformer.net(k, fluxTokens)
+	net.Graph = func(s Size) (*engine.Graph, error) {
+		return model.ControlledFlux(k.transformer.config, s.Batch, s.Height, s.Width, s.Tokens, s.Blocks)
+	}
+	return []Net{k.clip.net(), k.t5.net(), net, k.vae.net(), k.vae.encoder()}
 }
 
 func (k *flux) Open(m Model) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"wisp/engine"
+	"wisp/engine/model"
 )
 
 // Inputs are the named inputs or outputs of a graph. Those of a [Row] and of
@@ -18,9 +19,11 @@ type Inputs map[string]engine.Tensor
 
 // Size says how large a network is drawn. What a network lacks is zero.
 type Size struct {
-	Images        int  // tokens of pictures that a denoiser reads beside its text
-	Control       bool // a denoiser takes a ControlNet's outputs
-	Kept          int  // the row of a batch, from 1, that keeps the last one's attention; 0 for none
+	Images        int          // tokens of pictures that a denoiser reads beside its text
+	Control       bool         // a denoiser takes a ControlNet's outputs
+	Blocks        model.Blocks // of a ControlNet that a transformer takes
+	Adapter       int          // outputs of a T2I-Adapter that a denoiser takes
+	Kept          int          // the row of a batch, from 1, that keeps the last one's attention; 0 for none
 	Batch         int
 	Height, Width int                 // of its image, in latents for a denoiser and a decoder
 	Tokens        int                 // of its text

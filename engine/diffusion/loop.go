@@ -221,7 +221,7 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 			}
 		}
 		size.Images = d.images
-		_, size.Control = in[controlMiddle]
+		steered(in, &size)
 		if _, ok := in[model.KeptWords]; ok {
 			size.Kept = 1 + positive(rows)
 		}

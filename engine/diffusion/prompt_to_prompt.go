@@ -35,12 +35,6 @@ type promptToPrompt struct {
 	inversion sampler.Sampler
 }
 
-// readsWords is a [Kind] whose denoiser reads the states of a text encoder of CLIP.
-type readsWords interface{ reads() *clipText }
-
-func (k *stableDiffusion) reads() *clipText   { return k.text }
-func (k *stableDiffusionXL) reads() *clipText { return k.texts[1] }
-
 // inverts tells whether a request finds the noise of its picture.
 func (r Request) inverts() bool { return r.SourcePrompt != "" && r.Image != nil }
 
@@ -66,7 +60,7 @@ func newPromptToPrompt(p *Pipeline, r Request) (mode, error) {
 	if r.SourcePrompt == "" {
 		return nil, nil
 	}
-	k, ok := p.kind.(readsWords)
+	_, ok := p.kind.(steerable)
 	m := &promptToPrompt{source: r.SourcePrompt, of: -1}
 	switch {
 	case !ok:
@@ -84,7 +78,11 @@ func newPromptToPrompt(p *Pipeline, r Request) (mode, error) {
 	if m.cross, m.self, m.weights, err = readKept(r.Kept); err != nil {
 		return nil, err
 	}
-	m.texts = k.reads()
+	for _, c := range p.kind.(worded).clips() {
+		if c != nil {
+			m.texts = c
+		}
+	}
 	if err := m.align(r); err != nil {
 		return nil, err
 	}

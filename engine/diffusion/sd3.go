@@ -64,11 +64,15 @@ func (k *stableDiffusion3) Nets() []Net {
 	}
 	net := k.transformer.net(k, k.texts[0].tokens()+t5Tokens)
 	net.Middle = []string{"pos_embed.pos_embed"}
-	largest := maxSize / (k.vae.facts.Factor * k.transformer.facts.Multiple)
 	net.Graph = func(s Size) (*engine.Graph, error) {
-		return model.SD3(k.transformer.config, s.Batch, s.Height, s.Width, s.Tokens, model.SkipLayers(s.without()...), model.MiddlePlaces(largest))
+		return model.SD3(k.transformer.config, s.Batch, s.Height, s.Width, s.Tokens, model.SkipLayers(s.without()...), model.MiddlePlaces(k.largest()), model.AddControl(s.Blocks))
 	}
 	return append(nets, net, k.vae.net(), k.vae.encoder())
+}
+
+// largest is the side of the largest picture in patches.
+func (k *stableDiffusion3) largest() int {
+	return maxSize / (k.vae.facts.Factor * k.transformer.facts.Multiple)
 }
 
 func (k *stableDiffusion3) Open(m Model) error {

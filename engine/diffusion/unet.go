@@ -70,6 +70,9 @@ func (u unetPart) net(factor int, tokens func() int) Net {
 			if s.Kept > 0 {
 				options = append(options, model.WithKept(s.Kept-1))
 			}
+			if s.Adapter > 0 {
+				options = append(options, model.WithAdapter(s.Adapter))
+			}
 			if s.Control {
 				options = append(options, model.WithControl())
 			}

@@ -16,6 +16,7 @@ type UNetFacts struct {
 	TimestepCond  int  // width of the "timestep_cond" input; 0 without
 	Added         int  // width of the "added_embedding" input; 0 without
 	AddedTime     int  // width of the TimestepEmbedding of one time id; 0 without
+	Levels        int  // blocks of the way down
 	Labelled      bool // takes "class_labels" or "class_embedding"
 
 	flipSinToCos bool
@@ -51,7 +52,7 @@ func ReadUNet(config []byte) (UNetFacts, error) {
 		return UNetFacts{}, err
 	}
 	f := UNetFacts{
-		In: c.In, Out: c.Out, Context: c.Context.at(0), Embedding: c.Channels[0],
+		In: c.In, Out: c.Out, Levels: len(c.Channels), Context: c.Context.at(0), Embedding: c.Channels[0],
 		Labelled: c.Classes != nil || c.ClassType != nil, flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
 	}
 	for to, v := range map[*int]*int{

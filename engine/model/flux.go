@@ -62,6 +62,12 @@ func parseFlux(config []byte) (fluxConfig, error) {
 // "guidance_embedding" (batch, 256), of 1000 times the guidance scale.
 // Output: "sample" (batch, h, w, out_channels).
 func Flux(config []byte, batch, h, w, text int) (*engine.Graph, error) {
+	return ControlledFlux(config, batch, h, w, text, Blocks{})
+}
+
+// ControlledFlux is [Flux] with the outputs of a ControlNet, each added after as
+// many blocks as it takes for all.
+func ControlledFlux(config []byte, batch, h, w, text int, control Blocks) (*engine.Graph, error) {
 	c, err := parseFlux(config)
 	if err != nil {
 		return nil, err
@@ -75,15 +81,25 @@ func Flux(config []byte, batch, h, w, text int) (*engine.Graph, error) {
 		b := fluxBlock{g: g, c: c, temb: temb, rotary: rotaryTable(g, places, 10000, c.Axes, true)}
 		for i := range c.Layers {
 			context, x = b.double(path("transformer_blocks").Sub(i), context, x)
+			if n := control.Double; n > 0 {
+				x = engine.Add(x, g.Input(controlName(i/ceil(c.Layers, n)), engine.F32, x.Shape...))
+			}
 		}
 		x = engine.Concat(1, context, x)
 		for i := range c.Singles {
 			x = b.single(path("single_transformer_blocks").Sub(i), x)
+			if n := control.Single; n > 0 {
+				words, pixels := engine.Slice(x, 1, 0, text), engine.Slice(x, 1, text, text+h*w)
+				x = engine.Concat(1, words, engine.Add(pixels, g.Input(controlSingle(i/ceil(c.Singles, n)), engine.F32, pixels.Shape...)))
+			}
 		}
 		x = continuousNorm(g, "norm_out", engine.Slice(x, 1, text, text+h*w), temb)
 		g.Output("sample", engine.Reshape(linear(g, "proj_out", x, c.out), batch, h, w, c.out))
 	})
 }
+
+// ceil is a over b, rounded up.
+func ceil(a, b int) int { return (a + b - 1) / b }
 
 // gridPlaces are the places (t, row, column) of an image's tokens.
 func gridPlaces(h, w int, t float64) [][]float64 {

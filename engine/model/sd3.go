@@ -26,6 +26,7 @@ type sd3Config struct {
 	Guidance json.RawMessage `json:"guidance_embeds"`
 	dim, out int
 	skip     []int // layers left out
+	control  int   // outputs of a ControlNet that are added
 }
 
 // SD3Option changes what [SD3] computes.
@@ -34,6 +35,10 @@ type SD3Option func(*sd3Config)
 // SkipLayers leaves these layers out: the weaker model that skip-layer guidance
 // steers away from.
 func SkipLayers(layers ...int) SD3Option { return func(c *sd3Config) { c.skip = layers } }
+
+// AddControl adds the outputs of a ControlNet, one after each block but the last,
+// which few take for several.
+func AddControl(b Blocks) SD3Option { return func(c *sd3Config) { c.control = b.Double } }
 
 // MiddlePlaces is for a table of places, "pos_embed.pos_embed", of which the
 // rows and columns beyond so many around the middle were left out, or one more
@@ -79,6 +84,20 @@ func parseSD3(config []byte) (sd3Config, error) {
 	return c, k.err
 }
 
+// fits validates sizes of latents.
+func (c sd3Config) fits(component string, h, w int) error {
+	k := checker{component: component}
+	for _, i := range c.skip {
+		k.within("skipped layer of num_layers:", i, 0, c.Layers-1)
+	}
+	k.patches(c.Patch, h, w)
+	if k.err == nil {
+		k.within("rows of patches for pos_embed_max_size:", h/c.Patch, 1, c.Places)
+		k.within("columns of patches for pos_embed_max_size:", w/c.Patch, 1, c.Places)
+	}
+	return k.err
+}
+
 // SD3 is the multimodal diffusion transformer of Stable Diffusion 3 and 3.5,
 // Esser et al. 2024, from the config of diffusers' SD3Transformer2DModel.
 //
@@ -94,17 +113,8 @@ func SD3(config []byte, batch, h, w, tokens int, options ...SD3Option) (*engine.
 	for _, option := range options {
 		option(&c)
 	}
-	k := checker{component: "SD3Transformer2DModel"}
-	for _, i := range c.skip {
-		k.within("skipped layer of num_layers:", i, 0, c.Layers-1)
-	}
-	k.patches(c.Patch, h, w)
-	if k.err == nil {
-		k.within("rows of patches for pos_embed_max_size:", h/c.Patch, 1, c.Places)
-		k.within("columns of patches for pos_embed_max_size:", w/c.Patch, 1, c.Places)
-	}
-	if k.err != nil {
-		return nil, k.err
+	if err := c.fits("SD3Transformer2DModel", h, w); err != nil {
+		return nil, err
 	}
 	return engine.Build(func(g *engine.Graph) {
 		rows, cols := h/c.Patch, w/c.Patch
@@ -118,6 +128,9 @@ func SD3(config []byte, batch, h, w, tokens int, options ...SD3Option) (*engine.
 			}
 			b := sd3Block{g, path("transformer_blocks").Sub(i), c, temb, i == c.Layers-1, slices.Contains(c.Dual, i)}
 			x, context = b.forward(x, context)
+			if n := c.control; n > 0 && !b.last {
+				x = engine.Add(x, g.Input(controlName(int(float64(i)/(float64(c.Layers)/float64(n)))), engine.F32, x.Shape...))
+			}
 		}
 		x = continuousNorm(g, "norm_out", x, temb)
 		x = linear(g, "proj_out", x, c.Patch*c.Patch*c.out)

@@ -8,6 +8,7 @@ type TransformerFacts struct {
 	Largest       int     // most that they may be; 0 for any
 	Context       int     // width of "context"; 0 without
 	Pooled        int     // width of "pooled"; 0 without
+	Inner         int     // width of a token inside, of those that take a ControlNet
 	Guidance      bool    // takes "guidance_embedding"
 	Tokens        int     // of "context"; 0 for any
 	ContextT5     int     // width of "context_t5"; 0 without
@@ -41,7 +42,7 @@ func ReadTransformer(config []byte) (f TransformerFacts, err error) {
 var transformers = map[string]func(config []byte) (TransformerFacts, error){
 	"FluxTransformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseFlux(config)
-		return TransformerFacts{In: c.In, Out: c.out, Multiple: 1, Context: c.Context, Pooled: c.Pooled, Guidance: c.Guidance}, err
+		return TransformerFacts{In: c.In, Out: c.out, Multiple: 1, Context: c.Context, Pooled: c.Pooled, Inner: c.dim, Guidance: c.Guidance}, err
 	},
 	"Flux2Transformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseFlux2(config)
@@ -59,7 +60,7 @@ var transformers = map[string]func(config []byte) (TransformerFacts, error){
 	"SD3Transformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseSD3(config)
 		return TransformerFacts{
-			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Largest: c.Places * c.Patch, Context: c.Context, Pooled: c.Pooled,
+			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Largest: c.Places * c.Patch, Context: c.Context, Pooled: c.Pooled, Inner: c.dim,
 			Layers: c.Layers,
 		}, err
 	},

@@ -46,6 +46,7 @@ type unet struct {
 	c       unetConfig
 	image   int  // tokens of pictures
 	kept    int  // the row that keeps the last one's attention, from 1; 0 for none
+	adapter int  // outputs of a T2I-Adapter to add
 	control bool // add a ControlNet's residuals
 	resnet  resnetConfig
 	temb    *engine.Node   // (b, d) after its activation
@@ -102,7 +103,7 @@ func (u *unet) encode(x *engine.Node) *engine.Node {
 	if u.c.MidType != nil {
 		x = u.mid(x)
 	}
-	return x
+	return u.adapted(len(u.c.Channels), x)
 }
 
 // timeEmbedding is the sum of the embedded timestep and of what else the
@@ -154,12 +155,19 @@ func (u *unet) down(i int, x *engine.Node) *engine.Node {
 		if c.DownTypes[i] == "CrossAttnDownBlock2D" {
 			layers, only := c.Transformers.at(i).at(j), c.OnlyCross.at(i)
 			x = u.transformer(p.Sub("attentions", j), x, c.Heads.at(i), layers, only)
+			if j == c.Layers.at(i)-1 {
+				x = u.adapted(i, x)
+			}
 		}
 		u.skips = append(u.skips, x)
 	}
 	if i < len(c.Channels)-1 {
 		x = downsample(g, p.Sub("downsamplers", 0), x, c.DownPadding)
 		u.skips = append(u.skips, x)
+	}
+	if c.DownTypes[i] != "CrossAttnDownBlock2D" { // diffusers adds in place
+		x = u.adapted(i, x)
+		u.skips[len(u.skips)-1] = x
 	}
 	return x
 }

@@ -10,6 +10,12 @@ import (
 	"wisp/loader/safetensors"
 )
 
+// ownNames tell of diffusers' files: of ControlNets for a UNet, Stable Diffusion 3
+// and FLUX, and of T2I-Adapters.
+var ownNames = []string{
+	"controlnet_cond_embedding.conv_in.weight", "pos_embed_input.proj.weight", "controlnet_x_embedder.weight", "adapter.body.0.resnets.0.block1.weight",
+}
+
 // ControlNet names the tensors of a ControlNet's file as diffusers does, whose
 // own names stay: lllyasviel's and kohya's files have CompVis' names.
 func ControlNet(set *safetensors.Set) (*safetensors.Set, error) {
@@ -29,7 +35,7 @@ func ControlNet(set *safetensors.Set) (*safetensors.Set, error) {
 		}
 	}
 	switch {
-	case has(set, "controlnet_cond_embedding.conv_in.weight"):
+	case slices.ContainsFunc(ownNames, func(name string) bool { return has(set, name) }):
 		return set, nil
 	case !has(set, "input_hint_block.0.weight"):
 		return nil, fmt.Errorf("%w: it has neither controlnet_cond_embedding.conv_in.weight nor input_hint_block.0.weight, so it is no ControlNet", ErrUnknown)

@@ -19,18 +19,19 @@ import (
 	"wisp/loader/safetensors"
 )
 
-// controlFlag is a -control flag's value: MODEL:IMAGE[:WEIGHT[:START:END]].
+// controlFlag is a -control flag's value: MODEL:IMAGE[:WEIGHT[:START:END[:MODE]]].
 type controlFlag struct {
 	model              string
 	image              *image.NRGBA
 	weight, start, end float32
+	mode               int
 }
 
 func parseControl(text string) (c controlFlag, err error) {
 	c = controlFlag{weight: 1, end: 1}
 	fields := strings.Split(text, ":")
-	if n := len(fields); n != 2 && n != 3 && n != 5 {
-		return c, errors.New("write MODEL:IMAGE, MODEL:IMAGE:WEIGHT or MODEL:IMAGE:WEIGHT:START:END")
+	if n := len(fields); n < 2 || n == 4 || n > 6 {
+		return c, errors.New("write MODEL:IMAGE, MODEL:IMAGE:WEIGHT or MODEL:IMAGE:WEIGHT:START:END, and :MODE for a union")
 	}
 	for i, to := range []*float32{&c.weight, &c.start, &c.end} {
 		if i+2 < len(fields) {
@@ -39,6 +40,11 @@ func parseControl(text string) (c controlFlag, err error) {
 				return c, fmt.Errorf("%q is no number", fields[i+2])
 			}
 			*to = float32(v)
+		}
+	}
+	if len(fields) == 6 {
+		if c.mode, err = strconv.Atoi(fields[5]); err != nil {
+			return c, fmt.Errorf("%q is no number of a mode", fields[5])
 		}
 	}
 	c.model = fields[0]
@@ -75,7 +81,7 @@ func addControls(p *diffusion.Pipeline, flags []string) (list []diffusion.Contro
 			closeAll()
 			return nil, nil, fmt.Errorf("-control: %w", err)
 		}
-		list = append(list, diffusion.Control{ID: id, Image: c.image, Weight: c.weight, Start: c.start, End: c.end})
+		list = append(list, diffusion.Control{ID: id, Image: c.image, Weight: c.weight, Start: c.start, End: c.end, Mode: c.mode})
 	}
 	return list, closeAll, nil
 }

@@ -97,7 +97,7 @@ func (a *additions) flags(f *flag.FlagSet) {
 		a.loras = append(a.loras, l)
 		return err
 	})
-	f.Func("control", "MODEL:IMAGE[:WEIGHT[:START:END]], a ControlNet's file or directory and the picture by which it steers; may be given more than once", func(text string) error {
+	f.Func("control", "MODEL:IMAGE[:WEIGHT[:START:END[:MODE]]], a ControlNet or T2I-Adapter's file or directory and the picture by which it steers; may be given more than once", func(text string) error {
 		a.controls = append(a.controls, text)
 		return nil
 	})

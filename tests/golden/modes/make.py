@@ -119,6 +119,13 @@ PARTS = {
     "control_b": lambda: controlnet("tiny_ddim_kl", 61, controlnet_conditioning_channel_order="bgr"),
     "control_pooled": lambda: controlnet("tiny_ddim_kl", 62, global_pool_conditions=True),
     "control_xl": lambda: controlnet("sdxl", 63),
+    "control_sd3": lambda: sd3_control(64),
+    "control_sd3_pooled": lambda: sd3_control(65, force_zeros_for_pooled_projection=False, num_layers=2),
+    "control_flux": lambda: flux_control(66),
+    "control_flux_union": lambda: flux_control(67, guidance_embeds=True, num_mode=3, num_single_layers=2),
+    "t2i_full": lambda: fill(diffusers.T2IAdapter(3, [8, 16], 1, 4), 68, 1.3),
+    "t2i_light": lambda: fill(diffusers.T2IAdapter(1, [8, 16], 2, 4, "light_adapter"), 69, 1.3),
+    "t2i_xl": lambda: fill(diffusers.T2IAdapter(3, [8, 16], 1, 8, "full_adapter_xl"), 75, 1.3),
     "unet_inpaint": lambda: unet("tiny_ddim_kl", 50, in_channels=9),
     "unet_edit": lambda: unet("tiny_ddim_kl", 51, in_channels=8),
     "unet_edit_xl": lambda: unet("sdxl", 52, in_channels=8),
@@ -132,6 +139,18 @@ def controlnet(like, seed, **config):
     net = diffusers.ControlNetModel.from_unet(diffusers.UNet2DConditionModel.from_config(own), load_weights_from_unet=False,
                                               conditioning_embedding_out_channels=(4, 8, 8))
     return fill(diffusers.ControlNetModel.from_config(dict(net.config) | config), seed, 1.3)
+
+
+def sd3_control(seed, **config):
+    return fill(diffusers.SD3ControlNetModel(**dict(
+        sample_size=8, patch_size=2, in_channels=8, num_layers=1, attention_head_dim=8, num_attention_heads=3, joint_attention_dim=16,
+        caption_projection_dim=24, pooled_projection_dim=14, out_channels=8, pos_embed_max_size=6) | config), seed, 1.3)
+
+
+def flux_control(seed, **config):
+    return fill(diffusers.FluxControlNetModel(**dict(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=16,
+        pooled_projection_dim=8, axes_dims_rope=[4, 4, 8]) | config), seed, 1.3)
 
 
 def part(name):
@@ -231,6 +250,35 @@ def control(model, cls, controls, scheduler=None, **fields):
         more |= dict(image=pictures)
     entry, picture = case(model, r, call(pipe, r, **more), scheduler)
     entry["controls"] = [dict(zip(("part", "image", "weight", "start", "end"), c)) for c in controls]
+    return entry, picture
+
+
+def control_latents(model, cls, name, weight, start=0.0, end=1.0, mode=None, **fields):
+    """A ControlNet of a transformer. Stable Diffusion 3's pipeline draws the picture's latents from noise of no seed: here they are the mean."""
+    r = request(**fields)
+    pipe = load(model, cls, controlnet=part(name))
+    more = dict(width=r["width"], height=r["height"], control_image=photo(), controlnet_conditioning_scale=weight, control_guidance_start=start, control_guidance_end=end)
+    if mode is not None:
+        more["control_mode"] = mode
+    if "3" in cls.__name__:
+        encode = pipe.vae.encode
+        def means(x):
+            d = encode(x)
+            d.latent_dist.sample = d.latent_dist.mode
+            return d
+        pipe.vae.encode = means
+    entry, picture = case(model, r, call(pipe, r, **more))
+    entry["controls"] = [dict(part=name, image="photo.png", weight=weight, start=start, end=end, mode=mode or 0)]
+    return entry, picture
+
+
+def adapter(model, cls, name, weight, end=1.0, **fields):
+    r = request(**fields)
+    net = part(name)
+    picture = photo().convert("L" if net.config.in_channels == 1 else "RGB")
+    picture = call(load(model, cls, adapter=net), r, width=r["width"], height=r["height"], image=picture, adapter_conditioning_scale=weight, **({} if end == 1 else dict(adapter_conditioning_factor=end)))
+    entry, picture = case(model, r, picture)
+    entry["controls"] = [dict(part=name, image="photo.png", weight=weight, start=0.0, end=end)]
     return entry, picture
 
 
@@ -393,6 +441,13 @@ CASES = {
     "control_sdxl": lambda: control("sdxl", XL_CONTROL, [("control_xl", "photo.png", 0.9, 0.0, 1.0)]),
     "control_img2img": lambda: control("tiny_ddim_kl", diffusers.StableDiffusionControlNetImg2ImgPipeline,
                                        [("control_a", "mask.png", 1.0, 0.0, 1.0)], image="photo.png", strength=0.7),
+    "control_sd3": lambda: control_latents("sd3", diffusers.StableDiffusion3ControlNetPipeline, "control_sd3", 0.8),
+    "control_sd3_pooled": lambda: control_latents("sd3", diffusers.StableDiffusion3ControlNetPipeline, "control_sd3_pooled", 0.7, 0.0, 0.5),
+    "control_flux": lambda: control_latents("flux_schnell", diffusers.FluxControlNetPipeline, "control_flux", 0.9, guidance=0.0, schedule="trailing"),
+    "control_flux_union": lambda: control_latents("flux_schnell", diffusers.FluxControlNetPipeline, "control_flux_union", 0.7, mode=2, guidance=3.5, schedule="trailing"),
+    "t2i_full": lambda: adapter("tiny_ddim_kl", diffusers.StableDiffusionAdapterPipeline, "t2i_full", 0.9),
+    "t2i_light": lambda: adapter("tiny_ddim_kl", diffusers.StableDiffusionAdapterPipeline, "t2i_light", 1.0),
+    "t2i_xl": lambda: adapter("sdxl", diffusers.StableDiffusionXLAdapterPipeline, "t2i_xl", 0.8, 0.5),
     "reference": lambda: reference("tiny_ddim_kl", diffusers.StableDiffusionPipeline, "ip_plain", ["photo.png"], referenceWeight=0.8),
     "reference_two": lambda: reference("tiny_ddim_kl", diffusers.StableDiffusionPipeline, "ip_plain", ["photo.png", "mask.png"], referenceWeight=0.6),
     "reference_plus": lambda: reference("tiny_ddim_kl", diffusers.StableDiffusionPipeline, "ip_plus", ["photo.png"], referenceWeight=1.0),
