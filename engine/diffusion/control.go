@@ -45,6 +45,7 @@ type controlNet struct {
 	adapter *model.AdapterFacts       // of a T2I-Adapter, else nil
 	reads   []string                  // inputs of the denoiser
 	modes   int                       // of a union, 0 for none
+	timed   func([]float32) []float32 // a UNet's embedding of numbers
 	// latents is what one that reads a picture's latents is fed, nil for pixels.
 	latents func(posterior, *noise) []float32
 }
@@ -65,7 +66,7 @@ func (u unetPart) controlNet(config []byte, factor int) (*controlNet, error) {
 	if err == nil {
 		err = u.takes(f, factor)
 	}
-	c := &controlNet{facts: f, reads: []string{"context", "timestep_embedding"}}
+	c := &controlNet{facts: f, modes: f.Modes, timed: u.facts.AddedEmbedding, reads: []string{"context", "timestep_embedding"}}
 	if f.Added != 0 {
 		c.reads = append(c.reads, "added_embedding")
 	}
@@ -312,6 +313,9 @@ func (m *steering) steer(ctx context.Context, d *drawing, net *controlNet, c Con
 	for _, name := range net.reads {
 		fed[name] = chosen(in[name], which)
 	}
+	if net.modes > 0 {
+		net.feedMode(c.Mode, len(which), fed)
+	}
 	channels := net.facts.In
 	if net.tokens != nil {
 		channels = net.tokens.In
@@ -334,6 +338,17 @@ func (m *steering) steer(ctx context.Context, d *drawing, net *controlNet, c Con
 		in[name] = added(in[name], t, scale, which, len(rows))
 	}
 	return nil
+}
+
+// feedMode tells a union which of its kinds a picture is.
+func (c *controlNet) feedMode(mode, batch int, fed Inputs) {
+	fed["mode"] = engine.FromInt32s(slices.Repeat([]int32{int32(mode)}, batch), batch, 1)
+	if c.facts.ModeTime > 0 {
+		chosen := make([]float32, c.modes)
+		chosen[mode] = 1
+		embedded := c.timed(chosen)
+		fed["mode_embedding"] = engine.FromFloat32s(slices.Repeat(embedded, batch), batch, len(embedded))
+	}
 }
 
 // plain64 is a share as it was written: 0.3 and not the float32 next to it.

@@ -21,9 +21,6 @@ func (c *controlNet) feed(r Request, given Control, fed Inputs) {
 	if c.tokens.Guidance {
 		fed["guidance_embedding"] = same(embedded(1000 * r.Guidance))
 	}
-	if c.modes > 0 {
-		fed["mode"] = engine.FromInt32s(slices.Repeat([]int32{int32(given.Mode)}, batch), batch, 1)
-	}
 }
 
 // fitsTransformer validates that a ControlNet is for a transformer of these facts.

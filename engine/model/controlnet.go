@@ -14,10 +14,17 @@ type controlConfig struct {
 	Widths    []int  `json:"conditioning_embedding_out_channels"`
 	Order     string `json:"controlnet_conditioning_channel_order"`
 	Pooled    bool   `json:"global_pool_conditions"`
+	union     unionConfig
 }
 
 func parseControlNet(config []byte) (controlConfig, error) {
-	c := controlConfig{unetDefaults(), 3, []int{16, 32, 96, 256}, "rgb", false}
+	c := controlConfig{unetDefaults(), 3, []int{16, 32, 96, 256}, "rgb", false, unionDefaults()}
+	if err := parse("ControlNetModel", config, &c.union); err != nil {
+		return c, err
+	}
+	if c.union.is() {
+		c.Widths = []int{48, 96, 192, 384}
+	}
 	heads := struct {
 		Num perBlock[int] `json:"num_attention_heads"` // goes before attention_head_dim here
 	}{}
@@ -38,6 +45,9 @@ func parseControlNet(config []byte) (controlConfig, error) {
 	k.width("conditioning_channels", c.Condition)
 	k.widths("conditioning_embedding_out_channels", c.Widths)
 	k.one("controlnet_conditioning_channel_order", c.Order, "rgb", "bgr")
+	if c.union.is() && k.err == nil {
+		c.union.check(&k, c.Channels[0])
+	}
 	return c, k.err
 }
 
@@ -50,6 +60,8 @@ type ControlFacts struct {
 	Condition int  // channels of the picture that steers
 	Scale     int  // its pixels to a latent
 	BGR       bool // its colours come blue first
+	Modes     int  // kinds of pictures that a union takes, from 0; 0 for no union
+	ModeTime  int  // width of the embedding of whether it is one
 	Pooled    bool // each output counts by its mean over the pixels, and steers the prompt's row alone
 }
 
@@ -64,6 +76,9 @@ func ReadControlNet(config []byte) (ControlFacts, error) {
 	f := ControlFacts{
 		In: c.In, Context: c.Context.at(0), Embedding: c.Channels[0], Condition: c.Condition,
 		Scale: 1 << (len(c.Widths) - 1), BGR: c.Order == "bgr", Pooled: c.Pooled,
+	}
+	if c.union.is() {
+		f.Modes, f.ModeTime = c.union.Modes, c.union.Time
 	}
 	if c.ContextIn != nil {
 		f.Context = *c.ContextIn
@@ -80,7 +95,10 @@ func ReadControlNet(config []byte) (ControlFacts, error) {
 // Inputs are those of [UNet2DCondition] and "condition" (batch, 8h, 8w,
 // conditioning_channels) from 0 to 1 (8 for the usual four
 // conditioning_embedding_out_channels), and "strength" (1), which scales every
-// output. Outputs: "control.0", "control.1", ... and "control.mid", for a UNet
+// output. One of a union, diffusers' ControlNetUnionModel, also reads "mode"
+// (batch, 1) i32, the kind of picture, and "mode_embedding" (batch,
+// Modes·ModeTime), the TimestepEmbedding of 1 for that and 0 for all others.
+// Outputs: "control.0", "control.1", ... and "control.mid", for a UNet
 // built [WithControl].
 func ControlNet(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
 	c, err := parseControlNet(config)
@@ -89,11 +107,20 @@ func ControlNet(config []byte, batch, h, w, tokens int) (*engine.Graph, error) {
 	}
 	return engine.Build(func(g *engine.Graph) {
 		u := newUNet(g, c.unetConfig)
+		if c.union.is() {
+			u.modes = c.union.Modes * c.union.Time
+		}
 		x := conv(g, "conv_in", g.Input("sample", engine.F32, batch, h, w, c.In), c.Channels[0], 3)
 		u.condition(batch, tokens)
 		scale := 1 << (len(c.Widths) - 1)
 		condition := g.Input("condition", engine.F32, batch, scale*h, scale*w, c.Condition)
-		x = u.encode(engine.Add(x, embedCondition(g, "controlnet_cond_embedding", c, condition)))
+		read := embedCondition(g, "controlnet_cond_embedding", c, condition)
+		if c.union.is() {
+			x = c.union.fuse(g, x, read)
+		} else {
+			x = engine.Add(x, read)
+		}
+		x = u.encode(x)
 
 		strength := g.Input("strength", engine.F32, 1)
 		output := func(name string, p path, x *engine.Node) {

@@ -47,6 +47,7 @@ type unet struct {
 	image   int  // tokens of pictures
 	kept    int  // the row that keeps the last one's attention, from 1; 0 for none
 	adapter int  // outputs of a T2I-Adapter to add
+	modes   int  // width of the embedding of a union's modes; 0 for none
 	control bool // add a ControlNet's residuals
 	resnet  resnetConfig
 	temb    *engine.Node   // (b, d) after its activation
@@ -125,6 +126,10 @@ func (u *unet) timeEmbedding(x *engine.Node) *engine.Node {
 	if c.Addition != nil {
 		added := g.Input("added_embedding", engine.F32, batch, *c.AdditionDim)
 		emb = engine.Add(emb, timestepMLP(g, "add_embedding", added, engine.OpSiLU, dim))
+	}
+	if u.modes > 0 {
+		modes := g.Input("mode_embedding", engine.F32, batch, u.modes)
+		emb = engine.Add(emb, timestepMLP(g, "control_add_embedding", modes, engine.OpSiLU, dim))
 	}
 	return emb
 }

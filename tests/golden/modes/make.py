@@ -119,6 +119,7 @@ PARTS = {
     "control_b": lambda: controlnet("tiny_ddim_kl", 61, controlnet_conditioning_channel_order="bgr"),
     "control_pooled": lambda: controlnet("tiny_ddim_kl", 62, global_pool_conditions=True),
     "control_xl": lambda: controlnet("sdxl", 63),
+    "control_union": lambda: union("sdxl", 76),
     "control_sd3": lambda: sd3_control(64),
     "control_sd3_pooled": lambda: sd3_control(65, force_zeros_for_pooled_projection=False, num_layers=2),
     "control_flux": lambda: flux_control(66),
@@ -139,6 +140,13 @@ def controlnet(like, seed, **config):
     net = diffusers.ControlNetModel.from_unet(diffusers.UNet2DConditionModel.from_config(own), load_weights_from_unet=False,
                                               conditioning_embedding_out_channels=(4, 8, 8))
     return fill(diffusers.ControlNetModel.from_config(dict(net.config) | config), seed, 1.3)
+
+
+def union(like, seed):
+    own = json.loads((HERE.parent / "pipeline" / like / "model" / "unet" / "config.json").read_text())
+    net = diffusers.ControlNetUnionModel.from_unet(diffusers.UNet2DConditionModel.from_config(own), load_weights_from_unet=False,
+                                                   conditioning_embedding_out_channels=(4, 8, 8))
+    return fill(diffusers.ControlNetUnionModel.from_config({k: v for k, v in net.config.items() if k != "_use_default_values"} | dict(num_control_type=3, num_trans_channel=8, num_trans_head=2, num_proj_channel=8)), seed, 1.3)
 
 
 def sd3_control(seed, **config):
@@ -260,6 +268,8 @@ def control_latents(model, cls, name, weight, start=0.0, end=1.0, mode=None, **f
     more = dict(width=r["width"], height=r["height"], control_image=photo(), controlnet_conditioning_scale=weight, control_guidance_start=start, control_guidance_end=end)
     if mode is not None:
         more["control_mode"] = mode
+    if "Union" in cls.__name__:
+        more |= dict(control_image=[photo().convert("RGB")], control_mode=[mode])
     if "3" in cls.__name__:
         encode = pipe.vae.encode
         def means(x):
@@ -441,6 +451,7 @@ CASES = {
     "control_sdxl": lambda: control("sdxl", XL_CONTROL, [("control_xl", "photo.png", 0.9, 0.0, 1.0)]),
     "control_img2img": lambda: control("tiny_ddim_kl", diffusers.StableDiffusionControlNetImg2ImgPipeline,
                                        [("control_a", "mask.png", 1.0, 0.0, 1.0)], image="photo.png", strength=0.7),
+    "control_union": lambda: control_latents("sdxl", diffusers.StableDiffusionXLControlNetUnionPipeline, "control_union", 0.8, mode=1),
     "control_sd3": lambda: control_latents("sd3", diffusers.StableDiffusion3ControlNetPipeline, "control_sd3", 0.8),
     "control_sd3_pooled": lambda: control_latents("sd3", diffusers.StableDiffusion3ControlNetPipeline, "control_sd3_pooled", 0.7, 0.0, 0.5),
     "control_flux": lambda: control_latents("flux_schnell", diffusers.FluxControlNetPipeline, "control_flux", 0.9, guidance=0.0, schedule="trailing"),
