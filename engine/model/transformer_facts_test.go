@@ -7,8 +7,8 @@ import (
 
 func TestTransformerFacts(t *testing.T) {
 	for config, want := range map[string]TransformerFacts{
-		`{"_class_name": "FluxTransformer2DModel", "guidance_embeds": true}`: {In: 64, Out: 64, Multiple: 1, Context: 4096, Pooled: 768, Guidance: true},
-		`{"_class_name": "SD3Transformer2DModel"}`:                           {In: 16, Out: 16, Height: 128, Width: 128, Multiple: 2, Largest: 192, Context: 4096, Pooled: 2048, Layers: 18},
+		`{"_class_name": "FluxTransformer2DModel", "guidance_embeds": true}`: {In: 64, Out: 64, Multiple: 1, Context: 4096, Pooled: 768, Inner: 3072, Guidance: true},
+		`{"_class_name": "SD3Transformer2DModel"}`:                           {In: 16, Out: 16, Height: 128, Width: 128, Multiple: 2, Largest: 192, Context: 4096, Pooled: 2048, Inner: 1152, Layers: 18},
 		`{"_class_name": "PixArtTransformer2DModel", "caption_channels": 9}`: {In: 4, Out: 8, Height: 128, Width: 128, Multiple: 2, Context: 9, Sized: true},
 	} {
 		if got, err := ReadTransformer([]byte(config)); err != nil || got != want {
