@@ -83,7 +83,7 @@ build/browser-run: $(wildcard tests/browser/*.go tests/browser/run/*)
 # WISP_MODEL=DIR tests another packed model, WISP_EXPORT=DIR holds the directory
 # that the default model was packed from to the same goldens.
 # Those of SLOW wait for stalled servers or move large files: test-faults has them.
-SLOW := Test(EverythingFailsOnce|NetworkDoesNotAnswer|PageArrives|OwnFilesFail|OwnFilesAreGone|ImportLarge|EngineDies|Killed|Clocks)
+SLOW := Test(EverythingFailsOnce|NetworkDoesNotAnswer|PageArrives|OwnFilesFail|OwnFilesAreGone|ImportLarge|EngineDies|Killed|Clocks|StagedFaults)
 test-page:
 	go test -tags browser -count=1 -parallel 2 -timeout 50m $(if $(ARGS),$(ARGS),-skip '^$(SLOW)$$') ./tests/browser
 

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"wisp/site"
 )
 
 // hub speaks the protocol of the Hugging Face hub for one repository: its API
@@ -169,6 +171,84 @@ func TestHub(t *testing.T) {
 	h.flip, h.gated = false, `"auto"`
 	if got := run(`await draw({ ...from, quantise: "q4" });`); !strings.HasPrefix(got, "bad-model: ") || !strings.Contains(got, "accept its terms") {
 		t.Errorf("gated: %s", got)
+	}
+	if got := run(`for (const { id } of await models()) await removeModel(id); return (` + keptRecords + `).join();`); got != "" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+// TestStagedFaults: a model from the hub that runs by stages loses, in the midst
+// of a picture, the files that its stages come from, then all that is kept of it,
+// and the tab; or there is no room for those files at all. The picture is the
+// same, or the error says what is missing, and the next visit draws.
+func TestStagedFaults(t *testing.T) {
+	s, h := serve(t), serveHub(t, tiny)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, "<!doctype html><title>another site</title>")
+	}))
+	defer other.Close()
+	worker, err := fs.ReadFile(site.Files(), "worker.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := func(bytes int) { // for as much, the engine's worker is told
+		s.set(func(w http.ResponseWriter, r *http.Request) bool {
+			if bytes < 0 || r.URL.Path != "/worker.js" {
+				return false
+			}
+			w.Header().Set("Content-Type", "text/javascript")
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			fmt.Fprintf(w, full, bytes)
+			w.Write(worker)
+			return true
+		})
+	}
+	p := newTab(t)
+	run := func(body string) string {
+		t.Helper()
+		p.run(chromedp.Navigate(other.URL + "/"))
+		return eval[string](p, fmt.Sprintf(`(async () => {
+			const { createGenerator, models, removeModel } = await import("%s/wisp.js");
+			const draw = async (midst, options) => {
+				const g = await createGenerator({ model: "hf:owner/tiny", quantise: "q8", hub: "%s", backend: "simd", memory: 30000, onWarning: () => {}, ...options });
+				let steps = 0;
+				try {
+					const { images: [{ data }] } = await g.generate({ prompt: "a fox", seed: 1, steps: 4, onStep: () => ++steps === 2 && midst?.() });
+					return data.join();
+				} finally {
+					g.dispose();
+				}
+			};
+			const files = async () => { const root = await navigator.storage.getDirectory(); for await (const name of root.keys()) await root.removeEntry(name, { recursive: true }).catch(() => {}); };
+			const records = () => new Promise((done) => { const r = indexedDB.deleteDatabase("wisp"); r.onsuccess = r.onerror = r.onblocked = done; });
+			try { %s } catch (err) { return err.code + ": " + err.message; }
+		})()`, s.URL, h.URL, body))
+	}
+	want := run(`return await draw()`)
+	if strings.Contains(want, ": ") || want == "" {
+		t.Fatalf("by stages: %.200s", want)
+	}
+	if got := run(`return await draw(files)`); got != want {
+		t.Errorf("without the stages' files: %.200s", got)
+	}
+	if got := run(`const got = await draw(async () => { await files(); await records(); }); return got;`); got != want && !strings.HasPrefix(got, "network: ") && !strings.HasPrefix(got, "quota: ") {
+		t.Errorf("without anything that was kept: %.200s", got)
+	}
+	if got := run(`return await draw()`); got != want {
+		t.Errorf("after that: %.200s", got)
+	}
+	for _, bytes := range []int{0, 40_000, 90_000} { // for nothing, for a stage's file, for some
+		room(bytes)
+		if got := run(`await files(); return await draw()`); got != want {
+			t.Errorf("with room for %d bytes: %.200s", bytes, got)
+		}
+	}
+	room(-1)
+	run(`draw(() => location.reload()).catch(() => {}); return "";`)
+	p.eventually(`performance.getEntriesByType("navigation")[0].type === "reload"`)
+	if got := run(`return await draw()`); got != want {
+		t.Errorf("after the tab ended in the midst: %.200s", got)
 	}
 	if got := run(`for (const { id } of await models()) await removeModel(id); return (` + keptRecords + `).join();`); got != "" {
 		t.Errorf("left: %s", got)
