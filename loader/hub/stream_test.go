@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,49 @@ func TestStreamResumes(t *testing.T) {
 		t.Errorf("%d bytes came of %d, at most %d would be in order", sent, total, most)
 	}
 	t.Logf("%d bytes came of %d in 21 tries, %.3f times", sent, total, float64(sent)/float64(total))
+}
+
+// watchedOutput drops what is written and measures what is held meanwhile.
+type watchedOutput struct {
+	kept
+	most uint64
+}
+
+func (o *watchedOutput) Write(_ context.Context, _ string, b []byte) error {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	o.most = max(o.most, m.HeapAlloc)
+	return nil
+}
+
+// TestStreamMemory: while a repository streams in, no more than four of its
+// tensors are in memory.
+func TestStreamMemory(t *testing.T) {
+	const rows = 20_000 // of 400 bytes
+	s := serve(t, layersOf(3, rows))
+	s.piece = 500_000
+	in, err := s.stream(t.Context(), "hf:owner/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := pack.Options{Name: "same", Quant: "q8", ChunkSize: 1 << 20}
+	plan, err := pack.NewPlan(in, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	out := &watchedOutput{}
+	if _, err := plan.Resume(t.Context(), out, out, o); err != nil {
+		t.Fatal(err)
+	}
+	held := int64(out.most) - int64(before.HeapAlloc)
+	t.Logf("at most %.1f MB, tensors of %.1f MB", float64(held)/1e6, 400*rows/1e6)
+	if held > 4*400*rows || held < 400*rows {
+		t.Errorf("%d bytes were held, a tensor has %d", held, 400*rows)
+	}
 }
 
 // TestStreamFails: what is not the hub's is found out, and what may not be read
