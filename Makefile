@@ -47,7 +47,7 @@ check:
 	go vet -tags browser,audit,soak,vite,attack,clients,full ./...
 	GOOS=js GOARCH=wasm go vet ./...
 	go mod tidy -diff
-	@for f in site/*.js site/compat/*.js site/languages/*.js site/studio/*.js tests/browser/run/*.js; do \
+	@for f in site/*.js site/*/*.js tests/browser/run/*.js; do \
 		if command -v node >/dev/null; then node --check --input-type=module <"$$f"; fi; done
 	@if command -v node >/dev/null; then node --test site/compat/test/*.test.js >build/compat.txt || { grep -A 12 '^not ok' build/compat.txt; exit 1; }; fi
 

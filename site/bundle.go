@@ -8,18 +8,19 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// bundles lists, by the script that is served, those that are served within it:
+// bundles lists, by the script or style that is served, those that are served within it:
 // together they compress better and are one request. limits.js is in several, where
 // its numbers take the place of their names.
 var bundles = map[string][]string{
-	"app.js":     {"controls.js", "drop.js", "grid.js", "hints.js", "history.js", "import.js", "limits.js", "models.js", "offline.js", "past.js", "picture.js", "queue.js", "session.js", "words.js", "zip.js"},
-	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "limits.js", "link.js", "lora.js", "metadata.js", "names.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
+	"app.js":     {"controls.js", "draw.js", "drop.js", "follow.js", "form.js", "grid.js", "hints.js", "history.js", "import.js", "limits.js", "loading.js", "models.js", "offline.js", "past.js", "picture.js", "queue.js", "serving.js", "session.js", "tools.js", "words.js", "zip.js"},
+	"compat.js":  {"a1111.js", "comfy.js", "exif.js", "fields.js", "img2img.js", "json.js", "limits.js", "link.js", "lora.js", "metadata.js", "names.js", "nodes.js", "parameters.js", "said.js", "sdapi.js", "wildcards.js"},
 	"lab.js":     {}, // whose imports may be served within others, too
 	"png.js":     {"limits.js", "photo.js", "refusal.js", "size.js"},
 	"privacy.js": {"offline.js"}, // of which it takes a few lines
+	"style.css":  {"base.css", "composer.css", "dialogs.css", "easel.css", "kept.css"},
 	"ui.js":      {"language.js", "memory.js"},
 	"studio.js":  {"batch.js", "brush.js", "camera.js", "compare.js", "control.js", "editor.js", "enlarge.js", "limits.js", "loras.js", "parts.js", "profile.js", "shelf.js", "start.js"},
-	"wisp.js":    {"bytes.js"},
+	"wisp.js":    {"bytes.js", "engine.js", "error.js", "generator.js", "packer.js", "program.js", "sent.js", "shared.js", "source.js"},
 }
 
 // within names the script that a script is served in: another, or itself.
@@ -32,7 +33,10 @@ func within(name string) string {
 	return name
 }
 
-// bundle is a script with its parts in it, minified. What it imports besides stays
+// loaders says how scripts and styles are read.
+var loaders = map[string]api.Loader{".js": api.LoaderJS, ".css": api.LoaderCSS}
+
+// bundle is a script or a style with its parts in it, minified. What it imports besides stays
 // an import.
 func bundle(name string, files memory) ([]byte, error) {
 	parts := bundles[name]
@@ -51,7 +55,7 @@ func bundle(name string, files memory) ([]byte, error) {
 			})
 			b.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: "embedded"}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
 				text := string(files[a.Path])
-				return api.OnLoadResult{Contents: &text, Loader: api.LoaderJS}, nil
+				return api.OnLoadResult{Contents: &text, Loader: loaders[path.Ext(a.Path)]}, nil
 			})
 		}}},
 	})

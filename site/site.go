@@ -22,7 +22,8 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-//go:embed *.html *.css *.js *.d.ts *.svg *.png *.webmanifest catalogue.json compat/*.js languages/*.js studio/*.js lab/*.js lab/*.css
+//go:embed *.html *.js *.svg *.png *.webmanifest catalogue.json compat/*.js languages/*.js lab/*.js lab/*.css
+//go:embed module/*.js module/*.css module/*.d.ts page/*.js page/*.css studio/*.js
 var embedded embed.FS
 
 // Files returns the page and everything it loads but the programs and Go's
@@ -35,7 +36,7 @@ func Files() fs.FS { return served() }
 // so that png.js keeps its address.
 var served = sync.OnceValue(func() memory {
 	written, files := memory{}, memory{}
-	english, _ := embedded.ReadFile("strings.js")
+	english, _ := embedded.ReadFile("page/strings.js")
 	page, _ := embedded.ReadFile("index.html")
 	other, _ := embedded.ReadFile("privacy.html")
 	lab, _ := embedded.ReadFile("lab.html")
@@ -75,7 +76,6 @@ func minify() api.TransformOptions {
 
 // lean is a script or a style as it is served, and another file as it is.
 func lean(name string, data []byte) ([]byte, error) {
-	loaders := map[string]api.Loader{".js": api.LoaderJS, ".css": api.LoaderCSS}
 	loader, ok := loaders[path.Ext(name)]
 	if !ok {
 		return data, nil
@@ -145,7 +145,7 @@ func assembled(name string, build any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fetching, err := embedded.ReadFile(care)
+	fetching, err := embedded.ReadFile("module/" + care)
 	if err != nil {
 		return nil, err
 	}

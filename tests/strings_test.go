@@ -16,7 +16,7 @@ import (
 // What the page recognises of the engine's messages, to say it in another
 // language, is how they begin, word for word.
 func TestTranslatedMessages(t *testing.T) {
-	text, err := os.ReadFile("../site/strings.js")
+	text, err := os.ReadFile("../site/page/strings.js")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@
 //	generator.cancel()                             ends the generate under way
 //
 // A model is the address of its directory, "stored:" and the id of one that is
-// kept, or an array of File objects. A promise is rejected with {code, message}. site/worker.js carries these
+// kept, or an array of File objects. A promise is rejected with {code, message}. site/module/worker.js carries these
 // calls over postMessage; start there or at create.
 package main
 

@@ -4,7 +4,7 @@ import "wisp/engine/sampler"
 
 // Field is one setting of a [Request] as callers name it.
 type Field struct {
-	Name string             // in JavaScript: site/wisp.d.ts
+	Name string             // in JavaScript: site/module/wisp.d.ts
 	Flag string             // of the command; "" for none
 	Help string             // for the command's users
 	In   func(*Request) any // where it is: *string, *int, *uint64, *float32, **float32 (nil: not said) *bool or **image.NRGBA

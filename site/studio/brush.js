@@ -294,7 +294,8 @@ export class Brush extends EventTarget {
 
 	// show paints the canvas at the next frame.
 	show() {
-		this.#frame ||= requestAnimationFrame(() => {
+		if (this.#frame) return;
+		this.#frame = requestAnimationFrame(() => {
 			this.#frame = 0;
 			this.#draw();
 		});

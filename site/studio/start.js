@@ -4,7 +4,7 @@ import { compare } from "./compare.js";
 import { edit } from "./editor.js";
 import { bitmapOf } from "./photo.js";
 import { does, fromPage, scaled, slide } from "./parts.js";
-import { $, create, t } from "./ui.js";
+import { $, create } from "./ui.js";
 
 const ownStrength = 0.6;
 const largest = 2048; // pixels of a side that are kept of a picture

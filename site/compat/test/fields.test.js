@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { txt2imgFields, txt2imgOf, optionsOf } from "../a1111.js";
-import { nodeInputs, parseWorkflow } from "../comfy.js";
+import { parseWorkflow } from "../comfy.js";
+import { nodeInputs } from "../nodes.js";
 import { sorted, tables } from "../fields.js";
 import { readLink, writeLink } from "../link.js";
 import { methodOf } from "../names.js";

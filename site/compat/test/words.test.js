@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-const source = readFileSync(new URL("../../words.js", import.meta.url), "utf8");
+const source = readFileSync(new URL("../../page/words.js", import.meta.url), "utf8");
 const { Words } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 const { defaults } = JSON.parse(readFileSync(new URL("../../models/default/manifest.json", import.meta.url), "utf8"));
 const words = new Words(defaults);

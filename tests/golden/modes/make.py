@@ -2,7 +2,7 @@
 
   python make.py    writes golden.json, a picture for each of its cases, and the resized pictures
 
-golden.json names a request's fields as site/wisp.d.ts does.
+golden.json names a request's fields as site/module/wisp.d.ts does.
 """
 
 import json

@@ -1,6 +1,6 @@
 // What the parts of the page share: elements by id, and the places where the
 // page says how far it is and what went wrong.
-import { language, sentence, t, translated } from "./language.js";
+import { language, sentence, t } from "./language.js";
 
 export const $ = (id) => document.getElementById(id);
 
