@@ -221,7 +221,7 @@ func TestManyPictures(t *testing.T) {
 	s.set(func(w http.ResponseWriter, r *http.Request) bool {
 		switch r.URL.Path {
 		case "/history.js", "/memory.js": // which the page has within another script
-			http.ServeFile(w, r, "../../site"+r.URL.Path)
+			http.ServeFile(w, r, "../../site/page"+r.URL.Path)
 		default:
 			return false
 		}
