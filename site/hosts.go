@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-const forever = "public, max-age=31536000, immutable"
+// Forever is the Cache-Control of what is named by its hash.
+const Forever = "public, max-age=31536000, immutable"
 
 // headerFiles returns what [Handler] sends, in the files that common hosts
 // read: _headers (Netlify, Cloudflare Pages), vercel.json, .htaccess (Apache),
@@ -56,12 +57,12 @@ func netlify(header http.Header, names []string, page memory) []byte {
 	cache("/", "no-cache")
 	for _, name := range slices.Sorted(maps.Keys(page)) {
 		if hashed.MatchString(name) {
-			cache("/"+name, forever)
+			cache("/"+name, Forever)
 		} else {
 			cache("/"+name, "no-cache")
 		}
 	}
-	cache("/models/*.bin", forever)
+	cache("/models/*.bin", Forever)
 	cache("/models/*.json", "no-cache")
 	return b.Bytes()
 }
@@ -80,7 +81,7 @@ func vercel(header http.Header, names []string) []byte {
 	for _, name := range names {
 		all.Headers = append(all.Headers, pair{name, header.Get(name)})
 	}
-	kept := []pair{{"Cache-Control", forever}}
+	kept := []pair{{"Cache-Control", Forever}}
 	text, err := json.MarshalIndent(map[string][]rule{"headers": {
 		all, {"/((?!.*embed\\.html).*)", []pair{{"Content-Security-Policy", policy + unframed}, {"X-Frame-Options", "DENY"}}},
 		{"/(.*)-([0-9a-f]{16})\\.(wasm|js|css)", kept}, {"/(.*)/([0-9a-f]{64})\\.bin", kept},
@@ -109,7 +110,7 @@ func apache(header http.Header, names []string) []byte {
 		fmt.Fprintf(&b, "Header set %s %q\n", name, header.Get(name))
 	}
 	fmt.Fprintf(&b, "<FilesMatch \"^(?!embed\\.html)\">\nHeader set Content-Security-Policy %q\nHeader set X-Frame-Options DENY\n</FilesMatch>\n", policy+unframed)
-	fmt.Fprintf(&b, "Header set Cache-Control no-cache\n<FilesMatch \"^%s(%s)?$\">\nHeader set Cache-Control %q\n</FilesMatch>\n", hashedNames, twinNames, forever)
+	fmt.Fprintf(&b, "Header set Cache-Control no-cache\n<FilesMatch \"^%s(%s)?$\">\nHeader set Cache-Control %q\n</FilesMatch>\n", hashedNames, twinNames, Forever)
 	fmt.Fprintf(&b, "<FilesMatch %q>\nHeader merge Vary Accept-Encoding\n</FilesMatch>\n", `\.(`+strings.Join(compressible(), "|")+`)(`+twinNames+`)?$`)
 	fmt.Fprintln(&b, "<IfModule mod_rewrite.c>\nRewriteEngine On")
 	for _, e := range encodings {
@@ -151,7 +152,7 @@ types {
 	for _, ext := range slices.Sorted(maps.Keys(types)) {
 		fmt.Fprintf(&b, "\t%q %s;\n", types[ext], ext[1:])
 	}
-	fmt.Fprintf(&b, "}\ndefault_type application/octet-stream;\n\nset $wisp_cache no-cache;\nif ($uri ~ \"/%s$\") {\n\tset $wisp_cache %q;\n}\nadd_header Cache-Control $wisp_cache;\n", hashedNames, forever)
+	fmt.Fprintf(&b, "}\ndefault_type application/octet-stream;\n\nset $wisp_cache no-cache;\nif ($uri ~ \"/%s$\") {\n\tset $wisp_cache %q;\n}\nadd_header Cache-Control $wisp_cache;\n", hashedNames, Forever)
 	fmt.Fprintf(&b, "set $wisp_frames %q;\nset $wisp_framed DENY;\nif ($uri ~ \"/embed\\.html$\") {\n\tset $wisp_frames \"\";\n\tset $wisp_framed \"\";\n}\n", unframed)
 	for _, name := range names {
 		value := header.Get(name)
@@ -187,7 +188,7 @@ file_server {
 header @wisp_kept Cache-Control %q
 header @wisp_asked Cache-Control no-cache
 header @wisp_twins Vary Accept-Encoding
-`, hashedNames, strings.Join(compressible(), "|"), forever)
+`, hashedNames, strings.Join(compressible(), "|"), Forever)
 	for _, ext := range slices.Sorted(maps.Keys(types)) {
 		fmt.Fprintf(&b, "@wisp_%s path *%s%s\nheader @wisp_%[1]s Content-Type %[4]q\n", ext[1:], ext, map[bool]string{true: " */", false: ""}[ext == ".html"], types[ext])
 	}

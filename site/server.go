@@ -144,6 +144,29 @@ func isolate(header http.Header, name string) {
 	header.Set("X-Content-Type-Options", "nosniff")
 }
 
+// Headers are those that the answer for a path should carry, beside its type and
+// how long it is kept.
+func Headers(name string) http.Header {
+	header := http.Header{}
+	isolate(header, name)
+	return header
+}
+
+// TypeOf is the media type of a file, by its name.
+func TypeOf(name string) string {
+	if ctype := types[path.Ext(name)]; ctype != "" {
+		return ctype
+	}
+	return "application/octet-stream"
+}
+
+// Hashed reports whether a file's name carries the hash of its content, so that
+// it may be kept for as long as [Forever] says.
+func Hashed(name string) bool { return hashed.MatchString(name) }
+
+// Compressible reports whether build writes compressed twins of a file.
+func Compressible(name string) bool { return types[path.Ext(name)] != "" && !packed[path.Ext(name)] }
+
 // regular looks for a regular file, without opening it: that waits where it is
 // a pipe.
 func regular(files fs.FS, name string) (fs.FileInfo, error) {
@@ -158,13 +181,10 @@ func regular(files fs.FS, name string) (fs.FileInfo, error) {
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string, info fs.FileInfo) error {
 	header := w.Header()
 	ext := path.Ext(name)
-	ctype := types[ext]
-	if ctype == "" {
-		ctype = "application/octet-stream"
-	}
+	ctype := TypeOf(name)
 	cache := "no-cache"
 	if hashed.MatchString(name) {
-		cache = forever
+		cache = Forever
 	}
 	if ext == ".bin" || info.Size() > maxCached {
 		f, err := h.files.Open(name) // that it can be is known before it is promised

@@ -66,7 +66,8 @@ var arrows = map[string][]string{
 	"wasm/prebuild":      {"engine/simd", "loader/decode"},
 	"wasm/pack":          {"engine/diffusion", "engine/preprocess", "loader", "loader/gguf", "loader/hub", "loader/pack", "loader/safetensors", "loader/single", "wasm/bridge", safejsModule},
 	"site":               {zstdModule, brotliModule, minifyModule, gzipModule},
-	"site/command":       {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/adapter", "loader/upscaler", "loader/hub", "loader/network", "loader/pack", "loader/safetensors", "loader/single", "site"},
+	"site/publish":       {"loader", "site", brotliModule, gzipModule},
+	"site/command":       {"engine", "engine/cpu", "engine/diffusion", "engine/simd", "loader", "loader/adapter", "loader/upscaler", "loader/hub", "loader/network", "loader/pack", "loader/safetensors", "loader/single", "site", "site/publish"},
 }
 
 // jsOnly are the imports that only files named *_js.go may have, and hostOnly

@@ -22,6 +22,7 @@ var verbs = []struct {
 	{"build", "write the page for any static host", build},
 	{"pack", "turn a diffusers directory into a model for the page", packModel},
 	{"verify", "check every chunk of a model, and that the engine can draw with it", verify},
+	{"publish", "check a page or a model at its public address", checkPublished},
 	{"generate", "draw a picture without a browser", generate},
 	{"tune", "find the timesteps that suit a model best", tune},
 	{"upscale", "enlarge a picture by an upscaler's network", upscale},
