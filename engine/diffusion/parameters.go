@@ -54,27 +54,32 @@ func parameters(r Request, sampler, schedule, model string) string {
 	if r.Churn != "" {
 		fmt.Fprintf(&b, ", Churn: %s", quote(r.Churn))
 	}
-	if r.GuidanceStart != 0 { // AUTOMATIC1111's name
-		fmt.Fprintf(&b, ", Skip Early CFG: %g", r.GuidanceStart)
-	}
-	if r.guidanceEnd() != 1 {
-		fmt.Fprintf(&b, ", Guidance end: %g", r.GuidanceEnd)
-	}
-	if r.GuidanceRescale != 0 {
-		fmt.Fprintf(&b, ", Guidance rescale: %g", r.GuidanceRescale)
-	}
-	if r.GuidanceMethod != "" && r.GuidanceMethod != "cfg" {
-		fmt.Fprintf(&b, ", Guidance method: %s", quote(r.GuidanceMethod))
-	}
-	if r.SkipLayers != "" {
-		fmt.Fprintf(&b, ", Skip layers: %s", quote(r.SkipLayers))
-	}
+	guided(&b, r)
 	fmt.Fprintf(&b, ", CFG scale: %g, Seed: %d, Size: %dx%d", r.Guidance, r.Seed, r.Width, r.Height)
 	if model != "" {
 		fmt.Fprintf(&b, ", Model: %s", quote(model))
 	}
 	b.WriteString(", Version: wisp")
 	return b.String()
+}
+
+// guided writes how guidance is done, where that is not as usual.
+func guided(b *strings.Builder, r Request) {
+	if r.GuidanceStart != 0 { // AUTOMATIC1111's name
+		fmt.Fprintf(b, ", Skip Early CFG: %g", r.GuidanceStart)
+	}
+	if r.guidanceEnd() != 1 {
+		fmt.Fprintf(b, ", Guidance end: %g", r.GuidanceEnd)
+	}
+	if r.GuidanceRescale != 0 {
+		fmt.Fprintf(b, ", Guidance rescale: %g", r.GuidanceRescale)
+	}
+	if r.GuidanceMethod != "" && r.GuidanceMethod != "cfg" {
+		fmt.Fprintf(b, ", Guidance method: %s", quote(r.GuidanceMethod))
+	}
+	if r.SkipLayers != "" {
+		fmt.Fprintf(b, ", Skip layers: %s", quote(r.SkipLayers))
+	}
 }
 
 // quote protects a value that would end early at a comma, colon or newline.
