@@ -30,6 +30,9 @@ type Model struct {
 	Quant string
 	small string // the golden pipeline whose tokenizers, scheduler and index it has
 	parts map[string]part
+
+	Memory int64 // that the page may take for weights; 0 for what there is
+	Larger int   // the side of a second picture, of which only the cost counts; 0 for none
 }
 
 // part is a network: where its configuration stands in ../model/sizes.json,
@@ -75,13 +78,13 @@ var Models = []Model{
 		"text_encoder": {"clip_l", clipL, clip, 1, 1, words},
 		"unet":         {"lcm_unet", `{"_class_name": "UNet2DConditionModel"}`, unet, 2, 1, nil},
 		"vae":          {"taesd", `{"_class_name": "AutoencoderTiny"}`, decoder, 3, 1, colours},
-	}},
+	}, 0, 0},
 	{"sdxl_turbo", "q4", "sdxl_turbo", map[string]part{
 		"text_encoder":   {"clip_l", clipL, clip, 11, 1, words},
 		"text_encoder_2": {"open_clip_bigg", clipG, bigG, 12, 1, words},
 		"unet":           {"sdxl_unet", `{"_class_name": "UNet2DConditionModel"}`, unet, 13, 1, nil},
 		"vae":            {"sd_vae", `{"_class_name": "AutoencoderKL", "scaling_factor": 0.13025, "force_upcast": true}`, decoder, 14, 0.7, nil},
-	}},
+	}, 0, 0},
 }
 
 // input is a [Model] as a diffusers directory whose weights are made when they
