@@ -222,13 +222,15 @@ parity: build/browser-run
 		sed "s/parity: /parity: $$b /" build/parity-$$b.txt >> build/parity.txt; done; \
 	go run ./tests/parity $(if $(JSON),-json) build/parity.txt || status=$$?; sed -n '/^ *--- FAIL/p; /^FAIL/p' build/parity.txt; exit $$status
 
-# Each fuzz test for FUZZTIME, and other tools' pictures damaged from a SEED. The effort at making an input smaller is bounded,
+# Each fuzz test for FUZZTIME, other tools' pictures damaged from a SEED, and
+# kernels of WebGPU on shapes of that seed, which a failure names. The effort at making an input smaller is bounded,
 # for by default it may outlast the test, which then fails without a finding.
 FUZZTIME ?= 10s
 fuzz:
 	for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$p; done; done
-	SEED=$${SEED:-$$RANDOM} ROUNDS=3000 node --test site/compat/test/hostile.test.js
+	seed=$${SEED:-$$RANDOM}; SEED=$$seed ROUNDS=3000 node --test site/compat/test/hostile.test.js; \
+	$(MAKE) -s test-browser PKG=./webgpu BROWSER=chromium ARGS="-run TestShapes -seed $$seed -shapes 200"
 
 # The training code, every script, on ten made-up pictures: five minutes of a core.
 # PYTHON has train/requirements.txt; DEVICE=cuda tries a GPU.

@@ -115,14 +115,15 @@ func (t *TensorInfo) version() int {
 	return 1
 }
 
-// PeakBytes estimates the memory of a loaded model: its weights as f32, and as
-// much again as the largest component for activations and loading.
+// PeakBytes estimates the memory of a loaded model: its weights in their types,
+// as the backends keep them, and as much again as the largest component for
+// activations and loading.
 func (m *Manifest) PeakBytes() int64 {
 	sums := map[string]int64{}
 	for _, t := range m.Tensors {
-		n := int64(4)
-		for _, d := range t.Shape {
-			n *= int64(d)
+		n, err := tensorSize(t.DType, t.Shape)
+		if err != nil {
+			continue // of a plan that no manifest may hold
 		}
 		sums[t.Component] += n
 	}

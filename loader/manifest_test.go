@@ -240,3 +240,16 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// TestPeakBytes: weights count in the type that they are kept in.
+func TestPeakBytes(t *testing.T) {
+	peak := func(dtype string) int64 {
+		m := &Manifest{Tensors: []TensorInfo{{Component: "unet", DType: dtype, Shape: []int{1024, 1024}}, {Component: "vae", DType: "f32", Shape: []int{256}}}}
+		return m.PeakBytes()
+	}
+	for dtype, bits := range map[string]float64{"f32": 32, "f16": 16, "q8": 8.5, "q4": 4.5, "q2": 2.125} {
+		if got, want := peak(dtype), int64(2*bits/8*(1<<20)+1024); got != want {
+			t.Errorf("%s: %d bytes, want %d", dtype, got, want)
+		}
+	}
+}

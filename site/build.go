@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/andybalholm/brotli"
 )
@@ -123,6 +124,20 @@ func Root() (string, error) {
 		dir = filepath.Dir(dir)
 	}
 }
+
+// Version names the checkout around the working directory, as git describes it;
+// "" where there is none.
+var Version = sync.OnceValue(func() string {
+	root, err := Root()
+	if err != nil {
+		return ""
+	}
+	text, err := exec.Command("git", "-C", root, "describe", "--tags", "--always", "--dirty").Output()
+	if err != nil {
+		return "" // an archive of the source has no history
+	}
+	return strings.TrimSpace(string(text))
+})
 
 // BuildOptions says how Build writes.
 type BuildOptions struct {

@@ -53,6 +53,7 @@ var served = sync.OnceValue(func() memory {
 		}
 		return err
 	})
+	written["version.js"] = fmt.Appendf(nil, "export const version = %q;\n", Version())
 	for name, data := range written {
 		if err == nil && bundles[name] != nil {
 			files[name], err = bundle(name, written)

@@ -38,7 +38,7 @@ export function parametersText(text) {
 	if (object) return jsonParameters(object);
 	const { prompt, negativePrompt, pairs, after } = parseParameters(text);
 	const version = pairs.get("Version") ?? "";
-	const tool = version === "wisp" ? "wisp" : version.startsWith("Fooocus") ? "fooocus" : "a1111";
+	const tool = /^wisp( |$)/.test(version) ? "wisp" : version.startsWith("Fooocus") ? "fooocus" : "a1111";
 	const words = withoutNetworks(prompt);
 	if (tool === "wisp" && pairs.has("Hires upscale")) pairs.set("Hires strength", pairs.get("Denoising strength")), pairs.delete("Denoising strength");
 	const { settings, lost } = sorted(tool === "fooocus" ? withSteps([...pairs]) : pairs, tables[tool]);

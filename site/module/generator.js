@@ -6,6 +6,7 @@ import { fromHub } from "./packer.js";
 import { checkBusy, controlOf, each, imageData, pixels, sentOf, settings } from "./sent.js";
 import { keyOf, share } from "./shared.js";
 import { fileOf, inHub, named } from "./source.js";
+import { version } from "./version.js";
 
 export async function createGenerator({ model, quantise, hub, token, backend = "auto", threads, memory, profile = false, signal, onProgress, onWarning, busy = "queue" } = {}) {
 	checkBusy(busy);
@@ -207,7 +208,7 @@ class Generator {
 	}
 
 	// #signed adds to the settings which LoRAs were worn and which ControlNets steered,
-	// as AUTOMATIC1111 and its extension write them.
+	// as AUTOMATIC1111 and its extension write them, and behind "Version: wisp", which.
 	async #signed(parameters, controls = []) {
 		const worn = [...this.#additions.values()].filter(({ kind, facts }) => kind === "Lora" && parameters.includes(`<lora:${facts.name}:`));
 		const hashes = await Promise.all(worn.map(async (one) => [one.facts.name.replace(/[:,]/g, ""), await (one.hash ??= hashOf(one).catch(() => {}))]));
@@ -215,7 +216,7 @@ class Generator {
 		const said = controls.map(({ id, preprocess: name = "none", weight = 1, start = 0, end = 1 }, i) => [`ControlNet ${i}`, `Module: ${name.name ?? name}, Model: ${this.#additions.get(id).facts.name}, Weight: ${weight}, Guidance Start: ${start}, Guidance End: ${end}`]);
 		if (known.length > 0) said.push(["Lora hashes", known.join(", ")]);
 		const at = parameters.lastIndexOf(", CFG scale: ");
-		return parameters.slice(0, at) + said.map(([name, text]) => `, ${name}: ${JSON.stringify(text)}`).join("") + parameters.slice(at);
+		return parameters.slice(0, at) + said.map(([name, text]) => `, ${name}: ${JSON.stringify(text)}`).join("") + parameters.slice(at) + (version && ` ${version}`);
 	}
 
 	dispose() {

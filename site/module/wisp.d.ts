@@ -1,5 +1,8 @@
 /** wisp: pictures from words, made on the visitor's own device. */
 
+/** What git calls the checkout that this build is of; "" where it had none. */
+export const version: string;
+
 /**
  * What went wrong, for programs. The message says what to do about it.
  * - `unsupported`: this browser or device cannot run the backend
@@ -122,7 +125,7 @@ export interface Inspection {
 	inputBytes: number;
 	/** Bytes that the imported model takes at most, by quantisation: compression may save a sixth of f16. */
 	packedBytes: Record<Quantisation, number>;
-	/** As in Capabilities. */
+	/** As in Capabilities, in 16 bits: with fewer it is less as packedBytes are. */
 	peakBytes: number;
 	/** As in Capabilities. */
 	flops: number;

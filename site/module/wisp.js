@@ -63,3 +63,4 @@ export { createGenerator } from "./generator.js";
 export { importModel, inspectModel, models, preprocess, preprocessors, removeModel } from "./packer.js";
 export { providePacker } from "./program.js";
 export { WispError } from "./error.js";
+export { version } from "./version.js";

@@ -17,11 +17,13 @@ import * as modelDialog from "./models.js";
 import * as past from "./past.js";
 import * as easel from "./picture.js";
 import { serving } from "./serving.js";
+import { report } from "./report.js";
 import * as session from "./session.js";
 import { generator } from "./session.js";
 import { languages } from "./strings.js";
 import { atStudio, begin, studio } from "./tools.js";
 import { $, bytes, fill, press, pressed, showError, showNotice, t } from "./ui.js";
+import { version } from "./wisp.js";
 
 session.start(first === defaultModel ? undefined : first, {
 	backend: () => $("backend").value,
@@ -132,6 +134,8 @@ $("link").addEventListener("click", async () => {
 });
 addEventListener("hashchange", follow);
 
+$("report").onclick = () => report(generator);
+
 modelDialog.start(choose, () => generator);
 gridDialog.start(() => ({
 	generator,
@@ -190,5 +194,6 @@ if (navigator.connection?.saveData) {
 	load();
 }
 follow();
+$("version").textContent = version;
 root.started = ""; // for boot.js
 $("stuck").remove();

@@ -68,7 +68,7 @@ function show({ text, error } = {}) {
 
 function verdict() {
 	if (!device.runs) return t("verdictNot", { reason: sentence(device.reason) });
-	const room = t(choice() ? "importFits" : "importNoRoom", { free: bytes(facts.freeBytes), memory: bytes(facts.peakBytes) });
+	const room = t(choice() ? "importFits" : "importNoRoom", { free: bytes(facts.freeBytes), memory: bytes(facts.peakBytes * facts.packedBytes[choice()] / facts.packedBytes.f16) });
 	const time = facts.flops / device.flopsPerSecond;
 	return choice() && time ? `${room} ${t("importTime", { time: duration(1e3 * time), backend: place(device.backend) })}` : room;
 }

@@ -1,10 +1,16 @@
-// The page's side of the service worker: register it, offer updates, answer
-// what it asks.
+// The page's side of the service worker: register it, offer updates and to install
+// the page, answer what it asks.
 import { $, showNotice, t } from "./ui.js";
 
 // start takes idle() (may the page be reloaded?) and what sdapi.js has for a page.
 export function start(page) {
 	addEventListener("offline", () => showNotice(t("offline")));
+	addEventListener("beforeinstallprompt", (event) => {
+		event.preventDefault();
+		$("install").hidden = false;
+		$("install").onclick = () => event.prompt();
+	});
+	addEventListener("appinstalled", () => { $("install").hidden = true; });
 	const workers = navigator.serviceWorker;
 	if (!workers) return;
 	workers.addEventListener("message", ({ data, ports }) => answer(data, ports[0], page));

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"wisp/site"
 )
 
 // The essential path: a first visit downloads the model and draws; a second
@@ -27,6 +29,9 @@ func TestFirstAndSecondVisit(t *testing.T) {
 	t.Parallel()
 	s, p := serve(t), newTab(t)
 	p.open(s.URL)
+	if shown := eval[[]string](p, `import("/wisp.js").then(({ version }) => [document.getElementById("version").textContent, version])`); shown[0] == "" || shown[0] != site.Version() || shown[1] != shown[0] {
+		t.Errorf("the page's version is %q, the build's %q", shown, site.Version())
+	}
 	size, _ := s.count()
 	if size < 1<<20 {
 		t.Fatalf("the first visit fetched %d bytes of the model", size)
@@ -81,7 +86,7 @@ func checkPNG(t *testing.T, text string) {
 	if size := img.Bounds().Size(); size.X < 64 || size.Y < 64 {
 		t.Errorf("the picture is %v", size)
 	}
-	for _, want := range []string{"tEXtparameters\x00red heart\nSteps: ", "Seed: 7,"} {
+	for _, want := range []string{"tEXtparameters\x00red heart\nSteps: ", "Seed: 7,", ", Version: wisp " + site.Version()} {
 		if !bytes.Contains(file, []byte(want)) {
 			t.Errorf("the file does not hold %q", want)
 		}

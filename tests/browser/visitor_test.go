@@ -894,3 +894,24 @@ func TestStrings(t *testing.T) {
 		p.until(fmt.Sprintf(`document.getElementById("go").textContent === %q`, want))
 	}
 }
+
+// Help lists the keys; a report says what helps to find a fault, and nothing of
+// what was typed; where the browser can, the page offers to be installed.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	s, p := serve(t), newTab(t)
+	p.open(s.URL)
+	p.fill("prompt", "secret heart")
+	p.run(chromedp.Click(`[popovertarget="help"]`))
+	p.until(`document.getElementById("help").matches(":popover-open")`)
+	p.run(chromedp.Click("#report"))
+	p.until(`!document.getElementById("report-text").hidden`)
+	text := eval[string](p, `document.getElementById("report-text").textContent`)
+	if !strings.Contains(text, "wisp "+site.Version()) || !strings.Contains(text, "backend: ") || !strings.Contains(text, "error: undefined") || strings.Contains(text, "secret") {
+		t.Errorf("the report is %q", text)
+	}
+	p.run(chromedp.Evaluate[chromedp.Void](`dispatchEvent(Object.assign(new Event("beforeinstallprompt", { cancelable: true }), { prompt: () => { globalThis.asked = true; } }))`))
+	p.until(`!document.getElementById("install").hidden`)
+	p.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("help").hidePopover()`), chromedp.Click("#install"))
+	p.until(`globalThis.asked === true`)
+}

@@ -113,7 +113,7 @@ export const forms = {
 	},
 	wisp: (random, i) => {
 		const r = request(random), schedule = ["karras", "trailing", ""][i % 3], label = { karras: "Karras", trailing: "Trailing" }[schedule];
-		const text = infotext(r, ["UniPC", label], `${i % 2 ? ", Prompt syntax: comfyui, Clip skip: 1" : ""}, Version: wisp`).replace("Model hash: 0123456789, Model: sd15", "Model: emoji");
+		const text = infotext(r, ["UniPC", label], `${i % 2 ? ", Prompt syntax: comfyui, Clip skip: 1" : ""}, Version: wisp${i % 3 ? " v1.2-3-g0123abc" : ""}`).replace("Model hash: 0123456789, Model: sd15", "Model: emoji");
 		return { bytes: png(iTXt("parameters", text)), want: { ...r, sampler: "unipc", schedule, ...(i % 2 && { promptSyntax: "comfyui", clipSkip: 1 }) }, lost: [], whole: true };
 	},
 };
