@@ -79,7 +79,7 @@ func benchCases() []benchCase {
 			benchCase{"linear/77x768x3072_" + d.String(), 2 * 77 * 768 * 3072, linear(77, 768, 3072), d},
 			benchCase{"linear/1x1280x1280_" + d.String(), 2 * 1280 * 1280, linear(1, 1280, 1280), d})
 	}
-	return cases
+	return append(cases, benchCase{"linear/1024x1024x1024_q2", 2 << 30, linear(1024, 1024, 1024), engine.Q2}, benchCase{"linear/1024x1024x1024_q8", 2 << 30, linear(1024, 1024, 1024), engine.Q8})
 }
 
 // BenchmarkOps times the execution of one op, the best of all, without copying
@@ -102,7 +102,7 @@ func BenchmarkOps(b *testing.B) {
 			continue
 		}
 		for _, c := range benchCases() {
-			if flavour.opts.Int8 == On && c.dtype != engine.Q8 {
+			if flavour.opts.Int8 == On && c.dtype != engine.Q8 && c.dtype != engine.Q2 {
 				continue // of no concern to it
 			}
 			b.Run(flavour.name+"/"+c.name, func(b *testing.B) { benchmark(b, openAll(b, flavour.opts), c) })

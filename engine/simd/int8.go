@@ -5,7 +5,7 @@ import (
 	"wisp/wasm/emit"
 )
 
-// Products of int8 weights by int8 activations (W8A8): each row of the left
+// Products of weights in int8 or two bits by int8 activations (W8A8): each row of the left
 // side is scaled by its own largest element (dynamic quantisation, Yao et al.
 // 2022, "ZeroQuant"), and 16-bit integer dot products sum a block of the
 // weights exactly before its scale is applied. An element of the left side is
@@ -50,7 +50,7 @@ const (
 	l8Words
 )
 
-// linear8 is linear for quantised rows and panels of Q8.
+// linear8 is linear for quantised rows and panels of Q8 or Q2.
 func (e *emitter) linear8(f *emit.Func) {
 	lda, scales := arg(f, gmLDA), arg(f, l8Scales)
 	rowsAt, rowScales, left, sums, tile := f.Int(), f.Int(), f.Int(), f.Int(), f.Int()
@@ -59,7 +59,7 @@ func (e *emitter) linear8(f *emit.Func) {
 		f.Set(base, a.Add(row.Mul(lda)))
 		f.Set(tile, scales.Add(row.Shl(2)))
 	}, func(p panelArgs) {
-		f.Call(e.unpack8, p.w, p.scratch, p.k)
+		f.Call(e.unpack8, p.w, p.scratch, p.k, p.dtype.Eq(emit.Num(int(engine.Q2))))
 		f.Set(sums, p.scratch.Add(unpacked8(p.k, e.nr)))
 		f.Set(rowsAt, base)
 		f.Set(rowScales, tile)
@@ -82,19 +82,21 @@ func unpacked8(k emit.Int, nr int) emit.Int {
 	return k.Times(2 * nr).Add(quantBlocks(k, engine.Q8).Times(4 * nr))
 }
 
-// emitUnpack8 adds unpack8(src, dst, k): a Q8 panel to 16-bit integers as
-// [k/2][nr][2], the order of the dot products, then its scales in f32.
+// emitUnpack8 adds unpack8(src, dst, k, two): a Q8 panel, or one of Q2, to 16-bit
+// integers as [k/2][nr][2], the order of the dot products, then its scales in f32,
+// one for each 32 elements: a block of Q2 has four times the same.
 func (e *emitter) emitUnpack8() *emit.Func {
-	f := e.m.NewFunc(params(3))
+	f := e.m.NewFunc(params(4))
 	src, dst, k := f.Param(0), f.Param(1), f.Param(2)
 	end := f.Let(dst.Add(k.Times(2 * e.nr)))
 	scale, last := f.Let(end), f.Let(dst.Add(unpacked8(k, e.nr)))
+	a, b := f.Vector(), f.Vector()
+	f.When(f.Param(3), func() { e.unpackPairs(f, src, dst, end, scale, last, a, b) })
 	f.While(scale.Ne(last), func() {
 		f.StoreV(scale, 0, f16Finite(f, src.LoadU16x4(0)))
 		f.Set(scale, scale.Plus(16))
 		f.Set(src, src.Plus(8))
 	})
-	a, b := f.Vector(), f.Vector()
 	f.While(dst.Ne(end), func() {
 		for j := 0; j < e.nr; j += 8 {
 			f.SetV(a, src.LoadS8x8(j))
@@ -106,6 +108,35 @@ func (e *emitter) emitUnpack8() *emit.Func {
 		f.Set(dst, dst.Plus(4*e.nr))
 	})
 	return f
+}
+
+// unpackPairs is unpack8 for Q2. It leaves the places at their ends.
+func (e *emitter) unpackPairs(f *emit.Func, src, dst, end, scale, last emit.Int, a, b emit.Vec) {
+	f.While(scale.Ne(last), func() {
+		for v := range e.nr / 4 {
+			f.SetV(a, f16Finite(f, src.LoadU16x4(8*v)))
+			for same := range engine.Q2.Block() / engine.QuantBlock {
+				f.StoreV(scale, 16*v+4*e.nr*same, a)
+			}
+		}
+		f.Set(scale, scale.Plus(4*e.nr*engine.Q2.Block()/engine.QuantBlock))
+		f.Set(src, src.Plus(2*e.nr))
+	})
+	// as in unpack, and next to 1.5·2^23 as in quantize
+	mask, fold := f.LetV(emit.Lanes(3, 3<<2, 3<<4, 3<<6)), f.LetV(emit.Lanes(0x3f800000, 0x3e800000, 0x3d800000, 0x3c800000))
+	unit, less := f.Splat(3<<22), f.Splat(3<<22-1)
+	codes := func(at int) emit.Vec {
+		return src.LoadU8(at).Splat().And(mask).ToFloat().Mul(fold).Add(less).SubI(unit)
+	}
+	f.While(dst.Ne(end), func() {
+		for v := range e.nr / 4 {
+			f.SetV(a, codes(v))
+			f.SetV(b, codes(v+e.nr/4))
+			f.StoreV(dst, 16*v, a.Narrow16(a).LowPairs16(b.Narrow16(b)))
+		}
+		f.Set(src, src.Plus(e.nr/2))
+		f.Set(dst, dst.Plus(4*e.nr))
+	})
 }
 
 // emitTile8 adds the tile of linear8: mr8 rows by nr columns, of which the
@@ -190,7 +221,7 @@ func (fl flavour) mr8() int { return min(fl.mr, 5) }
 
 // takesInt8 reports whether a product by w runs on 8-bit integers.
 func (c *compiler) takesInt8(p product) bool {
-	return c.b.int8 && p.dtype == engine.Q8 && p.taps == 1 && p.k%engine.QuantBlock == 0 && p.m >= c.b.fl.mr
+	return c.b.int8 && (p.dtype == engine.Q8 || p.dtype == engine.Q2) && p.taps == 1 && p.k%p.dtype.Block() == 0 && p.m >= c.b.fl.mr
 }
 
 // rows emits a product of the rows of p.a, which follow each other.

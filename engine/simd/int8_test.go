@@ -17,14 +17,18 @@ func TestInt8(t *testing.T) {
 			continue
 		}
 		b := openAll(t, opts)
-		for _, size := range [][3]int{{64, 64, 64}, {7, 32, 5}, {33, 96, 17}, {200, 320, 40}, {5, 64, 1}} {
-			m, k, n := size[0], size[1], size[2]
-			t.Run(fmt.Sprintf("%+v/%dx%dx%d", opts, m, k, n), func(t *testing.T) {
+		for _, c := range []struct {
+			m, k, n int
+			weights engine.DType
+		}{{64, 64, 64, engine.Q8}, {7, 32, 5, engine.Q8}, {33, 96, 17, engine.Q8}, {200, 320, 40, engine.Q8}, {5, 64, 1, engine.Q8},
+			{64, 128, 64, engine.Q2}, {33, 384, 17, engine.Q2}, {200, 256, 40, engine.Q2}, {7, 64, 20, engine.Q2}} {
+			m, k, n := c.m, c.k, c.n
+			t.Run(fmt.Sprintf("%+v/%dx%dx%d_%v", opts, m, k, n, c.weights), func(t *testing.T) {
 				g := build(t, func(g *engine.Graph) {
 					y := engine.Linear(g.Input("x", engine.F32, m, k), g.Weight("w", n, k), g.Weight("b", n))
 					g.Output("y", engine.SiLU(engine.Add(y, g.Input("r", engine.F32, m, n))))
 				})
-				in, weights := enginetest.Data(g, engine.Q8)
+				in, weights := enginetest.Data(g, c.weights)
 				want := oracle(t, g, weights, in)
 				if err := enginetest.Compare(runOnce(t, b, g, upload(t, b, weights), in), want, 2e-4); err != nil {
 					t.Error(err)

@@ -33,7 +33,7 @@ type Options struct {
 	// Relaxed chooses the flavour that uses relaxed SIMD, whose fused
 	// multiply-add is faster and rounds once where the other rounds twice.
 	Relaxed Switch
-	// Int8 multiplies by Q8 weights in 8-bit integers, each row of activations
+	// Int8 multiplies by Q8 and Q2 weights in 8-bit integers, each row of activations
 	// scaled by its largest element: faster, and some 1e-4 of the result's power
 	// off. Auto is Off.
 	Int8 Switch
