@@ -21,9 +21,13 @@ import (
 	"wisp/engine/sampler"
 	"wisp/engine/token"
 	"wisp/loader"
+	"wisp/loader/adapter"
+	"wisp/loader/gguf"
+	"wisp/loader/network"
 	"wisp/loader/pack"
 	"wisp/loader/safetensors"
 	"wisp/loader/single"
+	"wisp/loader/upscaler"
 	"wisp/tests/attack/row"
 )
 
@@ -225,6 +229,66 @@ var bounded = []bounds{
 		}
 		return err
 	}},
+	{name: "GGUF, lists of metadata", make: func(n int) []byte {
+		w := &ggufWriter{}
+		w.head(0, 4)
+		w.list("bytes", 0, 20*n, func(int) { w.ints(1, 7) })
+		w.list("numbers", 5, 5*n, func(i int) { w.ints(4, uint64(i)) })
+		w.list("floats", 6, 5*n, func(i int) { w.ints(4, uint64(i)) })
+		w.list("tokens", 8, 2*n, func(i int) { w.text(fmt.Sprint("token", i)) })
+		return w.Bytes()
+	}, read: parseGGUF},
+	{name: "GGUF, keys and tensors", make: func(n int) []byte {
+		w := &ggufWriter{}
+		w.head(n, 2*n)
+		for i := range 2 * n {
+			w.text(fmt.Sprint("key", i))
+			w.ints(4, 4)
+			w.ints(4, uint64(i))
+		}
+		for i := range n {
+			w.text(fmt.Sprintf("blk.%d.attn_q.weight", i))
+			w.ints(4, 1)
+			w.ints(8, 1)
+			w.ints(4, 0)
+			w.ints(8, uint64(32*i))
+		}
+		return append(w.Bytes(), make([]byte, 32*n+32)...)
+	}, read: parseGGUF},
+	{name: "adapter", make: func(n int) []byte {
+		settings := `{"unet.r":4,"unet.lora_alpha":4,"unet.alpha_pattern":{` + list(n, func(i int) string { return fmt.Sprintf(`"m%d":2`, i) }) + "}}"
+		return safetensorsOf(`{"__metadata__":{"lora_adapter_metadata":`+string(quoted(settings))+"},"+list(n, func(i int) string {
+			return fmt.Sprintf(`"unet.b.m%d.lora_A.weight":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}`, i, i, i+1)
+		})+"}", n)
+	}, read: func(_ *testing.T, b []byte) error {
+		f, err := adapter.Open("a.safetensors", inMemory{"a.safetensors": b}.opener("a.safetensors"), nil)
+		if err == nil {
+			_, err = f.Parts(adapter.Targets{"unet": {"b.m7.weight": {1, 1}, "scalar.weight": nil}}, func(_, _, _, _ string, _ []int, read func() (string, []byte, error)) error {
+				_, _, err := read()
+				return err
+			})
+		}
+		return err
+	}},
+	{name: "ControlNet's file", make: func(n int) []byte {
+		return safetensorsOf("{"+list(n, func(i int) string {
+			return fmt.Sprintf(`"input_hint_block.%d.weight":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}`, 2*i, i, i+1)
+		})+"}", n)
+	}, read: func(_ *testing.T, b []byte) error {
+		set, err := safetensors.OpenSet("a.safetensors", inMemory{"a.safetensors": b}.Open)
+		if err == nil {
+			_, err = network.Open(set, network.ControlNet)
+		}
+		return err
+	}},
+	{name: "model.json of an upscaler", make: func(n int) []byte {
+		return []byte(`{"weightsManifest":[{"paths":["a.bin"],"weights":[` + list(n, func(i int) string {
+			return fmt.Sprintf(`{"name":"layer%d/kernel","shape":[3,3,64,64],"dtype":"float32"}`, i)
+		}) + "]}]}")
+	}, bad: true, read: func(_ *testing.T, b []byte) error {
+		_, err := upscaler.Open("model.json", inMemory{"model.json": b, "a.bin": nil}.Open)
+		return err
+	}},
 	{name: "config.json of a UNet", make: func(n int) []byte {
 		return append([]byte(`{"_class_name":"UNet2DConditionModel",`), object(4 * n)[1:]...)
 	}, read: func(_ *testing.T, b []byte) error { _, err := model.ReadUNet(b); return err }},
@@ -233,6 +297,48 @@ var bounded = []bounds{
 		_, err := token.NewCLIP(vocab, merges, token.Options{})
 		return err
 	}},
+}
+
+func parseGGUF(_ *testing.T, b []byte) error {
+	_, err := gguf.Parse(bytes.NewReader(b), int64(len(b)))
+	return err
+}
+
+// ggufWriter writes a GGUF file.
+type ggufWriter struct{ bytes.Buffer }
+
+func (w *ggufWriter) ints(width int, v uint64) {
+	w.Write(binary.LittleEndian.AppendUint64(nil, v)[:width])
+}
+
+func (w *ggufWriter) text(s string) {
+	w.ints(8, uint64(len(s)))
+	w.WriteString(s)
+}
+
+func (w *ggufWriter) head(tensors, keys int) {
+	w.WriteString(gguf.Magic)
+	w.ints(4, 3)
+	w.ints(8, uint64(tensors))
+	w.ints(8, uint64(keys))
+}
+
+func (w *ggufWriter) list(key string, kind, n int, each func(i int)) {
+	w.text(key)
+	w.ints(4, 9)
+	w.ints(4, uint64(kind))
+	w.ints(8, uint64(n))
+	for i := range n {
+		each(i)
+	}
+}
+
+func quoted(text string) []byte {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // ofWords is a tokenizer of some hundred tokens.

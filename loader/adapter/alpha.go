@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"wisp/loader/safetensors"
@@ -89,24 +90,58 @@ func (a alphas) of(stem string, entries []entry) (entry, bool) {
 			rank = e.Shape[0]
 		}
 	}
-	for prefix, p := range a {
-		if rank == 0 || p.Alpha == nil || !strings.HasPrefix(stem, prefix) {
-			continue
-		}
-		alpha := *p.Alpha
-		for pattern, v := range p.Alphas {
-			whole, rooted := strings.CutPrefix(pattern, "^")
-			if stem == whole || stem == prefix+whole || !rooted && strings.HasSuffix(stem, "."+whole) {
-				alpha = v
-			}
-		}
-		if p.Rooted {
-			alpha *= math.Sqrt(float64(rank))
-		}
-		if alpha != 0 {
-			t := safetensors.Tensor{Name: stem + ".alpha", DType: "F32", View: safetensors.View{Scale: float32(alpha)}}
-			return entry{t, "alpha"}, true
+	prefix, p, ok := a.network(stem)
+	if rank == 0 || !ok || p.Alpha == nil {
+		return entry{}, false
+	}
+	alpha := *p.Alpha
+	if v, ok := p.pattern(stem, prefix); ok {
+		alpha = v
+	}
+	if p.Rooted {
+		alpha *= math.Sqrt(float64(rank))
+	}
+	t := safetensors.Tensor{Name: stem + ".alpha", DType: "F32", View: safetensors.View{Scale: float32(alpha)}}
+	return entry{t, "alpha"}, alpha != 0
+}
+
+// network is the settings of the network that a stem is of: those of its longest
+// prefix, which ends with a dot.
+func (a alphas) network(stem string) (prefix string, p peft, ok bool) {
+	for _, at := range slices.Backward(cuts(stem)) {
+		if p, ok := a[stem[:at]]; ok {
+			return stem[:at], p, true
 		}
 	}
-	return entry{}, false
+	return "", p, false
+}
+
+// pattern is the alpha of the longest of the patterns that name a stem: whole, or
+// by its end.
+func (p peft) pattern(stem, prefix string) (alpha float64, ok bool) {
+	for _, whole := range []string{stem, strings.TrimPrefix(stem, prefix)} {
+		for _, pattern := range []string{"^" + whole, whole} {
+			if v, ok := p.Alphas[pattern]; ok {
+				return v, true
+			}
+		}
+	}
+	for _, at := range cuts(stem) {
+		if v, ok := p.Alphas[stem[at:]]; ok {
+			return v, true
+		}
+	}
+	return 0, false
+}
+
+// cuts are the places after a stem's dots, 0 first. Names of layers have some ten.
+func cuts(stem string) []int {
+	const most = 64
+	at := []int{0}
+	for i := 0; i < len(stem) && len(at) < most; i++ {
+		if stem[i] == '.' {
+			at = append(at, i+1)
+		}
+	}
+	return at
 }

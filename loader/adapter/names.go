@@ -103,7 +103,7 @@ func (n *finder) measure(component, name string, shape []int) {
 		n.denoiser = component
 		count(&n.sizes.Layers, "down_blocks.0.resnets.", ".conv1.weight")
 		count(&n.sizes.Blocks, "transformer_blocks.", ".attn.to_q.weight")
-		if name == "x_embedder.weight" {
+		if name == "x_embedder.weight" && len(shape) > 0 {
 			n.sizes.Width = shape[0]
 		}
 	default:
@@ -152,7 +152,7 @@ func (n *finder) within(component, name string, rows int, flat bool) (layer, boo
 	}
 	take := func(module string) bool {
 		shape, ok := weights[module+".weight"]
-		if ok {
+		if ok = ok && len(shape) > 0; ok {
 			l.pieces = []piece{{Name: module + ".weight", N: shape[0]}}
 		}
 		return ok
@@ -165,7 +165,7 @@ func (n *finder) within(component, name string, rows int, flat bool) (layer, boo
 		}
 		name = unflatten(name)
 	}
-	name = strings.NewReplacer(".processor.", ".", "._orig_mod.", ".").Replace(name)
+	name = wrappers.Replace(name)
 	for _, module := range []string{name, strings.TrimPrefix(name, "text_model."), name + ".0"} {
 		if take(module) {
 			return l, true
@@ -188,6 +188,9 @@ func (n *finder) within(component, name string, rows int, flat bool) (layer, boo
 	}
 	return l, false
 }
+
+// wrappers are modules that training put around others.
+var wrappers = strings.NewReplacer(".processor.", ".", "._orig_mod.", ".")
 
 // words are the names of modules of other programs that have an underscore
 // themselves.

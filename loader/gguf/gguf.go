@@ -46,7 +46,7 @@ type Tensor struct {
 type File struct {
 	Tensors []Tensor
 	// Metadata has strings, bool, int64, float64, and lists of them: []string,
-	// []int64, []float64.
+	// []int64, []float64; of bytes []byte.
 	Metadata map[string]any
 }
 
@@ -121,13 +121,15 @@ func (h *header) text(most uint64) string {
 	if h.err != nil {
 		return ""
 	}
-	// Memory follows what is there, not what is claimed.
-	b, err := io.ReadAll(io.LimitReader(h.r, int64(n)))
-	h.at += int64(len(b))
-	if err == nil && len(b) < n {
-		err = io.ErrUnexpectedEOF
+	var b []byte // which follows what is there, not what is claimed
+	for h.err == nil && len(b) < n {
+		from := len(b)
+		b = append(b, make([]byte, min(n-from, max(from, maxName)))...)
+		h.bytes(b[from:])
 	}
-	h.err = err
+	if h.err != nil {
+		return ""
+	}
 	return string(b)
 }
 
@@ -242,18 +244,35 @@ func (h *header) list(kind uint64) any {
 		h.fail("a list of lists")
 		return nil
 	}
-	return each(h, 1, func() int64 { return h.whole(kind) })
+	if kind >= uint64(len(widths)) || widths[kind] == 0 {
+		h.fail("a list of the unknown type %d of metadata", kind)
+		return nil
+	}
+	if w := widths[kind]; w > 1 {
+		return each(h, int64(w), func() int64 { return h.whole(kind) })
+	}
+	return each(h, 1, func() byte { return byte(h.u64(1)) })
 }
 
+// each reads a list; what it takes follows what is there, by pieces, for a list
+// that grows by itself is copied several times.
 func each[T any](h *header, width int64, read func() T) (list []T) {
-	for range h.count("elements", MaxHeader, width) {
-		v := read()
-		if h.err != nil {
-			return nil
+	const piece = 1 << 12
+	var pieces [][]T
+	n := h.count("elements", MaxHeader, width)
+	for left := n; left > 0; left -= piece {
+		p := make([]T, min(left, piece))
+		for i := range p {
+			if p[i] = read(); h.err != nil {
+				return nil
+			}
 		}
-		list = append(list, v)
+		pieces = append(pieces, p)
 	}
-	return list
+	if len(pieces) == 1 {
+		return pieces[0]
+	}
+	return slices.Concat(pieces...)
 }
 
 func (h *header) tensor(f *File) error {

@@ -20,7 +20,8 @@ var ownNames = []string{
 // own names stay: lllyasviel's and kohya's files have CompVis' names.
 func ControlNet(set *safetensors.Set) (*safetensors.Set, error) {
 	const prefix = "control_model."
-	if has(set, prefix+"input_hint_block.0.weight") {
+	there := namesOf(set)
+	if there[prefix+"input_hint_block.0.weight"] {
 		var err error
 		set, err = set.Map(func(t safetensors.Tensor) []safetensors.Tensor {
 			name, ok := strings.CutPrefix(t.Name, prefix)
@@ -33,16 +34,17 @@ func ControlNet(set *safetensors.Set) (*safetensors.Set, error) {
 		if err != nil {
 			return nil, err
 		}
+		there = namesOf(set)
 	}
 	switch {
-	case slices.ContainsFunc(ownNames, func(name string) bool { return has(set, name) }):
+	case slices.ContainsFunc(ownNames, func(name string) bool { return there[name] }):
 		return set, nil
-	case !has(set, "input_hint_block.0.weight"):
+	case !there["input_hint_block.0.weight"]:
 		return nil, fmt.Errorf("%w: it has neither controlnet_cond_embedding.conv_in.weight nor input_hint_block.0.weight, so it is no ControlNet", ErrUnknown)
 	}
 	layers := 2
 	for n := 1; n < 64; n++ {
-		if has(set, fmt.Sprintf("input_blocks.%d.0.op.weight", n)) {
+		if there[fmt.Sprintf("input_blocks.%d.0.op.weight", n)] {
 			layers = n - 1
 			break
 		}
@@ -51,7 +53,7 @@ func ControlNet(set *safetensors.Set) (*safetensors.Set, error) {
 		return nil, fmt.Errorf("%w: a ControlNet without layers", ErrUnknown)
 	}
 	last := 0 // of the layers that read the picture
-	for n := 2; has(set, fmt.Sprintf("input_hint_block.%d.weight", n)); n += 2 {
+	for n := 2; there[fmt.Sprintf("input_hint_block.%d.weight", n)]; n += 2 {
 		last = n
 	}
 	return set.Map(func(t safetensors.Tensor) []safetensors.Tensor { return names.As(t, ldmControl(layers, last, t.Name)) })
@@ -76,6 +78,10 @@ func ldmControl(layers, last int, name string) string {
 	return names.UNet(layers, name)
 }
 
-func has(set *safetensors.Set, name string) bool {
-	return slices.ContainsFunc(set.Tensors, func(t safetensors.Tensor) bool { return t.Name == name })
+func namesOf(set *safetensors.Set) map[string]bool {
+	names := make(map[string]bool, len(set.Tensors))
+	for _, t := range set.Tensors {
+		names[t.Name] = true
+	}
+	return names
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -248,6 +249,13 @@ func TestVocabularies(t *testing.T) {
 	made := map[string][]byte{}
 	if err := vocabulary(made, "tokenizer_2", set); err != nil {
 		t.Fatal(err)
+	}
+	scores := set.GGUF[0].Metadata["tokenizer.ggml.scores"].([]float64)
+	for _, bad := range []float64{math.NaN(), math.Inf(-1)} {
+		scores[1] = bad
+		if err := vocabulary(map[string][]byte{}, "tokenizer_2", set); !errors.Is(err, gguf.ErrFormat) || !strings.Contains(err.Error(), "token 1") {
+			t.Errorf("a score of %v: %v", bad, err)
+		}
 	}
 	if got := string(made["tokenizer_2/tokenizer.json"]); !strings.Contains(got, `["▁a",1]]`) || !strings.Contains(got, `"unk_id":2`) {
 		t.Errorf("tokenizer.json: %s", got)

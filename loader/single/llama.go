@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -118,6 +119,9 @@ func unigram(files map[string][]byte, folder string, g *gguf.File, tokens []stri
 	for len(tokens) > 0 && kinds[len(tokens)-1] == tokenUnused { // they fill the table of embeddings
 		tokens = tokens[:len(tokens)-1]
 	}
+	if i := slices.IndexFunc(scores, func(s float64) bool { return math.IsNaN(s) || math.IsInf(s, 0) }); i >= 0 {
+		return fmt.Errorf("%w: the score of token %d is %v", gguf.ErrFormat, i, scores[i])
+	}
 	vocab := make([][2]any, len(tokens))
 	added := []map[string]any{}
 	for id, text := range tokens {
@@ -126,11 +130,7 @@ func unigram(files map[string][]byte, folder string, g *gguf.File, tokens []stri
 			added = append(added, map[string]any{"id": id, "content": text, "special": true})
 		}
 	}
-	table, _ := g.Metadata["tokenizer.ggml.precompiled_charsmap"].([]int64)
-	raw := make([]byte, len(table))
-	for i, b := range table {
-		raw[i] = byte(b)
-	}
+	raw, _ := g.Metadata["tokenizer.ggml.precompiled_charsmap"].([]byte)
 	unknown := max(0, slices.Index(kinds, 2))
 	files[folder+"/tokenizer.json"] = encode(map[string]any{"added_tokens": added,
 		"normalizer": map[string]any{"type": "Precompiled", "precompiled_charsmap": base64.StdEncoding.EncodeToString(raw)},

@@ -41,16 +41,18 @@ func openKeras(name string, open func(string) (safetensors.Blob, error)) (*File,
 		return nil, fmt.Errorf("%w: %v", ErrFile, err)
 	}
 	f := &File{close: func() error { return nil }}
+	left := maxWeights // for all groups together: they may name a file again and again
 	for _, group := range m.Weights {
 		var data []byte
 		for _, p := range group.Paths {
 			if p == "" || path.Base(p) != p || strings.ContainsAny(p, `\:`) {
 				return nil, fmt.Errorf("%w: its weights are in %q, which is not a file beside it", ErrFile, p)
 			}
-			part, err := readAll(p, func(p string) (safetensors.Blob, error) { return open(path.Join(path.Dir(name), p)) }, maxWeights-len(data))
+			part, err := readAll(p, func(p string) (safetensors.Blob, error) { return open(path.Join(path.Dir(name), p)) }, left)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p, err)
 			}
+			left -= len(part)
 			data = append(data, part...)
 		}
 		for _, w := range group.Weights {
@@ -105,5 +107,7 @@ func readAll(name string, open func(string) (safetensors.Blob, error), most int)
 	if b.Size() > int64(most) {
 		return nil, fmt.Errorf("%w: it is %d bytes long, at most %d are read", ErrFile, b.Size(), most)
 	}
-	return io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
+	data := make([]byte, b.Size())
+	_, err = io.ReadFull(io.NewSectionReader(b, 0, b.Size()), data)
+	return data, err
 }
