@@ -8,6 +8,7 @@ export const maxTexts = 4 << 20; // bytes of all texts of a file
 export const maxBoxes = 4096; // parts of a container, such as tags of EXIF
 export const maxDepth = 100; // of JSON
 export const maxPrompt = 20_000; // letters of a prompt, as in the page's form
+export const maxVaried = 1 << 20; // letters and lines that its wildcards read
 export const maxPairs = 500; // "key: value" of a line of settings
 export const maxNodes = 5000; // of a workflow
 export const maxBody = 96 << 20; // bytes of a program's request, a picture in base64 at most

@@ -3,7 +3,7 @@
 // two, {1-2$$ and $$a|b|c} one or two joined by " and ", {3::a|b} the first three
 // times as often, __colours__ a line of the file colours.txt; # begins a comment
 // line. They nest. A backslash before a bracket or a __ keeps it as it is.
-import { maxDepth, maxPrompt } from "./limits.js";
+import { maxDepth, maxPrompt, maxVaried } from "./limits.js";
 import { brief, refuse } from "./refusal.js";
 
 // plainly is what says a prompt as it stands.
@@ -12,7 +12,7 @@ export const plainly = (prompt) => prompt.replace(/[{}]|__/g, "\\$&");
 // vary returns what a prompt says for a seed: always the same for the same. files
 // are the lines of wildcard files by name.
 export function vary(prompt, seed, files = new Map()) {
-	const said = new Reader(prompt, numbers(seed), files).read();
+	const said = new Reader(prompt, { random: numbers(seed), files, left: maxVaried }).read();
 	return said.length <= maxPrompt ? said : refuse(`the prompt becomes longer than ${maxPrompt} letters`);
 }
 
@@ -28,9 +28,14 @@ function numbers(seed) {
 }
 
 class Reader {
-	constructor(text, random, files, depth = 0) {
-		Object.assign(this, { text, random, files, depth, at: 0 });
+	constructor(text, shared, depth = 0) {
+		Object.assign(this, { text, shared, depth, at: 0 });
 		if (depth > maxDepth) refuse(`the prompt is nested deeper than ${maxDepth}`);
+		this.spend(text.length);
+	}
+
+	spend(n) {
+		if ((this.shared.left -= n) < 0) refuse("the prompt's wildcards take too much work");
 	}
 
 	read() {
@@ -73,20 +78,23 @@ class Reader {
 		const left = this.until("|}").map(weighted);
 		this.depth--;
 		const from = few === undefined ? 1 : Number(few), to = many === undefined ? from : Number(many);
-		const wanted = Math.min(left.length, Math.min(from, to) + Math.floor(this.random() * (Math.abs(to - from) + 1)));
+		const wanted = Math.min(left.length, Math.min(from, to) + Math.floor(this.shared.random() * (Math.abs(to - from) + 1)));
 		const taken = [];
-		while (taken.length < wanted) taken.push(...left.splice(pick(left, this.random()), 1));
+		while (taken.length < wanted) taken.push(...left.splice(pick(left, this.shared.random()), 1));
 		return taken.map(({ text }) => text).join(joint ?? ", ");
 	}
 
 	// line is one of a wildcard file, whose own brackets count, too. With a star
 	// it is of any file that matches.
 	line(name) {
-		const pattern = new RegExp(`^${name.replace(/[-/]/g, "\\$&").replace(/\*+/g, "[^]{0,100}")}$`);
-		const lines = name.includes("*") ? [...this.files].filter(([file]) => pattern.test(file)).flatMap(([, l]) => l) : this.files.get(name);
+		const { files } = this.shared, parts = name.replace(/[-/]/g, "\\$&").split(/\*+/);
+		if (parts.length > 3) refuse("a wildcard file's name has more than two stars"); // each multiplies what is tried
+		const pattern = new RegExp(`^${parts.join("[^]{0,100}")}$`);
+		const lines = parts.length > 1 ? [...files].filter(([file]) => pattern.test(file)).flatMap(([, l]) => l) : files.get(name);
+		this.spend(lines?.length ?? 0);
 		if (!lines?.length) refuse(`there is no wildcard file for __${brief(name)}__: drop ${brief(name)}.txt on the page`);
 		const left = lines.map(weighted);
-		return new Reader(left[pick(left, this.random())].text, this.random, this.files, this.depth + 1).read();
+		return new Reader(left[pick(left, this.shared.random())].text, this.shared, this.depth + 1).read();
 	}
 }
 

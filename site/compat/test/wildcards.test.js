@@ -36,6 +36,11 @@ test("what is wrong is said, and bounded", () => {
 	}
 	const began = Date.now();
 	assert.throws(() => vary("{a|b}".repeat(30_000), 1), /longer/);
-	assert.throws(() => vary("__bomb__", 1, new Map([["bomb", ["__bomb__".repeat(2000)]]])), /nested|longer/);
+	const doubling = new Map(Array.from({ length: 90 }, (_, i) => [`a${i}`, [`__a${i + 1}____a${i + 1}__`]]));
+	doubling.set("a90", ["{|}"]); // 2 ** 90 times nothing
+	assert.throws(() => vary("__a0__", 1, doubling), /work/);
+	assert.throws(() => vary("__l__".repeat(4000), 1, new Map([["l", Array(1000).fill("")]])), /work/);
+	assert.throws(() => vary(`__${"a*".repeat(40)}b__`, 1, new Map([["a".repeat(200), ["x"]]])), /two stars/);
+	assert.throws(() => vary("__bomb__", 1, new Map([["bomb", ["__bomb__".repeat(2000)]]])), /nested|longer|work/);
 	assert.ok(Date.now() - began < 1000);
 });
