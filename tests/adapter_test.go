@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"image"
 	"image/draw"
 	"image/png"
@@ -16,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"wisp/engine"
 	"wisp/engine/cpu"
@@ -353,39 +351,5 @@ func TestEmbeddings(t *testing.T) {
 	}
 	if _, err := adapter.OpenEmbedding("a.pt", nil); !errors.Is(err, safetensors.ErrPickle) {
 		t.Errorf("a pickle: %v", err)
-	}
-}
-
-// Settings of many layers over many layers take time in proportion, and of two
-// patterns that name a layer the longer counts, every time.
-func TestAdapterPatterns(t *testing.T) {
-	const n = 20_000
-	targets := adapter.Targets{"unet": {}}
-	for i := range n {
-		targets["unet"][fmt.Sprintf("b.m%d.weight", i)] = []int{1, 1}
-	}
-	settings := `{"unet.r":1,"unet.lora_alpha":4,"unet.alpha_pattern":{"b.m7":3,` + list(n, func(i int) string { return fmt.Sprintf(`"m%d":2`, i) }) + "}}"
-	b := safetensorsOf(`{"__metadata__":{"lora_adapter_metadata":`+string(quoted(settings))+"},"+list(n, func(i int) string {
-		return fmt.Sprintf(`"unet.b.m%d.lora_A.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[%d,%d]}`, i, 4*i, 4*i+4)
-	})+"}", 4*n)
-	f, err := adapter.Open("a.safetensors", inMemory{"a.safetensors": b}.opener("a.safetensors"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	alphas := map[float32]int{}
-	began := cpuTime()
-	_, err = f.Parts(targets, func(_, weight, part, _ string, _ []int, read func() (string, []byte, error)) error {
-		_, data, err := read()
-		if part == "alpha" {
-			v := math.Float32frombits(binary.LittleEndian.Uint32(data))
-			alphas[v]++
-			if (v == 3) != (weight == "b.m7.weight") {
-				t.Errorf("the alpha of %s is %v", weight, v)
-			}
-		}
-		return err
-	})
-	if took := cpuTime() - began; err != nil || took > 2*time.Second || alphas[2] != n-1 || alphas[3] != 1 {
-		t.Errorf("%v, %v, alphas %v", took, err, alphas)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"image"
 	"math"
 	"os"
@@ -240,34 +239,4 @@ func TestUpscalerRefusals(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-// A list that names one file again and again is refused before that is read
-// beyond the budget of all weights.
-func TestUpscalerNamesAFileAgain(t *testing.T) {
-	const size = 90 << 20
-	text := `{"weightsManifest":[` + list(1000, func(i int) string {
-		return fmt.Sprintf(`{"paths":["a.bin"],"weights":[{"name":"w%d","shape":[%d],"dtype":"float32"}]}`, i, size/4)
-	}) + "]}"
-	opened := 0
-	_, err := upscaler.Open("model.json", func(name string) (safetensors.Blob, error) {
-		if name == "model.json" {
-			return memory{bytes.NewReader([]byte(text))}, nil
-		}
-		opened++
-		return zeros(size), nil
-	})
-	if !errors.Is(err, upscaler.ErrFile) || opened > 3 {
-		t.Errorf("after %d times: %v", opened, err)
-	}
-}
-
-// zeros is a file of so many.
-type zeros int64
-
-func (z zeros) Size() int64  { return int64(z) }
-func (z zeros) Close() error { return nil }
-func (z zeros) ReadAt(p []byte, at int64) (int, error) {
-	clear(p)
-	return len(p), nil
 }
