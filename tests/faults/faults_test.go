@@ -663,7 +663,7 @@ func TestStoppedTab(t *testing.T) {
 			r := l.visit(t, 1, j)
 			good(t, fmt.Sprintf("%+v", c), m, r)
 			t.Logf("%+v: %d ms, warned of %q", c, r[0].Took, r[0].Warnings)
-			if r[0].Took > 4000 {
+			if r[0].Took > 3000 {
 				t.Errorf("%+v: it took %d ms", c, r[0].Took)
 			}
 			if needed := c.laid == "" && (!c.kept || c.stopped == "transaction"); needed && !strings.Contains(strings.Join(r[0].Warnings, "\n"), "answer") {
