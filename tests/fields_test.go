@@ -20,7 +20,7 @@ var silent = []string{
 	"resnet_skip_time_act", "resnet_out_scale_factor", "mid_block_only_cross_attention", "cross_attention_norm", // of SimpleCrossAttn blocks
 	"AutoencoderKLFlux2 batch_norm_momentum", "ZImageTransformer2DModel n_kv_heads", "VQModel sample_size", "ControlNetModel sample_size", // any size will do
 	"PixArtTransformer2DModel norm_num_groups", "DiTTransformer2DModel norm_num_groups", // of a transformer over pixels
-	"UViT use_checkpoint",
+	"UViT use_checkpoint", "timestep_scale", // which diffusers does not read either
 	"addition_embed_type_num_heads", // of addition_embed_type "text"
 }
 
@@ -31,8 +31,8 @@ func init() {
 	for class, read := range map[string]func([]byte) error{
 		"UNet2DConditionModel ControlNetModel": func(b []byte) error { _, err := model.ReadUNet(b); return err },
 		"UNet2DModel":                          func(b []byte) error { _, err := model.ReadUNet2D(b); return err },
-		"AutoencoderKL AutoencoderKLFlux2 AutoencoderTiny VQModel": func(b []byte) error { _, err := model.ReadAutoencoder(b); return err },
-		"FluxTransformer2DModel PixArtTransformer2DModel SD3Transformer2DModel DiTTransformer2DModel AuraFlowTransformer2DModel LuminaNextDiT2DModel HunyuanDiT2DModel Flux2Transformer2DModel ZImageTransformer2DModel SiTTransformer2DModel UViT": func(b []byte) error { _, err := model.ReadTransformer(b); return err },
+		"AutoencoderDC AutoencoderKL AutoencoderKLFlux2 AutoencoderTiny VQModel": func(b []byte) error { _, err := model.ReadAutoencoder(b); return err },
+		"FluxTransformer2DModel PixArtTransformer2DModel SD3Transformer2DModel DiTTransformer2DModel AuraFlowTransformer2DModel LuminaNextDiT2DModel HunyuanDiT2DModel Flux2Transformer2DModel ZImageTransformer2DModel SiTTransformer2DModel SanaTransformer2DModel UViT": func(b []byte) error { _, err := model.ReadTransformer(b); return err },
 	} {
 		for _, c := range strings.Fields(class) {
 			readers[c] = read

@@ -63,6 +63,10 @@ func (p published) sizedGraph(s extent) (*engine.Graph, error) {
 		return model.BERT(p.Config, 1, s.tokens)
 	case "HunyuanDiT2DModel":
 		return model.HunyuanDiT(p.Config, s.rows, s.side, s.side)
+	case "SanaTransformer2DModel":
+		return model.Sana(p.Config, s.rows, s.side, s.side, s.tokens)
+	case "Gemma2Model":
+		return model.Gemma(p.Config, 1, s.tokens, -1)
 	case "AuraFlowTransformer2DModel":
 		return model.AuraFlow(p.Config, s.rows, s.side, s.side, s.tokens)
 	case "UNet2DModel":
@@ -124,6 +128,8 @@ var publishedPipelines = []publishedPipeline{
 	{"Z-Image Turbo", "1024", []publishedPart{netOf("qwen3_4b", 1, 0, 512), netOf("z_image_turbo", 1, 128, 512), vaeOf("flux_vae", 64)}},
 	{"Hunyuan-DiT 1.2", "1024", []publishedPart{netOf("hunyuan_bert", 1, 0, 77), netOf("mt5_xl", 1, 0, 256), netOf("hunyuan_dit_1_2", 2, 128, 0), vaeOf("sd_vae", 64)}},
 	{"AuraFlow", "1024", []publishedPart{netOf("pile_t5_xl", 1, 0, 256), netOf("auraflow", 2, 128, 256), vaeOf("sd_vae", 64)}},
+	{"SANA-Sprint 0.6B", "1024", []publishedPart{netOf("gemma2_2b", 1, 0, 512), netOf("sana_sprint_600m", 1, 32, 304), vaeOf("dc_ae_f32c32_sana", 32)}},
+	{"SANA-Sprint 1.6B", "1024", []publishedPart{netOf("gemma2_2b", 1, 0, 512), netOf("sana_sprint_1600m", 1, 32, 304), vaeOf("dc_ae_f32c32_sana", 32)}},
 	{"DiT-XL/2", "256", []publishedPart{netOf("dit_xl_2_256", 2, 32, 0), vaeOf("sd_vae", 32)}},
 	{"SiT-XL/2", "256", []publishedPart{netOf("sit_xl_2_256", 2, 32, 0), vaeOf("sd_vae", 32)}},
 	{"U-ViT-H/2", "256", []publishedPart{netOf("u_vit_huge_2_256", 2, 32, 0), vaeOf("sd_vae", 32)}},

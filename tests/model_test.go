@@ -111,6 +111,15 @@ func (c networkCase) build(config []byte, in map[string]engine.Tensor) (*engine.
 	case "u_vit":
 		s := shape("sample")
 		return model.UViT(config, s[0], s[1], s[2])
+	case "decoder":
+		s := shape("latents")
+		return model.Decoder(config, s[0], s[1], s[2])
+	case "encoder":
+		s := shape("image")
+		return model.Encoder(config, s[0], s[1], s[2])
+	case "sana":
+		s := shape("sample")
+		return model.Sana(config, s[0], s[1], s[2], shape("context")[1])
 	case "auraflow":
 		s := shape("sample")
 		return model.AuraFlow(config, s[0], s[1], s[2], shape("context")[1])
@@ -260,6 +269,8 @@ func TestNetworkConfigErrors(t *testing.T) {
 	vq := func(b []byte) (*engine.Graph, error) { return model.VQModelDecoder(b, 1, 8, 8) }
 	dit := func(b []byte) (*engine.Graph, error) { return model.DiT(b, 1, 8, 8) }
 	sit := func(b []byte) (*engine.Graph, error) { return model.SiT(b, 1, 8, 8) }
+	sana := func(b []byte) (*engine.Graph, error) { return model.Sana(b, 1, 8, 8, 8) }
+	dc := func(b []byte) (*engine.Graph, error) { return model.AutoencoderDCDecoder(b, 1, 2, 2) }
 	uViT := func(b []byte) (*engine.Graph, error) { return model.UViT(b, 1, 8, 8) }
 	aura := func(b []byte) (*engine.Graph, error) { return model.AuraFlow(b, 1, 8, 8, 4) }
 	lumina := func(b []byte) (*engine.Graph, error) { return model.Lumina(b, 1, 8, 8, 4) }
@@ -337,6 +348,20 @@ func TestNetworkConfigErrors(t *testing.T) {
 		{sit, `{"class_dropout_prob": 0}`, "class_dropout_prob"},
 		{sit, `{"mlp_ratio": -1}`, "mlp_ratio"},
 		{sit, `{"num_heads": 7}`, "num_heads"},
+		{sana, `{}`, "guidance_embeds"},
+		{sana, `{"guidance_embeds": true, "cross_attention_dim": null}`, "cross_attention_dim"},
+		{sana, `{"guidance_embeds": true, "cross_attention_dim": 8}`, "cross_attention_dim"},
+		{sana, `{"guidance_embeds": true, "qk_norm": "layer_norm"}`, "qk_norm"},
+		{sana, `{"guidance_embeds": true, "patch_size": 3}`, "patch_size"},
+		{sana, `{"guidance_embeds": true, "mlp_ratio": 1e9}`, "mlp_ratio"},
+		{sana, `{"guidance_embeds": true, "interpolation_scale": 1}`, "interpolation_scale"},
+		{dc, `{"decoder_norm_types": "batch_norm"}`, "decoder_norm_types"},
+		{dc, `{"decoder_layers_per_block": [0, 3, 3, 3, 3, 3]}`, "decoder_layers_per_block"},
+		{dc, `{"decoder_block_out_channels": [128, 256]}`, "decoder_layers_per_block"},
+		{dc, `{"decoder_block_types": "EfficientViTBlock", "attention_head_dim": 48}`, "attention_head_dim"},
+		{dc, `{"decoder_qkv_multiscales": [[], [], [], [4], [5], [5]]}`, "decoder_qkv_multiscales"},
+		{dc, `{"latent_channels": 48}`, "latent_channels"},
+		{dc, `{"encoder_block_out_channels": [8, 64, 64, 64, 64, 64]}`, "encoder_block_out_channels"},
 		{uViT, `{"num_classes": 10, "img_size": 32}`, "img_size"},
 		{uViT, `{"num_classes": 1}`, "num_classes"},
 		{uViT, `{"clip_dim": 0}`, "clip_dim"},

@@ -74,6 +74,11 @@ func (p published) graphs() ([]*engine.Graph, error) {
 			return nil, err
 		}
 		add(model.UViT(p.Config, 1, c.Side, c.Side))
+	case "SanaTransformer2DModel":
+		add(model.Sana(p.Config, 1, 8, 8, 8))
+	case "AutoencoderDC":
+		add(model.AutoencoderDCEncoder(p.Config, 1, 64, 64))
+		add(model.AutoencoderDCDecoder(p.Config, 1, 2, 2))
 	case "AuraFlowTransformer2DModel":
 		add(model.AuraFlow(p.Config, 1, 8, 8, 77))
 	case "LuminaNextDiT2DModel":

@@ -199,6 +199,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"PixArtAlphaPipeline":                      newPixArt,
 	"PixArtSigmaPipeline":                      newPixArt,
 	"ScoreSdeVePipeline":                       newScoreSDE,
+	"SanaSprintPipeline":                       newSanaSprint,
 	"SiTPipeline":                              newSiT,
 	"StableDiffusion3Img2ImgPipeline":          newStableDiffusion3,
 	"StableDiffusion3InpaintPipeline":          newStableDiffusion3,

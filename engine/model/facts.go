@@ -206,7 +206,7 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 		return AutoencoderFacts{}, err
 	}
 	k := checker{component: "autoencoder"}
-	k.one("_class_name", class.Name, "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderTiny", "VQModel")
+	k.one("_class_name", class.Name, "AutoencoderDC", "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderTiny", "VQModel")
 	if k.err != nil {
 		return AutoencoderFacts{}, k.err
 	}
@@ -228,6 +228,13 @@ func ReadAutoencoder(config []byte) (AutoencoderFacts, error) {
 		for range c.DecoderWidths[1:] {
 			f.Factor *= c.UpsampleFactor
 		}
+	case "AutoencoderDC":
+		c, err := parseDC(config)
+		if err != nil {
+			return f, err
+		}
+		latents.Scaling = 1
+		f.Latent, f.Factor = c.Latent, 1<<(len(c.EncWidths)-1)
 	case "AutoencoderKLFlux2":
 		c, err := parseKLFlux2(config)
 		if err != nil {
@@ -295,6 +302,8 @@ func Decoder(config []byte, batch, h, w int) (*engine.Graph, error) {
 	switch f.class {
 	case "AutoencoderTiny":
 		return AutoencoderTinyDecoder(config, batch, h, w)
+	case "AutoencoderDC":
+		return AutoencoderDCDecoder(config, batch, h, w)
 	case "AutoencoderKLFlux2":
 		return AutoencoderKLFlux2Decoder(config, batch, h, w)
 	case "VQModel":
@@ -313,6 +322,8 @@ func Encoder(config []byte, batch, h, w int) (*engine.Graph, error) {
 	switch f.class {
 	case "AutoencoderTiny":
 		return AutoencoderTinyEncoder(config, batch, h, w)
+	case "AutoencoderDC":
+		return AutoencoderDCEncoder(config, batch, h, w)
 	case "AutoencoderKLFlux2":
 		return AutoencoderKLFlux2Encoder(config, batch, h, w)
 	case "VQModel":

@@ -10,6 +10,7 @@ type TransformerFacts struct {
 	Pooled        int     // width of "pooled"; 0 without
 	Inner         int     // width of a token inside, of those that take a ControlNet
 	Guidance      bool    // takes "guidance_embedding"
+	GuidanceScale float32 // what the guidance is multiplied by before it is embedded; 0 for 1
 	Tokens        int     // of "context"; 0 for any
 	ContextT5     int     // width of "context_t5"; 0 without
 	TokensT5      int     // of "context_t5"
@@ -70,6 +71,12 @@ var transformers = map[string]func(config []byte) (TransformerFacts, error){
 			return TransformerFacts{}, err
 		}
 		return TransformerFacts{In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Classes: *c.Classes + 1}, nil
+	},
+	"SanaTransformer2DModel": func(config []byte) (TransformerFacts, error) {
+		c, err := parseSana(config)
+		return TransformerFacts{
+			In: c.In, Out: c.out, Height: c.Sample, Width: c.Sample, Multiple: c.Patch, Context: c.Caption, Guidance: c.Guidance, GuidanceScale: c.Guided,
+		}, err
 	},
 	"SiTTransformer2DModel": func(config []byte) (TransformerFacts, error) {
 		c, err := parseSiT(config)

@@ -225,7 +225,7 @@ func unshuffle(x *engine.Node, p int) *engine.Node {
 		return x
 	}
 	rows, cols := x.Shape[1]/p, x.Shape[2]/p
-	return engine.Reshape(patchify(x, p), 1, rows, cols, -1)
+	return engine.Reshape(patchify(x, p), x.Shape[0], rows, cols, -1)
 }
 
 // shuffle is the reverse.

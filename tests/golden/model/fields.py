@@ -13,8 +13,8 @@ import diffusers
 import vit
 
 CLASSES = [
-    "AuraFlowTransformer2DModel", "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderTiny", "ControlNetModel", "DiTTransformer2DModel",
-    "Flux2Transformer2DModel", "FluxTransformer2DModel", "HunyuanDiT2DModel", "LuminaNextDiT2DModel", "PixArtTransformer2DModel", "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel", "ZImageTransformer2DModel",
+    "AuraFlowTransformer2DModel", "AutoencoderDC", "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderTiny", "ControlNetModel", "DiTTransformer2DModel",
+    "Flux2Transformer2DModel", "FluxTransformer2DModel", "HunyuanDiT2DModel", "LuminaNextDiT2DModel", "PixArtTransformer2DModel", "SanaTransformer2DModel", "SD3Transformer2DModel", "UNet2DConditionModel", "UNet2DModel", "VQModel", "ZImageTransformer2DModel",
 ]
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel,
+    AuraFlowTransformer2DModel, AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel,
     Flux2Transformer2DModel, FluxTransformer2DModel, HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel,
-    SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
+    SanaTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
 )
 from diffusers.models.embeddings import get_2d_rotary_pos_embed, get_2d_rotary_pos_embed_lumina, get_timestep_embedding
 from diffusers.pipelines.hunyuandit.pipeline_hunyuandit import get_resize_crop_region_for_grid
@@ -352,6 +352,38 @@ def vits():
     save("u_vit_pixels", "u_vit", m, {"sample": last(x[:, :3]), "timestep_embedding": vit.sines(t, 24)}, {"sample": last(m(x[:, :3], t))})
 
 
+def sanas():
+    """SANA-Sprint's transformer, alone and with what its pipeline does before and after it, and the deep compression autoencoder."""
+    for name, seed, config, flow in (
+        ("sana", 118, {}, [1, 0, 1]),
+        ("sana_options", 119, dict(qk_norm="rms_norm_across_heads", attention_bias=True, patch_size=2, mlp_ratio=3.5), [0.75, -0.4, 1.25]),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(SanaTransformer2DModel(**dict(
+            in_channels=4, out_channels=4, num_attention_heads=3, attention_head_dim=8, num_layers=2, num_cross_attention_heads=2, cross_attention_head_dim=10,
+            cross_attention_dim=24, caption_channels=12, sample_size=8, guidance_embeds=True) | config), seed)
+        x, context, t, g = torch.randn(2, 4, 4, 6), torch.randn(2, 5, 12), torch.tensor([0.9, 0.3]), torch.tensor([0.45, 0.1])
+        mask = torch.ones(2, 5)
+        mask[0, 3:] = 0
+        y = flow[1] * x + flow[2] * m(flow[0] * x, context, t, guidance=g, encoder_attention_mask=mask).sample
+        save(name, "sana", m, {
+            "sample": last(x), "context": context, "mask": mask, "timestep_embedding": sinusoidal(t), "guidance_embedding": sinusoidal(g),
+            "trigflow": torch.tensor([flow, flow], dtype=torch.float32)}, {"sample": last(y)})
+    vit_block = ("ResBlock", "EfficientViTBlock")
+    for name, seed, config in (
+        ("dc", 170, dict(decoder_act_fns="relu")),
+        ("dc_interpolate", 171, dict(upsample_block_type="interpolate", downsample_block_type="Conv", encoder_out_shortcut=False, decoder_in_shortcut=False)),
+    ):
+        torch.manual_seed(seed)
+        m = seeded(AutoencoderDC(**dict(
+            latent_channels=4, attention_head_dim=4, encoder_block_types=vit_block, decoder_block_types=vit_block, encoder_block_out_channels=(8, 16),
+            decoder_block_out_channels=(8, 16), encoder_layers_per_block=(1, 1), decoder_layers_per_block=(1, 2), encoder_qkv_multiscales=((), (5,)),
+            decoder_qkv_multiscales=((), (3, 5))) | config), seed)
+        z, x = torch.randn(1, 4, 3, 2), torch.rand(1, 3, 8, 12) * 2 - 1
+        save(name + "_decoder", "decoder", m, {"latents": last(z)}, {"image": last(m.decode(z).sample)}, half="decoder")
+        save(name + "_encoder", "encoder", m, {"image": last(x)}, {"latents": last(m.encode(x).latent)}, half="encoder")
+
+
 def auraflows():
     torch.manual_seed(111)
     m = seeded(AuraFlowTransformer2DModel(
@@ -584,6 +616,7 @@ if __name__ == "__main__":
         kl_flux2s()
         dits()
         vits()
+        sanas()
         auraflows()
         luminas()
         hunyuans()

@@ -14,9 +14,9 @@ import diffusers
 import torch
 import transformers
 from diffusers import (
-    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel,
+    AuraFlowTransformer2DModel, AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, ControlNetModel, DiTTransformer2DModel,
     Flux2Transformer2DModel, FluxTransformer2DModel, HunyuanDiT2DModel, LuminaNextDiT2DModel, PixArtTransformer2DModel,
-    SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
+    SanaTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel, UNet2DModel, VQModel, ZImageTransformer2DModel,
 )
 from transformers import (
     BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Config, Gemma2Model, GemmaConfig, GemmaModel, MT5Config, MT5EncoderModel, Qwen3Config, Qwen3Model, T5Config,
@@ -136,6 +136,13 @@ MODELS = {
     "u_vit_mid_imagenet64": (vit.UViT, dict(img_size=64, patch_size=4, embed_dim=768, depth=16, num_heads=12, num_classes=1000)),
     "u_vit_small_mscoco": (vit.UViT, dict(img_size=32, patch_size=2, in_chans=4, embed_dim=512, depth=12, num_heads=8, clip_dim=768)),
     "u_vit_huge_2_256": (vit.UViT, dict(img_size=32, patch_size=2, in_chans=4, embed_dim=1152, depth=28, num_heads=16, num_classes=1001, conv=False)),
+    "sana_sprint_600m": (SanaTransformer2DModel, dict(
+        num_attention_heads=36, num_layers=28, num_cross_attention_heads=16, cross_attention_head_dim=72, cross_attention_dim=1152, guidance_embeds=True,
+        qk_norm="rms_norm_across_heads")),
+    "sana_sprint_1600m": (SanaTransformer2DModel, dict(guidance_embeds=True, qk_norm="rms_norm_across_heads")),
+    "dc_ae_f32c32_sana": (AutoencoderDC, dict(
+        encoder_block_types=["ResBlock"] * 3 + ["EfficientViTBlock"] * 3, decoder_block_types=["ResBlock"] * 3 + ["EfficientViTBlock"] * 3,
+        upsample_block_type="interpolate", downsample_block_type="Conv", scaling_factor=0.41407)),
     "auraflow": (AuraFlowTransformer2DModel, dict(num_mmdit_layers=4, num_single_dit_layers=32, pos_embed_max_size=9216)),
     "lumina_next": (LuminaNextDiT2DModel, dict(
         hidden_size=2304, num_layers=24, num_attention_heads=32, num_kv_heads=8, cross_attention_dim=2048)),

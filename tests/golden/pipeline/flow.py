@@ -9,8 +9,8 @@ import diffusers
 import sentencepiece
 import torch
 import transformers
-from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler
-from transformers import BertConfig, BertModel, BertTokenizer, GemmaConfig, GemmaModel, Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, SCMScheduler
+from transformers import BertConfig, BertModel, BertTokenizer, Gemma2Config, Gemma2Model, GemmaConfig, GemmaModel, Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from seeded import fill, make, remember, scale
@@ -161,12 +161,29 @@ def lumina(path):
     return diffusers.LuminaPipeline(net, FlowMatchEulerDiscreteScheduler(shift=4.0), vae, text, tok)
 
 
+def sana_sprint(path):
+    tok = pieces(path / "tokenizer", GEMMA)
+    text = fill(Gemma2Model(Gemma2Config(
+        vocab_size=len(tok) + 4, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+        query_pre_attn_scalar=8)), 270)
+    scale(text.embed_tokens.weight, 4)
+    net = fill(diffusers.SanaTransformer2DModel(
+        in_channels=4, out_channels=4, num_attention_heads=3, attention_head_dim=8, num_layers=2, num_cross_attention_heads=2, cross_attention_head_dim=10,
+        cross_attention_dim=24, caption_channels=16, sample_size=8, guidance_embeds=True, qk_norm="rms_norm_across_heads"), 271)
+    blocks = ("ResBlock", "EfficientViTBlock")
+    vae = fill(diffusers.AutoencoderDC(
+        latent_channels=4, attention_head_dim=4, encoder_block_types=blocks, decoder_block_types=blocks, encoder_block_out_channels=(8, 16),
+        decoder_block_out_channels=(8, 16), encoder_layers_per_block=(1, 1), decoder_layers_per_block=(1, 1), encoder_qkv_multiscales=((), (5,)),
+        decoder_qkv_multiscales=((), (5,)), upsample_block_type="interpolate", downsample_block_type="Conv", scaling_factor=0.41407), 272, 0.7)
+    return diffusers.SanaSprintPipeline(tok, text, vae, net, SCMScheduler())
+
+
 def tidy(name, model):
     """Tokenizers as publishers have them: Qwen's in the files of transformers 4 and in one of 5's, SentencePiece's own models."""
     if name == "auraflow":
         shutil.rmtree(model / "tokenizer")
         pieces(model / "tokenizer", LLAMA)
-    if name == "lumina":
+    if name in ("lumina", "sana_sprint"):
         shutil.rmtree(model / "tokenizer")
         pieces(model / "tokenizer", GEMMA)
     if name == "flux2_klein":
@@ -184,6 +201,8 @@ KINDS = {
         dict(width=64, height=64), dict(prompt="the HOUSE on fire 火", negative_prompt="red", seed=9, width=96, height=64, guidance=2.0, steps=3)]),
     "lumina": (lumina, [
         dict(guidance=4.0, width=64, height=64), dict(prompt="the HOUSE on fire", negative_prompt="red", seed=9, width=96, height=64, guidance=2.0, steps=3)]),
+    "sana_sprint": (sana_sprint, [
+        dict(guidance=4.5, steps=2), dict(prompt="the HOUSE on fire", seed=9, width=64, guidance=3.0, steps=3)]),
     "auraflow": (auraflow, [dict(guidance=3.5), dict(prompt="the HOUSE", negative_prompt="red", seed=9, width=48, guidance=2.0, steps=3)]),
     "flux2_klein": (flux2_klein, [
         dict(guidance=1.0, steps=3, schedule="trailing"), dict(prompt="the HOUSE", seed=9, width=24, guidance=2.5, steps=2, schedule="trailing")]),

@@ -353,6 +353,8 @@ def call(pipe, case):
         given["use_resolution_binning"] = False
     if isinstance(pipe, diffusers.LuminaPipeline):
         given["clean_caption"] = False
+    if isinstance(pipe, diffusers.SanaSprintPipeline):
+        given |= dict(use_resolution_binning=False, **({} if case["steps"] == 2 else dict(intermediate_timesteps=None)))
     if "PixArt" in type(pipe).__name__:
         given |= dict(use_resolution_binning=False, clean_caption=False)
     return given
@@ -365,8 +367,12 @@ def golden(name):
     (out / "model").mkdir(parents=True)
     pipe = make(out / "model")
     pipe.set_progress_bar_config(disable=True)
+    computed = [(m, k, b) for part in pipe.components.values() if isinstance(part, torch.nn.Module)
+                for m in part.modules() for k, b in m._buffers.items() if k in m._non_persistent_buffers_set]
     pipe.to(torch.float16).save_pretrained(out / "model")  # half the size
     pipe.to(torch.float32)
+    for module, key, value in computed:  # frequencies, which no file has and f16 is too coarse for
+        module._buffers[key] = value
     freeze(out / "model")
     if name == "sd_insists":  # as the file was before the pipeline saw it
         file = out / "model" / "scheduler" / "scheduler_config.json"
