@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Tensor is a named array as stored. Data is little-endian, belongs to the
@@ -95,7 +96,16 @@ func (m *Model) load(ctx context.Context, component string, prefixes []string, e
 	if err := m.loadPart(ctx, Part{component, prefixes}, each); err != nil {
 		return err
 	}
-	return m.waitNoted(ctx)
+	// What is loaded counts, also where the store does not answer: then it is told
+	// of that later. What was to be kept has waited.
+	noted := make(chan error, 1)
+	go func() { noted <- m.waitNoted(ctx) }()
+	select {
+	case err := <-noted:
+		return err
+	case <-time.After(Brief / 8):
+		return ctx.Err()
+	}
 }
 
 // takeBlock gets working memory, and freeBlock keeps one for the next load.

@@ -36,7 +36,7 @@ type step struct {
 type named struct{ test, does string }
 
 var steps = []step{
-	{"./tests/attack", "attack", true, []named{{"TestOddRequests", ""}, {"TestHeldConnections", ""}, {"TestFloods", ""}, {"TestHTTP2", ""}}},
+	{"./tests/attack", "attack", true, []named{{"TestOddRequests", ""}, {"TestHeldConnections", ""}, {"TestFloods", ""}, {"TestHTTP2", ""}, {"TestDamagedPictures", ""}}},
 	{"./tests", "", true, []named{
 		{"TestReadersAreLinear", ""}, {"TestHostileFiles", ""}, {"TestFlippedBits", ""},
 	}},
@@ -58,7 +58,7 @@ var steps = []step{
 		{"TestHistoryComesBack", "the history's database deleted, raised, full, held"}, {"TestCacheIsMended", "what the cache lost"},
 		{"TestRequestsFromOtherSites", "forms, frames and requests of other sites"}, {"TestHostileEmbedder", "messages of a hostile embedder"}, {"TestFraming", "the page in a frame"}, {"TestAllowedOrigins", "links that would change the policy"},
 		{"TestPrograms", "storms of programs' requests"}, {"TestLiveTyping", "storms of keystrokes"}, {"TestCancelAtEachStage", "cancelling at each stage"}, {"TestTwoTabs", "two tabs on a first visit"},
-		{"TestTwentyWidgets", ""}, {"TestOtherToolsPictures", ""}, {"TestPictures", "the same picture in each browser, with and without threads"}, {"TestWebGPUPage", "a card that is lost in mid-picture, and its picture in dB"},
+		{"TestTwentyWidgets", ""}, {"TestOtherToolsPictures", ""}, {"TestPictures", "the same picture in each browser, with and without threads and relaxed SIMD"}, {"TestWebGPUPage", "a card that is lost in mid-picture, and its picture in dB"},
 	}},
 }
 
