@@ -116,6 +116,7 @@ func TestCheckScheduler(t *testing.T) {
 		{"pixart_alpha", `{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}`, "variance_type"},
 		{"lumina", `{"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true}`, "invert_sigmas"},
 		{"sit", `{"_class_name": "FlowMatchEulerDiscreteScheduler", "stochastic_sampling": true}`, "stochastic_sampling"},
+		{"pixart_alpha", `{"_class_name": "CLDScheduler"}`, "CLDScheduler, whose latents have velocities"},
 	} {
 		m := directory{t, filepath.Join("golden", "pipeline", c.pipeline, "model")}
 		err := diffusion.Check(scheduled{m, c.config}, shapesOf(t, m))

@@ -90,6 +90,9 @@ func configure(b engine.Backend, m Model) (*Pipeline, error) {
 	if p.scheduler, err = sampler.ParseConfig(config); err != nil {
 		return nil, err
 	}
+	if p.scheduler.Velocities() {
+		return nil, fmt.Errorf("the scheduler's class is %s, whose latents have velocities: this pipeline's have none", p.scheduler.Class())
+	}
 	if k, ok := k.(insistent); ok {
 		if p.scheduler, err = p.scheduler.WithFields(k.schedulerFields()); err != nil {
 			return nil, err

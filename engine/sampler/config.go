@@ -90,6 +90,7 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 var ownFamilies = map[string]family{
 	"CMStochasticIterativeScheduler": consistencyFamily, "SCMScheduler": trigFamily, "IPNDMScheduler": ipndmFamily,
 	"ScoreSdeVeScheduler": scoreVEFamily, "ScoreSdeVpScheduler": scoreVPFamily, "PeRFlowScheduler": perflowFamily,
+	"CLDScheduler": dampedFamily,
 }
 
 // MarshalJSON gives back the file.
@@ -126,6 +127,9 @@ func (c Config) Class() string { return c.class }
 
 // Flow says whether the model is a flow-matching one, which takes flow samplers only.
 func (c Config) Flow() bool { return c.family == flowFamily }
+
+// Velocities says whether the model noises pictures with velocities: its latent is of both, which a pipeline must know.
+func (c Config) Velocities() bool { return c.family == dampedFamily }
 
 // settings are the fields of a scheduler_config.json that wisp's samplers read, under diffusers' names.
 type settings struct {
@@ -208,6 +212,9 @@ type settings struct {
 	NumTimeWindows   int     `json:"num_time_windows"`
 	TNoise           float64 `json:"t_noise"`
 	TClean           float64 `json:"t_clean"`
+	Beta             float64 `json:"beta"`
+	InverseMass      float64 `json:"m_inv"`
+	Striding         string  `json:"striding"`
 	Eta              float64 `json:"eta"`
 
 	SigmaData          float64 `json:"sigma_data"`

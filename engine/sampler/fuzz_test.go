@@ -16,6 +16,7 @@ var fuzzed = []string{
 	`{"_class_name":"FlowMatchEulerDiscreteScheduler","use_dynamic_shifting":true}`,
 	`{"_class_name":"EDMEulerScheduler"}`, `{"_class_name":"CMStochasticIterativeScheduler"}`, `{"_class_name":"SCMScheduler"}`,
 	`{"_class_name":"IPNDMScheduler"}`, `{"_class_name":"ScoreSdeVeScheduler"}`, `{"_class_name":"ScoreSdeVpScheduler"}`,
+	`{"_class_name":"CLDScheduler"}`,
 }
 
 // Whatever is asked for: a walk of finite numbers from levels that fall to the last, or an error of the request's or

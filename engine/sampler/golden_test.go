@@ -42,7 +42,7 @@ var goldens = []struct {
 	{"plms", "plms", 1}, {"dpmpp_2m", "", 1}, {"dpmpp_2m_sde", "", 4}, {"unipc", "", 64}, {"lcm", "lcm", 1}, {"tcd", "tcd", 1},
 	{"pndm", "", 1}, {"lms", "lms", 1}, {"dpm_2", "dpm_2", 1}, {"dpm_2_a", "dpm_2_a", 1}, {"ddpm", "", 16}, {"deis", "", 512},
 	{"dpm_singlestep", "", 1}, {"dpmsolver", "", 1}, {"edm", "", 1},
-	{"flow_more", "", 1}, {"consistency_models", "", 1}, {"scm", "", 1}, {"sa_solver", "", 4096}, {"score_sde", "", 4}, {"k_diffusion", "", 128}, {"comfyui", "", 4}, {"dpm_sde", "dpmpp_sde", 4}, {"papers", "", 4}, {"flow_invert", "euler", 1},
+	{"flow_more", "", 1}, {"consistency_models", "", 1}, {"scm", "", 1}, {"sa_solver", "", 4096}, {"score_sde", "", 4}, {"k_diffusion", "", 128}, {"comfyui", "", 4}, {"dpm_sde", "dpmpp_sde", 4}, {"papers", "", 4}, {"flow_invert", "euler", 1}, {"cld", "", 4},
 }
 
 func TestMatchesDiffusers(t *testing.T) {

@@ -119,6 +119,7 @@ const (
 	scoreVEFamily
 	scoreVPFamily
 	perflowFamily
+	dampedFamily
 )
 
 // row is one sampler: class is the diffusers scheduler it reproduces, with the fields in which samplers of one class
@@ -289,6 +290,8 @@ var table = []row{
 	{Info{"rk45", "RK45"}, "", "", scoreVEFamily, newRK45},
 	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", scoreVEFamily, newGottaGoFast},
 	{Info{"perflow", "PeRFlow"}, "PeRFlowScheduler", "", perflowFamily, newPeRFlow},
+	{Info{"cld", "Critically damped"}, "CLDScheduler", "", dampedFamily, newCLD},
+	{Info{"cld_euler", "Critically damped, Euler"}, "", "", dampedFamily, newCLDEuler},
 	{Info{"sde_vp", "Score SDE VP"}, "ScoreSdeVpScheduler", "", scoreVPFamily, newScoreVP},
 	{Info{"rk45", "RK45"}, "", "", scoreVPFamily, newRK45},
 	{Info{"gotta_go_fast", "Gotta Go Fast"}, "", "", scoreVPFamily, newGottaGoFast},

@@ -369,7 +369,7 @@ func TestFirstTimestep(t *testing.T) {
 // A walk that begins later visits what is left of the whole walk, from a picture with as much noise as that has there.
 func TestStartIsTheRestOfTheWalk(t *testing.T) {
 	for _, class := range []string{"EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler", "CMStochasticIterativeScheduler",
-		"SCMScheduler", "IPNDMScheduler", "ScoreSdeVeScheduler", "ScoreSdeVpScheduler"} {
+		"SCMScheduler", "IPNDMScheduler", "ScoreSdeVeScheduler", "ScoreSdeVpScheduler", "CLDScheduler"} {
 		c := parse(t, `{"_class_name":"`+class+`","beta_schedule":"scaled_linear"}`)
 		for _, info := range List(c) {
 			whole, err := New(info.Name, c, Plan{Steps: 12})

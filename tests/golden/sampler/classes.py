@@ -27,6 +27,8 @@ for name in dir(schedulers):
 # Its authors' class, github.com/magic-research/piecewise-rectified-flow.
 classes["PeRFlowScheduler"] = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", trained_betas=None,
                                    set_alpha_to_one=False, prediction_type="ddim_eps", t_noise=1, t_clean=0, num_time_windows=4)
+# Its authors have no class, but these names: github.com/nv-tlabs/CLD-SGM.
+classes["CLDScheduler"] = dict(beta=4.0, m_inv=4.0, sampling_eps=1e-3, striding="quadratic")
 classes = dict(sorted(classes.items()))
 text = ",\n".join(f"{json.dumps(k)}:{json.dumps(v, separators=(',', ':'))}" for k, v in classes.items())
 (pathlib.Path(__file__).parents[3] / "engine/sampler/classes.json").write_text("{\n" + text + "\n}\n")
