@@ -92,8 +92,8 @@ test-hosts:
 	@$(MAKE) -s test-page ARGS='-run TestHosts -v'
 
 # Wisp beside its peers, a row a figure: a visit in headless Chromium, best of
-# three, beside the bounds that it must keep; a model's way into memory; then
-# the two backends. JSON=1 prints an object a line. A ratio over 1 is in wisp's
+# three, beside the bounds that it must keep; a model's way into memory; what
+# samplers take of a picture's time; then the two backends. JSON=1 prints an object a line. A ratio over 1 is in wisp's
 # favour. About half an hour on two cores, 20 minutes of it bench-simd, 5
 # bench-webgpu; npm fetches the peers once.
 bench:
@@ -105,6 +105,7 @@ bench:
 				: "%-36s %10s %10.3f %10g  bound                  %6.2f\n"; printf f, u[2], u[1], $$i, b, b / $$i; n++ } } \
 		END { exit n != 4 }' build/bench.txt
 	@go run -tags browser ./tests/bench/loader $(if $(JSON),-json)
+	@go run ./tests/bench/solvers $(if $(JSON),-json)
 	@$(MAKE) -s bench-simd
 	@$(MAKE) -s bench-webgpu
 
