@@ -93,9 +93,9 @@ test-hosts:
 
 # Wisp beside its peers, a row a figure: a visit in headless Chromium, best of
 # three, beside the bounds that it must keep; a model's way into memory; what
-# samplers take of a picture's time; then the two backends. JSON=1 prints an object a line. A ratio over 1 is in wisp's
-# favour. About half an hour on two cores, 20 minutes of it bench-simd, 5
-# bench-webgpu; npm fetches the peers once.
+# samplers take of a picture's time; then the two backends. JSON=1 prints an
+# object a line. A ratio over 1 is in wisp's favour. About half an hour on two
+# cores, 20 minutes of it bench-simd, 5 bench-webgpu; npm fetches the peers once.
 bench:
 	@mkdir -p build; go test -tags browser -run '^$$' -bench Page -benchtime 1x -timeout 8m ./tests/browser > build/bench.txt || { cat build/bench.txt; exit 1; }
 	@awk -v json='$(JSON)' 'BEGIN { bound["cold-ready"] = 4; bound["warm-ready"] = 1; bound["picture-1-thread"] = 1.5; bound["picture"] = 0.15; \

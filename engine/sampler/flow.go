@@ -98,8 +98,8 @@ func (s settings) flowRescheduled(steps int, q stepQuirks) (t, sigmas []float64,
 		return nil, nil, err
 	}
 	sigmas[0] = min(sigmas[0], 1-1e-6)
-	if q.ends || s.FinalSigmasType != "zero" {
-		sigmas[steps] = sigmas[steps-1]
+	if q.ends || s.FinalSigmasType != "zero" { // diffusers rests at its own schedule's last level, which is near the least
+		sigmas[steps] = min(sigmas[steps-1], s.shift(1/float64(s.NumTrainTimesteps)))
 	}
 	for _, v := range sigmas[:steps] {
 		t = append(t, v*float64(s.NumTrainTimesteps))

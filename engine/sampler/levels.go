@@ -295,7 +295,10 @@ func (s settings) solverSigmas(steps int, q stepQuirks) (t, sigmas []float64, er
 				t[i] = math.RoundToEven(v)
 			}
 		}
-		if q.repeats {
+		switch { // a caller's schedule may end far from the least level, where a walk must not
+		case s.rescheduled:
+			last = min(last, sigmas[steps-1])
+		case q.repeats:
 			last = sigmas[steps-1]
 		}
 	}

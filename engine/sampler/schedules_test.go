@@ -105,3 +105,27 @@ func TestFlowRespaced(t *testing.T) {
 		}
 	}
 }
+
+// TestWalksEnd: whatever the schedule, a walk of any solver ends where there is next to no noise.
+func TestWalksEnd(t *testing.T) {
+	for _, text := range fuzzed[:5] {
+		plain := parse(t, text)
+		for _, info := range List(plain) {
+			for _, schedule := range Schedules {
+				for _, steps := range []int{1, 2, 4, 16} {
+					c, err := plain.WithSchedule(schedule.Name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					s, err := New(info.Name, c, Plan{Steps: steps, Tokens: 1024})
+					if err != nil || Chooses(s) {
+						continue
+					}
+					if last := s.Sigmas()[len(s.Sigmas())-1]; last > 0.05 {
+						t.Errorf("%s, %s, %s, %d steps: ends at %v", plain.Class(), info.Name, schedule.Name, steps, last)
+					}
+				}
+			}
+		}
+	}
+}

@@ -33,7 +33,7 @@ import (
 )
 
 // evaluations are those that a picture may take.
-var evaluations = []int{1, 2, 4, 8, 16}
+var evaluations = []int{1, 2, 4, 8}
 
 // prompts are drawn by turns.
 var prompts = []string{"red heart", "crying face"}
