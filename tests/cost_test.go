@@ -62,6 +62,7 @@ func costCases(t *testing.T) []costCase {
 	}))
 	return []costCase{
 		{"sd15_unet_512", must(model.UNet2DCondition(known("sd15_unet"), 2, 64, 64, 77)), 451, 116 << 20},
+		{"sd15_unet_512_shallow", must(model.UNet2DCondition(known("sd15_unet"), 2, 64, 64, 77, model.FromDeep(0))), 32, 81 << 20}, // of a step that reuses the deep part
 		{"sd_vae_decode_512", must(model.AutoencoderKLDecoder(known("sd_vae"), 1, 64, 64)), 110, 641 << 20},
 		{"taesd_decode_512", must(model.AutoencoderTinyDecoder(known("taesd"), 1, 64, 64)), 40, 192 << 20},
 		{"clip_l", must(model.CLIPText(known("clip_l"), 1, 77)), 115, 2 << 20},

@@ -11,7 +11,7 @@ import (
 
 // openDefault opens the model that the page starts with; goldens is the
 // directory of what diffusers makes of the weights it was packed from.
-func openDefault(t *testing.T) (m *loader.Model, goldens string) {
+func openDefault(t testing.TB) (m *loader.Model, goldens string) {
 	t.Helper()
 	m, err := loader.Open(t.Context(), loader.Dir(filepath.Join("..", "site", "models", "default")), nil, loader.Options{})
 	if err != nil {

@@ -1,9 +1,11 @@
 package tests
 
 import (
+	"encoding/json"
 	"fmt"
 	"image"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,15 +14,40 @@ import (
 	"wisp/tests/golden/pipeline"
 )
 
-// TestGuided draws with skip-layer guidance, with rescaled guidance and with a
-// share of noise what diffusers draws with them: golden/guidance/make.py.
+// TestReuseOfSteered: a ControlNet steers what is left of a UNet, too.
+func TestReuseOfSteered(t *testing.T) {
+	for _, c := range modeCases(t) {
+		if len(c.Controls) == 0 || c.Request["reuse"] != nil {
+			continue
+		}
+		b := backends(t)[0]
+		whole, err := c.draw(t, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Request = maps.Clone(c.Request)
+		c.Request["reuse"] = json.RawMessage(`"deepcache interval=2 branch=1"`)
+		part, err := c.draw(t, b)
+		if err != nil {
+			t.Fatalf("%s: %v", c.Name, err)
+		}
+		if db := pipeline.Compare(whole, part); db < 10 || db > 60 {
+			t.Errorf("%s: %.1f dB beside the picture whose steps are whole", c.Name, db)
+		}
+		return
+	}
+	t.Fatal("no case is steered")
+}
+
+// TestGuided draws with skip-layer guidance, with rescaled guidance, with a
+// share of noise and with a deep part that serves several steps what diffusers draws with them: golden/guidance/make.py.
 func TestGuided(t *testing.T) {
 	dir := filepath.Join("golden", "guidance")
 	var file struct {
 		Pictures []struct {
-			Model, Skip       string
-			Guidance, Rescale float32
-			Eta               *float32
+			Model, Skip, Reuse string
+			Guidance, Rescale  float32
+			Eta                *float32
 		}
 	}
 	readJSON(t, filepath.Join(dir, "guidance.json"), &file)
@@ -41,7 +68,7 @@ func TestGuided(t *testing.T) {
 			}
 			r := p.Defaults()
 			r.Prompt, r.Steps, r.Width, r.Height, r.Seed, r.Guidance = "red cat", 6, 32, 32, 4, c.Guidance
-			r.SkipLayers, r.GuidanceRescale, r.Eta = c.Skip, c.Rescale, c.Eta
+			r.SkipLayers, r.GuidanceRescale, r.Eta, r.Reuse = c.Skip, c.Rescale, c.Eta, c.Reuse
 			result, err := p.Generate(t.Context(), r, nil)
 			if err != nil {
 				t.Fatal(err)

@@ -139,6 +139,20 @@ func (c modeCase) request(t *testing.T, r diffusion.Request) diffusion.Request {
 // check draws the case's picture and compares it with diffusers'.
 func (c modeCase) check(t *testing.T, b labelled, bound float64) {
 	t.Helper()
+	got, err := c.draw(t, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := pipeline.Compare(got, readPNG(t, c.Name+".png"))
+	parity{Case: c.Name, DB: db}.log(t, b)
+	if db < bound {
+		t.Errorf("PSNR %.1f dB, want %.0f", db, bound)
+	}
+}
+
+// draw is the case's picture.
+func (c modeCase) draw(t *testing.T, b labelled) (*image.NRGBA, error) {
+	t.Helper()
 	var m diffusion.Model = directory{t, filepath.Join("golden", "pipeline", c.Model, "model")}
 	if len(c.Scheduler) > 0 {
 		m = altered{m, "scheduler", string(c.Scheduler)}
@@ -177,13 +191,9 @@ func (c modeCase) check(t *testing.T, b labelled, bound float64) {
 	}
 	result, err := p.Generate(t.Context(), r, nil)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	db := pipeline.Compare(result.Images[0], readPNG(t, c.Name+".png"))
-	parity{Case: c.Name, DB: db}.log(t, b)
-	if db < bound {
-		t.Errorf("PSNR %.1f dB, want %.0f", db, bound)
-	}
+	return result.Images[0], nil
 }
 
 // TestModes draws what diffusers' own pipelines drew: pictures that begin with

@@ -36,6 +36,7 @@ var asked = map[string]struct {
 	"guidanceEnd":     {set: func(r *diffusion.Request) { r.GuidanceEnd = 0.5 }},
 	"guidanceMethod":  {set: func(r *diffusion.Request) { r.GuidanceMethod = "apg" }},
 	"skipLayers":      {set: func(r *diffusion.Request) { r.SkipLayers = "0 scale=2.8 start=0.01 stop=0.9" }},
+	"reuse":           {set: func(r *diffusion.Request) { r.Reuse = "deepcache interval=2" }},
 	"eta":             {set: func(r *diffusion.Request) { half := float32(0.5); r.Eta = &half }},
 	"churn":           {set: func(r *diffusion.Request) { r.Churn = "20" }},
 	"sampler":         {set: func(r *diffusion.Request) { r.Sampler = "heun" }},

@@ -244,7 +244,7 @@ func (g *generator) value() any {
 func fields(f diffusion.Fields) map[string]any {
 	return map[string]any{
 		"prompt": f.Prompt || f.Labels, "negativePrompt": f.NegativePrompt, "secondPrompt": f.SecondPrompt, "weights": f.Weights, "guidance": f.Guidance,
-		"clipSkip": f.ClipSkip, "classes": f.Classes, "image": f.Image, "multiple": f.Multiple, "largest": f.Largest, "layers": f.Layers, "references": f.References,
+		"clipSkip": f.ClipSkip, "classes": f.Classes, "image": f.Image, "multiple": f.Multiple, "largest": f.Largest, "layers": f.Layers, "branches": f.Branches, "references": f.References,
 	}
 }
 

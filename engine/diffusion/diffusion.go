@@ -55,6 +55,7 @@ type Request struct {
 	GuidanceEnd     float32      // the share after which it ends; 0 stands for 1
 	GuidanceMethod  string       // "" or "cfg", or one of methods with its parameters: "apg momentum=-0.5"
 	SkipLayers      string       // layers that the weaker network of skip-layer guidance leaves out: "7 8 9 scale=2.8 start=0.01 stop=0.2"; empty for none
+	Reuse           string       // a UNet's deep part serves this many evaluations: "deepcache interval=3 branch=0"; empty for one
 	Eta             *float32     // the share of fresh noise, 0 to 1, where a sampler has one; nil for its own
 	Churn           string       // of Karras et al.'s algorithm 2, in euler, heun and dpm_2: "20 min=0.05 max=50 noise=1.003"; empty for none
 	Sampler         string       // a name from sampler.List; empty for the model's own

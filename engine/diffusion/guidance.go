@@ -266,6 +266,9 @@ func checkGuidance(r Request, f Fields) error {
 	if _, err := readSource(r.Noise); err != nil {
 		return err
 	}
+	if _, err := readReuse(r.Reuse, f.Branches); err != nil {
+		return err
+	}
 	_, err := readSkipLayers(r.SkipLayers, f.Layers, 1)
 	return err
 }

@@ -83,6 +83,23 @@ func TestGuidanceRows(t *testing.T) {
 	}
 }
 
+func TestReuseIsChecked(t *testing.T) {
+	for text, want := range map[string]string{
+		"magic": "choose deepcache", "deepcache interval=0": "interval is \"0\": choose 1 to 1000", "deepcache branch=4": "branch is \"4\": choose 0 to 3",
+		"deepcache interval=2.5": "whole numbers", "deepcache interval=nan": "interval is", "deepcache speed=2": "no parameter",
+	} {
+		if _, err := readReuse(text, 4); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := readReuse("deepcache", 0); err == nil || !strings.Contains(err.Error(), "reuse: this model") {
+		t.Errorf("a denoiser that is not cut: %v", err)
+	}
+	if u, err := readReuse("", 0); u != nil || err != nil {
+		t.Errorf("nothing asked: %v, %v", u, err)
+	}
+}
+
 func TestGuidanceIsChecked(t *testing.T) {
 	nan := float32(math.NaN())
 	for field, r := range map[string]Request{

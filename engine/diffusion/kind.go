@@ -23,6 +23,7 @@ type Size struct {
 	Control       bool         // a denoiser takes a ControlNet's outputs
 	Blocks        model.Blocks // of a ControlNet that a transformer takes
 	Adapter       int          // outputs of a T2I-Adapter that a denoiser takes
+	Deep          int          // a denoiser gives its deep part, cut off at the branch of that number, from 1, or, negative, takes it; 0 for neither
 	Kept          int          // the row of a batch, from 1, that keeps the last one's attention; 0 for none
 	Batch         int
 	Height, Width int                 // of its image, in latents for a denoiser and a decoder
@@ -109,6 +110,7 @@ type Fields struct {
 	Multiple                             int    // of width and height, in pixels
 	Largest                              int    // the most that both may be, in pixels; 0 for the engine's own bound
 	Layers                               int    // that SkipLayers may name, from 0; 0 where it may not
+	Branches                             int    // that Reuse may name, from 0; 0 where it may not
 }
 
 // Conditioning is what a prompt becomes.

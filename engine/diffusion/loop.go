@@ -75,6 +75,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request, on func(Event)) (*Re
 	}
 	result.Timings.Text = time.Since(start)
 	d := &drawing{p: p, r: r, asked: asked, s: s, guide: guide, latent: p.kind.Latent(r), on: on, modes: modes}
+	d.reuse, _ = readReuse(r.Reuse, p.kind.Fields().Branches) // checked above
 	nets := p.kind.Nets()
 	d.net = nets[slices.IndexFunc(nets, func(n Net) bool { return n.Denoiser })]
 	if err := d.draw(ctx, result); err != nil {
@@ -91,6 +92,7 @@ type drawing struct {
 	asked   Request // r with the adapters' tags in its prompt
 	s       sampler.Sampler
 	net     Net // the denoiser
+	reuse   *reuse
 	guide   *guidance
 	latent  Latent
 	modes   []mode
@@ -205,7 +207,7 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 		varying["sample"] = engine.FromFloat32s(scaled, 1, l.Height, l.Width, l.Channels)
 	}
 	var all [][]float32
-	for _, rows := range batches(rows) {
+	for number, rows := range batches(rows) {
 		size := d.net.Size(d.r)
 		size.Batch, size.Without = len(rows), rows[0].Without
 		if context, ok := rows[0].In["context"]; ok {
@@ -225,7 +227,7 @@ func (d *drawing) predict(ctx context.Context, i int, t float32, x []float32) ([
 		if _, ok := in[model.KeptWords]; ok {
 			size.Kept = 1 + positive(rows)
 		}
-		out, err := d.p.residency.Run(ctx, d.net.name(), size, in)
+		out, err := d.reuse.run(ctx, d, i, batch{number, size}, in)
 		if err != nil {
 			return nil, err
 		}

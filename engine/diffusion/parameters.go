@@ -55,6 +55,9 @@ func parameters(r Request, sampler, schedule, model string) string {
 		fmt.Fprintf(&b, ", Churn: %s", quote(r.Churn))
 	}
 	guided(&b, r)
+	if r.Reuse != "" {
+		fmt.Fprintf(&b, ", Reuse: %s", quote(r.Reuse))
+	}
 	fmt.Fprintf(&b, ", CFG scale: %g, Seed: %d, Size: %dx%d", r.Guidance, r.Seed, r.Width, r.Height)
 	if model != "" {
 		fmt.Fprintf(&b, ", Model: %s", quote(model))

@@ -53,7 +53,7 @@ func (k *refiner) Nets() []Net {
 func (k *refiner) Open(m Model) error { return k.texts[1].open(m) }
 
 func (k *refiner) Fields() Fields {
-	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: true, ClipSkip: k.texts[1].facts.Layers, Penultimate: true, Multiple: k.vae.facts.Factor}
+	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: true, ClipSkip: k.texts[1].facts.Layers, Penultimate: true, Branches: k.unet.facts.Branches, Multiple: k.vae.facts.Factor}
 }
 
 func (k *refiner) Encode(ctx context.Context, run Runner, p Prompt) (Conditioning, error) {

@@ -77,7 +77,7 @@ func (k *stableDiffusion) Defaults() Request {
 }
 
 func (k *stableDiffusion) Fields() Fields {
-	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Penultimate: k.text.shorn(), Multiple: k.vae.facts.Factor}
+	return Fields{Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, ClipSkip: k.text.facts.Layers, Penultimate: k.text.shorn(), Branches: k.unet.facts.Branches, Multiple: k.vae.facts.Factor}
 }
 
 func (k *stableDiffusion) Latent(r Request) Latent { return k.unet.latent(k.vae, r) }

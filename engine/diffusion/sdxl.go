@@ -97,7 +97,8 @@ func (k *stableDiffusionXL) Defaults() Request {
 func (k *stableDiffusionXL) Fields() Fields {
 	return Fields{
 		Prompt: true, Weights: true, Guidance: true, NegativePrompt: k.unet.facts.TimestepCond == 0, SecondPrompt: true,
-		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Penultimate: true, Multiple: k.vae.facts.Factor,
+		ClipSkip: min(k.texts[0].facts.Layers, k.texts[1].facts.Layers), Penultimate: true, Branches: k.unet.facts.Branches,
+		Multiple: k.vae.facts.Factor,
 	}
 }
 

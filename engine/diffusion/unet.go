@@ -73,6 +73,12 @@ func (u unetPart) net(factor int, tokens func() int) Net {
 			if s.Adapter > 0 {
 				options = append(options, model.WithAdapter(s.Adapter))
 			}
+			switch {
+			case s.Deep > 0:
+				options = append(options, model.WithDeep(s.Deep-1))
+			case s.Deep < 0:
+				options = append(options, model.FromDeep(-s.Deep-1))
+			}
 			if s.Control {
 				options = append(options, model.WithControl())
 			}

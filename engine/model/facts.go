@@ -17,6 +17,7 @@ type UNetFacts struct {
 	Added         int  // width of the "added_embedding" input; 0 without
 	AddedTime     int  // width of the TimestepEmbedding of one time id; 0 without
 	Levels        int  // blocks of the way down
+	Branches      int  // at which its deep part may be cut off: see [WithDeep]
 	Labelled      bool // takes "class_labels" or "class_embedding"
 
 	flipSinToCos bool
@@ -52,7 +53,7 @@ func ReadUNet(config []byte) (UNetFacts, error) {
 		return UNetFacts{}, err
 	}
 	f := UNetFacts{
-		In: c.In, Out: c.Out, Levels: len(c.Channels), Context: c.Context.at(0), Embedding: c.Channels[0],
+		In: c.In, Out: c.Out, Levels: len(c.Channels), Context: c.Context.at(0), Embedding: c.Channels[0], Branches: c.skips(),
 		Labelled: c.Classes != nil || c.ClassType != nil, flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
 	}
 	for to, v := range map[*int]*int{

@@ -8,12 +8,12 @@ import (
 
 func TestUNetFacts(t *testing.T) {
 	for config, want := range map[string]UNetFacts{
-		`{}`: {In: 4, Out: 4, Levels: 4, Context: 1280, Embedding: 320, flipSinToCos: true},
-		`{"sample_size": 64, "cross_attention_dim": 768}`:               {In: 4, Out: 4, Height: 64, Width: 64, Levels: 4, Context: 768, Embedding: 320, flipSinToCos: true},
-		`{"sample_size": [40, 64], "encoder_hid_dim": 6}`:               {In: 4, Out: 4, Height: 40, Width: 64, Levels: 4, Context: 6, Embedding: 320, flipSinToCos: true},
-		`{"flip_sin_to_cos": false, "freq_shift": 1, "in_channels": 9}`: {In: 9, Out: 4, Levels: 4, Context: 1280, Embedding: 320, freqShift: 1},
+		`{}`: {In: 4, Out: 4, Levels: 4, Context: 1280, Embedding: 320, Branches: 12, flipSinToCos: true},
+		`{"sample_size": 64, "cross_attention_dim": 768}`:               {In: 4, Out: 4, Height: 64, Width: 64, Levels: 4, Context: 768, Embedding: 320, Branches: 12, flipSinToCos: true},
+		`{"sample_size": [40, 64], "encoder_hid_dim": 6}`:               {In: 4, Out: 4, Height: 40, Width: 64, Levels: 4, Context: 6, Embedding: 320, Branches: 12, flipSinToCos: true},
+		`{"flip_sin_to_cos": false, "freq_shift": 1, "in_channels": 9}`: {In: 9, Out: 4, Levels: 4, Context: 1280, Embedding: 320, Branches: 12, freqShift: 1},
 		`{"time_cond_proj_dim": 256, "addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816}`: {
-			In: 4, Out: 4, Levels: 4, Context: 1280, Embedding: 320, TimestepCond: 256, Added: 2816, AddedTime: 256, flipSinToCos: true},
+			In: 4, Out: 4, Levels: 4, Context: 1280, Embedding: 320, Branches: 12, TimestepCond: 256, Added: 2816, AddedTime: 256, flipSinToCos: true},
 	} {
 		if got, err := ReadUNet([]byte(config)); err != nil || got != want {
 			t.Errorf("%s gives %+v, %v, want %+v", config, got, err, want)

@@ -49,6 +49,7 @@ type unet struct {
 	adapter int  // outputs of a T2I-Adapter to add
 	modes   int  // width of the embedding of a union's modes; 0 for none
 	control bool // add a ControlNet's residuals
+	reuse   reuse
 	resnet  resnetConfig
 	temb    *engine.Node   // (b, d) after its activation
 	context *engine.Node   // (b, t, d)
@@ -69,11 +70,14 @@ func (u *unet) forward(batch, h, w, tokens int) *engine.Node {
 		x = engine.Affine(x, 2, -1)
 	}
 	x = u.encode(conv(g, "conv_in", x, c.Channels[0], c.ConvInKernel))
+	u.reuse.left = c.skips()
 	if u.control {
 		for i, skip := range u.skips {
 			u.skips[i] = engine.Add(skip, g.Input(controlName(i), engine.F32, skip.Shape...))
 		}
-		x = engine.Add(x, g.Input("control.mid", engine.F32, x.Shape...))
+		if !u.reuse.takes {
+			x = engine.Add(x, g.Input("control.mid", engine.F32, x.Shape...))
+		}
 	}
 	for i := range c.Channels {
 		x = u.up(i, x)
@@ -101,7 +105,7 @@ func (u *unet) encode(x *engine.Node) *engine.Node {
 	for i := range u.c.Channels {
 		x = u.down(i, x)
 	}
-	if u.c.MidType != nil {
+	if u.c.MidType != nil && !u.reuse.takes {
 		x = u.mid(x)
 	}
 	return u.adapted(len(u.c.Channels), x)
@@ -156,6 +160,9 @@ func (u *unet) class(batch, dim int) *engine.Node {
 func (u *unet) down(i int, x *engine.Node) *engine.Node {
 	g, c, p := u.g, u.c, path("down_blocks").Sub(i)
 	for j := range c.Layers.at(i) {
+		if u.enough() {
+			return x
+		}
 		x = resnetBlock(g, p.Sub("resnets", j), u.resnet, x, u.temb, c.Channels[i])
 		if c.DownTypes[i] == "CrossAttnDownBlock2D" {
 			layers, only := c.Transformers.at(i).at(j), c.OnlyCross.at(i)
@@ -166,7 +173,7 @@ func (u *unet) down(i int, x *engine.Node) *engine.Node {
 		}
 		u.skips = append(u.skips, x)
 	}
-	if i < len(c.Channels)-1 {
+	if i < len(c.Channels)-1 && !u.enough() {
 		x = downsample(g, p.Sub("downsamplers", 0), x, c.DownPadding)
 		u.skips = append(u.skips, x)
 	}
@@ -193,6 +200,9 @@ func (u *unet) up(i int, x *engine.Node) *engine.Node {
 	g, c, p := u.g, u.c, path("up_blocks").Sub(i)
 	level := len(c.Channels) - 1 - i // of the way down that this block mirrors
 	for j := range c.Layers.at(level) + 1 {
+		if x = u.enter(x, level, j); u.before() {
+			continue
+		}
 		x = engine.Concat(-1, x, u.popSkip())
 		x = resnetBlock(g, p.Sub("resnets", j), u.resnet, x, u.temb, c.Channels[level])
 		if c.UpTypes[i] == "CrossAttnUpBlock2D" {
@@ -200,7 +210,7 @@ func (u *unet) up(i int, x *engine.Node) *engine.Node {
 			x = u.transformer(p.Sub("attentions", j), x, c.Heads.at(level), layers, only)
 		}
 	}
-	if level > 0 {
+	if level > 0 && !u.before() {
 		skip := u.skips[len(u.skips)-1].Shape // twice the size, or one less where that was odd
 		x = upsample(g, p.Sub("upsamplers", 0), x, skip[1], skip[2])
 	}

@@ -25,7 +25,7 @@ export const tables = {
 		done: {
 			Steps: "steps", Sampler: "sampler", "Schedule type": "schedule", "CFG scale": "guidance", Seed: "seed", Size: "size", Model: "model",
 			"Second prompt": "secondPrompt", "Prompt syntax": "promptSyntax", "Clip skip": "clipSkip", Class: "class",
-			Eta: "eta", Churn: "churn", "Skip Early CFG": "guidanceStart", "Guidance end": "guidanceEnd", "Guidance rescale": "guidanceRescale", "Guidance method": "guidanceMethod", "Skip layers": "skipLayers", "Source prompt": "sourcePrompt", Kept: "kept",
+			Eta: "eta", Churn: "churn", "Skip Early CFG": "guidanceStart", "Guidance end": "guidanceEnd", "Guidance rescale": "guidanceRescale", "Guidance method": "guidanceMethod", "Skip layers": "skipLayers", Reuse: "reuse", "Source prompt": "sourcePrompt", Kept: "kept",
 			"Hires upscale": "upscaleBy", "Hires steps": "upscaleSteps", "Hires upscaler": "upscaler", "Hires strength": "upscaleStrength",
 		},
 		facts: ["Version", "Lora hashes", "Postprocess upscale by", "Postprocess upscaler"], off: {},
@@ -125,7 +125,7 @@ const readers = {
 	secondPrompt: text, promptSyntax: (value) => (["a1111", "comfyui", "none"].includes(value) ? value : undefined),
 	clipSkip: whole, class: whole, fromOne: (value) => skipped(whole(value)), fromZero: (value) => skipped(whole(value) + 1), fromEnd: (value) => skipped(-number(value), 1),
 	seed: whole, steps: whole, width: whole, height: whole, count: whole, guidance: number,
-	eta: number, guidanceStart: number, guidanceEnd: number, guidanceRescale: number, rescale: (value) => (number(value) === undefined ? undefined : number(value) === 0 ? {} : { guidanceRescale: number(value) }), guidanceMethod: text, skipLayers: text, sourcePrompt: text, kept: text, churn: text, upscaleBy: number, upscaleSteps: whole, upscaleStrength: number, upscaler: (value) => ["Latent", "Lanczos"].includes(value) ? value.toLowerCase() : undefined,
+	eta: number, guidanceStart: number, guidanceEnd: number, guidanceRescale: number, rescale: (value) => (number(value) === undefined ? undefined : number(value) === 0 ? {} : { guidanceRescale: number(value) }), guidanceMethod: text, skipLayers: text, reuse: text, sourcePrompt: text, kept: text, churn: text, upscaleBy: number, upscaleSteps: whole, upscaleStrength: number, upscaler: (value) => ["Latent", "Lanczos"].includes(value) ? value.toLowerCase() : undefined,
 	model: (value) => (typeof value === "string" ? value : text(value?.model_name ?? value?.name)),
 	size: (value) => {
 		const [, width, height] = /^\(?\s{0,4}(\d{1,6})\s{0,4}[x×,*]\s{0,4}(\d{1,6})\s{0,4}\)?$/.exec(value) ?? [];

@@ -3,7 +3,7 @@
 import { sorted } from "./fields.js";
 
 // Those of the settings that the page's form has no place for.
-export const further = "guidanceRescale guidanceStart guidanceEnd guidanceMethod skipLayers sourcePrompt kept eta churn upscaleBy upscaler upscaleSteps upscaleStrength".split(" ");
+export const further = "guidanceRescale guidanceStart guidanceEnd guidanceMethod skipLayers reuse sourcePrompt kept eta churn upscaleBy upscaler upscaleSteps upscaleStrength".split(" ");
 
 // The settings in a link, under their own names. sampler and schedule are wisp's.
 const done = Object.fromEntries(["prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "steps", "guidance", "sampler", "schedule", "width", "height", ...further].map((name) => [name, name]));

@@ -269,6 +269,11 @@ export interface Request {
 	guidanceMethod?: string;
 	/** Skip-layer guidance, for Stable Diffusion 3.5: the layers left out, and where it counts: "7 8 9 scale=2.8 start=0.01 stop=0.2". */
 	skipLayers?: string;
+	/**
+	 * A UNet's deep part serves several evaluations, which takes less time and loses a little: "deepcache interval=3
+	 * branch=0" computes it in every third; the branch, 0 to `branches` - 1, is where it is cut off.
+	 */
+	reuse?: string;
 	/** The share of fresh noise, 0 to 1, in samplers that have one; left out, the sampler's own. */
 	eta?: number;
 	/** Stochasticity of the samplers euler, heun and dpm_2 (EDM's S_churn): "20 min=0.05 max=50 noise=1.003". */
@@ -419,6 +424,8 @@ export interface Fields {
 	largest: number;
 	/** How many layers skipLayers may name, from 0; 0 for none. */
 	layers: number;
+	/** How many branches reuse may name, from 0; 0 for none. */
+	branches: number;
 	/** Whether it reads `references` by itself. */
 	references: boolean;
 }

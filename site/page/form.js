@@ -97,7 +97,7 @@ export const modelsOwn = () => ({ count: 1, negativePrompt: "", ...plain, ...gen
 
 // Settings that came with a picture and have no place in the form: they are shown,
 // and count until they are taken away.
-const further = "guidanceRescale guidanceStart guidanceEnd guidanceMethod skipLayers sourcePrompt kept eta churn upscaleBy upscaler upscaleSteps upscaleStrength".split(" ");
+const further = "guidanceRescale guidanceStart guidanceEnd guidanceMethod skipLayers reuse sourcePrompt kept eta churn upscaleBy upscaler upscaleSteps upscaleStrength".split(" ");
 let extras = {};
 
 function showExtras() {

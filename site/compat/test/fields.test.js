@@ -10,7 +10,7 @@ import { methodOf } from "../names.js";
 import { settle } from "../said.js";
 import { generator, workflowOf } from "./corpus.js";
 
-const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128", secondPrompt: "o", promptSyntax: "a1111", clipSkip: 2, class: 1, fromOne: 2, fromZero: 1, fromEnd: -2, eta: 0.5, churn: "20", guidanceStart: 0.1, guidanceEnd: 0.9, guidanceRescale: 0.7, rescale: 0.7, guidanceMethod: "apg", skipLayers: "7 8", sourcePrompt: "a red heart", kept: "cross=0.5", upscaleBy: 2, upscaleSteps: 4, upscaleStrength: 0.5, upscaler: "Latent" };
+const example = { prompt: "p", negativePrompt: "n", seed: 7, steps: 3, guidance: 2, width: 64, height: 128, count: 2, sampler: "Euler", schedule: "Karras", model: "m", size: "64x128", secondPrompt: "o", promptSyntax: "a1111", clipSkip: 2, class: 1, fromOne: 2, fromZero: 1, fromEnd: -2, eta: 0.5, churn: "20", guidanceStart: 0.1, guidanceEnd: 0.9, guidanceRescale: 0.7, rescale: 0.7, guidanceMethod: "apg", skipLayers: "7 8", reuse: "deepcache interval=2", sourcePrompt: "a red heart", kept: "cross=0.5", upscaleBy: 2, upscaleSteps: 4, upscaleStrength: 0.5, upscaler: "Latent" };
 const becomes = { size: { width: 64, height: 128 }, fromOne: { clipSkip: 2 }, fromZero: { clipSkip: 2 }, fromEnd: { clipSkip: 2 }, rescale: { guidanceRescale: 0.7 }, upscaler: { upscaler: "latent" } };
 
 for (const [tool, table] of Object.entries(tables)) {
@@ -225,7 +225,7 @@ test("every setting of a link", () => {
 	assert.deepEqual(settle(readLink(`#${writeLink(more)}`), reads), { settings: more, lost: [], model: undefined });
 	const less = settle(readLink(`#${writeLink({ ...more, clipSkip: 13 })}`), { ...generator, fields: { ...generator.fields, weights: false } });
 	assert.deepEqual([less.settings, less.lost], [{ ...rest, prompt: "" }, ["Second prompt: oil", "Prompt syntax: comfyui", "Clip skip: 13", "Class: 3"]]);
-	const further = { prompt: "a", sampler: "euler", schedule: "", guidanceRescale: 0.7, guidanceStart: 0.1, guidanceEnd: 0.9, guidanceMethod: "apg momentum=-0.5", skipLayers: "7 8 9", sourcePrompt: "a, b", kept: "self=0.2", eta: 0, churn: "20 min=0.05" };
+	const further = { prompt: "a", sampler: "euler", schedule: "", guidanceRescale: 0.7, guidanceStart: 0.1, guidanceEnd: 0.9, guidanceMethod: "apg momentum=-0.5", skipLayers: "7 8 9", reuse: "deepcache interval=2", sourcePrompt: "a, b", kept: "self=0.2", eta: 0, churn: "20 min=0.05" };
 	assert.deepEqual(settle(readLink(`#${writeLink(further)}`), generator).settings, further);
 	assert.equal(writeLink({ prompt: "a", guidanceRescale: 0, guidanceStart: 0, guidanceMethod: "" }), "prompt=a");
 	assert.deepEqual(readLink("#prompt=a&promptSyntax=magic&clipSkip=-1").lost, ["promptSyntax: magic", "clipSkip: -1"]);

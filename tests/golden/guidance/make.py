@@ -1,6 +1,6 @@
 """Writes guidance.json: what guidance makes of made-up predictions, and guided.png: pictures of the tiny pipelines.
 
-    python make.py      # diffusers 0.42.1, torch 2.15.0, numpy 1.26.4
+    python make.py      # diffusers 0.42.1, torch 2.15.0, numpy 1.26.4, DeepCache 0.1.1
 
 Predictions have four pixels in a row of two channels: p[pixel, channel] = a sin(f (2 pixel + channel) + step). Rescaling,
 CFG-Zero* and adaptive projected guidance are diffusers' own guiders; perpendicular negative (ComfyUI's
@@ -8,11 +8,13 @@ comfy_extras/nodes_perpneg.py) and dynamic thresholding (the sd-dynamic-threshol
 """
 import json
 import pathlib
+import re
 import sys
 
 import diffusers
 import numpy as np
 import torch
+from DeepCache import DeepCacheSDHelper
 from diffusers.guiders import AdaptiveProjectedGuidance, ClassifierFreeGuidance, ClassifierFreeZeroStarGuidance
 from PIL import Image
 
@@ -79,16 +81,24 @@ cases = [
     by_formula(dynamic(12, 4, 0.8), guidance=12, method="dynamic mimic=4, percentile=0.8"),
 ]
 text = ",\n".join(json.dumps(c) for c in cases)
-pictures, sheet = [], Image.new("RGB", (32 * 4, 32))
+pictures, sheet = [], Image.new("RGB", (32 * 6, 32))
 for model, given, asked in [
     ("sd35", dict(skip_guidance_layers=[0], skip_layer_guidance_start=0.1, skip_layer_guidance_stop=0.7, guidance_scale=5.0), dict(skip="0 start=0.1 stop=0.7", guidance=5)),
     ("sdxl", dict(guidance_rescale=0.6, guidance_scale=7.5), dict(rescale=0.6, guidance=7.5)),
     ("tiny_ddim_kl", dict(eta=0.6, guidance_scale=3.0), dict(eta=0.6, guidance=3)),
+    ("tiny_ddim_kl", dict(guidance_scale=3.0), dict(guidance=3, reuse="deepcache interval=2")),
+    ("sdxl", dict(guidance_scale=5.0), dict(guidance=5, reuse="deepcache interval=3 branch=1")),
+    ("lcm", dict(guidance_scale=5.0), dict(guidance=5, reuse="deepcache interval=4 branch=2")),
 ]:
     parts = dict(text_encoder_3=None, tokenizer_3=None) if model == "sd35" else {}
     with seeded.laid(HERE.parent / "pipeline" / model / "model") as path:
         pipe = diffusers.DiffusionPipeline.from_pretrained(path, torch_dtype=torch.float32, low_cpu_mem_usage=False, **parts)
     pipe.set_progress_bar_config(disable=True)
+    if reuse := dict(re.findall(r"(\w+)=(\d+)", asked.get("reuse", ""))) if "reuse" in asked else None:
+        helper, branch, layers = DeepCacheSDHelper(pipe=pipe), int(reuse.get("branch", 0)), pipe.unet.config.layers_per_block
+        helper.set_params(cache_interval=int(reuse["interval"]))
+        helper.params |= dict(cache_block_id=branch // (layers + 1), cache_layer_id=branch % (layers + 1))  # which counts three to a block
+        helper.enable()
     out = pipe("red cat", num_inference_steps=6, width=32, height=32, generator=torch.Generator("cpu").manual_seed(4), output_type="np", **given).images[0]
     sheet.paste(Image.fromarray((out * 255).round().astype("uint8")), (32 * len(pictures), 0))
     pictures.append({"model": model} | asked)
