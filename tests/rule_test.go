@@ -53,6 +53,7 @@ var asked = map[string]struct {
 	"upscaleStrength": {set: func(r *diffusion.Request) { r.UpscaleStrength = 0.9 }, beside: []string{"upscaleBy"}},
 	"referenceWeight": {set: func(r *diffusion.Request) { r.ReferenceWeight = 0.4 }},
 	"guessMode":       {set: func(r *diffusion.Request) { r.GuessMode = true }},
+	"noiseLevel":      {set: func(r *diffusion.Request) { r.NoiseLevel = 90 }},
 	"sourcePrompt":    {set: func(r *diffusion.Request) { r.SourcePrompt = "red house" }},
 	"kept":            {set: func(r *diffusion.Request) { r.Kept = "cross=0.2 self=1" }, beside: []string{"sourcePrompt"}},
 	"mask":            {set: func(r *diffusion.Request) { r.Mask = corner(r.Width, r.Height) }, beside: []string{"image"}},

@@ -68,6 +68,7 @@ type Request struct {
 	Wardrobe        []string     // ids of the adapters that there are for Loras and the prompt; nil for all that the pipeline has
 	Previews        bool         // decode the prediction of each step into Event.Preview
 
+	NoiseLevel    int          // of a model that enlarges pictures: the noise that Image gets, a training step; the more, the freer
 	ImageGuidance float32      // of a model that changes pictures: how closely to keep to Image; under 1 turns its guidance off
 	Mask          *image.NRGBA // of Image's size: what is white is drawn anew
 	MaskBlur      int          // radius of the mask's soft edge, in pixels of Image

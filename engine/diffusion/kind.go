@@ -209,6 +209,7 @@ var kinds = map[string]func(Configs) (Kind, error){
 	"StableDiffusionImg2ImgPipeline":           newInsistentSD("clip_sample", false),
 	"StableDiffusionInpaintPipeline":           newInsistentSD("skip_prk_steps", true),
 	"StableDiffusionInstructPix2PixPipeline":   newStableDiffusion,
+	"StableDiffusionUpscalePipeline":           newSDUpscale,
 	"StableDiffusionPipeline":                  newInsistentSD("clip_sample", false),
 	"StableDiffusionXLImg2ImgPipeline":         newXLImageToImage,
 	"StableDiffusionXLInpaintPipeline":         newStableDiffusionXL,

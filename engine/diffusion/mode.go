@@ -47,6 +47,7 @@ func (unchanged) finish(_ *drawing, img *image.NRGBA) *image.NRGBA           { r
 // drawing; nil where one is not asked for. Errors name the field.
 var modes = []func(*Pipeline, Request) (mode, error){
 	newEdit,
+	newEnlarging,
 	newPromptToPrompt,
 	newSteering,
 	newReferring,
@@ -116,6 +117,9 @@ func (p *Pipeline) sizeFor(r Request) (width, height int) {
 		w, h = fitted(w, h, area)
 	}
 	multiple := p.kind.Fields().Multiple
+	if k, ok := p.kind.(*sdUpscale); ok {
+		w, h = w*float64(k.vae.facts.Factor), h*float64(k.vae.facts.Factor)
+	}
 	rounded := func(v float64) int { return max(multiple, int(v)/multiple*multiple) }
 	return rounded(w), rounded(h)
 }

@@ -134,7 +134,7 @@ func (p *Pipeline) Fields() Fields {
 	switch l.Beside {
 	case 0:
 		f.Image = "taken"
-	case l.Channels:
+	case l.Channels, 3: // see edit and enlarging
 		f.Image = "needed"
 	default:
 		f.Image = "masked"

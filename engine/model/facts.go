@@ -18,6 +18,7 @@ type UNetFacts struct {
 	AddedTime     int  // width of the TimestepEmbedding of one time id; 0 without
 	Levels        int  // blocks of the way down
 	Branches      int  // at which its deep part may be cut off: see [WithDeep]
+	Classes       int  // that "class_labels" may name, from 0; 0 without
 	Labelled      bool // takes "class_labels" or "class_embedding"
 
 	flipSinToCos bool
@@ -57,7 +58,7 @@ func ReadUNet(config []byte) (UNetFacts, error) {
 		Labelled: c.Classes != nil || c.ClassType != nil, flipSinToCos: more.FlipSinToCos, freqShift: more.FreqShift,
 	}
 	for to, v := range map[*int]*int{
-		&f.Context: c.ContextIn, &f.TimestepCond: c.TimeCondDim, &f.Added: c.AdditionDim, &f.AddedTime: more.AddedTime,
+		&f.Context: c.ContextIn, &f.TimestepCond: c.TimeCondDim, &f.Added: c.AdditionDim, &f.AddedTime: more.AddedTime, &f.Classes: c.Classes,
 	} {
 		if v != nil {
 			*to = *v

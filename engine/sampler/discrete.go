@@ -36,6 +36,25 @@ func (s settings) discreteLevels(t []int) ([]level, []float64, error) {
 	return levels, bar, nil
 }
 
+// Noised gives what a picture and unit noise are multiplied by at a training step,
+// as add_noise of diffusers' DDPMScheduler has it. Errors wrap ErrConfig or
+// ErrRequest.
+func Noised(c Config, step int) (picture, noise float32, err error) {
+	s, err := c.settings(c.class, "")
+	if err != nil {
+		return 0, 0, err
+	}
+	bar, err := alphasCumprod(s)
+	if err != nil {
+		return 0, 0, err
+	}
+	if step < 0 || step >= len(bar) {
+		return 0, 0, fmt.Errorf("sampler: training step %d of %d: %w", step, len(bar), ErrRequest)
+	}
+	l := varianceOne(float64(bar[step]))
+	return float32(l.alpha), float32(l.sigma), nil
+}
+
 // varianceOne is the level with a share bar of signal in the variance.
 func varianceOne(bar float64) level {
 	return level{shown: math.Sqrt((1 - bar) / bar), alpha: math.Sqrt(bar), sigma: math.Sqrt(1 - bar)}

@@ -17,7 +17,7 @@ export const imageData = ({ width, height, data }) => new ImageData(data, width,
 // What of a request goes to the engine.
 export const settings = [
 	"prompt", "negativePrompt", "secondPrompt", "promptSyntax", "clipSkip", "class", "seed", "noise", "steps", "guidance", "guidanceRescale", "guidanceStart", "guidanceEnd", "guidanceMethod", "skipLayers", "reuse", "eta", "churn", "sampler", "schedule", "width", "height", "count", "previews",
-	"image", "strength", "imageGuidance", "sourcePrompt", "kept", "mask", "maskBlur", "onlyMasked", "maskPadding", "outpaintLeft", "outpaintTop", "outpaintRight", "outpaintBottom", "guessMode", "referenceWeight", "upscaleBy", "upscaler", "upscaleSteps", "upscaleStrength",
+	"image", "strength", "imageGuidance", "noiseLevel", "sourcePrompt", "kept", "mask", "maskBlur", "onlyMasked", "maskPadding", "outpaintLeft", "outpaintTop", "outpaintRight", "outpaintBottom", "guessMode", "referenceWeight", "upscaleBy", "upscaler", "upscaleSteps", "upscaleStrength",
 ];
 
 // Those of them that are pictures.

@@ -286,6 +286,8 @@ export interface Request {
 	image?: Picture;
 	/** How far to leave the image behind: near 0 it stays as it is, at 1 nothing of it. Of the steps, this share is walked. */
 	strength?: number;
+	/** For a model that enlarges pictures, Stable Diffusion x4 upscaler: how much noise the image gets, 0 to 350. */
+	noiseLevel?: number;
 	/**
 	 * What the picture shows before `prompt` changes it, for models with a UNet: "red heart" for "blue heart". It is drawn
 	 * first, of the same noise, or is `image`, whose noise DDIM finds; its shape is kept. Prompt-to-Prompt, Hertz et al. 2022.

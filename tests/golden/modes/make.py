@@ -206,6 +206,23 @@ def refiner():
     return "../modes/sdxl_refiner"
 
 
+def upscale(**fields):
+    """Stable Diffusion x4 upscaler's way: the picture with some noise beside the latents, how much of it as a class."""
+    import kinds
+    path = HERE / "sd_upscale" / "model"
+    shutil.rmtree(path, ignore_errors=True)
+    tok, text = kinds.clip(path, "tokenizer", 80)
+    own = kinds.unet(81, in_channels=7, num_class_embeds=40)
+    diffusers.StableDiffusionUpscalePipeline(
+        kinds.kl(82), text, tok, own, diffusers.DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.0001, beta_end=0.02),
+        diffusers.DDIMScheduler(**BETAS, steps_offset=1, clip_sample=False, prediction_type="v_prediction"), max_noise_level=30).to(torch.float16).save_pretrained(path)
+    (path / "tokenizer/tokenizer.json").unlink(missing_ok=True)
+    freeze(path)
+    r = request(image="resized_8x8.png", width=32, height=32, **fields)
+    model = "../modes/sd_upscale"
+    return case(model, r, call(load(model, diffusers.StableDiffusionUpscalePipeline), r, image=photo(name=r["image"]), noise_level=r["noiseLevel"]))
+
+
 def inpaint(model, cls=diffusers.StableDiffusionInpaintPipeline, scheduler=None, own=None, under="photo.png", white="mask.png", **fields):
     """own is the UNet for inpainting; a picture that is drawn whole gets back what lies outside of the mask, as one that is drawn in part does."""
     r = request(**(dict(image="photo.png", mask="mask.png") | fields))
@@ -432,6 +449,7 @@ CASES = {
     "img2img_refiner": lambda: img2img(refiner(), XL, strength=0.5),
     "img2img_sd3": lambda: img2img("sd3", SD3, strength=0.55, steps=6),
     "img2img_flux": lambda: img2img("flux_schnell", FLUX, strength=0.6, guidance=0.0, schedule="trailing"),
+    "sd_upscale": lambda: upscale(noiseLevel=25),
     "inpaint": lambda: inpaint("tiny_ddim_kl", strength=1.0),
     "inpaint_ancestral": lambda: inpaint("tiny_ddim_kl", strength=0.75, scheduler=ANCESTRAL),
     "inpaint_blur": lambda: inpaint("tiny_euler_v", strength=0.75, maskBlur=3),
