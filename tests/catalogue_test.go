@@ -31,6 +31,18 @@ var catalogued = map[string][]string{
 	"hf:facebook/DiT-XL-2-256":                       {"dit_xl_2_256", "sd_vae"},
 }
 
+// cards are the licences that models' cards on the hub name in their heads, where
+// those could be read: huggingface.co/segmind/Segmind-Vega and
+// Tongyi-MAI/Z-Image-Turbo themselves; stabilityai/stable-diffusion-xl-base-1.0,
+// PixArt-alpha/PixArt-XL-2-512x512 and stable-diffusion-v1-5 in copies of theirs.
+var cards = map[string]string{
+	"hf:stable-diffusion-v1-5/stable-diffusion-v1-5": "creativeml-openrail-m",
+	"hf:segmind/Segmind-Vega":                        "apache-2.0",
+	"hf:stabilityai/stable-diffusion-xl-base-1.0":    "openrail++",
+	"hf:PixArt-alpha/PixArt-XL-2-512x512":            "openrail++",
+	"hf:Tongyi-MAI/Z-Image-Turbo":                    "apache-2.0",
+}
+
 // TestCatalogue: every model that the page offers is of a kind that the engine
 // draws, packed in a way that there is, marked where its licence forbids
 // commercial use, and of the parameters that its networks have.
@@ -64,6 +76,9 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 		seen[m.Model] = true
+		if card := cards[m.Model]; card != "" && card != m.Licence {
+			t.Errorf("%s: the licence is %s, its card says %s", m.Name, m.Licence, card)
+		}
 		if err := pack.CheckQuant(m.Quantise); err != nil || m.Quantise == "auto" {
 			t.Errorf("%s: quantise is %q", m.Name, m.Quantise)
 		}
