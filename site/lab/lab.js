@@ -9,21 +9,21 @@ const words = {
 	en: {
 		title: "Samplers side by side", prompt: "Words", across: "Across", down: "Down", values: "Values", sampler: "Sampler", schedule: "Schedule", steps: "Steps", guidance: "Guidance",
 		intro: "The same words, seed and model in every cell; only what you put along the sides differs. Each cell tells how long it took and how far its picture is from the one that 200 steps make.",
-		loading: "The model is being loaded.", ready: "Ready.", reference: "Drawing with 200 steps, to measure by…", cell: "Cell {done} of {total}", took: "{total} cells in {time}.",
+		loading: "The model is being loaded.", ready: "Ready.", reference: "Drawing with 200 steps, to measure by…", cell: "Cell {done} of {total}", took: "{total} cells in {time}, after {first} for the 200 steps.",
 		curves: "Distance from the picture of 200 steps, by root of mean squares of colours of 0 to 255", png: "Save as PNG", csv: "Save as CSV", list: "This model's samplers", own: "the model's own",
 		distance: "distance {d}", paper: "paper", bad: "Give one to eight values for each side, with commas between them.", same: "Choose two different settings for the sides.", stop: "Stop",
 	},
 	de: {
 		title: "Sampler nebeneinander", prompt: "Wörter", across: "Waagrecht", down: "Senkrecht", values: "Werte", sampler: "Sampler", schedule: "Zeitplan", steps: "Schritte", guidance: "Führung",
 		intro: "Dieselben Wörter, derselbe Startwert und dasselbe Modell in jedem Feld; nur was an den Rändern steht, ist verschieden. Jedes Feld sagt, wie lange es gedauert hat und wie weit sein Bild von dem entfernt ist, das 200 Schritte ergeben.",
-		loading: "Das Modell wird geladen.", ready: "Bereit.", reference: "Zum Messen wird mit 200 Schritten gezeichnet…", cell: "Feld {done} von {total}", took: "{total} Felder in {time}.",
+		loading: "Das Modell wird geladen.", ready: "Bereit.", reference: "Zum Messen wird mit 200 Schritten gezeichnet…", cell: "Feld {done} von {total}", took: "{total} Felder in {time}, nach {first} für die 200 Schritte.",
 		curves: "Abstand vom Bild aus 200 Schritten: Wurzel der mittleren Quadrate von Farben von 0 bis 255", png: "Als PNG speichern", csv: "Als CSV speichern", list: "Sampler dieses Modells", own: "der des Modells",
 		distance: "Abstand {d}", paper: "Aufsatz", bad: "Für jeden Rand ein bis acht Werte, durch Kommas getrennt.", same: "Zwei verschiedene Einstellungen für die Ränder wählen.", stop: "Anhalten",
 	},
 	zh: {
 		title: "并排比较采样器", prompt: "提示词", across: "横向", down: "纵向", values: "取值", sampler: "采样器", schedule: "调度", steps: "步数", guidance: "引导强度",
 		intro: "每一格的提示词、种子和模型都相同，只有你放在两边的设置不同。每一格都会显示用时，以及与 200 步结果之间的距离。",
-		loading: "正在加载模型。", ready: "就绪。", reference: "正在用 200 步绘制，作为比较的基准…", cell: "第 {done} 格，共 {total} 格", took: "{total} 格，用时 {time}。",
+		loading: "正在加载模型。", ready: "就绪。", reference: "正在用 200 步绘制，作为比较的基准…", cell: "第 {done} 格，共 {total} 格", took: "{total} 格，用时 {time}；此前 200 步用时 {first}。",
 		curves: "与 200 步图片的距离：颜色（0 到 255）的均方根", png: "保存为 PNG", csv: "保存为 CSV", list: "此模型的采样器", own: "模型自带",
 		distance: "距离 {d}", paper: "论文", bad: "每一边请填写一到八个取值，以逗号分隔。", same: "两边请选择不同的设置。", stop: "停止",
 	},
@@ -71,8 +71,8 @@ function begin() {
 }
 
 // source is where a sampler is from: its paper, and its file in the engine's source.
-function source({ paper, file }) {
-	const code = create("code", { textContent: `engine/sampler/${file}` });
+function source({ paper, file }, folder = "engine/sampler/") {
+	const code = create("code", { textContent: folder + file });
 	return paper ? [create("a", { href: `https://arxiv.org/abs/${paper}`, target: "_blank", rel: "noopener", textContent: `${say("paper")} ${paper}` }), " ", code] : [code];
 }
 
@@ -133,6 +133,7 @@ async function draw(x, y, signal) {
 	};
 	const began = performance.now();
 	const solutions = await solve(base, x, y);
+	const solved = performance.now();
 	const table = create("table", {}, create("thead", {}, create("tr", {}, create("td"), ...x.values.map((v) => create("th", { scope: "col", textContent: text(x.setting, v) })))));
 	const body = create("tbody");
 	table.append(body);
@@ -151,7 +152,7 @@ async function draw(x, y, signal) {
 	for (const c of sheet.cells) if (c.distance !== null) c.td.style.setProperty("--heat", String(c.distance / far));
 	curves();
 	$("lab-save").hidden = false;
-	$("lab-state").textContent = say("took", { total, time: duration(performance.now() - began) });
+	$("lab-state").textContent = say("took", { total, time: duration(performance.now() - solved), first: duration(solved - began) });
 }
 
 // solve draws, for each guidance that a cell has, with 200 steps.
@@ -186,7 +187,7 @@ async function cell(request, solutions) {
 		if (err.code !== "bad-request") throw err;
 		td.append(create("small", { textContent: sentence(err.message) }));
 	}
-	td.append(create("small", {}, ...source(s)));
+	td.append(create("small", {}, ...source(s, "")));
 	return td;
 }
 
