@@ -1,3 +1,5 @@
+//go:build !js // an example writes what it printed to a file
+
 package loader_test
 
 import (
