@@ -1,4 +1,6 @@
-//go:build !js // an example writes what it printed to a file
+// An example writes what it printed to a file, which a browser has not.
+
+//go:build !js
 
 package loader_test
 
