@@ -217,8 +217,9 @@ func TestImportFolder(t *testing.T) {
 			asked = append(asked, strings.Fields(r)[0]+" "+strings.TrimPrefix(strings.Fields(r)[1], s.URL))
 		}
 	}
-	if want := []string{"GET /worker.js", "GET /pack.wasm", "GET /wasm_exec.js"}; !slices.ContainsFunc(asked, func(r string) bool { return r == "GET /pack.wasm" }) || slices.ContainsFunc(asked, func(r string) bool { return !slices.Contains(want, r) }) {
-		t.Errorf("the import asked for %v, want the packer only", asked)
+	// The manifest is asked for by capabilities, which says what this device can do.
+	if want := []string{"GET /worker.js", "GET /pack.wasm", "GET /wasm_exec.js", "GET /models/default/manifest.json"}; !slices.ContainsFunc(asked, func(r string) bool { return r == "GET /pack.wasm" }) || slices.ContainsFunc(asked, func(r string) bool { return !slices.Contains(want, r) }) {
+		t.Errorf("the import asked for %v, want the packer and what the device can do only", asked)
 	}
 	want := packedNatively(t, tiny, "q8")
 	if got := eval[[]string](p, `(async () => `+keptChunks+`)()`); !slices.Contains(got, want.Chunks[0].SHA256) || !slices.Contains(got, want.Chunks[len(want.Chunks)-1].SHA256) {
