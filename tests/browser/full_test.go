@@ -32,6 +32,7 @@ var fullBounds = map[string]struct {
 }{
 	"lcm":        {40, 1_600 << 20, 35},
 	"sdxl_turbo": {90, 4 << 30, 35},
+	"klein":      {600, 3 << 30, 35}, // with its way into the browser's store; package full times its steps
 }
 
 // TestFullSize draws with models of published sizes on two threads. Their

@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"wisp/engine"
@@ -44,6 +46,7 @@ type part struct {
 	seed    int
 	gain    float64
 	special map[string]special
+	host    map[string]seeded.Tensor // weights that the graph does not ask for, their keys apart
 }
 
 // special is how a weight differs: a factor of its deviation, and its mean.
@@ -58,6 +61,13 @@ func bigG(config []byte) (*engine.Graph, error) {
 	return model.CLIPText(config, 1, 77, model.TextPrefix("text_model"), model.Penultimate(), model.WithProjection())
 }
 
+// qwen has the states that FLUX.2-klein takes.
+func qwen(config []byte) (*engine.Graph, error) {
+	return model.Qwen3(config, 1, 32, model.HiddenStates(9, 18, 27))
+}
+
+func flux2(config []byte) (*engine.Graph, error) { return model.Flux2(config, 1, 8, 8, 32) }
+
 func decoder(config []byte) (*engine.Graph, error) { return model.Decoder(config, 1, 8, 8) }
 
 // words makes states of texts differ.
@@ -66,25 +76,37 @@ var words = map[string]special{"embeddings.token_embedding.weight": {4, 0}, "tex
 // colours keeps the tiny decoder's within their bounds.
 var colours = map[string]special{"decoder.layers.18.weight": {0.4, 0}, "decoder.layers.18.bias": {1, 0.5}}
 
+// moments are the batch norm's of FLUX.2's autoencoder.
+var moments = map[string]seeded.Tensor{
+	"bn.running_mean": {DType: "F16", Shape: []int{128}, Deviation: 0.1},
+	"bn.running_var":  {DType: "F16", Shape: []int{128}, Deviation: 0.1, Mean: 1},
+}
+
 const (
 	clipL = `{"architectures": ["CLIPTextModel"], "bos_token_id": 523, "eos_token_id": 524, "vocab_size": 49408, "max_position_embeddings": 77}`
 	clipG = `{"architectures": ["CLIPTextModelWithProjection"], "bos_token_id": 523, "eos_token_id": 524, "vocab_size": 49408, "max_position_embeddings": 77}`
 )
 
 // Models are Stable Diffusion 1.5 as a latent consistency model with the tiny
-// decoder, and Stable Diffusion XL Turbo.
+// decoder, Stable Diffusion XL Turbo, and FLUX.2-klein-4B in two bits a weight.
 var Models = []Model{
 	{"lcm", "q8", "lcm", map[string]part{
-		"text_encoder": {"clip_l", clipL, clip, 1, 1, words},
-		"unet":         {"lcm_unet", `{"_class_name": "UNet2DConditionModel"}`, unet, 2, 1, nil},
-		"vae":          {"taesd", `{"_class_name": "AutoencoderTiny"}`, decoder, 3, 1, colours},
+		"text_encoder": {"clip_l", clipL, clip, 1, 1, words, nil},
+		"unet":         {"lcm_unet", `{"_class_name": "UNet2DConditionModel"}`, unet, 2, 1, nil, nil},
+		"vae":          {"taesd", `{"_class_name": "AutoencoderTiny"}`, decoder, 3, 1, colours, nil},
 	}, 0, 0},
 	{"sdxl_turbo", "q4", "sdxl_turbo", map[string]part{
-		"text_encoder":   {"clip_l", clipL, clip, 11, 1, words},
-		"text_encoder_2": {"open_clip_bigg", clipG, bigG, 12, 1, words},
-		"unet":           {"sdxl_unet", `{"_class_name": "UNet2DConditionModel"}`, unet, 13, 1, nil},
-		"vae":            {"sd_vae", `{"_class_name": "AutoencoderKL", "scaling_factor": 0.13025, "force_upcast": true}`, decoder, 14, 0.7, nil},
+		"text_encoder":   {"clip_l", clipL, clip, 11, 1, words, nil},
+		"text_encoder_2": {"open_clip_bigg", clipG, bigG, 12, 1, words, nil},
+		"unet":           {"sdxl_unet", `{"_class_name": "UNet2DConditionModel"}`, unet, 13, 1, nil, nil},
+		"vae":            {"sd_vae", `{"_class_name": "AutoencoderKL", "scaling_factor": 0.13025, "force_upcast": true}`, decoder, 14, 0.7, nil, nil},
 	}, 0, 0},
+	{"klein", "ternary", "flux2_klein", map[string]part{
+		"text_encoder": {"qwen3_4b", `{"architectures": ["Qwen3Model"], "model_type": "qwen3", "vocab_size": 151936, "rms_norm_eps": 1e-6, "hidden_act": "silu"}`,
+			qwen, 21, 1, map[string]special{"embed_tokens.weight": {50, 0}}, nil},
+		"transformer": {"flux2_klein_4b", `{"_class_name": "Flux2Transformer2DModel"}`, flux2, 22, 1, nil, nil},
+		"vae":         {"flux2_vae", `{"_class_name": "AutoencoderKLFlux2"}`, decoder, 23, 0.7, nil, moments},
+	}, 2 << 30, 512},
 }
 
 // input is a [Model] as a diffusers directory whose weights are made when they
@@ -161,6 +183,11 @@ func (p part) tensors(config []byte) (map[string]seeded.Tensor, error) {
 			t.Deviation, t.Mean = t.Deviation*s.factor, s.mean
 		}
 		tensors[w.Name] = t
+	}
+	for i, name := range slices.Sorted(maps.Keys(p.host)) {
+		t := p.host[name]
+		t.Key = uint64(10000*p.seed + len(tensors) + i)
+		tensors[name] = t
 	}
 	return tensors, nil
 }

@@ -62,6 +62,17 @@ func (t Tensor) Elems() int {
 	return n
 }
 
+// Values are the elements of a tensor of F32.
+func (t Tensor) Values() []float32 {
+	b := make([]byte, 4*t.Elems())
+	t.read(b, 0)
+	values := make([]float32, t.Elems())
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return values
+}
+
 // read writes into b, whole elements, those from element i on.
 func (t Tensor) read(b []byte, i int) {
 	base := mix(t.Key)

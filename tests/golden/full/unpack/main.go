@@ -1,23 +1,28 @@
-// Command unpack packs the models of package full and writes their weights, as
-// they are after quantisation, where ../draw.py reads them:
+// Command unpack packs a model of package full and hands out its weights as
+// they are after quantisation, to ../draw.py:
 //
-//	go run ./tests/golden/full/unpack lcm sdxl_turbo
+//	go run ./tests/golden/full/unpack klein
 //
-// It needs 20 GB under build/full.
+// It reads lines of a component and a tensor's name, and answers each with the
+// tensor's values in f32, little-endian, so that no checkpoint lies on the disk
+// and one layer is in memory at a time. The pack itself needs 4 GB under
+// build/full.
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/binary"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/x448/float16"
 
@@ -27,86 +32,58 @@ import (
 )
 
 func main() {
-	for _, m := range full.Models {
-		if !slices.Contains(os.Args[1:], m.Name) {
-			continue
-		}
-		packed := filepath.Join("build", "full", m.Name)
-		if err := full.Pack(context.Background(), m, filepath.Join("tests", "golden"), packed); err != nil {
-			log.Fatal(err)
-		}
-		if err := unpack(packed, packed+"-torch"); err != nil {
+	i := slices.IndexFunc(full.Models, func(m full.Model) bool { return slices.Contains(os.Args[1:], m.Name) })
+	if i < 0 {
+		log.Fatal("name a model of package full")
+	}
+	packed := filepath.Join("build", "full", full.Models[i].Name)
+	if _, err := os.Stat(filepath.Join(packed, loader.ManifestName)); errors.Is(err, fs.ErrNotExist) {
+		if err := full.Pack(context.Background(), full.Models[i], filepath.Join("tests", "golden"), packed); err != nil {
 			log.Fatal(err)
 		}
 	}
+	if err := serve(packed, os.Stdin, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
 }
 
-// unpack writes each component's config and, in f32, its weights.
-func unpack(packed, out string) error {
+// serve answers requests until there are no more.
+func serve(packed string, in io.Reader, out io.Writer) error {
 	m, err := loader.Open(context.Background(), loader.Dir(packed), nil, loader.Options{})
 	if err != nil {
 		return err
 	}
-	for component := range m.Manifest().Components {
-		config, _ := m.Config(component)
-		dir := filepath.Join(out, component)
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return err
+	w := bufio.NewWriter(out)
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		component, name, _ := strings.Cut(lines.Text(), " ")
+		values, err := tensor(m, component, name)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", component, name, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o666); err != nil {
+		if err := errors.Join(binary.Write(w, binary.LittleEndian, values), w.Flush()); err != nil {
 			return err
-		}
-		if err := writeWeights(m, component, filepath.Join(dir, "weights.safetensors")); err != nil {
-			return fmt.Errorf("%s: %w", component, err)
 		}
 	}
 	return nil
 }
 
-func writeWeights(m *loader.Model, component, name string) error {
-	type entry struct {
-		DType string `json:"dtype"`
-		Shape []int  `json:"shape"`
-		At    [2]int `json:"data_offsets"`
-	}
-	header, size := map[string]entry{}, 0
-	for _, t := range m.Manifest().Tensors {
-		if t.Component == component {
-			end := size + 4*elems(t.Shape)
-			header[t.Name], size = entry{"F32", t.Shape, [2]int{size, end}}, end
+// tensor are the values of a tensor.
+func tensor(m *loader.Model, component, name string) (values []float32, err error) {
+	err = m.Stream(context.Background(), component, []string{name}, func(found, dtype string, shape []int, fill func(io.WriterAt) error) error {
+		if found != name {
+			return nil
 		}
-	}
-	if len(header) == 0 {
-		return nil
-	}
-	head, err := json.Marshal(header)
-	if err != nil {
-		return err
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)); err != nil {
-		return err
-	}
-	return m.Stream(context.Background(), component, nil, func(name, dtype string, shape []int, fill func(io.WriterAt) error) error {
 		var b sized
 		if err := fill(&b); err != nil {
 			return err
 		}
-		values, err := floats(b, dtype, shape)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		var data bytes.Buffer
-		if err := binary.Write(&data, binary.LittleEndian, values); err != nil {
-			return err
-		}
-		_, err = f.WriteAt(data.Bytes(), int64(8+len(head)+header[name].At[0]))
+		values, err = floats(b, dtype, shape)
 		return err
 	})
+	if err == nil && values == nil {
+		err = fs.ErrNotExist
+	}
+	return values, err
 }
 
 // sized grows to what is written.
@@ -119,17 +96,13 @@ func (s *sized) WriteAt(p []byte, at int64) (int, error) {
 	return copy((*s)[at:], p), nil
 }
 
-func elems(shape []int) int {
+// floats are a packed tensor's values.
+func floats(b []byte, dtype string, shape []int) ([]float32, error) {
 	n := 1
 	for _, d := range shape {
 		n *= d
 	}
-	return n
-}
-
-// floats are a packed tensor's values.
-func floats(b []byte, dtype string, shape []int) ([]float32, error) {
-	out := make([]float32, elems(shape))
+	out := make([]float32, n)
 	switch dtype {
 	case "f32":
 		for i := range out {
@@ -139,9 +112,9 @@ func floats(b []byte, dtype string, shape []int) ([]float32, error) {
 		for i := range out {
 			out[i] = float16.Frombits(binary.LittleEndian.Uint16(b[2*i:])).Float32()
 		}
-	case "q8", "q4":
-		bits := map[string]int{"q8": 8, "q4": 4}[dtype]
-		m := quant.Matrix{Bits: bits, Rows: shape[0], K: len(out) / shape[0], Data: b}
+	case "q8", "q4", "q2":
+		bits := map[string]int{"q8": 8, "q4": 4, "q2": 2}[dtype]
+		m := quant.Matrix{Bits: bits, Rows: shape[0], K: n / shape[0], Data: b}
 		for r := range m.Rows {
 			m.Row(r, out[r*m.K:][:m.K])
 		}
