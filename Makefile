@@ -193,11 +193,13 @@ test-vite: build
 	go test -tags browser,vite -count=1 -timeout 5m -v -run TestVite ./tests/browser
 
 # Models of published sizes, with weights from seeds, in Chromium on two threads:
-# their time, memory and pictures, beside torch's. Ten minutes and 4 GB of
-# build/full at the first time; the machine should do nothing else.
+# their time, memory and pictures, beside torch's, and blocks of FLUX.2-klein.
+# Half an hour and 7 GB of build/full at the first time; the machine should do
+# nothing else. ARGS='-run TestFullSize/lcm' for one.
 .PHONY: full
-full:
-	go test -tags browser,full -count=1 -timeout 40m -v -run TestFullSize $(ARGS) ./tests/browser
+full: build/browser-run
+	go test -tags browser,full -count=1 -timeout 60m -v $(if $(ARGS),$(ARGS),-run TestFullSize) ./tests/browser
+	$(if $(ARGS),,GOOS=js GOARCH=wasm go test -tags full -vet=off -count=1 -timeout 20m -exec "$(CURDIR)/build/browser-run -browser chromium $(RUNNER)" -run TestBlocks -v ./tests/golden/full)
 
 # A thousand pictures in one tab, and the memory that they take: about ten
 # minutes, on Linux.
