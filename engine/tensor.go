@@ -95,6 +95,29 @@ func (s Shape) Rows() (rows, k int) {
 	return s[0], s.Elems() / s[0]
 }
 
+// Strides are the elements from one to the next along each axis.
+func (s Shape) Strides() []int {
+	strides := make([]int, len(s))
+	step := 1
+	for i := len(s) - 1; i >= 0; i-- {
+		strides[i] = step
+		step *= s[i]
+	}
+	return strides
+}
+
+// Broadcast are the strides by which a tensor of this shape is read as if it had
+// shape to, by NumPy's rules: 0 along repeated axes.
+func (s Shape) Broadcast(to Shape) []int {
+	strides := make([]int, len(to))
+	for i, step := range s.Strides() {
+		if s[i] > 1 {
+			strides[len(to)-len(s)+i] = step
+		}
+	}
+	return strides
+}
+
 // Equal reports whether both shapes have the same extents.
 func (s Shape) Equal(o Shape) bool { return slices.Equal(s, o) }
 

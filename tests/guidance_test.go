@@ -42,6 +42,12 @@ func TestReuseOfSteered(t *testing.T) {
 // TestGuided draws with skip-layer guidance, with rescaled guidance, with a
 // share of noise and with a deep part that serves several steps what diffusers draws with them: golden/guidance/make.py.
 func TestGuided(t *testing.T) {
+	checkGuided(t, backends(t), false)
+}
+
+// checkGuided draws all pictures or, where one takes seconds, those that reuse alone.
+func checkGuided(t *testing.T, list []labelled, slow bool) {
+	t.Helper()
 	dir := filepath.Join("golden", "guidance")
 	var file struct {
 		Pictures []struct {
@@ -61,7 +67,10 @@ func TestGuided(t *testing.T) {
 		t.Fatal(err, len(file.Pictures))
 	}
 	for i, c := range file.Pictures {
-		for _, b := range backends(t) {
+		if slow && c.Reuse == "" {
+			continue
+		}
+		for _, b := range list {
 			p, err := diffusion.New(t.Context(), b.Backend, directory{t, filepath.Join("golden", "pipeline", c.Model, "model")}, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -81,6 +90,10 @@ func TestGuided(t *testing.T) {
 			parity{Case: "guided " + c.Model, DB: db}.log(t, b)
 			if db < minPSNR || len(result.Notices) > 0 {
 				t.Errorf("%s: PSNR %.1f dB, want %d; %v", c.Model, db, minPSNR, result.Notices)
+			}
+			if slow {
+				p.Close()
+				continue
 			}
 			if plain, err := p.Generate(t.Context(), diffusion.Request{Prompt: r.Prompt, Steps: 6, Width: 32, Height: 32, Seed: 4, Guidance: c.Guidance, Count: 1}, nil); err != nil || fmt.Sprint(plain.Images[0].Pix) == fmt.Sprint(result.Images[0].Pix) {
 				t.Errorf("%s: the settings change nothing, %v", c.Model, err)

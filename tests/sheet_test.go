@@ -104,17 +104,23 @@ func apart(a, b *image.NRGBA, in func(x, y int) bool) float64 {
 	return sum / float64(max(n, 1))
 }
 
+// defaultPipeline is the default model on the fastest backend.
+func defaultPipeline(t *testing.T) *diffusion.Pipeline {
+	t.Helper()
+	m, _ := openDefault(t)
+	p, err := diffusion.New(t.Context(), fastest(t).Backend, m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
 // TestPicturesIn draws from pictures with the default model, whose weights are
 // real: a sketch of a heart at five strengths, a face with other eyes, half a
 // heart made whole. build/pictures-in.png shows them.
 func TestPicturesIn(t *testing.T) {
-	m, _ := openDefault(t)
-	list := backends(t)
-	p, err := diffusion.New(t.Context(), list[len(list)-1].Backend, m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := defaultPipeline(t)
 	drawn := func(prompt string, change func(*diffusion.Request)) *image.NRGBA {
 		t.Helper()
 		r := p.Defaults()
@@ -191,13 +197,7 @@ func TestPicturesIn(t *testing.T) {
 // pictures' shapes: build/other-words.png shows each source, the change with its
 // attention and without.
 func TestOtherWords(t *testing.T) {
-	m, _ := openDefault(t)
-	list := backends(t)
-	p, err := diffusion.New(t.Context(), list[len(list)-1].Backend, m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := defaultPipeline(t)
 	var rows []sheetRow
 	for _, pair := range [][2]string{
 		{"red heart, twemoji style", "blue heart, twemoji style"},

@@ -93,6 +93,12 @@ func TestPipelinesWebGPU(t *testing.T) {
 	}
 }
 
+// TestGuidedWebGPU draws those pictures of TestGuided whose deep part serves several steps: a network that is cut gives
+// and takes what no other does.
+func TestGuidedWebGPU(t *testing.T) {
+	checkGuided(t, []labelled{{Backend: openWebGPU(t, "f32"), label: "gpu32"}}, true)
+}
+
 // oraclePSNR is what the default model's picture must reach against the
 // reference backend's.
 var oraclePSNR = map[string]float64{"gpu32": 50, "gpu16": 35}

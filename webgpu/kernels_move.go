@@ -45,34 +45,12 @@ func stridedDims(head []uint32, axes []axis) []uint32 {
 	return dims
 }
 
-// strides of a contiguous tensor.
-func strides(s engine.Shape) []int {
-	out := make([]int, len(s))
-	step := 1
-	for i := len(s) - 1; i >= 0; i-- {
-		out[i] = step
-		step *= s[i]
-	}
-	return out
-}
-
-// broadcast gives the strides by which a tensor of shape s is read as to.
-func broadcast(s, to engine.Shape) []int {
-	out := make([]int, len(to))
-	for i, step := range strides(s) {
-		if s[i] > 1 {
-			out[len(to)-len(s)+i] = step
-		}
-	}
-	return out
-}
-
 func elementwise(c *compiler, n *engine.Node) error {
 	a, b, err := c.read2(n)
 	if err != nil {
 		return err
 	}
-	sa, sb := broadcast(n.Inputs[0].Shape, n.Shape), broadcast(n.Inputs[1].Shape, n.Shape)
+	sa, sb := n.Inputs[0].Shape.Broadcast(n.Shape), n.Inputs[1].Shape.Broadcast(n.Shape)
 	axes := make([]axis, len(n.Shape))
 	for i, d := range n.Shape {
 		axes[i] = axis{d, sa[i], sb[i]}
@@ -222,7 +200,7 @@ func permute(c *compiler, n *engine.Node) error {
 	if err != nil {
 		return err
 	}
-	from, to := strides(n.Inputs[0].Shape), strides(n.Shape)
+	from, to := n.Inputs[0].Shape.Strides(), n.Shape.Strides()
 	axes := make([]axis, len(n.Shape))
 	for i, a := range n.Attrs.(engine.PermuteAttrs).Axes {
 		axes[i] = axis{n.Shape[i], from[a], to[i]}

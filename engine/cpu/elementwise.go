@@ -14,24 +14,10 @@ func elementwise(n *engine.Node, args []array, out []float32) {
 		engine.OpSub: func(x, y float32) float32 { return x - y },
 		engine.OpMul: func(x, y float32) float32 { return x * y },
 	}[n.Op]
-	sa, sb := broadcastStrides(a.shape, n.Shape), broadcastStrides(b.shape, n.Shape)
+	sa, sb := a.shape.Broadcast(n.Shape), b.shape.Broadcast(n.Shape)
 	for i := range out {
 		out[i] = f(a.f[offset(i, n.Shape, sa)], b.f[offset(i, n.Shape, sb)])
 	}
-}
-
-// broadcastStrides gives the strides by which a tensor of shape from is read
-// as if it had shape to: 0 along repeated axes.
-func broadcastStrides(from, to engine.Shape) []int {
-	strides := make([]int, len(to))
-	step := 1
-	for i := 1; i <= len(from); i++ {
-		if d := from.Dim(-i); d > 1 {
-			strides[len(to)-i] = step
-			step *= d
-		}
-	}
-	return strides
 }
 
 // offset turns the linear index i of shape into an offset by strides.

@@ -10,11 +10,7 @@ import "math"
 func newDDIM(s settings, p Plan) (Sampler, error) { return s.ddim(p, false) }
 
 func (s settings) ddim(p Plan, free bool) (Sampler, error) {
-	t, err := s.discreteSteps(p.Steps)
-	if err != nil {
-		return nil, err
-	}
-	levels, bar, err := s.discreteLevels(t)
+	t, levels, bar, err := s.discreteWalk(p.Steps)
 	if err != nil {
 		return nil, err
 	}

@@ -9,11 +9,7 @@ import "math"
 // What the models were trained for, and the most faithful to their distribution with hundreds of steps or all; with
 // fewer than a hundred use another.
 func newDDPM(s settings, p Plan) (Sampler, error) {
-	t, err := s.discreteSteps(p.Steps)
-	if err != nil {
-		return nil, err
-	}
-	levels, bar, err := s.discreteLevels(t)
+	t, levels, bar, err := s.discreteWalk(p.Steps)
 	if err != nil {
 		return nil, err
 	}

@@ -69,6 +69,14 @@ func (s settings) discreteSteps(steps int) ([]int, error) {
 	return whole(spaced), nil
 }
 
+// discreteWalk are the training steps of a walk, with their levels and the signal variances as discreteLevels has them.
+func (s settings) discreteWalk(steps int) (t []int, levels []level, bar []float64, err error) {
+	if t, err = s.discreteSteps(steps); err == nil {
+		levels, bar, err = s.discreteLevels(t)
+	}
+	return t, levels, bar, err
+}
+
 func whole(t []float64) []int {
 	out := make([]int, len(t))
 	for i, v := range t {

@@ -18,11 +18,7 @@ func Inverse(c Config, p Plan) (Sampler, error) {
 }
 
 func (s settings) ddimInverse(p Plan) (Sampler, error) {
-	t, err := s.discreteSteps(p.Steps)
-	if err != nil {
-		return nil, err
-	}
-	levels, bar, err := s.discreteLevels(t)
+	t, levels, bar, err := s.discreteWalk(p.Steps)
 	if err != nil {
 		return nil, err
 	}

@@ -59,11 +59,7 @@ func (s settings) few(p Plan, fresh func(l, next level) float64) (Sampler, error
 
 // jumps walks whole training steps; fresh is the deviation of the noise that is made anew.
 func (s settings) jumps(p Plan, fresh func(l, next level) float64) (Sampler, error) {
-	t, err := s.discreteSteps(p.Steps)
-	if err != nil {
-		return nil, err
-	}
-	levels, _, err := s.discreteLevels(t)
+	_, levels, _, err := s.discreteWalk(p.Steps)
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func (c *compiler) geglu(n *engine.Node) {
 func (c *compiler) elementwise(n *engine.Node) {
 	k := kAdd + kernelID(n.Op-engine.OpAdd)
 	a, b := n.Inputs[0], n.Inputs[1]
-	dims := collapse(n.Shape, broadcastStrides(a.Shape, n.Shape), broadcastStrides(b.Shape, n.Shape))
+	dims := collapse(n.Shape, a.Shape.Broadcast(n.Shape), b.Shape.Broadcast(n.Shape))
 	if len(dims) == 0 {
 		dims = []dim{{1, 1, 1}}
 	}

@@ -140,27 +140,27 @@ func (c *compiler) move(src, dst place, shape engine.Shape, from, to []int) {
 
 func (c *compiler) concat(n *engine.Node) {
 	axis := n.Attrs.(engine.AxisAttrs).Axis
-	strides := contiguous(n.Shape)
+	strides := n.Shape.Strides()
 	dst := c.value(n)
 	for _, x := range n.Inputs {
-		c.move(c.value(x), dst, x.Shape, contiguous(x.Shape), strides)
+		c.move(c.value(x), dst, x.Shape, x.Shape.Strides(), strides)
 		dst = dst.plus(4 * x.Shape[axis] * strides[axis])
 	}
 }
 
 func (c *compiler) slice(n *engine.Node) {
 	a := n.Attrs.(engine.AxisAttrs)
-	strides := contiguous(n.Inputs[0].Shape)
-	c.move(c.value(n.Inputs[0]).plus(4*a.Start*strides[a.Axis]), c.value(n), n.Shape, strides, contiguous(n.Shape))
+	strides := n.Inputs[0].Shape.Strides()
+	c.move(c.value(n.Inputs[0]).plus(4*a.Start*strides[a.Axis]), c.value(n), n.Shape, strides, n.Shape.Strides())
 }
 
 func (c *compiler) permute(n *engine.Node) {
-	from := contiguous(n.Inputs[0].Shape)
+	from := n.Inputs[0].Shape.Strides()
 	strides := make([]int, len(from))
 	for i, a := range n.Attrs.(engine.PermuteAttrs).Axes {
 		strides[i] = from[a]
 	}
-	c.move(c.value(n.Inputs[0]), c.value(n), n.Shape, strides, contiguous(n.Shape))
+	c.move(c.value(n.Inputs[0]), c.value(n), n.Shape, strides, n.Shape.Strides())
 }
 
 func (c *compiler) upsample2d(n *engine.Node) {

@@ -35,27 +35,3 @@ func outerDims(dims []dim) []any {
 	}
 	return args
 }
-
-func contiguous(s engine.Shape) []int {
-	strides := make([]int, len(s))
-	step := 1
-	for i := len(s) - 1; i >= 0; i-- {
-		strides[i] = step
-		step *= s[i]
-	}
-	return strides
-}
-
-// broadcastStrides are the strides by which a tensor of shape from is read as
-// if it had shape to: 0 along repeated axes.
-func broadcastStrides(from, to engine.Shape) []int {
-	strides := make([]int, len(to))
-	step := 1
-	for i := 1; i <= len(from); i++ {
-		if d := from.Dim(-i); d > 1 {
-			strides[len(to)-i] = step
-			step *= d
-		}
-	}
-	return strides
-}
